@@ -1,0 +1,46 @@
+"""Put any web application behind a Python application, and let it know where it lives.
+
+The public names are loaded on first use, so that ``import wsgiproxy`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsgiproxy.app import WSGIProxyApp
+    from wsgiproxy.errors import ConfigurationError, ProxyError
+    from wsgiproxy.exactproxy import Gateway, proxy_exact_request
+    from wsgiproxy.transport import PooledTransport
+
+__version__ = "1.0.dev0"
+
+#: The wire protocol that WSGIProxy 0.2 spoke about itself; kept for those who read it.
+protocol_version = "0.1"
+
+_HOMES = {
+    "ConfigurationError": "wsgiproxy.errors",
+    "Gateway": "wsgiproxy.exactproxy",
+    "PooledTransport": "wsgiproxy.transport",
+    "ProxyError": "wsgiproxy.errors",
+    "WSGIProxyApp": "wsgiproxy.app",
+    "proxy_exact_request": "wsgiproxy.exactproxy",
+}
+
+__all__ = [
+    "ConfigurationError",
+    "Gateway",
+    "PooledTransport",
+    "ProxyError",
+    "WSGIProxyApp",
+    "protocol_version",
+    "proxy_exact_request",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

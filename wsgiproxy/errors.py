@@ -1,0 +1,144 @@
+"""Everything that can go wrong, each with its status and a sentence that is safe to show.
+
+An error has two texts. ``str(error)`` is for the log and may name addresses; ``public`` is
+for the client and never says anything about the inside.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BadRequest",
+    "BadResponse",
+    "ClientGone",
+    "ConfigurationError",
+    "ConnectFailed",
+    "ContentTooLarge",
+    "ExpectationFailed",
+    "HeadTooLarge",
+    "LengthRequired",
+    "LoopDetected",
+    "MethodNotAllowed",
+    "NotSupported",
+    "ProxyError",
+    "UpstreamLost",
+    "UpstreamTimeout",
+]
+
+
+class ConfigurationError(ValueError):
+    """A setting that cannot be meant; raised when the application is made, never later."""
+
+
+class ProxyError(Exception):
+    """The exchange failed; there is no answer of the upstream to relay.
+
+    :cvar status: the status that the client gets (RFC 9110, section 15).
+    :cvar public: a sentence for the client.
+    :cvar side: who is to blame: ``client``, ``upstream`` or ``proxy``.
+
+    >>> ProxyError("no such luck").status
+    500
+    """
+
+    status: ClassVar[int] = 500
+    public: ClassVar[str] = "The proxy could not serve this request."
+    side: ClassVar[str] = "proxy"
+
+
+class BadRequest(ProxyError):
+    """The request cannot be sent on as exactly one well-formed request."""
+
+    status = 400
+    public = "The proxy could not make sense of this request."
+    side = "client"
+
+
+class MethodNotAllowed(BadRequest):
+    """CONNECT and TRACE are not for a reverse proxy (RFC 9110, 9.3.6 and 9.3.8)."""
+
+    status = 405
+    public = "This method is not allowed here."
+
+
+class LengthRequired(BadRequest):
+    """A body of which the server does not say where it ends."""
+
+    status = 411
+    public = "The length of the request body is needed."
+
+
+class ContentTooLarge(BadRequest):
+    """The request body is larger than ``max_body``."""
+
+    status = 413
+    public = "The request body is too large."
+
+
+class ExpectationFailed(BadRequest):
+    """An Expect other than ``100-continue`` (RFC 9110, 10.1.1)."""
+
+    status = 417
+    public = "The expectation given in the request cannot be met."
+
+
+class HeadTooLarge(BadRequest):
+    """The request's head exceeds a limit (RFC 6585, section 5)."""
+
+    status = 431
+    public = "The request's header fields are too large."
+
+
+class NotSupported(BadRequest):
+    """An upgrade or a transfer coding that this proxy cannot carry."""
+
+    status = 501
+    public = "This kind of request is not supported here."
+
+
+class LoopDetected(ProxyError):
+    """The proxy has met its own request again."""
+
+    status = 508
+    public = "The request came back to the proxy that sent it."
+
+
+class ClientGone(ProxyError):
+    """The client left before its answer was complete; only the log ever sees the status."""
+
+    status = 499
+    public = "The client has closed the connection."
+    side = "client"
+
+
+class ConnectFailed(ProxyError):
+    """No connection to the upstream: name, network, TLS. Nothing was sent."""
+
+    status = 502
+    public = "The upstream server could not be reached."
+    side = "upstream"
+
+
+class BadResponse(ProxyError):
+    """The upstream's answer is not one legal response."""
+
+    status = 502
+    public = "The upstream server gave an answer that cannot be passed on."
+    side = "upstream"
+
+
+class UpstreamLost(ProxyError):
+    """The upstream closed the connection before its answer was complete."""
+
+    status = 502
+    public = "The upstream server closed the connection early."
+    side = "upstream"
+
+
+class UpstreamTimeout(ProxyError):
+    """The upstream took longer than a limit allows."""
+
+    status = 504
+    public = "The upstream server took too long to answer."
+    side = "upstream"
