@@ -1,0 +1,182 @@
+"""From a WSGI environ to an :class:`Inbound`: what servers really hand over, checked.
+
+It trusts no server to have been strict, reads no body, and never changes the environ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wsgiproxy.errors import (
+    BadRequest,
+    ExpectationFailed,
+    LengthRequired,
+    MethodNotAllowed,
+    NotSupported,
+)
+from wsgiproxy.sansio.headers import Remembered, environ_field, is_host, is_token, list_members
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Inbound
+from wsgiproxy.sansio.target import (
+    Absolute,
+    Target,
+    absolute_form,
+    raw_target,
+    rebuilt_target,
+)
+
+__all__ = ["body_framing", "read"]
+
+_LENGTH = re.compile("[0-9]{1,18}")
+_VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
+# CONNECT wants a tunnel and TRACE would echo our own fields to the client (RFC 9110, 9.3).
+_REFUSED = frozenset(["CONNECT", "TRACE"])
+_METHOD_LIMIT = 32
+
+
+def _checked_method(method: str) -> str:
+    if method in _REFUSED:
+        raise MethodNotAllowed(f"method {method}")
+    if len(method) > _METHOD_LIMIT or not is_token(method):
+        raise BadRequest(f"method {method[:40]!r} is not a token of at most {_METHOD_LIMIT}")
+    return method
+
+
+_METHODS = Remembered(_checked_method, limit=256)
+
+
+def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
+    """Where the request body ends: a length, or the end of ``wsgi.input``.
+
+    The framing is computed and never copied, since servers hand over both
+    ``Content-Length`` and ``Transfer-Encoding`` (RFC 9112, 6.1 and 6.3).
+
+    :returns: length in bytes or None, and whether to read until the end.
+    :raises BadRequest: a length that is no number, or both without a server that decodes.
+    :raises LengthRequired: chunks that the server has not decoded, or not said so.
+    :raises NotSupported: another transfer coding than exactly ``chunked``.
+
+    >>> body_framing({"CONTENT_LENGTH": "3"}), body_framing({})
+    ((3, False), (None, False))
+    """
+    length = environ.get("CONTENT_LENGTH")
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    terminated = environ.get("wsgi.input_terminated")
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise NotSupported(f"transfer coding {coding!r}")
+        if terminated:
+            return None, True
+        if length:
+            raise BadRequest("both Content-Length and Transfer-Encoding")
+        raise LengthRequired("a chunked body that the server has not decoded")
+    if length is None or length == "":
+        # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
+        later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
+        return None, bool(terminated and later)
+    if not _LENGTH.fullmatch(str(length)):
+        raise BadRequest(f"Content-Length {length!r} is not a number")
+    return int(length), False
+
+
+def _check_expectations(environ: Mapping[str, Any]) -> None:
+    expect = environ.get("HTTP_EXPECT")
+    if expect is not None and list_members(expect) != ["100-continue"]:
+        raise ExpectationFailed(f"Expect: {expect!r}")
+    # Whoever asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
+    # WebSocket client is not, and an ordinary answer would only puzzle it.
+    upgrade = environ.get("HTTP_UPGRADE")
+    if upgrade is not None and "websocket" in list_members(upgrade):
+        raise NotSupported("an upgrade to WebSocket")
+
+
+def _absolute(environ: Mapping[str, Any], raw: str) -> Absolute | None:
+    """An absolute-form target decides over Host (RFC 9112, 3.2.2)."""
+    if not raw or raw[0] == "/":
+        return None
+    return absolute_form(raw)
+
+
+def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> Target:
+    script_name = environ.get("SCRIPT_NAME", "")
+    path_info = environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    if absolute is not None:
+        raw = absolute.rest
+    if raw:
+        target = raw_target(raw, script_name, path_info, query)
+        if target is not None:
+            return target
+    if path_info in ("*", "/*") and (raw == "*" or path_info == "*"):
+        return Target("", "*", "")
+    return rebuilt_target(script_name, path_info, query)
+
+
+def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) -> str:
+    host: str | None = absolute.authority if absolute else environ.get("HTTP_HOST")
+    if host is None:
+        # HTTP/1.0 without Host: the server's own name is the best there is.
+        host, port = environ.get("SERVER_NAME", ""), str(environ.get("SERVER_PORT", ""))
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        if port and port != str(DEFAULT_PORTS[scheme]):
+            host = f"{host}:{port}"
+    if not is_host[host]:
+        raise BadRequest(f"Host {host!r} is not host[:port]")
+    return host
+
+
+def _port(environ: Mapping[str, Any], scheme: str) -> int:
+    # Old callers set an int (compare WSGIProxy 0.2 under Swift).
+    port = str(environ.get("SERVER_PORT") or DEFAULT_PORTS[scheme])
+    if not _LENGTH.fullmatch(port) or not 0 < int(port) <= 65535:
+        raise BadRequest(f"SERVER_PORT {port!r} is not a port")
+    return int(port)
+
+
+def read(environ: Mapping[str, Any]) -> Inbound:
+    """Read one environ.
+
+    :param environ: as PEP 3333 describes it; missing keys have their usual meaning.
+    :raises BadRequest: or a kind of it, when no well-formed request can be made of it.
+
+    >>> read({"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "example.com"}).path
+    '/a'
+    """
+    field = environ_field
+    headers = [
+        (name, value)
+        for key, value in environ.items()
+        if (name := field[key]) is not None and name != "Host"
+    ]
+    if environ.get("CONTENT_TYPE") == "":
+        headers = [header for header in headers if header[0] != "Content-Type"]
+    scheme = environ.get("wsgi.url_scheme", "http")
+    if scheme not in DEFAULT_PORTS:
+        raise BadRequest(f"scheme {scheme!r} is neither http nor https")
+    method = _METHODS[environ.get("REQUEST_METHOD", "GET")]
+    if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
+        _check_expectations(environ)
+    raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
+    absolute = _absolute(environ, raw)
+    script_name, path, query = _target(environ, raw, absolute)
+    if path == "*" and method != "OPTIONS":
+        raise BadRequest("the target * is for OPTIONS alone")
+    content_length, chunked = body_framing(environ)
+    version = _VERSION.fullmatch(environ.get("SERVER_PROTOCOL", "HTTP/1.1"))
+    return Inbound(
+        method=method,
+        scheme=scheme,
+        host=_host(environ, scheme, absolute),
+        server_name=environ.get("SERVER_NAME", ""),
+        server_port=_port(environ, scheme),
+        script_name=script_name,
+        path=path,
+        query=query,
+        headers=headers,
+        peer=environ.get("REMOTE_ADDR") or "",
+        protocol=version[1] if version else "1.1",
+        content_length=content_length,
+        chunked=chunked,
+    )

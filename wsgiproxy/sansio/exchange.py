@@ -1,0 +1,140 @@
+"""The order of stages. The order is a security property: see the numbers.
+
+1. remove hop-by-hop fields and those that Connection nominates, or a client deletes what we
+   are about to add;
+2. remove the forwarding namespace, or a client writes it for us;
+3. the policy: where to, which Host, what to announce;
+4. envelope and signature come last, over what will be sent;
+
+then the one I/O point, and after it
+
+5. remove the upstream's hop-by-hop fields and check the head;
+6. addresses and cookies, by the policy;
+7. whether a body follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from wsgiproxy.errors import BadRequest, LoopDetected
+from wsgiproxy.sansio.headers import end_to_end, for_wsgi, values, without_namespace
+from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+
+__all__ = ["ExactPolicy", "Outgoing", "Policy", "answer", "is_final_recipient", "outgoing"]
+
+
+class Outgoing(NamedTuple):
+    """A request on its way, and what its answer will need.
+
+    :param origin: where to connect to.
+    :param request: what to send there.
+    :param context: whatever the policy wants back in :meth:`Policy.response`.
+    """
+
+    origin: Origin
+    request: Request
+    context: object = None
+
+
+class Policy(Protocol):
+    """What one kind of proxy decides between the fixed stages; pure functions."""
+
+    #: Whether the client's forwarding fields are part of the request that is sent (exact).
+    keeps_namespace: bool
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """Stage 3: the outgoing request from the inbound one and its cleaned headers."""
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Stage 6: the field lines for the client."""
+
+
+class ExactPolicy:
+    """Send the request that the environ describes to ``SERVER_NAME:SERVER_PORT``."""
+
+    keeps_namespace = True
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """Nothing is added; the connect address and the target stay two values."""
+        if not inbound.server_name:
+            raise BadRequest("SERVER_NAME is empty, so there is nowhere to connect to")
+        origin = Origin(inbound.scheme, inbound.server_name.strip("[]"), inbound.server_port)
+        target = (inbound.script_name + inbound.path or "/") + inbound.query
+        return Outgoing(origin, request_for(inbound, target, inbound.host, headers))
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Addresses in the answer are the client's already."""
+        return headers
+
+
+def request_for(inbound: Inbound, target: str, host: str, headers: Headers) -> Request:
+    """A request with the method and framing of *inbound*; Host comes first (RFC 9110, 7.2)."""
+    return Request(
+        inbound.method,
+        target,
+        [("Host", host), *headers],
+        inbound.content_length,
+        inbound.chunked,
+    )
+
+
+def is_final_recipient(inbound: Inbound) -> bool:
+    """Whether Max-Forwards ends here (RFC 9110, 7.6.2; TRACE is refused before).
+
+    >>> from wsgiproxy.sansio.environ import read
+    >>> is_final_recipient(read({"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/",
+    ...     "HTTP_HOST": "a", "HTTP_MAX_FORWARDS": "0"}))
+    True
+    """
+    return inbound.method == "OPTIONS" and values(inbound.headers, "Max-Forwards") == ["0"]
+
+
+def _one_forward_less(headers: Headers) -> Headers:
+    return [
+        (name, str(int(value) - 1))
+        if name == "Max-Forwards" and value.isascii() and value.isdigit() and len(value) < 10
+        else (name, value)
+        for name, value in headers
+    ]
+
+
+def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
+    """Stages 1 to 3.
+
+    :raises BadRequest: the policy cannot make a request of it.
+    """
+    headers = end_to_end(inbound.headers)
+    if not policy.keeps_namespace:
+        headers = without_namespace(headers)
+    if inbound.method == "OPTIONS":
+        headers = _one_forward_less(headers)
+    return policy.request(inbound, headers)
+
+
+def check_loop(headers: Headers, pseudonym: str) -> None:
+    """Refuse a request that carries our own name in Via (RFC 9110, 7.6.3).
+
+    :raises LoopDetected: it has been here before.
+    """
+    for name, value in headers:
+        if name == "Via" and pseudonym in value.replace(",", " ").split():
+            raise LoopDetected(f"our own name {pseudonym!r} is in Via")
+
+
+_NO_BODY = frozenset([204, 304])
+
+
+def answer(
+    method: str, head: ResponseHead, policy: Policy, context: object
+) -> tuple[ResponseHead, bool]:
+    """Stages 5 to 7: the head for the client, and whether a body follows."""
+    status, reason, headers = head
+    headers = policy.response(for_wsgi(headers), context)
+    if status == 204:
+        # RFC 9110, 8.6: no Content-Length here; wsgiref would believe it.
+        headers = [field for field in headers if field[0].lower() != "content-length"]
+    if "\t" in reason:
+        reason = reason.replace("\t", " ")
+    body = method != "HEAD" and status not in _NO_BODY
+    return ResponseHead(status, reason, headers), body

@@ -1,0 +1,271 @@
+"""Header fields: names, hop-by-hop, the forwarding namespace, validity.
+
+It refuses what RFC 9110, section 5 does not allow, and never repairs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.message import Headers
+
+__all__ = [
+    "Remembered",
+    "end_to_end",
+    "environ_field",
+    "for_wsgi",
+    "is_host",
+    "is_token",
+    "list_members",
+    "nominated",
+    "skeleton",
+    "values",
+    "without_namespace",
+]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN = re.compile(TOKEN)
+
+
+class Remembered(dict[_K, _V], Generic[_K, _V]):
+    """A pure function with a bounded memory; a full one starts afresh.
+
+    Whoever can make up names could fill it, so it forgets all rather than to grow or to
+    stay full of rubbish.
+
+    >>> square = Remembered(lambda n: n * n, limit=2)
+    >>> square[3], square[4], square[5], len(square)
+    (9, 16, 25, 1)
+    """
+
+    __slots__ = ("_function", "_limit")
+
+    def __init__(self, function: Callable[[_K], _V], limit: int = 2048) -> None:
+        super().__init__()
+        self._function = function
+        self._limit = limit
+
+    def __missing__(self, key: _K) -> _V:
+        value = self._function(key)
+        if len(self) >= self._limit:
+            self.clear()
+        self[key] = value
+        return value
+
+
+def is_token(text: str) -> bool:
+    """Whether *text* is a token (RFC 9110, 5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def skeleton(name: str) -> str:
+    """What is left of a name when servers and languages have mangled it.
+
+    WSGI reads ``X_Forwarded_For`` as ``X-Forwarded-For``, PHP reads a dot as an underscore.
+
+    >>> skeleton("X_Forwarded.For")
+    'x-forwarded-for'
+    """
+    return re.sub("[^a-z0-9]", "-", name.lower())
+
+
+# RFC 9110, 7.6.1 and the fields that RFC 9110 defines for one hop; the last five are
+# registered as such by other RFCs. `trailers` is PEP 3333's spelling (wsgiref refuses it).
+_HOP_BY_HOP = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "http2-settings",
+        "alpn",
+        "close",
+        "security-scheme",
+        "proxy-features",
+        "proxy-instruction",
+    ]
+)
+# The length of a message and its destination are not the client's to remove, whatever its
+# Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
+_NEVER_NOMINATED = frozenset(["host", "content-length"])
+# httpoxy: CGI programs behind us would take it for their outgoing proxy (CVE-2016-5385).
+_NEVER_SENT = frozenset(["proxy"])
+
+# The forwarding namespace is ours, so what clients put there is removed before we speak. A
+# prefix rule, since every list that others shipped was one name short.
+_OUR_PREFIXES = ("x-forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
+_OUR_NAMES = frozenset(
+    [
+        "forwarded",
+        "x-real-ip",
+        "x-script-name",
+        "script-name",
+        "path-info",
+        "remote-user",
+        "x-original-url",
+        "x-rewrite-url",
+        "proxy",
+    ]
+)
+
+
+def _is_hop_by_hop(name: str) -> bool:
+    bone = skeleton(name)
+    return bone in _HOP_BY_HOP or bone in _NEVER_SENT
+
+
+def _is_ours(name: str) -> bool:
+    bone = skeleton(name)
+    return bone in _OUR_NAMES or bone.startswith(_OUR_PREFIXES)
+
+
+_HOP = Remembered(_is_hop_by_hop)
+_OURS = Remembered(_is_ours)
+_SKELETON = Remembered(skeleton)
+
+# Names that Title-Case would get wrong; a few old servers care (RFC 9110, 5.1 does not).
+_SPELLING = {
+    name.lower(): name
+    for name in [
+        "ETag",
+        "TE",
+        "DNT",
+        "WWW-Authenticate",
+        "Content-MD5",
+        "X-XSS-Protection",
+        "X-UA-Compatible",
+        "Sec-CH-UA",
+        "Sec-CH-UA-Mobile",
+        "Sec-CH-UA-Platform",
+        "Sec-GPC",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Accept",
+    ]
+}
+# CONTENT_TYPE and CONTENT_LENGTH have their own keys (PEP 3333). A server that also passes
+# `Content_Length: 5` as HTTP_CONTENT_LENGTH must not frame our message.
+_OWN_KEY = frozenset(["content-length", "content-type"])
+
+
+def _environ_field(key: str) -> str | None:
+    if not key.startswith("HTTP_"):
+        return "Content-Type" if key == "CONTENT_TYPE" else None
+    name = key[5:].replace("_", "-")
+    if not is_token(name):
+        raise BadRequest(f"header name {key[5:]!r} is not a token")
+    if name.lower() in _OWN_KEY:
+        return None
+    return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
+
+
+#: environ key -> field name, None for keys that are no header.
+environ_field = Remembered(_environ_field)
+
+
+def list_members(value: str) -> list[str]:
+    """The members of a comma-separated list, lower case, empty ones skipped (RFC 9110, 5.6.1).
+
+    >>> list_members("Close, , X-Foo")
+    ['close', 'x-foo']
+    """
+    return [member for part in value.lower().split(",") if (member := part.strip(" \t"))]
+
+
+def values(headers: Headers, name: str) -> list[str]:
+    """The values of all fields called *name*, in order."""
+    name = name.lower()
+    return [value for field, value in headers if field.lower() == name]
+
+
+# Almost every Connection header is one of these, and names nothing.
+_PLAIN_CONNECTION = frozenset(["keep-alive", "Keep-Alive", "close", "Close"])
+
+
+def nominated(headers: Headers) -> frozenset[str]:
+    """Skeletons of the fields that Connection removes (RFC 9110, 7.6.1)."""
+    found = [value for name, value in headers if name == "Connection" or name == "connection"]
+    if not found:
+        found = values(headers, "connection")
+    if not found or (len(found) == 1 and found[0] in _PLAIN_CONNECTION):
+        return frozenset()
+    return frozenset(map(skeleton, list_members(",".join(found)))) - _NEVER_NOMINATED
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """Stages 1 and 5: without hop-by-hop fields and those that Connection nominates.
+
+    >>> end_to_end([("Connection", "x-a"), ("X-A", "1"), ("X-B", "2"), ("TE", "trailers")])
+    [('X-B', '2')]
+    """
+    hop = _HOP
+    named = nominated(headers)
+    if named:
+        return [
+            field for field in headers if not hop[field[0]] and _SKELETON[field[0]] not in named
+        ]
+    return [field for field in headers if not hop[field[0]]]
+
+
+def without_namespace(headers: Headers) -> Headers:
+    """Stage 2: without the forwarding namespace, by skeleton and prefix.
+
+    >>> without_namespace([("X-Forwarded.For", "6.6.6.6"), ("Accept", "*/*")])
+    [('Accept', '*/*')]
+    """
+    ours = _OURS
+    return [field for field in headers if not ours[field[0]]]
+
+
+def without(headers: Headers, names: Iterable[str]) -> Headers:
+    """Without the named fields, compared by skeleton."""
+    bones = frozenset(map(skeleton, names))
+    return [field for field in headers if _SKELETON[field[0]] not in bones]
+
+
+# The upstream's own alternatives are not those of the address that the client asked for.
+_NOT_FOR_CLIENTS = frozenset(["alt-svc"])
+_CLIENTS = Remembered(lambda name: _is_hop_by_hop(name) or name.lower() in _NOT_FOR_CLIENTS)
+# PEP 3333 allows no control character in a value, not even the tab that RFC 9110 allows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def for_wsgi(headers: Headers) -> Headers:
+    """Stage 5: the field lines of a response that a WSGI server may be given.
+
+    Hop-by-hop fields would be an error on wsgiref and waitress (PEP 3333, "Other HTTP
+    Features"). A tab becomes a space, as obs-fold does in RFC 9112, 5.2.
+    """
+    kept = end_to_end(headers) if nominated(headers) else headers
+    clients = _CLIENTS
+    kept = [field for field in kept if not clients[field[0]]]
+    if _CONTROL.search("".join([value for _, value in kept])):
+        kept = [(name, value.replace("\t", " ")) for name, value in kept]
+    return kept
+
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    return match is not None and int(match[1] or 0) <= 65535
+
+
+#: Whether a text is ``host`` or ``host:port`` (RFC 9110, 7.2), without userinfo or list.
+is_host = Remembered(_is_host)

@@ -1,0 +1,152 @@
+"""Addresses in a response: from the upstream's to the public one.
+
+Only what is exactly the upstream's is mapped (RFC 9110, 10.2.2); strings that merely begin
+like it, other schemes and other ports pass unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+
+from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.forwarded import Public
+from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
+from wsgiproxy.sansio.target import Base, absolute_form, split_host, under
+
+__all__ = ["map_address", "map_cookie", "map_headers", "map_refresh"]
+
+_REFRESH = re.compile(r"(\s*[0-9.]+\s*[;,]\s*url\s*=\s*)([\"']?)(.*?)\2(\s*)", re.I | re.DOTALL)
+
+
+def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
+    if scheme != base.origin.scheme or not is_host[authority]:
+        return False
+    host, port = split_host(authority, DEFAULT_PORTS[scheme])
+    return host.lower() == base.origin.host.lower() and port == base.origin.port
+
+
+def _map_path(rest: str, base: Base, prefix: str) -> str | None:
+    path = re.split("[?#]", rest, maxsplit=1)[0]
+    if not under(path, base.path):
+        return None
+    return prefix + rest[len(base.path) :]
+
+
+def map_address(address: str, base: Base, known: Public) -> str:
+    """Map one absolute URL, protocol-relative one or absolute path.
+
+    An absolute path that already begins with the public prefix is left alone: the backend
+    has read ``X-Forwarded-Prefix``. Relative references are right as they are.
+
+    :param address: the value of Location or Content-Location.
+    :param base: the upstream and its base path.
+    :param known: the public address of this request.
+
+    >>> from wsgiproxy.sansio.target import parse_href
+    >>> base = parse_href("http://10.0.0.7:8000/app")
+    >>> known = Public("https", "example.com", "443", "/mount", "")
+    >>> map_address("http://10.0.0.7:8000/app/login?next=/", base, known)
+    'https://example.com/mount/login?next=/'
+    >>> map_address("http://10.0.0.7:8000.evil.example/app/", base, known)
+    'http://10.0.0.7:8000.evil.example/app/'
+    """
+    if address.startswith("//"):
+        scheme, lead = base.origin.scheme, f"//{known.host}"
+        authority, rest = _split_authority(address[2:])
+    elif address.startswith("/"):
+        if known.prefix and under(re.split("[?#]", address, maxsplit=1)[0], known.prefix):
+            return address
+        mapped = _map_path(address, base, known.prefix)
+        return address if mapped is None else mapped
+    else:
+        head, fragment, tail = address.partition("#")
+        try:
+            absolute = absolute_form(head)
+        except BadRequest:
+            return address
+        if absolute is None:
+            return address
+        scheme, lead = absolute.scheme, f"{known.scheme}://{known.host}"
+        authority, rest = absolute.authority, absolute.rest + fragment + tail
+    if not _is_upstream(scheme, authority, base):
+        return address
+    mapped = _map_path(rest, base, known.prefix)
+    return address if mapped is None else lead + mapped
+
+
+def _split_authority(text: str) -> tuple[str, str]:
+    match = re.match(r"[^/?#]*", text)
+    end = match.end() if match else 0
+    rest = text[end:]
+    return text[:end], rest if rest.startswith("/") else "/" + rest
+
+
+def map_refresh(value: str, base: Base, known: Public) -> str:
+    """Map the URL in a Refresh field (HTML, "shared declarative refresh steps")."""
+    match = _REFRESH.fullmatch(value)
+    if match is None:
+        return value
+    lead, mark, url, tail = match.groups()
+    return f"{lead}{mark}{map_address(url, base, known)}{mark}{tail}"
+
+
+def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str | None) -> str:
+    """Map Path and Domain of one Set-Cookie (RFC 6265, 4.1.2).
+
+    A path is scoped to the mount, and ``__Host-`` cookies are never touched, since they
+    are bound to ``Path=/`` and to no domain.
+
+    :param scope: map the path, and give one to a cookie whose path is outside.
+    :param domain: replaces the domain; empty removes it; None leaves it.
+
+    >>> from wsgiproxy.sansio.target import parse_href
+    >>> known = Public("https", "example.com", "443", "/mount", "")
+    >>> map_cookie("a=b; Path=/; Secure", parse_href("http://b/"), known, True, None)
+    'a=b; Path=/mount; Secure'
+    """
+    pair, *attributes = value.split(";")
+    if pair.strip().lower().startswith("__host-"):
+        return value
+    mapped = [pair]
+    for attribute in attributes:
+        name, _, text = attribute.strip().partition("=")
+        if scope and name.lower() == "path":
+            attribute = f" {name}={_cookie_path(text.strip(), base, known.prefix)}"
+        elif domain is not None and name.lower() == "domain":
+            if not domain:
+                continue
+            attribute = f" {name}={domain}"
+        mapped.append(attribute)
+    return ";".join(mapped)
+
+
+def _cookie_path(path: str, base: Base, prefix: str) -> str:
+    if prefix and under(path, prefix):
+        return path
+    mapped = _map_path(path, base, prefix) if path.startswith("/") else prefix
+    if mapped is None:
+        mapped = prefix
+    return mapped if mapped == "/" else mapped.rstrip("/") or "/"
+
+
+_MAPPED = frozenset(["location", "content-location", "refresh", "set-cookie"])
+
+
+def map_headers(
+    headers: Headers, base: Base, known: Public, *, scope_cookies: bool, cookie_domain: str | None
+) -> Headers:
+    """Stage 6: all addresses in the field lines of a response."""
+    if not any(name.lower() in _MAPPED for name, _ in headers):
+        return headers
+    mapped = []
+    for name, value in headers:
+        field = name.lower()
+        if field in ("location", "content-location"):
+            value = map_address(value, base, known)
+        elif field == "refresh":
+            value = map_refresh(value, base, known)
+        elif field == "set-cookie" and (scope_cookies or cookie_domain is not None):
+            value = map_cookie(value, base, known, scope_cookies, cookie_domain)
+        mapped.append((name, value))
+    return mapped

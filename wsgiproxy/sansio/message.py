@@ -1,0 +1,105 @@
+"""The values that the rules pass to each other; they know nothing of sockets or of WSGI."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Headers", "Inbound", "Origin", "Request", "ResponseHead"]
+
+#: Field lines in order, names as they go on the wire, values as latin-1 text.
+Headers = list[tuple[str, str]]
+
+
+class Origin(NamedTuple):
+    """Where to connect to. It is never made from text that a client wrote into a target.
+
+    :param scheme: ``http`` or ``https``.
+    :param host: a name or an address, IPv6 without brackets; also the name that TLS checks.
+    :param port: TCP port.
+    :param unix: path of a Unix socket, which is then used instead of host and port.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    unix: str = ""
+
+    @property
+    def authority(self) -> str:
+        """The value for Host: brackets for IPv6, no default port (RFC 9110, 7.2).
+
+        >>> Origin("http", "::1", 8080).authority
+        '[::1]:8080'
+        >>> Origin("https", "example.com", 443).authority
+        'example.com'
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Inbound(NamedTuple):
+    """What a server has told us about one request, checked.
+
+    :param method: the token as received.
+    :param scheme: ``http`` or ``https``.
+    :param host: the authority that the client asked for (Host, or that of an absolute target).
+    :param server_name: ``SERVER_NAME``.
+    :param server_port: ``SERVER_PORT``.
+    :param script_name: the mount prefix in its raw, percent-encoded form.
+    :param path: the rest of the path in its raw form; may be empty under a mount.
+    :param query: empty, or ``?`` and the raw query; ``?`` alone is kept.
+    :param headers: all other field lines, hop-by-hop ones included.
+    :param peer: ``REMOTE_ADDR`` or empty.
+    :param protocol: the version that the client spoke, such as ``1.1``.
+    :param content_length: length of the body in bytes, None if the client gave none.
+    :param chunked: the body ends where ``wsgi.input`` ends.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    server_name: str
+    server_port: int
+    script_name: str
+    path: str
+    query: str
+    headers: Headers
+    peer: str
+    protocol: str
+    content_length: int | None
+    chunked: bool
+
+
+class Request(NamedTuple):
+    """One request as it goes upstream.
+
+    The framing is its own two fields, and never a header (RFC 9112, 6.3).
+
+    :param method: token.
+    :param target: the request-target, byte for byte.
+    :param headers: field lines, Host included, framing fields excluded.
+    :param content_length: length of the body in bytes, None if there is none to announce.
+    :param chunked: send the body in chunks.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    content_length: int | None = None
+    chunked: bool = False
+
+
+class ResponseHead(NamedTuple):
+    """Status line and field lines of one response.
+
+    :param status: 100 to 599.
+    :param reason: reason phrase, possibly empty.
+    :param headers: field lines as received.
+    """
+
+    status: int
+    reason: str
+    headers: Headers

@@ -1,0 +1,280 @@
+"""The request-target: raw where the server has kept it, else rebuilt; joined, never parsed again.
+
+It refuses to normalise anything, and to leave the path that ``href`` gives (RFC 9110, 7.7).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+
+from wsgiproxy.errors import BadRequest, ConfigurationError
+from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Origin
+
+__all__ = [
+    "Absolute",
+    "Base",
+    "Target",
+    "absolute_form",
+    "escapes",
+    "join",
+    "parse_href",
+    "raw_target",
+    "rebuilt_target",
+    "split_host",
+    "under",
+]
+
+# RFC 3986, 3.3: unreserved, sub-delims, ":" and "@"; the slash separates segments. "%" is
+# never safe here: these bytes are already decoded.
+_PCHAR = "-._~!$&'()*+,;=:@/"
+_PRINTABLE = re.compile(r"[!-~]*")
+_ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?")
+_OCTET = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+
+
+class Target(NamedTuple):
+    """A request-target in its raw form, cut at the mount.
+
+    :param script_name: raw prefix of the mount.
+    :param path: raw rest of the path.
+    :param query: empty, or ``?`` and the raw query.
+    """
+
+    script_name: str
+    path: str
+    query: str
+
+
+class Absolute(NamedTuple):
+    """An absolute-form target (RFC 9112, 3.2.2) in its three parts."""
+
+    scheme: str
+    authority: str
+    rest: str
+
+
+def absolute_form(raw: str) -> Absolute | None:
+    """Split an absolute-form target; None if *raw* has another form.
+
+    :raises BadRequest: it has a userinfo, a fragment, or no proper host (RFC 9110, 4.2.4).
+
+    >>> absolute_form("http://example.com:81/a%2Fb?x")
+    Absolute(scheme='http', authority='example.com:81', rest='/a%2Fb?x')
+    """
+    match = _ABSOLUTE.fullmatch(raw)
+    if match is None:
+        return None
+    scheme, authority, path, query = match.groups("")
+    if not is_host[authority]:
+        raise BadRequest(f"the authority {authority!r} of the target is not host[:port]")
+    return Absolute(scheme.lower(), authority, (path or "/") + query)
+
+
+def _decoded(raw: str) -> str:
+    return unquote_to_bytes(raw).decode("latin-1") if "%" in raw else raw
+
+
+def _decoded_but_slashes(raw: str) -> str:
+    """As cheroot decodes: ``%2F`` stays as it is, in upper case."""
+    return "%2F".join(_decoded(part) for part in re.split("%2[Ff]", raw))
+
+
+def _cut(raw: str, decoded_length: int) -> int:
+    """The index in *raw* after which *decoded_length* decoded bytes have passed."""
+    if "%" not in raw[: decoded_length + 1]:
+        return decoded_length
+    index = 0
+    for _ in range(decoded_length):
+        match = _OCTET.match(raw, index)
+        index = match.end() if match else index
+    return index
+
+
+def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target | None:
+    """The raw target, if it still is what the environ says; None if a middleware changed that.
+
+    :param raw: origin-form as received (``REQUEST_URI`` or ``RAW_URI``).
+    :param script_name: ``SCRIPT_NAME``, decoded.
+    :param path_info: ``PATH_INFO``, decoded.
+    :param query: ``QUERY_STRING``.
+    :raises BadRequest: there is a fragment in it.
+
+    >>> raw_target("/app/a%2Fb?", "/app", "/a/b", "")
+    Target(script_name='/app', path='/a%2Fb', query='?')
+    >>> raw_target("/app/a", "", "/rewritten", "") is None
+    True
+    """
+    if "#" in raw:
+        raise BadRequest("the request-target has a fragment")
+    path, mark, raw_query = raw.partition("?")
+    if raw_query != query or raw[:1] != "/" or not _PRINTABLE.fullmatch(raw):
+        return None
+    if "%" not in path:
+        if path != script_name + path_info:
+            return None
+        cut = len(script_name)
+    elif script_name + path_info in (_decoded(path), _decoded_but_slashes(path)):
+        cut = _cut(path, len(script_name))
+        if _decoded(path[:cut]) != script_name:
+            return None
+    else:
+        return None
+    return Target(path[:cut], path[cut:], mark + raw_query)
+
+
+def rebuilt_target(script_name: str, path_info: str, query: str) -> Target:
+    """The target made from the decoded path, where no raw one is to be had.
+
+    :raises BadRequest: a character that is no byte, or a path that does not start with "/".
+
+    >>> rebuilt_target("", "/caf\\xc3\\xa9/100%", "a=1 2")
+    Target(script_name='', path='/caf%C3%A9/100%25', query='?a=1%202')
+    """
+    if path_info[:1] not in ("/", "") or script_name[:1] not in ("/", ""):
+        raise BadRequest("the path of the request does not start with a slash")
+    try:
+        return Target(
+            quote_from_bytes(script_name.encode("latin-1"), _PCHAR),
+            quote_from_bytes(path_info.encode("latin-1"), _PCHAR),
+            "?" + _quoted_query(query) if query else "",
+        )
+    except UnicodeEncodeError as error:
+        raise BadRequest("the path of the request holds characters that are no bytes") from error
+
+
+# A query is already encoded, so "%" stays; what RFC 3986 would not allow but everybody
+# sends ("[]", "|", "^", quotes) passes as it is, as in the raw form.
+_QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("#", "")
+
+
+def _quoted_query(query: str) -> str:
+    if _PRINTABLE.fullmatch(query) and "#" not in query:
+        return query
+    return quote_from_bytes(query.encode("latin-1"), _QUERY_SAFE)
+
+
+def under(path: str, prefix: str) -> bool:
+    """Whether *path* is *prefix* or below it, on a segment boundary.
+
+    >>> under("/app/x", "/app"), under("/application", "/app"), under("/x", "")
+    (True, False, True)
+    """
+    prefix = prefix.rstrip("/")
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _has_dot_dot(path: str) -> bool:
+    # "..;x" counts: servlet containers cut path parameters before they resolve dots.
+    segments = path.replace("\\", "/").split("/")
+    return any(segment.partition(";")[0] == ".." for segment in segments)
+
+
+def escapes(path: str) -> bool:
+    """Whether a backend could resolve *path* to something above it.
+
+    A ``..`` segment counts after up to three decodings, with ``%2F`` and ``%5C`` read as
+    separators: a chain of servers decodes more than once.
+
+    >>> [escapes(p) for p in ("/a/..", "/%252e%252e/", "/..%2fadmin", "/a..b/...")]
+    [True, True, True, False]
+    """
+    if ".." not in path and "%" not in path:
+        return False
+    for _ in range(3):
+        if _has_dot_dot(path):
+            return True
+        decoded = _decoded(path)
+        if decoded == path:
+            return False
+        path = decoded
+    return _has_dot_dot(path)
+
+
+class Base(NamedTuple):
+    """What ``href`` says: where to connect to, and what every target begins with.
+
+    :param origin: the upstream.
+    :param path: raw base path without a slash at its end; empty for the root.
+    :param slash: the base path was written with a slash at its end.
+    :param query: raw query that is put before the client's.
+    """
+
+    origin: Origin
+    path: str
+    slash: bool
+    query: str
+
+    @property
+    def location(self) -> str:
+        """The base path as ``href`` gave it, with its slash, if any."""
+        return self.path + "/" if self.slash else self.path
+
+
+def join(base: Base, path: str, query: str) -> str:
+    """The base and the client's path with exactly one slash between them; href's query first.
+
+    >>> base = parse_href("http://127.0.0.1:8000/app/?key=1")
+    >>> join(base, "//x", "?a=b")
+    '/app//x?key=1&a=b'
+    >>> join(base, "", "")
+    '/app/?key=1'
+    """
+    path = base.path + path if path else base.location or "/"
+    if not base.query:
+        return path + query
+    return f"{path}?{base.query}&{query[1:]}" if len(query) > 1 else f"{path}?{base.query}"
+
+
+def split_host(host: str, default_port: int) -> tuple[str, int]:
+    """Split ``host[:port]``; the brackets of IPv6 are taken off.
+
+    >>> split_host("[::1]:81", 80), split_host("example.com", 80), split_host("a:", 80)
+    (('::1', 81), ('example.com', 80), ('a', 80))
+    """
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        name, port = host, ""
+    return name.strip("[]"), int(port) if port else default_port
+
+
+def parse_href(href: str) -> Base:
+    """Read the address of an upstream.
+
+    ``http://host[:port][/base][?query]``, the same with ``https``, or ``unix:/path/of.sock``
+    and, after a second colon, a base path.
+
+    :raises ConfigurationError: anything else; nothing is guessed.
+
+    >>> parse_href("unix:/run/app.sock:/base").origin.unix
+    '/run/app.sock'
+    """
+    expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
+    if href.startswith("unix:"):
+        socket_path, _, rest = href[5:].partition(":")
+        origin = Origin("http", "localhost", 80, socket_path)
+        good = socket_path.startswith(("/", "@")) and len(socket_path) > 1
+        url = urlsplit(rest)
+    else:
+        origin, good = _origin_of(href)
+        url = urlsplit(href)._replace(scheme="", netloc="")
+    if not good or url.scheme or url.netloc or url.path[:1] not in ("", "/"):
+        raise ConfigurationError(f"href={href!r}: {expected}")
+    if "#" in href or not _PRINTABLE.fullmatch(href):
+        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
+    if escapes(url.path):
+        raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
+    return Base(origin, url.path.rstrip("/"), url.path.endswith("/"), url.query)
+
+
+def _origin_of(href: str) -> tuple[Origin, bool]:
+    try:
+        absolute = absolute_form(href.partition("#")[0])
+    except BadRequest:
+        absolute = None
+    if absolute is None or absolute.scheme not in DEFAULT_PORTS:
+        return Origin("http", "", 0), False
+    host, port = split_host(absolute.authority, DEFAULT_PORTS[absolute.scheme])
+    return Origin(absolute.scheme, host, port), port > 0 and bool(host)
