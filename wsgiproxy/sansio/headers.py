@@ -75,28 +75,16 @@ def skeleton(name: str) -> str:
     return re.sub("[^a-z0-9]", "-", name.lower())
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # RFC 9110, 7.6.1 and the fields that RFC 9110 defines for one hop; the last five are
 # registered as such by other RFCs. `trailers` is PEP 3333's spelling (wsgiref refuses it).
-_HOP_BY_HOP = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-authentication-info",
-        "http2-settings",
-        "alpn",
-        "close",
-        "security-scheme",
-        "proxy-features",
-        "proxy-instruction",
-    ]
+_HOP_BY_HOP = _words(
+    "connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade "
+    "proxy-authenticate proxy-authorization proxy-authentication-info http2-settings alpn "
+    "close security-scheme proxy-features proxy-instruction"
 )
 # The length of a message and its destination are not the client's to remove, whatever its
 # Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
@@ -107,18 +95,9 @@ _NEVER_SENT = frozenset(["proxy"])
 # The forwarding namespace is ours, so what clients put there is removed before we speak. A
 # prefix rule, since every list that others shipped was one name short.
 _OUR_PREFIXES = ("x-forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
-_OUR_NAMES = frozenset(
-    [
-        "forwarded",
-        "x-real-ip",
-        "x-script-name",
-        "script-name",
-        "path-info",
-        "remote-user",
-        "x-original-url",
-        "x-rewrite-url",
-        "proxy",
-    ]
+_OUR_NAMES = _words(
+    "forwarded x-real-ip x-script-name script-name path-info remote-user x-original-url "
+    "x-rewrite-url proxy"
 )
 
 
@@ -240,7 +219,13 @@ def without(headers: Headers, names: Iterable[str]) -> Headers:
 
 # The upstream's own alternatives are not those of the address that the client asked for.
 _NOT_FOR_CLIENTS = frozenset(["alt-svc"])
-_CLIENTS = Remembered(lambda name: _is_hop_by_hop(name) or name.lower() in _NOT_FOR_CLIENTS)
+
+
+def _is_not_for_clients(name: str) -> bool:
+    return _is_hop_by_hop(name) or name.lower() in _NOT_FOR_CLIENTS
+
+
+_CLIENTS = Remembered(_is_not_for_clients)
 # PEP 3333 allows no control character in a value, not even the tab that RFC 9110 allows.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

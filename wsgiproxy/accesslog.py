@@ -1,0 +1,75 @@
+"""One record per exchange on the logger ``wsgiproxy.access``, credentials masked."""
+
+from __future__ import annotations
+
+import logging
+import re
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.sansio.message import Origin
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["Record", "masked"]
+
+_log = logging.getLogger("wsgiproxy.access")
+
+_SECRET = re.compile(
+    r"(?i)((?:^|[&;])[^=&;]*(?:token|secret|passw|pwd|api_?key|auth|code|sig|session)[^=&;]*=)[^&;]*"
+)
+
+
+def masked(query: str) -> str:
+    """A query string without the values of parameters that look like credentials.
+
+    >>> masked("page=2&access_token=abc")
+    'page=2&access_token=***'
+    """
+    return _SECRET.sub(r"\1***", query)
+
+
+class Record:
+    """What is known of one exchange; written once, at its end."""
+
+    __slots__ = ("_environ", "_start", "error", "origin", "reused")
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self._environ: WSGIEnvironment | None = environ
+        self._start = monotonic()
+        self.origin: Origin | None = None
+        self.reused = False
+        self.error: ProxyError | None = None
+
+    def end(self, status: int, received: int = 0) -> None:
+        """Write the record; a second call does nothing.
+
+        :param status: what the client was given; what it really saw of a cut answer is in
+            the field ``error``.
+        :param received: bytes of the body that the upstream sent.
+        """
+        environ, self._environ = self._environ, None
+        if environ is None or not _log.isEnabledFor(logging.INFO):
+            return
+        query = environ.get("QUERY_STRING", "")
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        fields = {
+            "client": environ.get("REMOTE_ADDR", ""),
+            "method": environ.get("REQUEST_METHOD", ""),
+            "path": path + ("?" + masked(query) if query else ""),
+            "status": status,
+            "received": received,
+            "seconds": round(monotonic() - self._start, 6),
+            "upstream": self.origin and (self.origin.unix or self.origin.authority),
+            "reused": self.reused,
+            "error": self.error and type(self.error).__name__,
+            "side": self.error and self.error.side,
+        }
+        _log.info(
+            "%(client)s %(method)s %(path)r %(status)s %(received)s bytes %(seconds).3f s"
+            + (" %(error)s" if self.error else ""),
+            fields,
+            extra={"exchange": fields},
+        )

@@ -1,0 +1,204 @@
+"""The reverse proxy: everything goes to one ``href``, which learns what the client asked for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wsgiproxy.errors import BadRequest, ConfigurationError
+from wsgiproxy.exactproxy import Gateway
+from wsgiproxy.sansio.exchange import Outgoing, check_loop, request_for
+from wsgiproxy.sansio.forwarded import Public, announce, forwarded_element, public, trust, via
+from wsgiproxy.sansio.headers import without
+from wsgiproxy.sansio.location import map_headers
+from wsgiproxy.sansio.message import Headers, Inbound
+from wsgiproxy.sansio.target import Base, escapes, join, parse_href, split_host
+from wsgiproxy.settings import APP, TRANSPORT, settle
+from wsgiproxy.transport import PooledTransport, Transport
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Unpack
+
+    from wsgiproxy.settings import AppOptions
+
+__all__ = ["ReversePolicy", "WSGIProxyApp"]
+
+
+class _Context(NamedTuple):
+    """What the answer's addresses are mapped with."""
+
+    base: Base
+    known: Public
+
+
+class ReversePolicy:
+    """Stages 3 and 6 of a reverse proxy; pure, and the same for every request.
+
+    :param base: where to, from :func:`~wsgiproxy.sansio.target.parse_href`.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
+    :param pseudonym: our name in Via.
+    """
+
+    keeps_namespace = False
+
+    def __init__(self, base: Base, options: Mapping[str, Any], pseudonym: str) -> None:
+        self._base = base
+        self._options = options
+        self._pseudonym = pseudonym
+        self._trusts = trust(options["trusted_proxies"])
+        self._fixed: Headers = []
+        if base.path:
+            self._fixed.append(("X-Traversal-Path", base.path))
+        if base.query:
+            self._fixed.append(("X-Traversal-Query-String", base.query))
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """The outgoing request.
+
+        :raises BadRequest: a host that is not allowed, or a path that leaves ``href``.
+        :raises LoopDetected: the request has been here before.
+        """
+        base, options = self._base, self._options
+        check_loop(headers, self._pseudonym)
+        if options["suppress_headers"]:
+            headers = without(headers, options["suppress_headers"])
+        if inbound.path[:1] == "*":
+            raise BadRequest("the target * has no place behind a reverse proxy")
+        # The path of href is a wall, and so is the mount: a backend that resolves dots
+        # would leave what this application was given.
+        if (base.path or inbound.script_name) and escapes(inbound.path):
+            raise BadRequest("a '..' segment in the path")
+        known = public(inbound, self._trusts(inbound.peer))
+        if options["allowed_hosts"]:
+            self._check_host(known.host)
+        rest, trace = via(headers, inbound.protocol, self._pseudonym)
+        ours = [*announce(known, inbound.script_name), *self._fixed, ("Via", trace)]
+        if options["forwarded"]:
+            ours.append(("Forwarded", forwarded_element(known)))
+        host = inbound.host if options["preserve_host"] else base.origin.authority
+        target = join(base, inbound.path, inbound.query)
+        request = request_for(inbound, target, host, rest + ours)
+        return Outgoing(base.origin, request, _Context(base, known))
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Location, Content-Location, Refresh and cookies, mapped to the public address."""
+        assert isinstance(context, _Context)
+        options = self._options
+        if not options["rewrite_location"]:
+            return headers
+        return map_headers(
+            headers,
+            context.base,
+            context.known,
+            scope_cookies=options["scope_cookies"],
+            cookie_domain=options["cookie_domain"],
+        )
+
+    def _check_host(self, host: str) -> None:
+        name = split_host(host, 0)[0].lower()
+        for allowed in self._options["allowed_hosts"]:
+            if name == allowed or (allowed.startswith(".") and name.endswith(allowed)):
+                return
+        raise BadRequest(f"Host {host!r} is not in allowed_hosts")
+
+
+class WSGIProxyApp:
+    """A WSGI application that is another web application, somewhere else.
+
+    :param href: the upstream: ``http://host[:port][/path][?query]``, https, or
+        ``unix:/path/of.sock[:/path]``. It may be reassigned at any time.
+    :param secret_file: reserved for the signature.
+    :param string_keys: reserved for the signature, as are the other three.
+    :param transport: another transport than a pool of its own.
+    :param options: the rows of :data:`wsgiproxy.settings.APP` and
+        :data:`~wsgiproxy.settings.TRANSPORT`; strings are converted.
+    :raises ConfigurationError: naming the setting, its value and what was expected.
+
+    >>> app = WSGIProxyApp("http://127.0.0.1:8000/base", preserve_host=True)
+    >>> app.href_netloc, app.href_path
+    ('127.0.0.1:8000', '/base')
+    """
+
+    def __init__(
+        self,
+        href: str,
+        secret_file: str | None = None,
+        string_keys: Iterable[str] | None = None,
+        unicode_keys: Iterable[str] | None = None,
+        json_keys: Iterable[str] | None = None,
+        pickle_keys: Iterable[str] | None = None,
+        *,
+        transport: Transport | None = None,
+        **options: Unpack[AppOptions],
+    ) -> None:
+        for name, value in (
+            ("secret_file", secret_file),
+            ("string_keys", string_keys),
+            ("unicode_keys", unicode_keys),
+            ("json_keys", json_keys),
+            ("pickle_keys", pickle_keys),
+        ):
+            if value:
+                raise ConfigurationError(
+                    f"{name}={value!r}: needs the signature support of a later version"
+                )
+        settled = settle(APP + TRANSPORT, options)
+        self._options = {row.name: settled[row.name] for row in APP}
+        self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
+        if transport is None:
+            transport = PooledTransport.from_settings(settled)
+        elif settled != {**settled, **{row.name: row.default for row in TRANSPORT}}:
+            raise ConfigurationError(
+                f"transport={transport!r}: expected no settings of the transport beside it"
+            )
+        self.transport = transport
+        self.href = href
+
+    @property
+    def href(self) -> str:
+        """The address of the upstream; assigning another one moves the proxy there."""
+        return self._href
+
+    @href.setter
+    def href(self, href: str) -> None:
+        base = parse_href(href)
+        policy = ReversePolicy(base, self._options, self._pseudonym)
+        # One assignment: a request in another thread sees the old target or the new one.
+        self._gateway = Gateway(policy, self.transport, max_body=self._options["max_body"])
+        self._base = base
+        self._href = href
+
+    @property
+    def href_scheme(self) -> str:
+        """``http`` or ``https``."""
+        return self._base.origin.scheme
+
+    @property
+    def href_netloc(self) -> str:
+        """``host:port``, the port always given."""
+        origin = self._base.origin
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        return f"{host}:{origin.port}"
+
+    @property
+    def href_path(self) -> str:
+        """The base path, without a slash at its end."""
+        return self._base.path
+
+    @property
+    def href_query(self) -> str:
+        """The query that is sent before the client's."""
+        return self._base.query
+
+    href_fragment = ""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        return self._gateway(environ, start_response)
+
+    def close(self) -> None:
+        """Close the connections that are kept; the application can still be used."""
+        if isinstance(self.transport, PooledTransport):
+            self.transport.close()

@@ -1,0 +1,42 @@
+"""What a client sees of an error: a status, a sentence, and nothing of the inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webob import exc
+
+from wsgiproxy.errors import ClientGone, LoopDetected, ProxyError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+__all__ = ["error_page"]
+
+_ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+
+class _LoopDetected(exc.HTTPServerError):
+    code = LoopDetected.status
+    title = "Loop Detected"  # RFC 5842, 7.2; webob has no class for it
+
+
+class _ClientGone(exc.HTTPClientError):
+    code = ClientGone.status
+    title = "Client Closed Request"
+
+
+_PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.status: _ClientGone}
+
+
+def error_page(error: ProxyError) -> WSGIApplication:
+    """The page for *error*; HTML, JSON or text as the client's Accept says.
+
+    >>> error_page(ProxyError()).status
+    '500 Internal Server Error'
+    """
+    page = _PAGES[error.status](error.public)
+    page.explanation = ""
+    if error.status == 405:
+        page.headers["Allow"] = _ALLOWED
+    return page

@@ -1,0 +1,255 @@
+"""The WSGI edge: environ in, ``start_response`` and an iterable out.
+
+It decides nothing about headers; the rules are in :mod:`wsgiproxy.sansio`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.errors import BadRequest, ContentTooLarge, LoopDetected, ProxyError
+from wsgiproxy.sansio import environ as environs
+from wsgiproxy.sansio.exchange import ExactPolicy, Policy, answer, is_final_recipient, outgoing
+from wsgiproxy.sansio.message import Inbound, Request
+from wsgiproxy.transport import BLOCK, PooledTransport, Timeouts, Transport, is_own_connection
+from wsgiproxy.watch import client_watch
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from wsgiproxy.transport import Reply
+
+__all__ = ["Gateway", "proxy_exact_request"]
+
+_log = logging.getLogger("wsgiproxy.exact")
+
+
+class Gateway:
+    """A WSGI application that sends requests on as a policy decides.
+
+    :param policy: the rules of one kind of proxy.
+    :param transport: what sends; a :class:`~wsgiproxy.transport.PooledTransport` of its own
+        if none is given.
+    :param max_body: largest request body in bytes; None for no limit (413 beyond it).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        transport: Transport | None = None,
+        *,
+        max_body: int | None = None,
+    ) -> None:
+        self.policy = policy
+        self.transport: Transport = transport or PooledTransport()
+        self.max_body = max_body
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333). The environ is read and never changed."""
+        record = Record(environ)
+        try:
+            return self._serve(environ, start_response, record)
+        except ProxyError as error:
+            return refuse(error, environ, start_response, record)
+
+    def _serve(
+        self, environ: WSGIEnvironment, start_response: StartResponse, record: Record
+    ) -> Iterable[bytes]:
+        inbound = environs.read(environ)
+        if self.policy.keeps_namespace:
+            _check_own(environ)
+        if is_final_recipient(inbound):
+            start_response("204 No Content", [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")])
+            record.end(204)
+            return []
+        origin, request, context = outgoing(inbound, self.policy)
+        record.origin = origin
+        body, request = self._body(environ, inbound, request)
+        reply = self.transport.send(
+            origin,
+            request,
+            body,
+            timeouts=self._timeouts(environ),
+            abandoned=client_watch(environ),
+            on_interim=_early_hints(environ),
+        )
+        try:
+            head, has_body = answer(inbound.method, reply.head, self.policy, context)
+            start_response(f"{head.status} {head.reason}", head.headers)
+        except BaseException:
+            reply.close()
+            raise
+        record.reused = reply.reused
+        if reply.whole is not None:
+            record.end(head.status, reply.received)
+            return [reply.whole] if has_body and reply.whole else []
+        return Stream(reply, head.status, record)
+
+    def _body(
+        self, environ: WSGIEnvironment, inbound: Inbound, request: Request
+    ) -> tuple[Iterator[bytes] | None, Request]:
+        """The blocks of the request body, and the request with its final framing."""
+        length, limit = inbound.content_length, self.max_body
+        if inbound.chunked:
+            blocks = _blocks_to_end(environ, limit)
+            if "HTTP_TRANSFER_ENCODING" in environ:
+                return blocks, request
+            # HTTP/2 does not say beforehand whether there is a body.
+            first = next(blocks, b"")
+            if not first:
+                return None, request._replace(chunked=False)
+            return _chain(first, blocks), request
+        if not length:
+            return None, request
+        if limit is not None and length > limit:
+            raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
+        return _blocks_of(environ, length), request
+
+    def _timeouts(self, environ: WSGIEnvironment) -> Timeouts | None:
+        """WebOb's clients set one number for all of it."""
+        limit = environ.get("webob.client.timeout")
+        if limit is None:
+            return None
+        if not isinstance(limit, (int, float)) or not limit > 0:
+            raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
+        return Timeouts(limit, limit, limit)
+
+
+class Stream:
+    """An answer that is still arriving: an iterable without a length (PEP 3333).
+
+    A class, since the ``finally`` of a generator that was never started does not run.
+    """
+
+    __slots__ = ("_greeting", "_record", "_reply", "_status")
+
+    def __init__(self, reply: Reply, status: int, record: Record) -> None:
+        self._reply = reply
+        self._status = status
+        self._record = record
+        # Servers that send the head with the first block, whatever it holds, send it now:
+        # the upstream may say nothing more for minutes.
+        self._greeting = not reply.received
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next block.
+
+        :raises ProxyError: the answer breaks off; the server then breaks the connection.
+        """
+        if self._greeting:
+            self._greeting = False
+            return b""
+        try:
+            return next(self._reply)
+        except ProxyError as error:
+            self._record.error = error
+            raise
+
+    def close(self) -> None:
+        """Called by the server at the end, whatever the end was."""
+        self._reply.close()
+        self._record.end(self._status, self._reply.received)
+
+
+def _blocks_of(environ: WSGIEnvironment, length: int) -> Iterator[bytes]:
+    """Exactly *length* bytes of ``wsgi.input``; fewer are an error (RFC 9112, 8)."""
+    left = length
+    while left:
+        block = _read(environ, min(left, BLOCK))
+        if not block:
+            raise BadRequest(f"the request body ended {left} bytes short of {length}")
+        if len(block) > left:
+            raise BadRequest(f"wsgi.input gave more than the {left} bytes asked for")
+        left -= len(block)
+        yield block
+
+
+def _blocks_to_end(environ: WSGIEnvironment, limit: int | None) -> Iterator[bytes]:
+    """What ``wsgi.input`` gives until it ends, as ``wsgi.input_terminated`` promises."""
+    total = 0
+    while block := _read(environ, BLOCK):
+        total += len(block)
+        if limit is not None and total > limit:
+            raise ContentTooLarge(f"a body of more than max_body={limit} bytes")
+        yield block
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _read(environ: WSGIEnvironment, size: int) -> bytes:
+    # Servers raise what they like when a client leaves in mid-body: OSError, EOFError,
+    # HTTP exceptions of their own. All of them mean that there is no whole request.
+    try:
+        return bytes(environ["wsgi.input"].read(size))
+    except Exception as error:
+        raise BadRequest(f"reading the request body: {error!r}") from error
+
+
+def _check_own(environ: WSGIEnvironment) -> None:
+    """An exact proxy directly under its own server would call itself for ever."""
+    port = environ.get("REMOTE_PORT")
+    if port is None:
+        return
+    try:
+        loop = is_own_connection(environ.get("REMOTE_ADDR", ""), int(port))
+    except ValueError:
+        return
+    if loop:
+        raise LoopDetected("the request comes from a connection of this very process")
+
+
+def _early_hints(environ: WSGIEnvironment) -> Callable[[Any], None] | None:
+    """gunicorn passes 103 on to the client (RFC 8297)."""
+    send = environ.get("wsgi.early_hints")
+    if send is None:
+        return None
+
+    def on_interim(head: Any) -> None:
+        links = [field for field in head.headers if field[0].lower() == "link"]
+        if head.status == 103 and links:
+            send(links)
+
+    return on_interim
+
+
+# The sentences of webob.exc would say more than ours, and of other things.
+def refuse(
+    error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
+) -> Iterable[bytes]:
+    """An error page in the form that the client accepts; nothing about the inside."""
+    from wsgiproxy.errorpage import error_page
+
+    level = logging.INFO if error.side == "client" else logging.WARNING
+    _log.log(level, "%s %s: %s", error.status, type(error).__name__, error)
+    record.error = error
+    record.end(error.status)
+    return error_page(error)(environ, start_response)
+
+
+_exact: Gateway | None = None
+
+
+def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Send the request that *environ* describes to ``SERVER_NAME:SERVER_PORT``, nothing added.
+
+    It is a WSGI application, and so an HTTP client for WebOb, which honours
+    ``webob.client.timeout`` (seconds):
+
+    >>> from webob import Request
+    >>> request = Request.blank("http://127.0.0.1:1/nobody-is-here")
+    >>> request.get_response(proxy_exact_request).status
+    '502 Bad Gateway'
+    """
+    global _exact
+    if _exact is None:
+        _exact = Gateway(ExactPolicy())
+    return _exact(environ, start_response)

@@ -1,0 +1,178 @@
+"""Opening connections: TCP, Unix sockets, TLS, a parent proxy. The only importer of urllib3.
+
+Environment variables (``http_proxy`` and its kind), netrc and the like are not read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from urllib3 import exceptions
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import make_headers
+
+from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamTimeout
+from wsgiproxy.sansio.message import Origin
+
+__all__ = ["Dialler"]
+
+_PROXY_SCHEMES = ("http", "socks4", "socks4a", "socks5", "socks5h")
+_DEFAULT_PROXY_PORTS = {"http": 3128}
+
+
+def tls_context(
+    verify: bool, ca_file: str | None, client_cert: str | None, client_key: str | None
+) -> ssl.SSLContext:
+    """The TLS side of a transport: TLS 1.2 or later, verified unless told otherwise.
+
+    :raises ConfigurationError: a file is not there or is not what it should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"ca_file={ca_file!r}: expected a PEM file of certificates ({error})"
+        ) from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if client_cert is not None:
+        try:
+            context.load_cert_chain(client_cert, client_key)
+        except OSError as error:
+            raise ConfigurationError(
+                f"client_cert={client_cert!r}: expected a PEM file with certificate and key"
+                f" ({error})"
+            ) from error
+    return context
+
+
+class Dialler:
+    """Opens connections with one TLS identity.
+
+    :param parent_proxy: ``http://[user:password@]host:port`` (by CONNECT) or ``socks5h://…``.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: bool = True,
+        ca_file: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        parent_proxy: str | None = None,
+    ) -> None:
+        self._tls = tls_context(verify, ca_file, client_cert, client_key)
+        self._proxy = urlsplit(parent_proxy) if parent_proxy else None
+        if self._proxy is not None and (
+            self._proxy.scheme not in _PROXY_SCHEMES or not self._proxy.hostname
+        ):
+            raise ConfigurationError(
+                f"parent_proxy={parent_proxy!r}: expected http://host:port or socks5h://host:port"
+            )
+
+    def dial(self, origin: Origin, timeout: float) -> socket.socket:
+        """Connect, and do the TLS handshake for https.
+
+        :param timeout: seconds for each address that the name has.
+        :raises ConnectFailed: there is no connection; nothing was sent.
+        :raises UpstreamTimeout: there was none in time.
+        """
+        try:
+            if origin.unix:
+                return _dial_unix(origin.unix, timeout)
+            return self._dial_tcp(origin, timeout)
+        except (exceptions.HTTPError, OSError, ValueError) as error:
+            # ValueError: a name that IDNA or the resolver cannot take.
+            kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
+            raise kind(f"connecting to {_where(origin)}: {error}") from error
+
+    def _dial_tcp(self, origin: Origin, timeout: float) -> socket.socket:
+        connection = self._connection(origin, timeout)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        sock = connection.sock
+        assert sock is not None
+        if isinstance(sock, ssl.SSLSocket):
+            # A close without close_notify is a cut, not an end (RFC 9112, 9.8).
+            sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]  # typeshed lacks it
+        connection.sock = None
+        return sock
+
+    def _connection(self, origin: Origin, timeout: float) -> HTTPConnection:
+        options: dict[str, Any] = {"timeout": timeout}
+        if origin.scheme == "https":
+            options["ssl_context"] = self._tls
+            options["server_hostname"] = origin.host
+        proxy = self._proxy
+        if proxy is None:
+            kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
+            return kind(origin.host, origin.port, **options)
+        if proxy.scheme != "http":
+            return self._socks_connection(origin, options)
+        kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
+        connection = kind(
+            proxy.hostname or "", proxy.port or _DEFAULT_PROXY_PORTS["http"], **options
+        )
+        # Always a tunnel: the bytes of the request are the same with and without a parent.
+        credentials = (
+            f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+            if (proxy.username)
+            else None
+        )
+        connection.set_tunnel(
+            origin.host, origin.port, headers=make_headers(proxy_basic_auth=credentials)
+        )
+        return connection
+
+    def _socks_connection(self, origin: Origin, options: dict[str, Any]) -> HTTPConnection:
+        try:
+            import socks
+            from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
+        except ImportError as error:
+            raise ConfigurationError(
+                "parent_proxy: SOCKS needs the package PySocks, as in wsgiproxy[socks]"
+            ) from error
+        proxy = self._proxy
+        assert proxy is not None
+        settings: Any = {
+            "socks_version": socks.PROXY_TYPE_SOCKS5
+            if proxy.scheme.startswith("socks5")
+            else socks.PROXY_TYPE_SOCKS4,
+            "proxy_host": proxy.hostname,
+            "proxy_port": proxy.port,
+            "username": proxy.username,
+            "password": proxy.password,
+            "rdns": proxy.scheme in ("socks5h", "socks4a"),
+        }
+        kind = SOCKSHTTPSConnection if origin.scheme == "https" else SOCKSConnection
+        return kind(settings, origin.host, origin.port, **options)
+
+
+def _is_timeout(error: Exception) -> bool:
+    # urllib3 derives NewConnectionError ("refused") from ConnectTimeoutError.
+    if isinstance(error, exceptions.NewConnectionError):
+        return False
+    return isinstance(error, (exceptions.TimeoutError, TimeoutError))
+
+
+def _where(origin: Origin) -> str:
+    return f"unix:{origin.unix}" if origin.unix else f"{origin.scheme}://{origin.authority}"
+
+
+def _dial_unix(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.ExitStack() as stack:
+        stack.callback(sock.close)
+        sock.settimeout(timeout)
+        # "@name" is Linux's abstract namespace, as systemd and ss write it.
+        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        stack.pop_all()
+    return sock

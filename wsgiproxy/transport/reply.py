@@ -1,0 +1,140 @@
+"""An answer of an upstream: its head, and a body that streams.
+
+Failure in the middle of a body raises from the iterator, so that the client's connection
+breaks and a cut answer never looks complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsgiproxy.errors import UpstreamLost
+from wsgiproxy.sansio.h1 import Reader
+from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.transport.wire import BLOCK, Patience, Wire
+
+__all__ = ["Reply"]
+
+
+class Reply:
+    """One response.
+
+    :ivar head: status, reason and field lines as the upstream sent them.
+    :ivar whole: the whole body, if it has arrived already; else None, and iterate.
+    :ivar received: bytes of the body so far.
+    :ivar reused: whether the connection had served before.
+    """
+
+    __slots__ = (
+        "_done",
+        "_first",
+        "_keep",
+        "_patience",
+        "_reader",
+        "_wire",
+        "head",
+        "received",
+        "reused",
+        "whole",
+    )
+
+    def __init__(
+        self,
+        wire: Wire,
+        reader: Reader,
+        first: bytes,
+        *,
+        keep: bool,
+        patience: Patience,
+        done: Callable[[Wire], None],
+    ) -> None:
+        assert reader.head is not None
+        self.head: ResponseHead = reader.head
+        self.received = len(first)
+        self.reused = wire.reused
+        self._wire: Wire | None = wire
+        self._reader = reader
+        self._keep = keep
+        self._patience = patience
+        self._done = done
+        self._first = first
+        self.whole: bytes | None = None
+        if reader.complete:
+            self._finish()
+            self.whole = first
+
+    def __iter__(self) -> Reply:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next block, as it arrives.
+
+        :raises ProxyError: the body breaks off, or the upstream is silent for too long.
+        """
+        block = self._first
+        if block:
+            self._first = b""
+            return block
+        if self._wire is None:
+            raise StopIteration
+        try:
+            block = self._read(self._wire)
+        except BaseException:
+            self.close()
+            raise
+        if not block:
+            raise StopIteration
+        self.received += len(block)
+        return block
+
+    def _read(self, wire: Wire) -> bytes:
+        reader = self._reader
+        waiting = False
+        while not reader.complete:
+            try:
+                data = wire.recv(BLOCK)
+            except TimeoutError:
+                # The clock is asked only when there is something to wait for.
+                if not waiting:
+                    waiting = True
+                    timeouts = self._patience.timeouts
+                    self._patience.start(timeouts.idle - timeouts.slice)
+                self._patience.check()
+                continue
+            except OSError as error:
+                raise UpstreamLost(f"reading the body: {error}") from error
+            if not data:
+                reader.end()
+                break
+            block = reader.feed(data)
+            if block:
+                if reader.complete:
+                    self._finish()
+                return block
+        self._finish()
+        return b""
+
+    def _finish(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        if self._keep and self._reader.reusable:
+            self._done(wire)
+        else:
+            wire.close()
+
+    def close(self) -> None:
+        """Give up the rest of the body; at any time, and more than once.
+
+        A connection with an unread rest is closed, so that the upstream stops at once.
+        """
+        wire, self._wire = self._wire, None
+        self._first = b""
+        if wire is not None:
+            wire.close()
+
+    def read(self) -> bytes:
+        """The whole body, for answers that are known to be small."""
+        if self.whole is not None:
+            return self.whole
+        return b"".join(self)

@@ -1,0 +1,40 @@
+"""Whether the client is still there, from the few servers that let one look.
+
+PEP 3333 has no word for it: without one of these keys nobody can know.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["client_watch"]
+
+# The peer's end of the connection is closed: Linux says so even behind unread bytes.
+_ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+
+
+def client_watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
+    """A question for waits: has the client gone? None where the server does not tell.
+
+    :param environ: with ``waitress.client_disconnected``, ``gunicorn.socket`` or
+        ``werkzeug.socket``.
+    """
+    watch: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
+    if watch is not None:
+        return watch
+    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if not isinstance(sock, socket.socket):
+        return None
+    return lambda: _has_gone(sock)
+
+
+def _has_gone(sock: socket.socket) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(sock, _ENDED)
+    except ValueError:  # closed by the server itself
+        return True
+    return bool(poll.poll(0))
