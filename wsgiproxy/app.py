@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.exactproxy import Gateway
-from wsgiproxy.sansio.exchange import Outgoing, check_loop, request_for
+from wsgiproxy.sansio.exchange import Outgoing, request_for
 from wsgiproxy.sansio.forwarded import Public, announce, forwarded_element, public, trust, via
 from wsgiproxy.sansio.headers import without
 from wsgiproxy.sansio.location import map_headers
@@ -61,7 +61,6 @@ class ReversePolicy:
         :raises LoopDetected: the request has been here before.
         """
         base, options = self._base, self._options
-        check_loop(headers, self._pseudonym)
         if options["suppress_headers"]:
             headers = without(headers, options["suppress_headers"])
         if inbound.path[:1] == "*":

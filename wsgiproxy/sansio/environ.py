@@ -91,13 +91,6 @@ def _check_expectations(environ: Mapping[str, Any]) -> None:
         raise NotSupported("an upgrade to WebSocket")
 
 
-def _absolute(environ: Mapping[str, Any], raw: str) -> Absolute | None:
-    """An absolute-form target decides over Host (RFC 9112, 3.2.2)."""
-    if not raw or raw[0] == "/":
-        return None
-    return absolute_form(raw)
-
-
 def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> Target:
     script_name = environ.get("SCRIPT_NAME", "")
     path_info = environ.get("PATH_INFO", "")
@@ -127,12 +120,23 @@ def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) ->
     return host
 
 
-def _port(environ: Mapping[str, Any], scheme: str) -> int:
+def _checked_port(port: object) -> int:
     # Old callers set an int (compare WSGIProxy 0.2 under Swift).
-    port = str(environ.get("SERVER_PORT") or DEFAULT_PORTS[scheme])
-    if not _LENGTH.fullmatch(port) or not 0 < int(port) <= 65535:
+    text = str(port)
+    if not _LENGTH.fullmatch(text) or not 0 < int(text) <= 65535:
         raise BadRequest(f"SERVER_PORT {port!r} is not a port")
-    return int(port)
+    return int(text)
+
+
+_PORTS = Remembered(_checked_port, limit=256)
+
+
+def _version(protocol: str) -> str:
+    match = _VERSION.fullmatch(protocol)
+    return match[1] if match else "1.1"
+
+
+_VERSIONS = Remembered(_version, limit=256)
 
 
 def read(environ: Mapping[str, Any]) -> Inbound:
@@ -159,24 +163,25 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
         _check_expectations(environ)
     raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
-    absolute = _absolute(environ, raw)
+    # An absolute-form target decides over Host (RFC 9112, 3.2.2).
+    absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     script_name, path, query = _target(environ, raw, absolute)
     if path == "*" and method != "OPTIONS":
         raise BadRequest("the target * is for OPTIONS alone")
     content_length, chunked = body_framing(environ)
-    version = _VERSION.fullmatch(environ.get("SERVER_PROTOCOL", "HTTP/1.1"))
+    get = environ.get
     return Inbound(
-        method=method,
-        scheme=scheme,
-        host=_host(environ, scheme, absolute),
-        server_name=environ.get("SERVER_NAME", ""),
-        server_port=_port(environ, scheme),
-        script_name=script_name,
-        path=path,
-        query=query,
-        headers=headers,
-        peer=environ.get("REMOTE_ADDR") or "",
-        protocol=version[1] if version else "1.1",
-        content_length=content_length,
-        chunked=chunked,
+        method,
+        scheme,
+        _host(environ, scheme, absolute),
+        get("SERVER_NAME", ""),
+        _PORTS[get("SERVER_PORT") or DEFAULT_PORTS[scheme]],
+        script_name,
+        path,
+        query,
+        headers,
+        get("REMOTE_ADDR") or "",
+        _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],
+        content_length,
+        chunked,
     )

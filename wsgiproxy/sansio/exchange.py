@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wsgiproxy.errors import BadRequest, LoopDetected
+from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.headers import end_to_end, for_wsgi, values, without_namespace
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
@@ -112,16 +112,6 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
     return policy.request(inbound, headers)
 
 
-def check_loop(headers: Headers, pseudonym: str) -> None:
-    """Refuse a request that carries our own name in Via (RFC 9110, 7.6.3).
-
-    :raises LoopDetected: it has been here before.
-    """
-    for name, value in headers:
-        if name == "Via" and pseudonym in value.replace(",", " ").split():
-            raise LoopDetected(f"our own name {pseudonym!r} is in Via")
-
-
 _NO_BODY = frozenset([204, 304])
 
 
@@ -134,7 +124,5 @@ def answer(
     if status == 204:
         # RFC 9110, 8.6: no Content-Length here; wsgiref would believe it.
         headers = [field for field in headers if field[0].lower() != "content-length"]
-    if "\t" in reason:
-        reason = reason.replace("\t", " ")
     body = method != "HEAD" and status not in _NO_BODY
     return ResponseHead(status, reason, headers), body

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
-from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.errors import ConfigurationError, LoopDetected
 from wsgiproxy.sansio.headers import Remembered, is_host, values
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
 from wsgiproxy.sansio.target import split_host
@@ -103,32 +103,35 @@ def public(inbound: Inbound, trusted: bool) -> Public:
     :param inbound: the request, client's headers included.
     :param trusted: whether the peer's own forwarding fields may be kept.
     """
+    if not trusted:
+        return _PUBLIC[inbound.scheme, inbound.host, inbound.script_name, inbound.peer]
     peer = client_address[inbound.peer]
-    scheme, host, prefix, chain = inbound.scheme, inbound.host, inbound.script_name, peer
-    port = ""
-    if trusted:
-        headers = inbound.headers
-        said = _nearest(headers, "X-Forwarded-Proto").lower()
-        scheme = said if said in DEFAULT_PORTS else scheme
-        said = _nearest(headers, "X-Forwarded-Host")
-        host = said if is_host[said] else host
-        said = _nearest(headers, "X-Forwarded-Port")
-        port = said if said.isascii() and said.isdigit() and int(said[:6]) <= 65535 else ""
-        said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
-        prefix = said + prefix if _PREFIX.fullmatch(said) else prefix
-        known = [*values(headers, "X-Forwarded-For"), peer]
-        chain = ", ".join(value for value in known if value)
-    if not port:
-        port = _PORTS[host] or str(DEFAULT_PORTS[scheme])
-    return Public(scheme, host, port, prefix, chain)
+    scheme, host, prefix = inbound.scheme, inbound.host, inbound.script_name
+    headers = inbound.headers
+    said = _nearest(headers, "X-Forwarded-Proto").lower()
+    scheme = said if said in DEFAULT_PORTS else scheme
+    said = _nearest(headers, "X-Forwarded-Host")
+    host = said if is_host[said] else host
+    said = _nearest(headers, "X-Forwarded-Port")
+    port = said if said.isascii() and said.isdigit() and int(said[:6]) <= 65535 else ""
+    said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
+    prefix = said + prefix if _PREFIX.fullmatch(said) else prefix
+    known = [*values(headers, "X-Forwarded-For"), peer]
+    chain = ", ".join(value for value in known if value)
+    return Public(scheme, host, port or _port(host, scheme), prefix, chain)
 
 
-def _port_of(host: str) -> str:
-    port = split_host(host, 0)[1]
-    return str(port) if port else ""
+def _port(host: str, scheme: str) -> str:
+    return str(split_host(host, DEFAULT_PORTS[scheme])[1])
 
 
-_PORTS = Remembered(_port_of)
+def _direct(facts: tuple[str, str, str, str]) -> Public:
+    scheme, host, script_name, peer = facts
+    return Public(scheme, host, _port(host, scheme), script_name, client_address[peer])
+
+
+# A client comes back, and so does its address.
+_PUBLIC = Remembered(_direct)
 
 
 def announce(known: Public, script_name: str) -> Headers:
@@ -137,6 +140,11 @@ def announce(known: Public, script_name: str) -> Headers:
     :param known: the public address.
     :param script_name: the raw mount prefix, for the historical name.
     """
+    return _ANNOUNCED[known, script_name]
+
+
+def _announced(facts: tuple[Public, str]) -> Headers:
+    known, script_name = facts
     scheme, host, port, prefix, chain = known
     fields = [
         ("X-Forwarded-Host", host),
@@ -155,6 +163,9 @@ def announce(known: Public, script_name: str) -> Headers:
     return fields
 
 
+_ANNOUNCED = Remembered(_announced)
+
+
 def forwarded_element(known: Public) -> str:
     """One element of ``Forwarded`` (RFC 7239, sections 4 to 6).
 
@@ -170,9 +181,12 @@ def via(headers: Headers, protocol: str, pseudonym: str) -> tuple[Headers, str]:
     """Append to Via (RFC 9110, 7.6.3); existing members keep their order.
 
     :returns: the headers without Via, and the new value for it.
+    :raises LoopDetected: we are in it already.
     """
     ours = f"{protocol} {pseudonym}"
     found = [value for name, value in headers if name == "Via"]
     if not found:
         return headers, ours
+    if pseudonym in ",".join(found).replace(",", " ").split():
+        raise LoopDetected(f"our own name {pseudonym!r} is in Via")
     return [field for field in headers if field[0] != "Via"], ", ".join([*found, ours])

@@ -79,62 +79,83 @@ def chunk(block: bytes) -> bytes:
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-# Names of response fields, decoded once; llhttp has checked that they are tokens.
-_NAMES: Remembered[bytes, str] = Remembered(lambda name: name.decode("latin-1"))
 _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEAD_END = b"\r\n\r\n"
+_VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 _NO_BODY = frozenset([204, 304])
+_OWS = re.compile(r" +\r\n")
+# llhttp has checked the lines before this cuts them.
+_FIELD = re.compile(r"([^:\r\n]+):[ \t]*([^\r\n]*)\r\n")
 
-#: What of a body is still to come.
+#: What of a body is still to come, when it is not a number of bytes.
 _UNTIL_EOF = -1
 _CHUNKS = -2
 
 
-class _Fields:
-    """llhttp's callbacks for one head."""
+_LENGTH, _CODING, _CONNECTION = 1, 2, 3
+_KINDS = {"content-length": _LENGTH, "transfer-encoding": _CODING, "connection": _CONNECTION}
 
-    __slots__ = (
-        "block",
-        "complete",
-        "fields",
-        "in_body",
-        "keep_alive",
-        "parser",
-        "reason",
-        "spare",
-    )
 
-    def __init__(self) -> None:
-        self.fields: Headers = []
-        self.reason = ""
-        self.keep_alive = False
-        self.in_body = False
+def _framing_kind(name: str) -> int:
+    return _KINDS.get(name.lower(), 0)
+
+
+_FRAMING = Remembered(_framing_kind)
+
+
+class _Chunks:
+    """A chunked body (RFC 9112, 7.1), decoded by llhttp."""
+
+    _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def __init__(self, limit: int) -> None:
+        self._blocks: list[bytes] = []
+        self._limit = limit
+        self._overhead = 0
         self.complete = False
-        self.spare = False
-        self.block: list[bytes] = []
-        self.parser = HttpResponseParser(self)
+        #: Bytes came after the end.
+        self.surplus = False
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser.feed_data(self._HEAD)
+
+    # llhttp's callbacks. It has none for trailers here, so they go nowhere: they must not
+    # be merged into the head (RFC 9110, 6.5.1), and WSGI has no place for them.
 
     def on_message_begin(self) -> None:
-        self.spare = self.complete
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason = reason.decode("latin-1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers come here too, and must not be merged into the head (RFC 9110, 6.5.1).
-        if not self.in_body:
-            self.fields.append((_NAMES[name], value.decode("latin-1").rstrip(" \t")))
-
-    def on_headers_complete(self) -> None:
-        # After the message llhttp answers no, so it is asked now.
-        self.keep_alive = self.parser.should_keep_alive()
-        self.in_body = True
+        self.surplus = self.complete
 
     def on_body(self, data: bytes) -> None:
-        self.block.append(data)
+        self._blocks.append(data)
 
     def on_message_complete(self) -> None:
         self.complete = True
+
+    def feed(self, data: bytes) -> bytes:
+        """The content in *data*.
+
+        :raises BadResponse: it is not chunked as it should be.
+        """
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if not self.complete:
+                raise BadResponse(f"chunks: {error}") from error
+            self.surplus = True
+        blocks, self._blocks = self._blocks, []
+        if self.complete:
+            # The parser holds our methods and we hold the parser: end the circle by hand.
+            self._parser = None
+            # llhttp forgives empty lines after the end.
+            self.surplus = self.surplus or data.endswith(b"\r\n\r\n\r\n")
+        elif blocks:
+            self._overhead = 0
+        else:
+            # Chunk extensions and trailers without end.
+            self._overhead += len(data)
+            if self._overhead > self._limit:
+                raise BadResponse("chunk extensions or trailers without end")
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 class Reader:
@@ -152,11 +173,10 @@ class Reader:
 
     __slots__ = (
         "_buffer",
-        "_fields",
+        "_chunks",
         "_left",
         "_limits",
         "_method",
-        "_overhead",
         "complete",
         "head",
         "interims",
@@ -167,9 +187,8 @@ class Reader:
         self._method = method
         self._limits = limits
         self._buffer = b""
-        self._fields: _Fields | None = None
+        self._chunks: _Chunks | None = None
         self._left = 0
-        self._overhead = 0
         #: The final head, None until it is whole.
         self.head: ResponseHead | None = None
         #: The interim heads (1xx) so far.
@@ -221,29 +240,15 @@ class Reader:
         return data
 
     def _read_chunks(self, data: bytes) -> bytes:
-        fields = self._fields
-        assert fields is not None
-        try:
-            fields.parser.feed_data(data)
-        except HttpParserError as error:
-            if not fields.complete:
-                raise BadResponse(f"chunks: {error}") from error
-            fields.spare = True
-        blocks, fields.block = fields.block, []
-        if fields.complete:
+        chunks = self._chunks
+        assert chunks is not None
+        content = chunks.feed(data)
+        if chunks.complete:
             self.complete = True
-            self._fields = None
-            del fields.parser
-            if fields.spare or data.endswith(b"\r\n\r\n\r\n"):
+            self._chunks = None
+            if chunks.surplus:
                 self.reusable = False
-        elif blocks:
-            self._overhead = 0
-        else:
-            # Chunk extensions and trailers without end.
-            self._overhead += len(data)
-            if self._overhead > self._limits.head:
-                raise BadResponse("chunk extensions or trailers without end")
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        return content
 
     def _read_head(self, data: bytes) -> bytes:
         """Read heads until the final one; give what follows it."""
@@ -253,14 +258,14 @@ class Reader:
                 self._wait_for_head(data, end)
                 return b""
             head = self._parse(data[:end] if end < len(data) else data)
+            old = data[7:8] == b"0"
             data = data[end:]
             if head.status >= 200:
                 self.head = head
                 self._buffer = b""
-                self._frame(head)
+                self._frame(head, old)
                 return data
             self._add_interim(head)
-            self._fields = None
             if not data:
                 self._buffer = b""
                 return b""
@@ -280,54 +285,68 @@ class Reader:
             raise BadResponse(f"more than {self._limits.interim} interim responses")
 
     def _parse(self, data: bytes) -> ResponseHead:
-        if data[:7] != b"HTTP/1." or data[7:8] not in (b"0", b"1"):
+        if data[:8] not in _VERSIONS:
             raise BadResponse("the answer is not HTTP/1.0 or 1.1")
-        fields = _Fields()
+        parser = HttpResponseParser(None)
         try:
-            fields.parser.feed_data(data)
+            parser.feed_data(data)
         except HttpParserUpgrade as error:
             raise BadResponse("101 without having been asked for an upgrade") from error
         except HttpParserError as error:
             raise BadResponse(f"head: {error}") from error
-        if not fields.in_body:
-            raise BadResponse("the head ends early")
-        status = fields.parser.get_status_code()
-        if not 100 <= status <= 599 or _BAD_REASON.search(fields.reason):
+        status = parser.get_status_code()
+        text = data.decode("latin-1")
+        if "\t" in text or " \r\n" in text:
+            # PEP 3333 forbids the tab that RFC 9110, 5.5 allows between words.
+            text = _OWS.sub("\r\n", text.replace("\t", " "))
+        line, _, lines = text.partition("\r\n")
+        reason = line[13:]
+        fields: Headers = _FIELD.findall(lines)
+        if not 100 <= status <= 599 or _BAD_REASON.search(reason):
             raise BadResponse(f"status {status} or its reason phrase")
-        self._check_size(data, fields.fields)
-        self._fields = fields
-        self.reusable = fields.keep_alive
-        return ResponseHead(status, fields.reason, fields.fields)
+        if len(data) > self._limits.line or len(fields) > self._limits.fields:
+            self._check_size(fields)
+        return ResponseHead(status, reason, fields)
 
-    def _check_size(self, data: bytes, fields: Headers) -> None:
+    def _check_size(self, fields: Headers) -> None:
         limits = self._limits
-        if len(fields) > limits.fields:
-            raise BadResponse(f"{len(fields)} header fields, over {limits.fields}")
-        if len(data) > limits.line:
-            longest = max((len(name) + len(value) for name, value in fields), default=0)
-            if longest + 2 > limits.line:
-                raise BadResponse(f"a header field of {longest} bytes")
+        longest = max((len(name) + len(value) + 2 for name, value in fields), default=0)
+        if len(fields) > limits.fields or longest > limits.line:
+            raise BadResponse(f"{len(fields)} header fields, the longest of {longest} bytes")
 
-    def _frame(self, head: ResponseHead) -> None:
-        """Where the body ends (RFC 9112, 6.3); llhttp has refused conflicting fields."""
-        fields, self._fields = self._fields, None
-        assert fields is not None
+    def _frame(self, head: ResponseHead, old: bool) -> None:
+        """Where the body ends (RFC 9112, 6.3); llhttp has refused conflicting fields.
+
+        :param old: the upstream speaks HTTP/1.0.
+        """
         length = coding = None
+        options = ""
+        kind_of = _FRAMING
         for name, value in head.headers:
-            if len(name) == 14 and name.lower() == "content-length":
-                length = int(value)
-            elif len(name) == 17 and name.lower() == "transfer-encoding":
-                coding = value if coding is None else f"{coding}, {value}"
+            kind = kind_of[name]
+            if kind:
+                if kind == _LENGTH:
+                    length = int(value)
+                elif kind == _CODING:
+                    coding = value if coding is None else f"{coding}, {value}"
+                else:
+                    options += "," + value
+        self.reusable = _stays_open(options, old)
         if self._method == "HEAD" or head.status in _NO_BODY or length == 0:
             self.complete = True
         elif coding is not None:
-            # "gzip, chunked" would reach the client with its coding unnamed.
-            if list_members(coding) != ["chunked"] or fields.parser.get_http_version() == "1.0":
+            # "gzip, chunked" would reach the client with its coding unnamed; HTTP/1.0 knows
+            # no codings, so whoever sends one has made the message up (RFC 9112, 6.1).
+            if coding.lower() != "chunked" or old:
                 raise BadResponse(f"transfer coding {coding!r}")
-            self._fields, self._left = fields, _CHUNKS
-            return
+            self._chunks, self._left = _Chunks(self._limits.head), _CHUNKS
         else:
             self._left = _UNTIL_EOF if length is None else length
-        # The parser holds our callbacks and we hold the parser: end the circle by hand,
-        # or every exchange leaves work for the garbage collector.
-        del fields.parser
+
+
+def _stays_open(options: str, old: bool) -> bool:
+    """Whether Connection lets the connection serve again (RFC 9112, 9.3)."""
+    if not options or options == ",keep-alive":
+        return not old or bool(options)
+    members = list_members(options)
+    return "close" not in members and (not old or "keep-alive" in members)

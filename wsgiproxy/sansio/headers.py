@@ -115,6 +115,13 @@ _HOP = Remembered(_is_hop_by_hop)
 _OURS = Remembered(_is_ours)
 _SKELETON = Remembered(skeleton)
 
+
+def _is_connection(name: str) -> bool:
+    return name.lower() == "connection"
+
+
+_CONNECTION = Remembered(_is_connection)
+
 # Names that Title-Case would get wrong; a few old servers care (RFC 9110, 5.1 does not).
 _SPELLING = {
     name.lower(): name
@@ -178,9 +185,8 @@ _PLAIN_CONNECTION = frozenset(["keep-alive", "Keep-Alive", "close", "Close"])
 
 def nominated(headers: Headers) -> frozenset[str]:
     """Skeletons of the fields that Connection removes (RFC 9110, 7.6.1)."""
-    found = [value for name, value in headers if name == "Connection" or name == "connection"]
-    if not found:
-        found = values(headers, "connection")
+    is_connection = _CONNECTION
+    found = [value for name, value in headers if is_connection[name]]
     if not found or (len(found) == 1 and found[0] in _PLAIN_CONNECTION):
         return frozenset()
     return frozenset(map(skeleton, list_members(",".join(found)))) - _NEVER_NOMINATED
@@ -226,22 +232,19 @@ def _is_not_for_clients(name: str) -> bool:
 
 
 _CLIENTS = Remembered(_is_not_for_clients)
-# PEP 3333 allows no control character in a value, not even the tab that RFC 9110 allows.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def for_wsgi(headers: Headers) -> Headers:
     """Stage 5: the field lines of a response that a WSGI server may be given.
 
     Hop-by-hop fields would be an error on wsgiref and waitress (PEP 3333, "Other HTTP
-    Features"). A tab becomes a space, as obs-fold does in RFC 9112, 5.2.
+    Features").
     """
-    kept = end_to_end(headers) if nominated(headers) else headers
-    clients = _CLIENTS
-    kept = [field for field in kept if not clients[field[0]]]
-    if _CONTROL.search("".join([value for _, value in kept])):
-        kept = [(name, value.replace("\t", " ")) for name, value in kept]
-    return kept
+    named = nominated(headers)
+    if named:
+        headers = [field for field in headers if _SKELETON[field[0]] not in named]
+    not_for = _CLIENTS
+    return [field for field in headers if not not_for[field[0]]]
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")

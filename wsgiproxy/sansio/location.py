@@ -10,7 +10,7 @@ import re
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded import Public
-from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.headers import Remembered, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
 from wsgiproxy.sansio.target import Base, absolute_form, split_host, under
 
@@ -133,11 +133,19 @@ def _cookie_path(path: str, base: Base, prefix: str) -> str:
 _MAPPED = frozenset(["location", "content-location", "refresh", "set-cookie"])
 
 
+def _is_mapped(name: str) -> bool:
+    return name.lower() in _MAPPED
+
+
+_IS_MAPPED = Remembered(_is_mapped)
+
+
 def map_headers(
     headers: Headers, base: Base, known: Public, *, scope_cookies: bool, cookie_domain: str | None
 ) -> Headers:
     """Stage 6: all addresses in the field lines of a response."""
-    if not any(name.lower() in _MAPPED for name, _ in headers):
+    is_mapped = _IS_MAPPED
+    if not [name for name, _ in headers if is_mapped[name]]:
         return headers
     mapped = []
     for name, value in headers:

@@ -8,7 +8,7 @@ from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
 from wsgiproxy.sansio.message import ResponseHead
 from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.wire import BLOCK, Patience, Wire
+from wsgiproxy.transport.wire import BLOCK, TIMED_OUT, Patience, Wire
 
 __all__ = ["Attempt", "Stale"]
 
@@ -119,7 +119,7 @@ class Attempt:
         while reader.head is None:
             try:
                 data = wire.recv(BLOCK)
-            except TimeoutError:
+            except TIMED_OUT:
                 patience.check()
                 continue
             except OSError as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
 from wsgiproxy.sansio.message import ResponseHead
-from wsgiproxy.transport.wire import BLOCK, Patience, Wire
+from wsgiproxy.transport.wire import BLOCK, TIMED_OUT, Patience, Wire
 
 __all__ = ["Reply"]
 
@@ -93,7 +93,7 @@ class Reply:
         while not reader.complete:
             try:
                 data = wire.recv(BLOCK)
-            except TimeoutError:
+            except TIMED_OUT:
                 # The clock is asked only when there is something to wait for.
                 if not waiting:
                     waiting = True

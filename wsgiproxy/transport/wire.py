@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _socket
 import select
 import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
@@ -12,10 +15,14 @@ from typing import NamedTuple
 from wsgiproxy.errors import ClientGone, UpstreamTimeout
 from wsgiproxy.sansio.message import Origin
 
-__all__ = ["BLOCK", "Patience", "Timeouts", "Wire", "is_own_connection"]
+__all__ = ["BLOCK", "TIMED_OUT", "Patience", "Timeouts", "Wire", "is_own_connection"]
 
 #: What one recv may bring, in bytes: a long answer is never held beyond it.
 BLOCK = 65536
+# What a call that has waited for its slice raises, by the two ways of waiting.
+TIMED_OUT = (TimeoutError, BlockingIOError)
+_PLAIN_RECV = _socket.socket.recv
+
 # A wait is cut into slices, so that a client that has left is noticed within a second.
 _SLICE = 0.5
 
@@ -77,7 +84,17 @@ class Patience:
 class Wire:
     """A connected socket with its place in the pool."""
 
-    __slots__ = ("_poll", "_slice", "address", "idle_since", "origin", "recv", "reused", "sock")
+    __slots__ = (
+        "_kernel_waits",
+        "_poll",
+        "_slice",
+        "address",
+        "idle_since",
+        "origin",
+        "recv",
+        "reused",
+        "sock",
+    )
 
     def __init__(self, sock: socket.socket, origin: Origin) -> None:
         self.sock = sock
@@ -89,14 +106,25 @@ class Wire:
         self.address = sock.getsockname()[:2]
         _own.add(self.address)
         self._slice = 0.0
+        # Python polls before each call on a socket with a timeout; the kernel's own limits
+        # save two system calls per exchange. Not for TLS, which retries by itself, and not
+        # for the sockets of gevent, which never block.
+        self._kernel_waits = sys.platform == "linux" and type(sock).recv is _PLAIN_RECV
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
 
     def use(self, slice_: float) -> None:
         """Make every single wait last at most *slice_* seconds."""
-        if slice_ != self._slice:
+        if slice_ == self._slice:
+            return
+        self._slice = slice_
+        if not self._kernel_waits:
             self.sock.settimeout(slice_)
-            self._slice = slice_
+            return
+        timeval = struct.pack("ll", int(slice_), int(slice_ % 1 * 1e6) or 1)
+        self.sock.settimeout(None)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
     def is_quiet(self) -> bool:
         """Nothing to read, not even an end: what an idle connection must be (RFC 9112, 9.5)."""
@@ -124,26 +152,30 @@ class Wire:
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         finally:
-            self.sock.settimeout(self._slice)
+            self.sock.settimeout(None if self._kernel_waits else self._slice)
 
     def send_all(self, data: bytes, patience: Patience) -> bool:
         """Write *data*; whether it went out whole, False if the upstream has hung up at once.
 
         :raises OSError: after a part of it was written.
         """
-        view = memoryview(data)
-        patience.start(patience.timeouts.idle)
-        sent = 0
-        while sent < len(data):
-            try:
-                sent += self.sock.send(view[sent:])
-            except TimeoutError:
-                patience.check()
-            except OSError:
-                if sent:
-                    raise
-                return False
+        try:
+            sent = self.sock.send(data)
+        except TIMED_OUT:
+            sent = 0
+        except OSError:
+            return False
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:], patience)
         return True
+
+    def _send_rest(self, view: memoryview, patience: Patience) -> None:
+        patience.start(patience.timeouts.idle)
+        while view:
+            try:
+                view = view[self.sock.send(view) :]
+            except TIMED_OUT:
+                patience.check()
 
     def close(self) -> None:
         """End the connection now."""
