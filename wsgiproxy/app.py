@@ -47,6 +47,7 @@ class ReversePolicy:
         self._base = base
         self._options = options
         self._pseudonym = pseudonym
+        self._host = "" if options["preserve_host"] else base.origin.authority
         self._trusts = trust(options["trusted_proxies"])
         self._fixed: Headers = []
         if base.path:
@@ -76,9 +77,8 @@ class ReversePolicy:
         ours = [*announce(known, inbound.script_name), *self._fixed, ("Via", trace)]
         if options["forwarded"]:
             ours.append(("Forwarded", forwarded_element(known)))
-        host = inbound.host if options["preserve_host"] else base.origin.authority
         target = join(base, inbound.path, inbound.query)
-        request = request_for(inbound, target, host, rest + ours)
+        request = request_for(inbound, target, self._host or inbound.host, rest + ours)
         return Outgoing(base.origin, request, _Context(base, known))
 
     def response(self, headers: Headers, context: object) -> Headers:

@@ -61,7 +61,7 @@ class Gateway:
         inbound = environs.read(environ)
         if self.policy.keeps_namespace:
             _check_own(environ)
-        if is_final_recipient(inbound):
+        if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             start_response("204 No Content", [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")])
             record.end(204)
             return []

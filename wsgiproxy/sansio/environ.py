@@ -149,11 +149,7 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     '/a'
     """
     field = environ_field
-    headers = [
-        (name, value)
-        for key, value in environ.items()
-        if (name := field[key]) is not None and name != "Host"
-    ]
+    headers = [(name, value) for key, value in environ.items() if (name := field[key]) is not None]
     if environ.get("CONTENT_TYPE") == "":
         headers = [header for header in headers if header[0] != "Content-Type"]
     scheme = environ.get("wsgi.url_scheme", "http")

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.headers import end_to_end, for_wsgi, values, without_namespace
+from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, values
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
 __all__ = ["ExactPolicy", "Outgoing", "Policy", "answer", "is_final_recipient", "outgoing"]
@@ -70,13 +70,8 @@ class ExactPolicy:
 
 def request_for(inbound: Inbound, target: str, host: str, headers: Headers) -> Request:
     """A request with the method and framing of *inbound*; Host comes first (RFC 9110, 7.2)."""
-    return Request(
-        inbound.method,
-        target,
-        [("Host", host), *headers],
-        inbound.content_length,
-        inbound.chunked,
-    )
+    lines = [("Host", host), *headers]
+    return Request(inbound.method, target, lines, inbound.content_length, inbound.chunked)
 
 
 def is_final_recipient(inbound: Inbound) -> bool:
@@ -104,9 +99,8 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
 
     :raises BadRequest: the policy cannot make a request of it.
     """
-    headers = end_to_end(inbound.headers)
-    if not policy.keeps_namespace:
-        headers = without_namespace(headers)
+    clean = end_to_end if policy.keeps_namespace else cleaned
+    headers = clean(inbound.headers)
     if inbound.method == "OPTIONS":
         headers = _one_forward_less(headers)
     return policy.request(inbound, headers)

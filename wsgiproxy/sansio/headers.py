@@ -6,7 +6,7 @@ It refuses what RFC 9110, section 5 does not allow, and never repairs it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from wsgiproxy.errors import BadRequest
@@ -14,6 +14,7 @@ from wsgiproxy.sansio.message import Headers
 
 __all__ = [
     "Remembered",
+    "cleaned",
     "end_to_end",
     "environ_field",
     "for_wsgi",
@@ -23,7 +24,7 @@ __all__ = [
     "nominated",
     "skeleton",
     "values",
-    "without_namespace",
+    "without",
 ]
 
 _K = TypeVar("_K")
@@ -111,8 +112,12 @@ def _is_ours(name: str) -> bool:
     return bone in _OUR_NAMES or bone.startswith(_OUR_PREFIXES)
 
 
+def _is_hop_or_ours(name: str) -> bool:
+    return _is_hop_by_hop(name) or _is_ours(name)
+
+
 _HOP = Remembered(_is_hop_by_hop)
-_OURS = Remembered(_is_ours)
+_HOP_OR_OURS = Remembered(_is_hop_or_ours)
 _SKELETON = Remembered(skeleton)
 
 
@@ -145,8 +150,8 @@ _SPELLING = {
     ]
 }
 # CONTENT_TYPE and CONTENT_LENGTH have their own keys (PEP 3333). A server that also passes
-# `Content_Length: 5` as HTTP_CONTENT_LENGTH must not frame our message.
-_OWN_KEY = frozenset(["content-length", "content-type"])
+# `Content_Length: 5` as HTTP_CONTENT_LENGTH must not frame our message. Host is the policy's.
+_OWN_KEY = frozenset(["content-length", "content-type", "host"])
 
 
 def _environ_field(key: str) -> str | None:
@@ -160,7 +165,7 @@ def _environ_field(key: str) -> str | None:
     return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
 
 
-#: environ key -> field name, None for keys that are no header.
+#: environ key -> field name; None for keys that are no header, and for Host.
 environ_field = Remembered(_environ_field)
 
 
@@ -193,28 +198,28 @@ def nominated(headers: Headers) -> frozenset[str]:
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """Stages 1 and 5: without hop-by-hop fields and those that Connection nominates.
+    """Stage 1: without hop-by-hop fields and those that Connection nominates.
 
     >>> end_to_end([("Connection", "x-a"), ("X-A", "1"), ("X-B", "2"), ("TE", "trailers")])
     [('X-B', '2')]
     """
-    hop = _HOP
-    named = nominated(headers)
-    if named:
-        return [
-            field for field in headers if not hop[field[0]] and _SKELETON[field[0]] not in named
-        ]
-    return [field for field in headers if not hop[field[0]]]
+    return _without_nominated(headers, _HOP)
 
 
-def without_namespace(headers: Headers) -> Headers:
-    """Stage 2: without the forwarding namespace, by skeleton and prefix.
+def cleaned(headers: Headers) -> Headers:
+    """Stages 1 and 2: also without the forwarding namespace, by skeleton and prefix.
 
-    >>> without_namespace([("X-Forwarded.For", "6.6.6.6"), ("Accept", "*/*")])
+    >>> cleaned([("X-Forwarded.For", "6.6.6.6"), ("Accept", "*/*"), ("TE", "trailers")])
     [('Accept', '*/*')]
     """
-    ours = _OURS
-    return [field for field in headers if not ours[field[0]]]
+    return _without_nominated(headers, _HOP_OR_OURS)
+
+
+def _without_nominated(headers: Headers, dropped: Mapping[str, bool]) -> Headers:
+    named = nominated(headers)
+    if named:
+        headers = [field for field in headers if _SKELETON[field[0]] not in named]
+    return [field for field in headers if not dropped[field[0]]]
 
 
 def without(headers: Headers, names: Iterable[str]) -> Headers:
@@ -240,11 +245,7 @@ def for_wsgi(headers: Headers) -> Headers:
     Hop-by-hop fields would be an error on wsgiref and waitress (PEP 3333, "Other HTTP
     Features").
     """
-    named = nominated(headers)
-    if named:
-        headers = [field for field in headers if _SKELETON[field[0]] not in named]
-    not_for = _CLIENTS
-    return [field for field in headers if not not_for[field[0]]]
+    return _without_nominated(headers, _CLIENTS)
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")

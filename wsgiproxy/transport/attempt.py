@@ -37,32 +37,30 @@ class Attempt:
         self.first = b""
         self.sent_whole = False
 
-    def run(self, head: bytes, rest: Iterator[bytes] | None, *, replayable: bool) -> None:
-        """Send the request and wait for the final head; a failure closes the connection.
+    def run(
+        self,
+        head: bytes,
+        rest: Iterator[bytes] | None,
+        replayable: bool,
+        done: Callable[[Wire], None],
+    ) -> Reply:
+        """Send the request and begin the answer; a failure closes the connection.
 
         :param head: the head and the first block.
         :param rest: the other blocks, framed.
         :param replayable: the request may go out again if the connection proves dead.
-        :raises Stale: it may, and it has.
+        :param done: takes the connection when it can serve again.
+        :raises Stale: it proved dead.
         """
+        wire, patience = self.wire, self.patience
         try:
-            self.wire.use(self.patience.timeouts.slice)
+            wire.use(patience.timeouts.slice)
             self._write(head, rest)
             self._read_head(replayable)
         except BaseException:
-            self.wire.close()
+            wire.close()
             raise
-
-    def reply(self, done: Callable[[Wire], None]) -> Reply:
-        """The answer; *done* takes the connection when it can serve again."""
-        return Reply(
-            self.wire,
-            self.reader,
-            self.first,
-            keep=self.sent_whole,
-            patience=self.patience,
-            done=done,
-        )
+        return Reply(wire, self.reader, self.first, self.sent_whole, patience, done)
 
     def _write(self, head: bytes, rest: Iterator[bytes] | None) -> None:
         """Send the request; stop when the answer comes early (RFC 9112, 9.5)."""

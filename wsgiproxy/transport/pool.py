@@ -125,16 +125,16 @@ class PooledTransport:
         patience = Patience(timeouts or self.timeouts, abandoned)
         replayable = body is None and request.method in _IDEMPOTENT
 
-        def attempt(wire: Wire, replayable: bool) -> Reply:
-            tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
-            tried.run(head, rest, replayable=replayable)
-            return tried.reply(self._keep)
-
         kept = self._kept(origin)
         if kept is not None:
-            with contextlib.suppress(Stale):
-                return attempt(kept, replayable)
-        return attempt(self._dial(origin, patience), False)
+            tried = Attempt(kept, Reader(request.method, self.limits), patience, on_interim)
+            try:
+                return tried.run(head, rest, replayable, self._keep)
+            except Stale:
+                pass  # once more, on a new connection
+        wire = self._dial(origin, patience)
+        tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
+        return tried.run(head, rest, False, self._keep)
 
     def _dial(self, origin: Origin, patience: Patience) -> Wire:
         wire = Wire(self._dialler.dial(origin, patience.timeouts.connect), origin)

@@ -43,7 +43,6 @@ class Reply:
         wire: Wire,
         reader: Reader,
         first: bytes,
-        *,
         keep: bool,
         patience: Patience,
         done: Callable[[Wire], None],
@@ -97,8 +96,8 @@ class Reply:
                 # The clock is asked only when there is something to wait for.
                 if not waiting:
                     waiting = True
-                    timeouts = self._patience.timeouts
-                    self._patience.start(timeouts.idle - timeouts.slice)
+                    patience = self._patience
+                    patience.start(patience.timeouts.idle - patience.timeouts.slice)
                 self._patience.check()
                 continue
             except OSError as error:

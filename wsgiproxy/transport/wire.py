@@ -10,7 +10,6 @@ import struct
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
 
 from wsgiproxy.errors import ClientGone, UpstreamTimeout
 from wsgiproxy.sansio.message import Origin
@@ -37,7 +36,7 @@ def is_own_connection(address: str, port: int) -> bool:
     return (address, port) in _own
 
 
-class Timeouts(NamedTuple):
+class Timeouts:
     """How long to wait, in seconds; there is no total.
 
     :param connect: for one address, TLS included.
@@ -45,14 +44,14 @@ class Timeouts(NamedTuple):
     :param idle: between two reads or two writes.
     """
 
-    connect: float = 10.0
-    head: float = 60.0
-    idle: float = 60.0
+    __slots__ = ("connect", "head", "idle", "slice")
 
-    @property
-    def slice(self) -> float:
-        """The longest single wait."""
-        return min(_SLICE, self.head, self.idle)
+    def __init__(self, connect: float = 10.0, head: float = 60.0, idle: float = 60.0) -> None:
+        self.connect = connect
+        self.head = head
+        self.idle = idle
+        #: The longest single wait.
+        self.slice = min(_SLICE, head, idle)
 
 
 class Patience:
