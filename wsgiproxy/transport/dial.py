@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from urllib3 import exceptions
@@ -20,8 +21,43 @@ from wsgiproxy.sansio.message import Origin
 
 __all__ = ["Dialler"]
 
-_PROXY_SCHEMES = ("http", "socks4", "socks4a", "socks5", "socks5h")
-_DEFAULT_PROXY_PORTS = {"http": 3128}
+_PARENT_PORTS = {"http": 3128, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+
+
+class _Parent(NamedTuple):
+    """A proxy through which to connect."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+
+
+def _parent(address: str) -> _Parent:
+    """Read the address of a parent.
+
+    :raises ConfigurationError: not the address of a proxy, or PySocks is missing.
+    """
+    try:
+        url = urlsplit(address)
+        port = url.port or _PARENT_PORTS[url.scheme]
+        host = url.hostname
+    except (KeyError, ValueError):
+        host = None
+    if not host:
+        raise ConfigurationError(
+            f"parent_proxy={address!r}: expected http://[user:password@]host:port"
+            " or socks5h://host:port"
+        )
+    if url.scheme != "http" and find_spec("socks") is None:
+        raise ConfigurationError(
+            f"parent_proxy={address!r}: expected the package PySocks to be installed,"
+            " as in wsgiproxy[socks]"
+        )
+    username = None if url.username is None else unquote(url.username)
+    password = None if url.password is None else unquote(url.password)
+    return _Parent(url.scheme, host, port, username, password)
 
 
 def tls_context(
@@ -67,13 +103,7 @@ class Dialler:
         parent_proxy: str | None = None,
     ) -> None:
         self._tls = tls_context(verify, ca_file, client_cert, client_key)
-        self._proxy = urlsplit(parent_proxy) if parent_proxy else None
-        if self._proxy is not None and (
-            self._proxy.scheme not in _PROXY_SCHEMES or not self._proxy.hostname
-        ):
-            raise ConfigurationError(
-                f"parent_proxy={parent_proxy!r}: expected http://host:port or socks5h://host:port"
-            )
+        self._parent = _parent(parent_proxy) if parent_proxy else None
 
     def dial(self, origin: Origin, timeout: float) -> socket.socket:
         """Connect, and do the TLS handshake for https.
@@ -111,49 +141,35 @@ class Dialler:
         if origin.scheme == "https":
             options["ssl_context"] = self._tls
             options["server_hostname"] = origin.host
-        proxy = self._proxy
-        if proxy is None:
-            kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
-            return kind(origin.host, origin.port, **options)
-        if proxy.scheme != "http":
-            return self._socks_connection(origin, options)
         kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
-        connection = kind(
-            proxy.hostname or "", proxy.port or _DEFAULT_PROXY_PORTS["http"], **options
-        )
+        parent = self._parent
+        if parent is None:
+            return kind(origin.host, origin.port, **options)
+        if parent.scheme != "http":
+            return _socks_connection(parent, origin, options)
         # Always a tunnel: the bytes of the request are the same with and without a parent.
-        credentials = (
-            f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-            if (proxy.username)
-            else None
-        )
-        connection.set_tunnel(
-            origin.host, origin.port, headers=make_headers(proxy_basic_auth=credentials)
-        )
+        connection = kind(parent.host, parent.port, **options)
+        credentials = f"{parent.username}:{parent.password or ''}" if parent.username else None
+        headers = make_headers(proxy_basic_auth=credentials)
+        connection.set_tunnel(origin.host, origin.port, headers=headers)
         return connection
 
-    def _socks_connection(self, origin: Origin, options: dict[str, Any]) -> HTTPConnection:
-        try:
-            import socks
-            from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
-        except ImportError as error:
-            raise ConfigurationError(
-                "parent_proxy: SOCKS needs the package PySocks, as in wsgiproxy[socks]"
-            ) from error
-        proxy = self._proxy
-        assert proxy is not None
-        settings: Any = {
-            "socks_version": socks.PROXY_TYPE_SOCKS5
-            if proxy.scheme.startswith("socks5")
-            else socks.PROXY_TYPE_SOCKS4,
-            "proxy_host": proxy.hostname,
-            "proxy_port": proxy.port,
-            "username": proxy.username,
-            "password": proxy.password,
-            "rdns": proxy.scheme in ("socks5h", "socks4a"),
-        }
-        kind = SOCKSHTTPSConnection if origin.scheme == "https" else SOCKSConnection
-        return kind(settings, origin.host, origin.port, **options)
+
+def _socks_connection(parent: _Parent, origin: Origin, options: dict[str, Any]) -> HTTPConnection:
+    import socks
+    from urllib3.contrib.socks import SOCKSConnection, SOCKSHTTPSConnection
+
+    fifth = parent.scheme.startswith("socks5")
+    settings: Any = {
+        "socks_version": socks.PROXY_TYPE_SOCKS5 if fifth else socks.PROXY_TYPE_SOCKS4,
+        "proxy_host": parent.host,
+        "proxy_port": parent.port,
+        "username": parent.username,
+        "password": parent.password,
+        "rdns": parent.scheme in ("socks5h", "socks4a"),
+    }
+    kind = SOCKSHTTPSConnection if origin.scheme == "https" else SOCKSConnection
+    return kind(settings, origin.host, origin.port, **options)
 
 
 def _is_timeout(error: Exception) -> bool:

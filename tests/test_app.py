@@ -1,0 +1,360 @@
+"""The reverse proxy: Host, what is announced, the wall, addresses on the way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.upstream import answer
+from tests.test_exactproxy import call, environ_for
+from wsgiproxy.app import WSGIProxyApp
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.transport import PooledTransport
+
+
+@pytest.fixture
+def made(upstream):
+    """Make an application for a path under the upstream; closed at the end."""
+    apps = []
+
+    def make(path: str = "", **options) -> WSGIProxyApp:
+        apps.append(WSGIProxyApp(upstream.url + path, **options))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+def sent(upstream, app, path="/", **environ):
+    """The request that reached the upstream."""
+    upstream.behaviour = answer()
+    environ = environ_for(upstream, path, **{"HTTP_HOST": "public.example", **environ})
+    called = call(environ, app)
+    assert called.status == 200, called.read()
+    return upstream.requests[-1]
+
+
+def back(upstream, app, headers, **environ):
+    """The header fields that come back to the client."""
+    upstream.behaviour = answer(302, headers)
+    environ = environ_for(upstream, **{"HTTP_HOST": "public.example", **environ})
+    return [value for name, value in call(environ, app).headers if name != "Content-Length"]
+
+
+# -- what goes up ----------------------------------------------------------------------
+
+
+def test_host_is_the_targets_and_the_original_is_announced(upstream, made):
+    request = sent(
+        upstream, made("/base?key=1"), "/x", QUERY_STRING="a=b", SCRIPT_NAME="/mount",
+        REMOTE_ADDR="192.0.2.7", **{"wsgi.url_scheme": "https"},
+    )  # fmt: skip
+    assert request.line == "GET /base/x?key=1&a=b HTTP/1.1"
+    fields = dict(request.headers)
+    assert fields.pop("Via").startswith("1.0 wsgiproxy-")
+    assert fields == {
+        "Host": upstream.netloc,
+        "X-Forwarded-For": "192.0.2.7",
+        "X-Forwarded-Host": "public.example",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Prefix": "/mount",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Scheme": "https",
+        "X-Forwarded-Script-Name": "/mount",
+        "X-Forwarded-Server": "public.example",
+        "X-Traversal-Path": "/base",
+        "X-Traversal-Query-String": "key=1",
+    }
+
+
+def test_host_can_be_preserved(upstream, made):
+    assert sent(upstream, made(preserve_host=True)).values("Host") == ["public.example"]
+
+
+SPOOFED = [
+    "X-Forwarded-For", "X_Forwarded_For", "X.Forwarded.For", "X-Forwarded-Proto",
+    "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Forwarded-Anything", "Forwarded", "X-Real-IP",
+    "X-Script-Name", "Script-Name", "Path-Info", "Remote-User", "X-Original-URL",
+    "X-Rewrite-URL", "X-Traversal-Path", "X-WSGIProxy-Str-0", "WSGIProxy", "Proxy",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOOFED)
+@pytest.mark.parametrize("connection", ["close", "{name}"])
+def test_p1_the_forwarding_namespace_is_ours(upstream, made, name, connection):
+    key = "HTTP_" + name.upper().replace("-", "_")
+    request = sent(
+        upstream,
+        made(),
+        REMOTE_ADDR="192.0.2.7",
+        HTTP_CONNECTION=connection.format(name=name),
+        **{key: "evil"},
+    )
+    assert "evil" not in request.head.decode("latin-1")
+    # E7: and what we add cannot be nominated away.
+    assert request.values("X-Forwarded-For") == ["192.0.2.7"]
+
+
+def test_p2_the_chain_grows_behind_trusted_peers_only(upstream, made):
+    app = made(trusted_proxies="10.0.0.0/8, unix")
+    theirs = {
+        "HTTP_X_FORWARDED_FOR": "203.0.113.5",
+        "HTTP_X_FORWARDED_PROTO": "https",
+        "HTTP_X_FORWARDED_HOST": "www.example",
+        "HTTP_X_FORWARDED_PREFIX": "/outer",
+    }
+    trusted = sent(upstream, app, SCRIPT_NAME="/inner", REMOTE_ADDR="::ffff:10.0.0.9", **theirs)
+    assert trusted.values("X-Forwarded-For") == ["203.0.113.5, 10.0.0.9"]
+    assert trusted.values("X-Forwarded-Proto") == trusted.values("X-Forwarded-Scheme") == ["https"]
+    assert trusted.values("X-Forwarded-Host") == ["www.example"]
+    assert trusted.values("X-Forwarded-Port") == ["443"]
+    assert trusted.values("X-Forwarded-Prefix") == ["/outer/inner"]
+    stranger = sent(upstream, app, SCRIPT_NAME="/inner", REMOTE_ADDR="192.0.2.7", **theirs)
+    assert stranger.values("X-Forwarded-For") == ["192.0.2.7"]
+    assert stranger.values("X-Forwarded-Prefix") == ["/inner"]
+
+
+@pytest.mark.parametrize("peer", ["", None, "unix:", "nonsense"])
+def test_p3_no_address_no_field(upstream, made, peer):
+    request = sent(upstream, made(), REMOTE_ADDR=peer)
+    assert request.values("X-Forwarded-For") == []
+
+
+def test_forwarded_on_request(upstream, made):
+    request = sent(upstream, made(forwarded=True), REMOTE_ADDR="2001:db8::1")
+    assert request.values("Forwarded") == ['for="[2001:db8::1]";host="public.example";proto=http']
+    assert sent(upstream, made(forwarded=True), REMOTE_ADDR="").values("Forwarded") == [
+        'for=unknown;host="public.example";proto=http'
+    ]
+
+
+def test_b6_b7_via_is_appended_and_ends_loops(upstream, made):
+    app = made(via="here")
+    request = sent(upstream, app, HTTP_VIA="1.1 there, 1.0 elsewhere", SERVER_PROTOCOL="HTTP/1.1")
+    assert request.values("Via") == ["1.1 there, 1.0 elsewhere, 1.1 here"]
+    environ = environ_for(upstream, HTTP_VIA="1.1 there,1.1 here")
+    assert call(environ, app).status == 508
+
+
+def test_two_proxies_do_not_take_each_other_for_a_loop(upstream, made):
+    first = sent(upstream, made()).values("Via")[0]
+    assert sent(upstream, made(), HTTP_VIA=first).values("Via")[0].startswith(first + ", ")
+
+
+def test_b20_p11_fields_that_are_not_sent_on(upstream, made):
+    app = made(suppress_headers="Cookie Authorization")
+    request = sent(
+        upstream, app, HTTP_COOKIE="a=b", HTTP_AUTHORIZATION="Basic x",
+        HTTP_PROXY_AUTHORIZATION="Basic y", HTTP_PROXY="http://evil", HTTP_ACCEPT="*/*",
+    )  # fmt: skip
+    assert request.values("Accept") == ["*/*"]
+    for name in ("Cookie", "Authorization", "Proxy-Authorization", "Proxy"):
+        assert request.values(name) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("public.example", 200),
+        ("PUBLIC.example:8080", 200),
+        ("www.public.example", 400),
+        ("a.wild.example", 200),
+        ("wild.example", 400),
+        ("evil.example", 400),
+    ],
+)
+def test_p8_allowed_hosts(upstream, made, host, status):
+    upstream.behaviour = answer()
+    app = made(allowed_hosts=["public.example", ".wild.example"])
+    assert call(environ_for(upstream, HTTP_HOST=host), app).status == status
+
+
+# -- the wall --------------------------------------------------------------------------
+
+ESCAPES = [
+    "/../admin", "/..%2fadmin", "/%2e%2e/", "/%252e%252e/", "/%25252e%25252e/", "/x/..;/",
+    "/..\\admin", "/..%5cadmin", "/%2e%2e%5c", "/x/%2e./y", "/a/..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", ESCAPES)
+@pytest.mark.parametrize(("base", "mount"), [("/app", ""), ("/app/", ""), ("", "/mount")])
+def test_p4_a_path_cannot_leave_href_or_the_mount(upstream, made, raw, base, mount):
+    from urllib.parse import unquote_to_bytes
+
+    decoded = unquote_to_bytes(raw).decode("latin-1")
+    for more in ({"REQUEST_URI": mount + raw}, {}):
+        environ = environ_for(upstream, decoded, SCRIPT_NAME=mount, **more)
+        assert call(environ, made(base)).status == 400
+    assert upstream.connections == 0
+
+
+def test_a1_without_base_or_mount_dots_pass(upstream, made):
+    path = "/a/../b/./c"
+    assert sent(upstream, made(), path, REQUEST_URI=path).target == path
+
+
+@pytest.mark.parametrize(
+    ("base", "mount", "raw", "path_info", "target"),
+    [
+        pytest.param("", "", "/a%2Fb%2fc", "/a/b/c", "/a%2Fb%2fc", id="P5-encoded-slashes"),
+        pytest.param("", "", "//x//y", "//x//y", "//x//y", id="E12-two-slashes"),
+        pytest.param("", "", "/x?", "/x", "/x?", id="A7-empty-query"),
+        pytest.param("", "", "/caf%C3%A9;p=1", "/caf\xc3\xa9;p=1", "/caf%C3%A9;p=1", id="utf-8"),
+        pytest.param("/b", "/m", "/m/a%2Fb", "/a/b", "/b/a%2Fb", id="under-a-mount"),
+        pytest.param("/b", "/m", "/m", "", "/b", id="the-mount-itself"),
+        pytest.param("/b/", "/m", "/m", "", "/b/", id="the-mount-itself-slash"),
+        pytest.param("/b/", "/m", "/m/", "/", "/b/", id="slash-under-the-mount"),
+        pytest.param("", "/m", "/m", "", "/", id="mount-of-the-root"),
+        pytest.param("", "/m%20n", "/m%20n/x", "/x", "/x", id="encoded-mount"),
+        pytest.param("", "", "/old", "/new", "/new", id="A2-rewritten-by-middleware"),
+        pytest.param("", "", "", "/50% off", "/50%25%20off", id="P6-percent-is-never-safe"),
+    ],
+)
+def test_a1_a4_targets(upstream, made, base, mount, raw, path_info, target):
+    from urllib.parse import unquote
+
+    query = raw.partition("?")[2]
+    request = sent(
+        upstream, made(base), path_info, SCRIPT_NAME=unquote(mount), QUERY_STRING=query,
+        **({"REQUEST_URI": raw} if raw else {}),
+    )  # fmt: skip
+    assert request.target == target
+
+
+def test_the_star_is_not_for_a_reverse_proxy(upstream, made):
+    environ = environ_for(upstream, "*", REQUEST_METHOD="OPTIONS")
+    assert call(environ, made()).status == 400
+
+
+# -- what comes back -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Location", "Content-Location"])
+def test_addresses_are_mapped_to_the_public_one(upstream, made, name):
+    app = made("/app")
+    there = f"http://{upstream.netloc}/app/login?next=/#top"
+    mapped = back(upstream, app, [(name, there)], SCRIPT_NAME="/mount")
+    assert mapped == ["http://public.example/mount/login?next=/#top"]
+
+
+def test_mapping_can_be_switched_off(upstream, made):
+    there = f"http://{upstream.netloc}/app/"
+    assert back(upstream, made("/app", rewrite_location=False), [("Location", there)]) == [there]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1.evil.example:{port}/",
+        "https://127.0.0.1:{port}/",
+        "http://127.0.0.1:{port}0/",
+        "http://user@127.0.0.1:{port}/",
+        "http://127.0.0.1/",
+        "//evil.example/",
+        "\\\\evil.example",
+        "/\\evil.example",
+        "relative/path",
+        "?query",
+        "",
+    ],
+)
+def test_p9_everything_else_passes_unchanged(upstream, made, location):
+    location = location.format(port=upstream.port)
+    assert back(upstream, made(), [("Location", location)]) == [location]
+
+
+def test_refresh_is_mapped(upstream, made):
+    there = f'5; URL="http://{upstream.netloc}/x"'
+    mapped = back(upstream, made(), [("Refresh", there)], SCRIPT_NAME="/m")
+    assert mapped == ['5; URL="http://public.example/m/x"']
+
+
+def test_p10_cookies_can_be_scoped(upstream, made):
+    app = made("/app", scope_cookies=True, cookie_domain="")
+    cookies = [
+        ("Set-Cookie", "a=1; Path=/; Domain=backend.example; Secure"),
+        ("Set-Cookie", "b=2; path=/app/x; HttpOnly"),
+        ("Set-Cookie", "__Host-c=3; Path=/; Secure"),
+    ]
+    assert back(upstream, app, cookies, SCRIPT_NAME="/mount") == [
+        "a=1; Path=/mount; Secure",
+        "b=2; path=/mount/x; HttpOnly",
+        "__Host-c=3; Path=/; Secure",
+    ]
+
+
+def test_cookies_are_not_touched_by_default(upstream, made):
+    cookie = "a=1; Path=/; Domain=backend.example"
+    assert back(upstream, made("/app"), [("Set-Cookie", cookie)], SCRIPT_NAME="/m") == [cookie]
+
+
+def test_d18_alternatives_of_the_upstream_are_not_ours(upstream, made):
+    assert back(upstream, made(), [("Alt-Svc", 'h3=":443"'), ("X-A", "1")]) == ["1"]
+
+
+# -- settings --------------------------------------------------------------------------
+
+
+def test_href_may_be_reassigned(upstream, made):
+    app = made("/one")
+    assert sent(upstream, app, "/x").target == "/one/x"
+    app.href = f"{upstream.url}/two?k=v"
+    assert sent(upstream, app, "/x").target == "/two/x?k=v"
+    assert (app.href_scheme, app.href_netloc) == ("http", upstream.netloc)
+    assert (app.href_path, app.href_query, app.href_fragment) == ("/two", "k=v", "")
+
+
+def test_a_bad_href_leaves_the_old_one(made):
+    app = made("/one")
+    before = app.href
+    with pytest.raises(ConfigurationError):
+        app.href = "nowhere"
+    assert app.href == before
+
+
+@pytest.mark.parametrize(
+    "name", ["secret_file", "string_keys", "unicode_keys", "json_keys", "pickle_keys"]
+)
+def test_carried_keys_need_the_signature_support(name):
+    with pytest.raises(ConfigurationError, match=f"{name}=.* needs the signature support"):
+        WSGIProxyApp("http://127.0.0.1/", **{name: ["REMOTE_USER"]})
+
+
+def test_another_transport_has_its_own_settings():
+    transport = PooledTransport()
+    assert WSGIProxyApp("http://127.0.0.1/", transport=transport).transport is transport
+    with pytest.raises(ConfigurationError, match="transport"):
+        WSGIProxyApp("http://127.0.0.1/", transport=transport, idle_timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"preserve_hosts": True}, "did you mean preserve_host", id="unknown"),
+        pytest.param({"trusted_proxies": ["10.0.0.300"]}, "10.0.0.300", id="not-an-address"),
+        pytest.param({"trusted_proxies": "*"}, "[*]", id="no-wildcard"),
+        pytest.param({"max_body": "many"}, "max_body='many'", id="size"),
+        pytest.param({"via": "two words"}, "via='two words'", id="via"),
+        pytest.param({"idle_timeout": "0"}, "idle_timeout='0'", id="no-wait-without-limit"),
+    ],
+)
+def test_bad_settings_fail_at_construction(options, named):
+    with pytest.raises(ConfigurationError, match=named):
+        WSGIProxyApp("http://127.0.0.1/", **options)
+
+
+def test_a_unix_socket(unix_upstream):
+    app = WSGIProxyApp(f"{unix_upstream.url}:/base")
+    unix_upstream.behaviour = answer()
+    assert call(environ_for_unix(), app).status == 200
+    assert unix_upstream.requests[0].line == "GET /base/ HTTP/1.1"
+    assert unix_upstream.requests[0].values("Host") == ["localhost"]
+    app.close()
+
+
+def environ_for_unix():
+    class Nowhere:
+        port = 80
+
+    return environ_for(Nowhere())  # type: ignore[arg-type]

@@ -1,0 +1,237 @@
+"""Opening connections: TLS identities, parent proxies, and what configuration refuses."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from tests.support.upstream import RawUpstream, answer
+from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamLost
+from wsgiproxy.sansio.message import Origin, Request
+from wsgiproxy.transport import PooledTransport
+
+GET = Request("GET", "/", [("Host", "upstream.example")])
+
+
+def https(upstream: RawUpstream, host: str = "127.0.0.1") -> Origin:
+    return Origin("https", host, upstream.port)
+
+
+@pytest.fixture
+def ca_file(tls_files) -> str:
+    return str(tls_files[1])
+
+
+def test_a_certificate_of_the_given_authority_is_accepted(tls_upstream, ca_file):
+    tls_upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(ca_file=ca_file)
+    assert transport.send(https(tls_upstream), GET).read() == b"x"
+    assert transport.send(https(tls_upstream), GET).reused
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "with_authority"),
+    [
+        pytest.param("127.0.0.1", False, id="E20-unknown-authority"),
+        pytest.param("127.0.0.2", True, id="E20-another-name"),
+    ],
+)
+def test_other_certificates_are_refused(tls_upstream, ca_file, host, with_authority):
+    transport = PooledTransport(ca_file=ca_file if with_authority else None)
+    with pytest.raises(ConnectFailed):
+        transport.send(https(tls_upstream, host), GET)
+    assert tls_upstream.requests == []
+
+
+def test_verification_can_be_switched_off(tls_upstream):
+    tls_upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(verify=False)
+    assert transport.send(https(tls_upstream), GET).read() == b"x"
+    transport.close()
+
+
+def test_the_server_name_is_the_host_that_is_connected_to(tls_files):
+    names: list[str | None] = []
+    context = tls_files[0]
+    context.sni_callback = lambda sock, name, ctx: names.append(name)
+    with RawUpstream(answer(), tls=context) as upstream:
+        transport = PooledTransport(ca_file=str(tls_files[1]))
+        transport.send(https(upstream, "localhost"), GET).read()
+        transport.close()
+    context.sni_callback = None
+    assert names == ["localhost"]
+
+
+def test_a_client_certificate_is_shown(tmp_path):
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(server)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    client = authority.issue_cert("client.example").private_key_and_cert_chain_pem
+    client.write_to_path(str(tmp_path / "client.pem"))
+    with RawUpstream(answer(body=b"x"), tls=server) as upstream:
+        transport = PooledTransport(
+            ca_file=str(tmp_path / "ca.pem"), client_cert=str(tmp_path / "client.pem")
+        )
+        assert transport.send(https(upstream), GET).read() == b"x"
+        transport.close()
+        bare = PooledTransport(ca_file=str(tmp_path / "ca.pem"))
+        with pytest.raises((ConnectFailed, UpstreamLost)):
+            bare.send(https(upstream), GET)
+
+
+def test_tls_that_ends_without_close_notify_is_a_cut(tls_upstream, ca_file):
+    # D11: the kernel's FIN alone could come from anybody on the way.
+    def cut(connection) -> None:
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
+        raw = connection._sock.detach()
+        socket.socket(fileno=raw).close()
+        connection.closed = True
+
+    tls_upstream.behaviour = cut
+    transport = PooledTransport(ca_file=ca_file)
+    with pytest.raises(UpstreamLost):
+        transport.send(https(tls_upstream), GET).read()
+
+
+def test_a_tls_upload_larger_than_all_buffers(tls_upstream, ca_file):
+    tls_upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(ca_file=ca_file)
+    request = GET._replace(method="POST", content_length=1 << 22)
+    reply = transport.send(https(tls_upstream), request, iter([b"x" * 65536] * 64))
+    assert reply.read() == b"x"
+    assert len(tls_upstream.requests[0].body) == 1 << 22
+    transport.close()
+
+
+class ParentProxy:
+    """An HTTP proxy that knows CONNECT alone, and one SOCKS5 command."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            first = client.recv(65536)
+            if first[:1] == b"\x05":
+                client.sendall(b"\x05\x00")
+                first = client.recv(65536)
+                self.asked.append(first)
+                port = int.from_bytes(first[-2:], "big")
+                client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01" + first[-2:])
+            else:
+                self.asked.append(first)
+                port = int(first.split(b" ")[1].rpartition(b":")[2])
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", port)) as upstream:
+                back = threading.Thread(target=self._copy, args=[upstream, client], daemon=True)
+                back.start()
+                self._copy(client, upstream)
+                back.join(5)
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def parent() -> Iterator[ParentProxy]:
+    parent = ParentProxy()
+    yield parent
+    parent.close()
+
+
+def test_a_parent_proxy_makes_a_tunnel(upstream, parent):
+    upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(parent_proxy=f"http://us%65r:pass@127.0.0.1:{parent.port}")
+    origin = Origin("http", "localhost", upstream.port)
+    assert transport.send(origin, GET).read() == b"x"
+    assert transport.send(origin, GET).reused
+    transport.close()
+    credentials = base64.b64encode(b"user:pass")
+    assert parent.asked[0].startswith(b"CONNECT localhost:%d HTTP/1." % upstream.port)
+    assert credentials in parent.asked[0]
+    assert upstream.requests[0].line == "GET / HTTP/1.1"
+    assert upstream.requests[0].values("Proxy-Authorization") == []
+
+
+def test_a_parent_proxy_and_tls(tls_upstream, parent, ca_file):
+    tls_upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(parent_proxy=f"http://127.0.0.1:{parent.port}", ca_file=ca_file)
+    assert transport.send(https(tls_upstream, "localhost"), GET).read() == b"x"
+    transport.close()
+
+
+def test_a_socks_parent_resolves_the_name(upstream, parent):
+    upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport(parent_proxy=f"socks5h://127.0.0.1:{parent.port}")
+    assert transport.send(Origin("http", "name.example", upstream.port), GET).read() == b"x"
+    transport.close()
+    assert b"name.example" in parent.asked[0]
+
+
+def test_a_parent_that_refuses(upstream):
+    upstream.behaviour = answer(403)
+    transport = PooledTransport(parent_proxy=f"http://127.0.0.1:{upstream.port}")
+    with pytest.raises(ConnectFailed):
+        transport.send(Origin("https", "name.example", 443), GET)
+
+
+def test_the_environment_is_ignored(upstream, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    upstream.behaviour = answer(body=b"x")
+    transport = PooledTransport()
+    assert transport.send(Origin("http", "127.0.0.1", upstream.port), GET).read() == b"x"
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        pytest.param("ca_file", "/no/such/file", id="ca-file-missing"),
+        pytest.param("ca_file", __file__, id="ca-file-not-pem"),
+        pytest.param("client_cert", "/no/such/file", id="client-cert-missing"),
+        pytest.param("parent_proxy", "ftp://127.0.0.1", id="parent-scheme"),
+        pytest.param("parent_proxy", "127.0.0.1:3128", id="parent-without-scheme"),
+        pytest.param("parent_proxy", "http://", id="parent-without-host"),
+        pytest.param("parent_proxy", "http://a:x/", id="parent-port"),
+    ],
+)
+def test_bad_settings_fail_at_construction(setting, value):
+    with pytest.raises(ConfigurationError) as caught:
+        PooledTransport(**{setting: value})
+    assert setting in str(caught.value)
+    assert repr(value) in str(caught.value)

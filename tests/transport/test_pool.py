@@ -1,0 +1,525 @@
+"""The pooled transport against a raw upstream: reuse, retry, early answers, limits, time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
+from wsgiproxy.errors import (
+    BadRequest,
+    BadResponse,
+    ClientGone,
+    ConnectFailed,
+    HeadTooLarge,
+    UpstreamLost,
+    UpstreamTimeout,
+)
+from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.transport import PooledTransport, Timeouts, is_own_connection
+
+GET = Request("GET", "/", [("Host", "upstream.example")])
+POST = Request("POST", "/", [("Host", "upstream.example")], content_length=4)
+QUICK = Timeouts(connect=5, head=0.3, idle=0.3)
+
+
+@pytest.fixture
+def transport() -> Iterator[PooledTransport]:
+    transport = PooledTransport(connect_timeout=5, head_timeout=5, idle_timeout=5)
+    yield transport
+    transport.close()
+
+
+def origin_of(upstream: RawUpstream) -> Origin:
+    return Origin("http", "127.0.0.1", upstream.port)
+
+
+# -- reuse (G1 to G4) ------------------------------------------------------------------
+
+
+def test_a_fully_read_answer_gives_the_connection_back(upstream, transport):
+    upstream.behaviour = answer(body=b"hello")
+    replies = [transport.send(origin_of(upstream), GET) for _ in range(3)]
+    assert [reply.read() for reply in replies] == [b"hello"] * 3
+    assert [reply.reused for reply in replies] == [False, True, True]
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(answer(headers=[("Connection", "close")], body=b"x"), id="connection-close"),
+        pytest.param(answer(body=b"x", version="1.0"), id="http-1.0"),
+        pytest.param(answer(body=b"x") + b"surplus", id="D10-surplus-bytes"),
+        pytest.param(answer(body=b"x") * 2, id="D10-a-second-answer"),
+        pytest.param(chunked_answer(b"x") + b"surplus", id="D10-surplus-after-chunks"),
+        pytest.param(chunked_answer(b"x") + b"\r\n", id="D10-empty-line-after-chunks"),
+        pytest.param(answer(204) + b"surplus", id="E16-body-of-204"),
+    ],
+)
+def test_no_reuse_after_any_doubt(upstream, transport, raw):
+    upstream.behaviour = raw
+    for _ in range(2):
+        assert transport.send(origin_of(upstream), GET).read() in (b"x", b"")
+    assert upstream.connections == 2
+
+
+def test_http_1_0_with_keep_alive_is_reused(upstream, transport):
+    upstream.behaviour = answer(headers=[("Connection", "Keep-Alive")], body=b"x", version="1.0")
+    for _ in range(2):
+        transport.send(origin_of(upstream), GET).read()
+    assert upstream.connections == 1
+
+
+def test_an_unread_rest_closes_the_connection(upstream, transport):
+    upstream.behaviour = [("read",), ("send", answer(headers=[("Content-Length", "9")]) + b"abc")]
+    reply = transport.send(origin_of(upstream), GET)
+    assert next(reply) == b"abc"
+    reply.close()
+    reply.close()
+    assert upstream.wait_closed()
+
+
+def test_closing_a_reply_that_was_never_iterated_ends_the_upstream(upstream, transport):
+    upstream.behaviour = [("read",), ("send", answer(headers=[("Content-Length", "9")]))]
+    transport.send(origin_of(upstream), GET).close()
+    assert upstream.wait_closed()
+
+
+def test_a_kept_connection_that_the_upstream_closed_is_not_used(upstream, transport):
+    closed = threading.Event()
+    upstream.behaviour = [
+        [("read",), ("send", answer(body=b"1")), ("close",)],
+        answer(body=b"2"),
+    ]
+    assert transport.send(origin_of(upstream), GET).read() == b"1"
+    assert upstream.wait_closed()
+    closed.set()
+    # POST is never retried, so it passes only if the dead connection was not used (G3).
+    assert transport.send(origin_of(upstream), POST, [b"body"]).read() == b"2"
+
+
+def test_idle_connections_expire(upstream):
+    transport = PooledTransport(keep_alive=1e-9)
+    upstream.behaviour = answer(body=b"x")
+    for _ in range(2):
+        transport.send(origin_of(upstream), GET).read()
+    transport.close()
+    assert upstream.connections == 2
+
+
+def test_no_more_idle_connections_than_asked_for(upstream):
+    transport = PooledTransport(max_idle=1)
+    go = threading.Event()
+    upstream.behaviour = [("read",), ("wait", go), ("send", answer(body=b"x"))]
+    threads = [
+        threading.Thread(target=lambda: transport.send(origin_of(upstream), GET).read())
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    upstream.wait_for_requests(3)
+    go.set()
+    for thread in threads:
+        thread.join(5)
+    assert upstream.wait_until(lambda: sum(each.ended for each in upstream.accepted) == 2)
+    transport.close()
+    assert upstream.wait_closed()
+
+
+def test_a_forked_child_does_not_use_the_connections_of_its_parent(upstream, transport):
+    upstream.behaviour = answer(body=b"x")
+    transport.send(origin_of(upstream), GET).read()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if not transport.send(origin_of(upstream), GET).reused else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert transport.send(origin_of(upstream), GET).reused
+
+
+def test_many_threads_share_a_pool(upstream, transport):
+    upstream.behaviour = answer(body=b"x" * 5000)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(40):
+                assert transport.send(origin_of(upstream), GET).read() == b"x" * 5000
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failures
+    assert len(upstream.requests) == 320
+    assert upstream.connections <= 8
+
+
+# -- retry (G5, E22) -------------------------------------------------------------------
+
+DIES = [("read",), ("send", answer(body=b"1")), ("read",), ("close",)]
+
+
+def second_of(transport: PooledTransport, upstream: RawUpstream, request: Request, body=None):
+    upstream.behaviour = [DIES, answer(body=b"2")]
+    transport.send(origin_of(upstream), GET).read()
+    return transport.send(origin_of(upstream), request, body)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_an_idempotent_request_without_body_is_tried_once_more(upstream, transport, method):
+    reply = second_of(transport, upstream, GET._replace(method=method))
+    assert reply.head.status == 200
+    assert [request.method for request in upstream.requests] == ["GET", method, method]
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        pytest.param(GET._replace(method="POST"), None, id="post"),
+        pytest.param(GET._replace(method="PATCH"), None, id="patch"),
+        pytest.param(POST._replace(method="PUT"), [b"body"], id="put-with-body"),
+    ],
+)
+def test_nothing_else_is_tried_again(upstream, transport, request_, body):
+    with pytest.raises(UpstreamLost):
+        second_of(transport, upstream, request_, body)
+    assert len(upstream.requests) == 2
+
+
+def test_no_retry_on_a_new_connection(upstream, transport):
+    upstream.behaviour = [("read",), ("close",)]
+    with pytest.raises(UpstreamLost):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.connections == 1
+
+
+def test_no_retry_once_a_byte_has_come(upstream, transport):
+    first = [("read",), ("send", answer(body=b"1")), ("read",), ("send", b"HTTP/1.1"), ("close",)]
+    upstream.behaviour = [first, answer(body=b"2")]
+    transport.send(origin_of(upstream), GET).read()
+    with pytest.raises(UpstreamLost):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.connections == 1
+
+
+def test_at_most_one_retry(upstream, transport):
+    upstream.behaviour = [DIES, [("read",), ("close",)]]
+    transport.send(origin_of(upstream), GET).read()
+    with pytest.raises(UpstreamLost):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.connections == 2
+
+
+# -- bodies up (C1, C2, C8) ------------------------------------------------------------
+
+
+def test_a_body_streams_in_chunks(upstream, transport):
+    upstream.behaviour = answer()
+    request = Request("POST", "/", [("Host", "a")], chunked=True)
+    transport.send(origin_of(upstream), request, [b"one", b"", b"two"]).read()
+    received = upstream.requests[0]
+    assert received.raw_body == chunks(b"one", b"two")
+    assert received.values("Transfer-Encoding") == ["chunked"]
+    assert received.values("Content-Length") == []
+
+
+def test_an_early_final_answer_stops_the_upload(upstream, transport):
+    upstream.behaviour = [("read_head",), ("send", answer(413, body=b"too much"))]
+    taken = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal taken
+        for _ in range(10_000):
+            taken += 1
+            yield b"x" * 65536
+
+    request = POST._replace(content_length=65536 * 10_000)
+    reply = transport.send(origin_of(upstream), request, blocks())
+    assert (reply.head.status, reply.read()) == (413, b"too much")
+    assert taken < 1000
+    assert upstream.wait_closed()
+
+
+def test_an_answer_before_a_reset_is_still_relayed(upstream, transport):
+    upstream.behaviour = [("read_head",), ("send", answer(401, body=b"no")), ("shutdown_write",)]
+    request = POST._replace(content_length=1 << 20)
+    reply = transport.send(origin_of(upstream), request, iter([b"x" * 65536] * 16))
+    assert (reply.head.status, reply.read()) == (401, b"no")
+
+
+def test_an_interim_answer_does_not_stop_the_upload(upstream, transport):
+    upstream.behaviour = [
+        ("read_head",),
+        ("send", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ("read_body", 1 << 20),
+        ("send", answer(body=b"done")),
+    ]
+    request = POST._replace(content_length=1 << 20)
+    reply = transport.send(origin_of(upstream), request, iter([b"x" * 65536] * 16))
+    assert reply.read() == b"done"
+
+
+def test_a_body_that_fails_ends_the_connection(upstream, transport):
+    def blocks() -> Iterator[bytes]:
+        yield b"x"
+        raise BadRequest("the client left")
+
+    with pytest.raises(BadRequest):
+        transport.send(origin_of(upstream), POST, blocks())
+    assert upstream.wait_closed()
+    assert not any(request.complete for request in upstream.requests)
+
+
+def test_a_body_that_fails_at_once_costs_the_upstream_nothing(upstream, transport):
+    def blocks() -> Iterator[bytes]:
+        raise BadRequest("nothing came")
+        yield b""
+
+    with pytest.raises(BadRequest):
+        transport.send(origin_of(upstream), POST, blocks())
+    assert upstream.connections == 0
+
+
+def test_an_upstream_that_takes_nothing_meets_the_idle_limit(upstream, transport):
+    upstream.behaviour = [("wait", threading.Event())]
+    request = POST._replace(content_length=1 << 30)
+    with pytest.raises(UpstreamTimeout):
+        transport.send(origin_of(upstream), request, iter([b"x" * 65536] * 16384), timeouts=QUICK)
+
+
+# -- answers (D1, D9, D11, H) ----------------------------------------------------------
+
+
+def test_interim_answers_are_told_and_passed_over(upstream, transport):
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+    upstream.behaviour = b"HTTP/1.1 100 Continue\r\n\r\n" + hint + answer(body=b"x")
+    told: list[ResponseHead] = []
+    reply = transport.send(origin_of(upstream), GET, on_interim=told.append)
+    assert (reply.head.status, reply.read()) == (200, b"x")
+    assert [head.status for head in told] == [100, 103]
+    assert transport.send(origin_of(upstream), GET).reused
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", id="short-of-its-length"),
+        pytest.param(chunked_answer(b"abc", last=False), id="no-last-chunk"),
+        pytest.param(answer(headers=[("Transfer-Encoding", "chunked")])[:-2], id="cut-head"),
+        pytest.param(b"", id="nothing-at-all"),
+    ],
+)
+def test_a_cut_answer_never_looks_complete(upstream, transport, raw):
+    upstream.behaviour = [("read",), ("send", raw), ("close",)]
+    with pytest.raises(UpstreamLost):
+        transport.send(origin_of(upstream), GET).read()
+
+
+def test_bad_chunks_before_the_first_block_are_a_bad_response(upstream, transport):
+    upstream.behaviour = answer(headers=[("Transfer-Encoding", "chunked")]) + b"3\r\nabc\r\nzz\r\n"
+    with pytest.raises(BadResponse):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.wait_closed()
+
+
+def test_bad_chunks_break_the_body(upstream, transport):
+    go = threading.Event()
+    upstream.behaviour = [
+        ("read",),
+        ("send", answer(headers=[("Transfer-Encoding", "chunked")]) + chunks(b"one", last=False)),
+        ("wait", go),
+        ("send", b"zz\r\n"),
+    ]
+    reply = transport.send(origin_of(upstream), GET)
+    assert next(reply) == b"one"
+    go.set()
+    with pytest.raises(BadResponse):
+        next(reply)
+    assert upstream.wait_closed()
+
+
+def test_an_answer_without_length_ends_with_the_connection(upstream, transport):
+    upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\n\r\nabc"), ("close",)]
+    assert transport.send(origin_of(upstream), GET).read() == b"abc"
+
+
+def test_blocks_pass_as_they_arrive(upstream, transport):
+    go = threading.Event()
+    upstream.behaviour = [
+        ("read",),
+        ("send", answer(headers=[("Transfer-Encoding", "chunked")]) + chunks(b"one", last=False)),
+        ("wait", go),
+        ("send", chunks(b"two")),
+    ]
+    reply = transport.send(origin_of(upstream), GET)
+    assert next(reply) == b"one"
+    go.set()
+    assert list(reply) == [b"two"]
+
+
+def test_an_answer_before_the_question_is_refused(upstream, transport):
+    spoken = threading.Event()
+    upstream.behaviour = [("send", answer(body=b"x")), ("signal", spoken)]
+    connect = transport._dialler.dial
+
+    def dial_and_hear(origin: Origin, timeout: float):
+        sock = connect(origin, timeout)
+        assert spoken.wait(5)
+        return sock
+
+    transport._dialler.dial = dial_and_hear  # type: ignore[method-assign]
+    with pytest.raises(BadResponse):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param([("read",)], id="silence"),
+        pytest.param(
+            [("read",), ("send_slowly", answer(body=b"x"), 0.05)], id="E18-a-byte-now-and-then"
+        ),
+        pytest.param([("read",), ("send", b"HTTP/1.1 100 Continue\r\n\r\n")], id="only-interim"),
+    ],
+)
+def test_the_head_has_one_deadline(upstream, transport, script):
+    upstream.behaviour = script
+    with pytest.raises(UpstreamTimeout):
+        transport.send(origin_of(upstream), GET, timeouts=QUICK)
+    assert upstream.wait_closed()
+
+
+def test_silence_in_the_body_meets_the_idle_limit(upstream, transport):
+    upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")]
+    reply = transport.send(origin_of(upstream), GET, timeouts=QUICK)
+    assert next(reply) == b"abc"
+    with pytest.raises(UpstreamTimeout):
+        next(reply)
+    assert upstream.wait_closed()
+
+
+def test_a_client_that_has_left_ends_the_wait(upstream, transport):
+    upstream.behaviour = [("read",)]
+    gone = threading.Event()
+    timer = threading.Thread(target=lambda: upstream.wait_for_requests(1) and gone.set())
+    timer.start()
+    with pytest.raises(ClientGone):
+        transport.send(origin_of(upstream), GET, abandoned=gone.is_set)
+    timer.join(5)
+    assert upstream.wait_closed(1)
+
+
+def test_a_client_that_has_left_ends_a_silent_body(upstream, transport):
+    upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\n\r\nabc")]
+    gone = threading.Event()
+    reply = transport.send(origin_of(upstream), GET, abandoned=gone.is_set)
+    assert next(reply) == b"abc"
+    gone.set()
+    with pytest.raises(ClientGone):
+        next(reply)
+    assert upstream.wait_closed(1)
+
+
+# -- limits (E17, E18) -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 17 + answer(), id="E17-17-interim"),
+        pytest.param(answer(headers=[("A", "x")] * 201), id="201-fields"),
+        pytest.param(answer(headers=[("A", "x" * 8200)]), id="a-line-over-8-KiB"),
+        pytest.param(answer(headers=[("A", "x" * 8000)] * 9), id="a-head-over-64-KiB"),
+        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="D22-101-unasked"),
+    ],
+)
+def test_too_much_is_a_bad_response(upstream, transport, raw):
+    upstream.behaviour = raw
+    with pytest.raises(BadResponse):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.wait_closed()
+
+
+def test_an_endless_head_is_cut_off(upstream, transport):
+    upstream.behaviour = [
+        ("read",),
+        ("send", b"HTTP/1.1 200 OK\r\n"),
+        ("send_until_ended", b"X-A: " + b"x" * 1000 + b"\r\n"),
+    ]
+    with pytest.raises(BadResponse):
+        transport.send(origin_of(upstream), GET)
+    assert upstream.wait_closed()
+
+
+def test_a_request_that_is_too_large_is_not_sent(upstream, transport):
+    huge = GET._replace(headers=[("Host", "a"), ("Cookie", "x" * 9000)])
+    with pytest.raises(HeadTooLarge):
+        transport.send(origin_of(upstream), huge)
+    assert upstream.connections == 0
+
+
+# -- connecting (H1, I2, O5) -----------------------------------------------------------
+
+
+def test_nobody_listens(transport):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectFailed) as caught:
+        transport.send(Origin("http", "127.0.0.1", port), GET)
+    assert str(port) in str(caught.value)
+    assert str(port) not in caught.value.public
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("no-such-host.invalid", id="dns-error"),
+        pytest.param("a" * 64 + ".invalid", id="label-too-long"),
+        pytest.param("..", id="empty-labels"),
+        pytest.param("\xff\udc80", id="not-a-name"),
+    ],
+)
+def test_a_name_that_leads_nowhere(transport, host):
+    with pytest.raises(ConnectFailed):
+        transport.send(Origin("http", host, 80), GET)
+
+
+def test_a_unix_socket(unix_upstream, transport):
+    unix_upstream.behaviour = answer(body=b"x")
+    origin = Origin("http", "localhost", 80, unix_upstream.path)
+    assert transport.send(origin, GET).read() == b"x"
+    assert transport.send(origin, GET).reused
+
+
+def test_a_unix_socket_that_is_not_there(transport, tmp_path):
+    with pytest.raises(ConnectFailed):
+        transport.send(Origin("http", "localhost", 80, str(tmp_path / "none")), GET)
+
+
+def test_own_connections_are_known_while_they_live(upstream, transport):
+    seen: list[bool] = []
+
+    def behave(connection) -> None:
+        connection.read()
+        seen.append(is_own_connection(*connection._sock.getpeername()))
+        connection.send(answer(headers=[("Connection", "close")]))
+
+    upstream.behaviour = behave
+    transport.send(origin_of(upstream), GET).read()
+    assert seen == [True]
+    assert not is_own_connection("127.0.0.1", 1)
