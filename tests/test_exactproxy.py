@@ -311,6 +311,20 @@ def test_the_page_follows_accept(upstream, accept, content_type):
     assert b"502 Bad Gateway" in page
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"PATH_INFO": 7}, id="path-is-a-number"),
+        pytest.param({"REQUEST_METHOD": None}, id="no-method"),
+        pytest.param({"QUERY_STRING": b"bytes"}, id="query-is-bytes"),
+    ],
+)
+def test_an_environ_that_breaks_pep_3333_sends_nothing(upstream, more):
+    called = call(environ_for(upstream, **more))
+    assert called.status in (400, 500)
+    assert upstream.connections == 0
+
+
 def test_405_names_the_methods_that_are_allowed(upstream):
     called = call(environ_for(upstream, REQUEST_METHOD="TRACE"))
     assert called.status == 405

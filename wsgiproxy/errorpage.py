@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from webob import exc
 
 from wsgiproxy.errors import ClientGone, LoopDetected, ProxyError
+from wsgiproxy.sansio.message import ALLOWED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 __all__ = ["error_page"]
-
-_ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 class _LoopDetected(exc.HTTPServerError):
@@ -38,5 +37,5 @@ def error_page(error: ProxyError) -> WSGIApplication:
     page = _PAGES[error.status](error.public)
     page.explanation = ""
     if error.status == 405:
-        page.headers["Allow"] = _ALLOWED
+        page.headers["Allow"] = ", ".join(ALLOWED)
     return page

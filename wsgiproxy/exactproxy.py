@@ -13,7 +13,7 @@ from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import BadRequest, ContentTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.exchange import ExactPolicy, Policy, answer, is_final_recipient, outgoing
-from wsgiproxy.sansio.message import Inbound, Request
+from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
 from wsgiproxy.transport import BLOCK, PooledTransport, Timeouts, Transport, is_own_connection
 from wsgiproxy.watch import client_watch
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "proxy_exact_request"]
 
 _log = logging.getLogger("wsgiproxy.exact")
+
+# The answer to an OPTIONS whose Max-Forwards ends here.
+_FINAL = ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))])
 
 
 class Gateway:
@@ -51,20 +54,31 @@ class Gateway:
         """Serve one request (PEP 3333). The environ is read and never changed."""
         record = Record(environ)
         try:
-            return self._serve(environ, start_response, record)
+            head, body = self._answer(environ, record)
         except ProxyError as error:
             return refuse(error, environ, start_response, record)
+        except Exception as error:  # the last line: ours or the server's mistake
+            _log.exception("unexpected failure before the answer")
+            unexpected = ProxyError(f"unexpected {type(error).__name__}")
+            return refuse(unexpected, environ, start_response, record)
+        try:
+            start_response(f"{head.status} {head.reason}", head.headers)
+        except BaseException:
+            if isinstance(body, Stream):
+                body.close()
+            raise
+        if not isinstance(body, Stream):
+            record.end(head.status, sum(map(len, body)))
+        return body
 
-    def _serve(
-        self, environ: WSGIEnvironment, start_response: StartResponse, record: Record
-    ) -> Iterable[bytes]:
+    def _answer(
+        self, environ: WSGIEnvironment, record: Record
+    ) -> tuple[ResponseHead, list[bytes] | Stream]:
         inbound = environs.read(environ)
         if self.policy.keeps_namespace:
             _check_own(environ)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
-            start_response("204 No Content", [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")])
-            record.end(204)
-            return []
+            return _FINAL, []
         origin, request, context = outgoing(inbound, self.policy)
         record.origin = origin
         body, request = self._body(environ, inbound, request)
@@ -72,21 +86,19 @@ class Gateway:
             origin,
             request,
             body,
-            timeouts=self._timeouts(environ),
+            timeouts=_timeouts(environ),
             abandoned=client_watch(environ),
             on_interim=_early_hints(environ),
         )
+        record.reused = reply.reused
         try:
             head, has_body = answer(inbound.method, reply.head, self.policy, context)
-            start_response(f"{head.status} {head.reason}", head.headers)
         except BaseException:
             reply.close()
             raise
-        record.reused = reply.reused
-        if reply.whole is not None:
-            record.end(head.status, reply.received)
-            return [reply.whole] if has_body and reply.whole else []
-        return Stream(reply, head.status, record)
+        if reply.whole is None:
+            return head, Stream(reply, head.status, record)
+        return head, [reply.whole] if has_body and reply.whole else []
 
     def _body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request
@@ -107,15 +119,6 @@ class Gateway:
         if limit is not None and length > limit:
             raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
         return _blocks_of(environ, length), request
-
-    def _timeouts(self, environ: WSGIEnvironment) -> Timeouts | None:
-        """WebOb's clients set one number for all of it."""
-        limit = environ.get("webob.client.timeout")
-        if limit is None:
-            return None
-        if not isinstance(limit, (int, float)) or not limit > 0:
-            raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
-        return Timeouts(limit, limit, limit)
 
 
 class Stream:
@@ -155,6 +158,16 @@ class Stream:
         """Called by the server at the end, whatever the end was."""
         self._reply.close()
         self._record.end(self._status, self._reply.received)
+
+
+def _timeouts(environ: WSGIEnvironment) -> Timeouts | None:
+    """WebOb's clients set one number of seconds for all of it."""
+    limit = environ.get("webob.client.timeout")
+    if limit is None:
+        return None
+    if not isinstance(limit, (int, float)) or not limit > 0:
+        raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
+    return Timeouts(limit, limit, limit)
 
 
 def _blocks_of(environ: WSGIEnvironment, length: int) -> Iterator[bytes]:
@@ -221,7 +234,6 @@ def _early_hints(environ: WSGIEnvironment) -> Callable[[Any], None] | None:
     return on_interim
 
 
-# The sentences of webob.exc would say more than ours, and of other things.
 def refuse(
     error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
 ) -> Iterable[bytes]:

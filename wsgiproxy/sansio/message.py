@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Headers", "Inbound", "Origin", "Request", "ResponseHead"]
+__all__ = ["ALLOWED", "DEFAULT_PORTS", "Headers", "Inbound", "Origin", "Request", "ResponseHead"]
 
 #: Field lines in order, names as they go on the wire, values as latin-1 text.
 Headers = list[tuple[str, str]]
@@ -38,6 +38,9 @@ class Origin(NamedTuple):
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+#: What Allow says; others pass too, but CONNECT and TRACE do not (RFC 9110, 10.2.1).
+ALLOWED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Inbound(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Protocol
@@ -96,6 +97,8 @@ class PooledTransport:
         )
         self._idle: dict[Origin, list[Wire]] = {}
         self._pid = os.getpid()
+        # A transport that nobody holds any more, or the end of the program, closes them.
+        weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
     def from_settings(cls, settled: Mapping[str, Any]) -> PooledTransport:
@@ -178,11 +181,15 @@ class PooledTransport:
 
     def close(self) -> None:
         """Close all kept connections; the transport can still be used."""
-        with contextlib.suppress(KeyError):
-            while True:
-                _, wires = self._idle.popitem()
-                for wire in wires:
-                    wire.close()
+        _close_all(self._idle)
+
+
+def _close_all(idle: dict[Origin, list[Wire]]) -> None:
+    with contextlib.suppress(KeyError):
+        while True:
+            _, wires = idle.popitem()
+            for wire in wires:
+                wire.close()
 
 
 def _framed(blocks: Iterator[bytes], chunked: bool) -> Iterator[bytes]:
