@@ -13,6 +13,7 @@ from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.message import Headers
 
 __all__ = [
+    "TOKEN",
     "Remembered",
     "cleaned",
     "end_to_end",
@@ -30,6 +31,7 @@ __all__ = [
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
+#: A token (RFC 9110, 5.6.2), as part of other expressions.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TOKEN = re.compile(TOKEN)
 

@@ -1,83 +1,18 @@
-"""HTTP/1.1 as a client speaks it: a request head to bytes, bytes to a response.
-
-It knows no socket and never waits. llhttp (``httptools``) parses; what it lets through and
-must not pass is refused here.
-"""
+"""Reading: one response, from bytes in whatever pieces they arrive."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
-from wsgiproxy.sansio.headers import TOKEN, Remembered, list_members
-from wsgiproxy.sansio.message import Headers, Request, ResponseHead
+from wsgiproxy.errors import BadResponse, UpstreamLost
+from wsgiproxy.sansio.h1.chunks import Chunks
+from wsgiproxy.sansio.h1.limits import Limits
+from wsgiproxy.sansio.headers import Remembered, list_members
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
-__all__ = ["LAST_CHUNK", "Limits", "Reader", "chunk", "request_head"]
-
-
-class Limits(NamedTuple):
-    """What a head may cost; beyond it the message is refused.
-
-    :param head: bytes of a whole head, 64 KiB.
-    :param fields: field lines, 200.
-    :param line: bytes of one line, 8 KiB, which is also nginx's and gunicorn's limit.
-    :param interim: 1xx responses before the final one, 16.
-    """
-
-    head: int = 65536
-    fields: int = 200
-    line: int = 8192
-    interim: int = 16
-
-
-_HEAD = re.compile(rf"{TOKEN} [!-~]+ HTTP/1\.1\r\n(?:{TOKEN}:[\t -~\x80-\xff]*\r\n)+\r\n")
-#: RFC 9110, 8.6: a server expects a length with these methods, even for no content.
-_WITH_CONTENT = frozenset(["POST", "PUT", "PATCH"])
-
-
-def request_head(request: Request, limits: Limits) -> bytes:
-    """The head of a request, checked as a whole (RFC 9112, sections 2 to 6).
-
-    :raises BadRequest: it would not be exactly one well-formed head.
-    :raises HeadTooLarge: it exceeds a limit.
-
-    >>> request_head(Request("POST", "/", [("Host", "a")]), Limits())
-    b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n'
-    """
-    method, target, headers, length, chunked = request
-    lines = [f"{name}: {value}" for name, value in headers]
-    if chunked:
-        lines.append("Transfer-Encoding: chunked")
-    elif length is not None:
-        lines.append(f"Content-Length: {length}")
-    elif method in _WITH_CONTENT:
-        lines.append("Content-Length: 0")
-    text = f"{method} {target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
-    # One expression for the form, and one count for what a value could have smuggled in.
-    if not _HEAD.fullmatch(text) or text.count("\n") != len(lines) + 2:
-        raise BadRequest("a line of the request's head holds characters that must not be sent")
-    if len(text) > limits.line:
-        _check_size(target, lines, len(text), limits)
-    elif len(lines) > limits.fields:
-        raise HeadTooLarge(f"{len(lines)} header fields, over {limits.fields}")
-    return text.encode("latin-1")
-
-
-def _check_size(target: str, lines: list[str], size: int, limits: Limits) -> None:
-    longest = max(len(target), *map(len, lines))
-    if size > limits.head or longest > limits.line or len(lines) > limits.fields:
-        raise HeadTooLarge(f"a head of {size} bytes, {len(lines)} fields, longest {longest}")
-
-
-def chunk(block: bytes) -> bytes:
-    """One chunk (RFC 9112, 7.1); *block* is not empty."""
-    return b"%x\r\n%b\r\n" % (len(block), block)
-
-
-LAST_CHUNK = b"0\r\n\r\n"
+__all__ = ["Reader"]
 
 _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEAD_END = b"\r\n\r\n"
@@ -101,61 +36,6 @@ def _framing_kind(name: str) -> int:
 
 
 _FRAMING = Remembered(_framing_kind)
-
-
-class _Chunks:
-    """A chunked body (RFC 9112, 7.1), decoded by llhttp."""
-
-    _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-    def __init__(self, limit: int) -> None:
-        self._blocks: list[bytes] = []
-        self._limit = limit
-        self._overhead = 0
-        self.complete = False
-        #: Bytes came after the end.
-        self.surplus = False
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self._parser.feed_data(self._HEAD)
-
-    # llhttp's callbacks. It has none for trailers here, so they go nowhere: they must not
-    # be merged into the head (RFC 9110, 6.5.1), and WSGI has no place for them.
-
-    def on_message_begin(self) -> None:
-        self.surplus = self.complete
-
-    def on_body(self, data: bytes) -> None:
-        self._blocks.append(data)
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-    def feed(self, data: bytes) -> bytes:
-        """The content in *data*.
-
-        :raises BadResponse: it is not chunked as it should be.
-        """
-        assert self._parser is not None
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as error:
-            if not self.complete:
-                raise BadResponse(f"chunks: {error}") from error
-            self.surplus = True
-        blocks, self._blocks = self._blocks, []
-        if self.complete:
-            # The parser holds our methods and we hold the parser: end the circle by hand.
-            self._parser = None
-            # llhttp forgives empty lines after the end.
-            self.surplus = self.surplus or data.endswith(b"\r\n\r\n\r\n")
-        elif blocks:
-            self._overhead = 0
-        else:
-            # Chunk extensions and trailers without end.
-            self._overhead += len(data)
-            if self._overhead > self._limit:
-                raise BadResponse("chunk extensions or trailers without end")
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 class Reader:
@@ -187,7 +67,7 @@ class Reader:
         self._method = method
         self._limits = limits
         self._buffer = b""
-        self._chunks: _Chunks | None = None
+        self._chunks: Chunks | None = None
         self._left = 0
         #: The final head, None until it is whole.
         self.head: ResponseHead | None = None
@@ -341,7 +221,7 @@ class Reader:
             # no codings, so whoever sends one has made the message up (RFC 9112, 6.1).
             if coding.lower() != "chunked" or old:
                 raise BadResponse(f"transfer coding {coding!r}")
-            self._chunks, self._left = _Chunks(self._limits.head), _CHUNKS
+            self._chunks, self._left = Chunks(self._limits.head), _CHUNKS
         else:
             self._left = _UNTIL_EOF if length is None else length
 

@@ -1,0 +1,64 @@
+"""Reading a chunked body (RFC 9112, 7.1)."""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpResponseParser
+
+from wsgiproxy.errors import BadResponse
+
+__all__ = ["Chunks"]
+
+
+class Chunks:
+    """A chunked body (RFC 9112, 7.1), decoded by llhttp."""
+
+    _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def __init__(self, limit: int) -> None:
+        self._blocks: list[bytes] = []
+        self._limit = limit
+        self._overhead = 0
+        self.complete = False
+        #: Bytes came after the end.
+        self.surplus = False
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser.feed_data(self._HEAD)
+
+    # llhttp's callbacks. It has none for trailers here, so they go nowhere: they must not
+    # be merged into the head (RFC 9110, 6.5.1), and WSGI has no place for them.
+
+    def on_message_begin(self) -> None:
+        self.surplus = self.complete
+
+    def on_body(self, data: bytes) -> None:
+        self._blocks.append(data)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+    def feed(self, data: bytes) -> bytes:
+        """The content in *data*.
+
+        :raises BadResponse: it is not chunked as it should be.
+        """
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if not self.complete:
+                raise BadResponse(f"chunks: {error}") from error
+            self.surplus = True
+        blocks, self._blocks = self._blocks, []
+        if self.complete:
+            # The parser holds our methods and we hold the parser: end the circle by hand.
+            self._parser = None
+            # llhttp forgives empty lines after the end.
+            self.surplus = self.surplus or data.endswith(b"\r\n\r\n\r\n")
+        elif blocks:
+            self._overhead = 0
+        else:
+            # Chunk extensions and trailers without end.
+            self._overhead += len(data)
+            if self._overhead > self._limit:
+                raise BadResponse("chunk extensions or trailers without end")
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
