@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.sansio.headers import is_host
@@ -121,6 +121,9 @@ def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target
         if _decoded(path[:cut]) != script_name:
             return None
     else:
+        return None
+    if path[cut : cut + 1] not in ("/", ""):
+        # "/mount%2Fx" is under the mount for WSGI, but its raw rest is no path.
         return None
     return Target(path[:cut], path[cut:], mark + raw_query)
 
@@ -252,29 +255,28 @@ def parse_href(href: str) -> Base:
     '/run/app.sock'
     """
     expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
+    if "#" in href or not _PRINTABLE.fullmatch(href):
+        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
     if href.startswith("unix:"):
         socket_path, _, rest = href[5:].partition(":")
         origin = Origin("http", "localhost", 80, socket_path)
         good = socket_path.startswith(("/", "@")) and len(socket_path) > 1
-        url = urlsplit(rest)
+        good = good and not rest.startswith("//")
     else:
-        origin, good = _origin_of(href)
-        url = urlsplit(href)._replace(scheme="", netloc="")
-    if not good or url.scheme or url.netloc or url.path[:1] not in ("", "/"):
+        origin, rest = _split_href(href)
+        good = origin.port > 0
+    path, _, query = rest.partition("?")
+    if not good or path[:1] not in ("", "/"):
         raise ConfigurationError(f"href={href!r}: {expected}")
-    if "#" in href or not _PRINTABLE.fullmatch(href):
-        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
-    if escapes(url.path):
+    if escapes(path):
         raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
-    return Base(origin, url.path.rstrip("/"), url.path.endswith("/"), url.query)
+    return Base(origin, path.rstrip("/"), path.endswith("/"), query)
 
 
-def _origin_of(href: str) -> tuple[Origin, bool]:
-    try:
-        absolute = absolute_form(href.partition("#")[0])
-    except BadRequest:
-        absolute = None
-    if absolute is None or absolute.scheme not in DEFAULT_PORTS:
-        return Origin("http", "", 0), False
-    host, port = split_host(absolute.authority, DEFAULT_PORTS[absolute.scheme])
-    return Origin(absolute.scheme, host, port), port > 0 and bool(host)
+def _split_href(href: str) -> tuple[Origin, str]:
+    match = _ABSOLUTE.fullmatch(href)
+    scheme, authority, path, query = match.groups("") if match else ("", "", "", "")
+    if scheme.lower() not in DEFAULT_PORTS or not is_host[authority]:
+        return Origin("http", "", 0), ""
+    host, port = split_host(authority, DEFAULT_PORTS[scheme.lower()])
+    return Origin(scheme.lower(), host, port), path + query
