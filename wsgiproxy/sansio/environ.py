@@ -64,7 +64,7 @@ def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     terminated = environ.get("wsgi.input_terminated")
     if coding is not None:
-        if coding.strip().lower() != "chunked":
+        if coding.strip(" \t").lower() != "chunked":
             raise NotSupported(f"transfer coding {coding!r}")
         if terminated:
             return None, True

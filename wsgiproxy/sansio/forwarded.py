@@ -18,6 +18,7 @@ from wsgiproxy.sansio.target import split_host
 
 __all__ = ["Public", "announce", "client_address", "forwarded_element", "public", "trust", "via"]
 
+_PORT = re.compile("[0-9]{1,5}")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 
 
@@ -113,7 +114,7 @@ def public(inbound: Inbound, trusted: bool) -> Public:
     said = _nearest(headers, "X-Forwarded-Host")
     host = said if is_host[said] else host
     said = _nearest(headers, "X-Forwarded-Port")
-    port = said if said.isascii() and said.isdigit() and int(said[:6]) <= 65535 else ""
+    port = said if _PORT.fullmatch(said) and int(said) <= 65535 else ""
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
     prefix = said + prefix if _PREFIX.fullmatch(said) else prefix
     known = [*values(headers, "X-Forwarded-For"), peer]
@@ -172,7 +173,7 @@ def forwarded_element(known: Public) -> str:
     >>> forwarded_element(Public("https", "example.com:8443", "8443", "", "2001:db8::1"))
     'for="[2001:db8::1]";host="example.com:8443";proto=https'
     """
-    client = known.chain.rpartition(",")[2].strip()
+    client = client_address[known.chain.rpartition(",")[2].strip()]
     node = f'"[{client}]"' if ":" in client else client or "unknown"
     return f'for={node};host="{known.host}";proto={known.scheme}'
 

@@ -30,7 +30,8 @@ def _map_path(rest: str, base: Base, prefix: str) -> str | None:
     path = re.split("[?#]", rest, maxsplit=1)[0]
     if not under(path, base.path):
         return None
-    return prefix + rest[len(base.path) :]
+    mapped = prefix + rest[len(base.path) :]
+    return mapped if mapped.startswith("/") else "/" + mapped
 
 
 def map_address(address: str, base: Base, known: Public) -> str:
@@ -58,7 +59,10 @@ def map_address(address: str, base: Base, known: Public) -> str:
         if known.prefix and under(re.split("[?#]", address, maxsplit=1)[0], known.prefix):
             return address
         mapped = _map_path(address, base, known.prefix)
-        return address if mapped is None else mapped
+        if mapped is None or mapped == address:
+            return address
+        # "//host" would be another host, and to browsers so would "/\\host".
+        return "/." + mapped if mapped[1:2] in ("/", "\\") else mapped
     else:
         head, fragment, tail = address.partition("#")
         try:
@@ -110,7 +114,8 @@ def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str |
         return value
     mapped = [pair]
     for attribute in attributes:
-        name, _, text = attribute.strip().partition("=")
+        name, _, text = attribute.partition("=")
+        name = name.strip()
         if scope and name.lower() == "path":
             attribute = f" {name}={_cookie_path(text.strip(), base, known.prefix)}"
         elif domain is not None and name.lower() == "domain":
