@@ -1,0 +1,106 @@
+"""The applications that the measured servers import; ``BENCH_UPSTREAM`` says where they proxy to.
+
+Each factory imports what it needs when it is called, so that a missing peer breaks nobody else.
+``python -m tests.benchmarks.apps NAME PORT`` serves those that have no command of their own.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import os
+import socketserver
+import sys
+import typing
+import wsgiref.simple_server
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+
+def upstream() -> str:
+    """The address that every application proxies to."""
+    return os.environ["BENCH_UPSTREAM"]
+
+
+def ours() -> Any:
+    """`wsgiproxy.app.WSGIProxyApp` with its default settings."""
+    from wsgiproxy.app import WSGIProxyApp
+
+    return WSGIProxyApp(upstream())
+
+
+def fastapi_proxy_lib() -> Any:
+    """The reverse proxy of fastapi-proxy-lib in bare Starlette, which costs less than FastAPI."""
+    from fastapi_proxy_lib.core.http import ReverseHttpProxy
+    from httpx import AsyncClient
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    # httpx gives up after 5 s by default, which the long transfers do not keep.
+    proxy = ReverseHttpProxy(AsyncClient(timeout=None), base_url=f"{upstream()}/")
+
+    async def endpoint(request: Request) -> Response:
+        return await proxy.proxy(request=request, path=request.path_params["path"])
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await proxy.aclose()
+
+    methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
+    routes = [Route("/{path:path}", endpoint, methods=methods)]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def serve_aiorp(port: int) -> None:
+    """aiorp in an aiohttp application, as its documentation shows."""
+    # aiorp 0.1.2 writes AsyncGenerator[None], which typing's own refuses before Python 3.13.
+    typing.AsyncGenerator = collections.abc.AsyncGenerator  # type: ignore[misc]
+    from aiohttp import web
+    from aiorp.context import ProxyContext, configure_contexts
+    from aiorp.http_handler import HTTPProxyHandler
+    from yarl import URL
+
+    context = ProxyContext(url=URL(upstream()))
+    app = web.Application(client_max_size=2**40)
+    configure_contexts(app, [context])
+    app.router.add_route("*", "/{path:.*}", HTTPProxyHandler(context=context))
+    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)
+
+
+def serve_wsgiref(port: int) -> None:
+    """Ours under the standard library's server, one thread for a connection, nothing logged."""
+
+    class Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
+        daemon_threads = True
+
+    class Handler(wsgiref.simple_server.WSGIRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        server.set_app(ours())
+        server.serve_forever()
+
+
+def serve_werkzeug(port: int) -> None:
+    """Ours under the development server of werkzeug, threaded, nothing logged."""
+    from werkzeug.serving import WSGIRequestHandler, run_simple
+
+    class Handler(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: object) -> None:
+            pass
+
+    run_simple("127.0.0.1", port, ours(), threaded=True, request_handler=Handler)
+
+
+SERVE: dict[str, Callable[[int], None]] = {
+    "aiorp": serve_aiorp,
+    "wsgiref": serve_wsgiref,
+    "werkzeug": serve_werkzeug,
+}
+
+if __name__ == "__main__":
+    SERVE[sys.argv[1]](int(sys.argv[2]))

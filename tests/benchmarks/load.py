@@ -1,0 +1,106 @@
+"""The load generator: compiles ``load.c``, runs it, and says what it counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.processes import Process, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.benchmarks.servers import Server
+
+# What a browser sends with a GET; Host and the connection come from who sends it.
+BROWSER = (
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Referer", "http://localhost/before?page=1"),
+    ("Cookie", "session=0123456789abcdef0123456789abcdef; theme=dark; seen=1"),
+    ("Cache-Control", "no-cache"),
+    ("Sec-Fetch-Dest", "document"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "same-origin"),
+    ("Priority", "u=0, i"),
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the load generator counted in one run."""
+
+    requests: int
+    bad: int
+    bytes: int
+    reconnects: int
+    seconds: float
+
+
+def head(line: str, fields: Sequence[tuple[str, str]] = BROWSER) -> bytes:
+    """A request head of ``GET /path`` or the like, with a browser's fields."""
+    lines = [f"{line} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def compiled(directory: Path) -> Path:
+    """The load generator, compiled once for a directory."""
+    program = directory / "load"
+    if program.exists():
+        return program
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise Unavailable("the load generator needs a C compiler, and there is none")
+    source = Path(__file__).with_name("load.c")
+    subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+    return program
+
+
+class Client:
+    """A running load generator with its connections open."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._obey(process.read())
+
+    def run(self, requests: int, seconds: float = 600.0) -> Answered:
+        """Send `requests` requests, or fewer if `seconds` are over before."""
+        return Answered(**self._obey(self._process.ask(f"{requests} {seconds}")))
+
+    def _obey(self, line: str) -> dict[str, Any]:
+        found = {} if line == "ready" else json.loads(line)
+        if "error" in found:
+            raise Unavailable(f"the load generator: {found['error']}")
+        return found
+
+
+@contextmanager
+def client(
+    directory: Path, server: Server, request: bytes, *, active: int, idle: int = 0, upload: int = 0
+) -> Iterator[Client]:
+    """A load generator that is connected to `server`."""
+    file = directory / "request"
+    file.write_bytes(request)
+    numbers = (server.port, file, active, idle, upload)
+    command = [str(word) for word in (compiled(directory), *numbers)]
+    with Process(command, directory / "load.log", pipes=True) as process:
+        yield Client(process)
+
+
+def cost(server: Server, client: Client, requests: int, seconds: float) -> tuple[float, float]:
+    """CPU microseconds of the server for a request, and requests a second, of one run."""
+    client.run(max(requests // 10, 50), seconds / 4)
+    before = server.process.cpu()
+    answered = client.run(requests, seconds)
+    used = server.process.cpu() - before
+    if answered.bad or answered.bytes != answered.requests * 1024:
+        raise Unavailable(f"{answered.bad} bad of {answered.requests}, {answered.bytes} bytes")
+    return used * 1e6 / answered.requests, answered.requests / answered.seconds
