@@ -356,6 +356,14 @@ def test_e21_our_own_connection_comes_back(upstream):
     assert statuses == [508]
 
 
+def test_e21_a_server_without_ports_leaves_via(upstream):
+    upstream.behaviour = answer()
+    call(environ_for(upstream, REMOTE_ADDR="192.0.2.1"))
+    (trace,) = upstream.requests[0].values("Via")
+    again = environ_for(upstream, REMOTE_ADDR="192.0.2.1", HTTP_VIA=trace)
+    assert call(again).status == 508
+
+
 # -- what is not touched ---------------------------------------------------------------
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
-from webob import exc
+with warnings.catch_warnings():
+    # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 deprecate; nobody who runs with
+    # warnings as errors should lose the error page for it.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from webob import exc
 
 from wsgiproxy.errors import ClientGone, LoopDetected, ProxyError
 from wsgiproxy.sansio.message import ALLOWED
@@ -34,8 +39,8 @@ def error_page(error: ProxyError) -> WSGIApplication:
     >>> error_page(ProxyError()).status
     '500 Internal Server Error'
     """
-    page = _PAGES[error.status](error.public)
-    page.explanation = ""
+    page = _PAGES[error.status](body_template="${explanation}")
+    page.explanation = error.public
     if error.status == 405:
         page.headers["Allow"] = ", ".join(ALLOWED)
     return page

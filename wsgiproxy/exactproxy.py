@@ -6,10 +6,12 @@ It decides nothing about headers; the rules are in :mod:`wsgiproxy.sansio`.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
+from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import BadRequest, ContentTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.exchange import ExactPolicy, Policy, answer, is_final_recipient, outgoing
@@ -76,7 +78,7 @@ class Gateway:
     ) -> tuple[ResponseHead, list[bytes] | Stream]:
         inbound = environs.read(environ)
         if self.policy.keeps_namespace:
-            _check_own(environ)
+            _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             return _FINAL, []
         origin, request, context = outgoing(inbound, self.policy)
@@ -207,16 +209,10 @@ def _read(environ: WSGIEnvironment, size: int) -> bytes:
         raise BadRequest(f"reading the request body: {error!r}") from error
 
 
-def _check_own(environ: WSGIEnvironment) -> None:
+def _check_own(inbound: Inbound) -> None:
     """An exact proxy directly under its own server would call itself for ever."""
-    port = environ.get("REMOTE_PORT")
-    if port is None:
-        return
-    try:
-        loop = is_own_connection(environ.get("REMOTE_ADDR", ""), int(port))
-    except ValueError:
-        return
-    if loop:
+    port = inbound.peer_port
+    if port.isascii() and port.isdigit() and is_own_connection(inbound.peer, int(port)):
         raise LoopDetected("the request comes from a connection of this very process")
 
 
@@ -238,8 +234,6 @@ def refuse(
     error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
 ) -> Iterable[bytes]:
     """An error page in the form that the client accepts; nothing about the inside."""
-    from wsgiproxy.errorpage import error_page
-
     level = logging.INFO if error.side == "client" else logging.WARNING
     _log.log(level, "%s %s: %s", error.status, type(error).__name__, error)
     record.error = error
@@ -263,5 +257,5 @@ def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse)
     """
     global _exact
     if _exact is None:
-        _exact = Gateway(ExactPolicy())
+        _exact = Gateway(ExactPolicy(f"wsgiproxy-{secrets.token_hex(4)}"))
     return _exact(environ, start_response)

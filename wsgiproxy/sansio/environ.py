@@ -177,6 +177,7 @@ def read(environ: Mapping[str, Any]) -> Inbound:
         query,
         headers,
         get("REMOTE_ADDR") or "",
+        str(get("REMOTE_PORT") or ""),
         _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],
         content_length,
         chunked,

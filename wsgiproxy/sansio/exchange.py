@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.forwarded import via
 from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, values
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
@@ -51,12 +52,26 @@ class Policy(Protocol):
 
 
 class ExactPolicy:
-    """Send the request that the environ describes to ``SERVER_NAME:SERVER_PORT``."""
+    """Send the request that the environ describes to ``SERVER_NAME:SERVER_PORT``.
+
+    :param pseudonym: our name in Via, where there must be one.
+    """
 
     keeps_namespace = True
 
+    def __init__(self, pseudonym: str = "") -> None:
+        self._pseudonym = pseudonym
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
-        """Nothing is added; the connect address and the target stay two values."""
+        """Nothing is added; the connect address and the target stay two values.
+
+        But for a loop mark: directly under its own server the proxy would call itself for
+        ever. It knows its own connections by their ports; a server that names its peer but
+        not the port (wsgiref, granian) leaves only Via (RFC 9110, 7.6.3).
+        """
+        if self._pseudonym and inbound.peer and not inbound.peer_port:
+            headers, trace = via(headers, inbound.protocol, self._pseudonym)
+            headers = [*headers, ("Via", trace)]
         if not inbound.server_name:
             raise BadRequest("SERVER_NAME is empty, so there is nowhere to connect to")
         origin = Origin(inbound.scheme, inbound.server_name.strip("[]"), inbound.server_port)

@@ -92,8 +92,9 @@ _HOP_BY_HOP = _words(
 # The length of a message and its destination are not the client's to remove, whatever its
 # Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
 _NEVER_NOMINATED = frozenset(["host", "content-length"])
-# httpoxy: CGI programs behind us would take it for their outgoing proxy (CVE-2016-5385).
-_NEVER_SENT = frozenset(["proxy"])
+# httpoxy: CGI programs behind us would take Proxy for their outgoing proxy (CVE-2016-5385).
+# Expect is the server's to answer: it has, or it will when the body is read.
+_NEVER_SENT = frozenset(["proxy", "expect"])
 
 # The forwarding namespace is ours, so what clients put there is removed before we speak. A
 # prefix rule, since every list that others shipped was one name short.

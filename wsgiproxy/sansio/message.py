@@ -56,6 +56,7 @@ class Inbound(NamedTuple):
     :param query: empty, or ``?`` and the raw query; ``?`` alone is kept.
     :param headers: all other field lines, hop-by-hop ones included.
     :param peer: ``REMOTE_ADDR`` or empty.
+    :param peer_port: ``REMOTE_PORT`` or empty.
     :param protocol: the version that the client spoke, such as ``1.1``.
     :param content_length: length of the body in bytes, None if the client gave none.
     :param chunked: the body ends where ``wsgi.input`` ends.
@@ -71,6 +72,7 @@ class Inbound(NamedTuple):
     query: str
     headers: Headers
     peer: str
+    peer_port: str
     protocol: str
     content_length: int | None
     chunked: bool

@@ -213,14 +213,14 @@ class Reader:
                     coding = value if coding is None else f"{coding}, {value}"
                 else:
                     options += "," + value
+        # "gzip, chunked" would reach the client with its coding unnamed; HTTP/1.0 knows no
+        # codings, so whoever sends one has made the message up (RFC 9112, 6.1).
+        if coding is not None and (coding.lower() != "chunked" or old):
+            raise BadResponse(f"transfer coding {coding!r}")
         self.reusable = _stays_open(options, old)
         if self._method == "HEAD" or head.status in _NO_BODY or length == 0:
             self.complete = True
         elif coding is not None:
-            # "gzip, chunked" would reach the client with its coding unnamed; HTTP/1.0 knows
-            # no codings, so whoever sends one has made the message up (RFC 9112, 6.1).
-            if coding.lower() != "chunked" or old:
-                raise BadResponse(f"transfer coding {coding!r}")
             self._chunks, self._left = Chunks(self._limits.head), _CHUNKS
         else:
             self._left = _UNTIL_EOF if length is None else length

@@ -1,0 +1,1 @@
+"""What the tests stand on: raw upstreams, real front servers and independent judges."""
