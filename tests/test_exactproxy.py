@@ -428,7 +428,7 @@ def test_webob_client_timeout(upstream):
     assert upstream.wait_closed()
 
 
-@pytest.mark.parametrize("limit", [0, -1, "5", float("nan")])
+@pytest.mark.parametrize("limit", [0, -1, "5", float("nan"), float("inf")])
 def test_webob_client_timeout_must_be_seconds(upstream, limit):
     environ = environ_for(upstream, **{"webob.client.timeout": limit})
     assert call(environ).status == 400
@@ -507,6 +507,16 @@ def test_a_streamed_exchange_is_recorded_when_it_closes(upstream, caplog):
     called.result.close()
     (record,) = records()
     assert (record.exchange["error"], record.exchange["side"]) == ("UpstreamLost", "upstream")
+
+
+def test_an_answer_that_nobody_took_is_recorded_as_such(upstream, caplog):
+    caplog.set_level(logging.INFO, "wsgiproxy.access")
+    upstream.behaviour = [("read",), ("send", answer(headers=[("Content-Length", "9")]) + b"abc")]
+    called = call(environ_for(upstream))
+    next(called.result)
+    called.result.close()
+    (record,) = (record for record in caplog.records if record.name == "wsgiproxy.access")
+    assert (record.exchange["error"], record.exchange["side"]) == ("ClientGone", "client")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errorpage import error_page
-from wsgiproxy.errors import BadRequest, ContentTooLarge, LoopDetected, ProxyError
+from wsgiproxy.errors import BadRequest, ClientGone, ContentTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.exchange import ExactPolicy, Policy, answer, is_final_recipient, outgoing
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "proxy_exact_request"]
 
 _log = logging.getLogger("wsgiproxy.exact")
-
-# The answer to an OPTIONS whose Max-Forwards ends here.
-_FINAL = ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))])
 
 
 class Gateway:
@@ -80,7 +77,7 @@ class Gateway:
         if self.policy.keeps_namespace:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
-            return _FINAL, []
+            return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), []
         origin, request, context = outgoing(inbound, self.policy)
         record.origin = origin
         body, request = self._body(environ, inbound, request)
@@ -159,6 +156,8 @@ class Stream:
     def close(self) -> None:
         """Called by the server at the end, whatever the end was."""
         self._reply.close()
+        if self._record.error is None and not self._reply.complete:
+            self._record.error = ClientGone("the server closed the answer before its end")
         self._record.end(self._status, self._reply.received)
 
 
@@ -167,7 +166,7 @@ def _timeouts(environ: WSGIEnvironment) -> Timeouts | None:
     limit = environ.get("webob.client.timeout")
     if limit is None:
         return None
-    if not isinstance(limit, (int, float)) or not limit > 0:
+    if not isinstance(limit, (int, float)) or not 0 < limit < 1e9:
         raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
     return Timeouts(limit, limit, limit)
 

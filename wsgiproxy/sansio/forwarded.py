@@ -7,7 +7,7 @@ whoever appends to what a client wrote signs it with a good name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -135,7 +135,7 @@ def _direct(facts: tuple[str, str, str, str]) -> Public:
 _PUBLIC = Remembered(_direct)
 
 
-def announce(known: Public, script_name: str) -> Headers:
+def announce(known: Public, script_name: str) -> Sequence[tuple[str, str]]:
     """Stage 3: the historical names and the common ones, all saying the same.
 
     :param known: the public address.
@@ -144,7 +144,7 @@ def announce(known: Public, script_name: str) -> Headers:
     return _ANNOUNCED[known, script_name]
 
 
-def _announced(facts: tuple[Public, str]) -> Headers:
+def _announced(facts: tuple[Public, str]) -> tuple[tuple[str, str], ...]:
     known, script_name = facts
     scheme, host, port, prefix, chain = known
     fields = [
@@ -161,7 +161,7 @@ def _announced(facts: tuple[Public, str]) -> Headers:
         fields.append(("X-Forwarded-Prefix", prefix))
     if script_name:
         fields.append(("X-Forwarded-Script-Name", script_name))
-    return fields
+    return tuple(fields)
 
 
 _ANNOUNCED = Remembered(_announced)

@@ -83,8 +83,9 @@ class Attempt:
                 readable, writable = wire.wait()
                 if readable and self._heard_early():
                     return False
-                if writable:
-                    view = view[wire.sock.send(view) :]
+                sent = wire.send_some(view) if writable else 0
+                if sent:
+                    view = view[sent:]
                     patience.start(patience.timeouts.idle)
                 elif not readable:
                     patience.check()

@@ -122,6 +122,11 @@ class Reply:
         else:
             wire.close()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body has arrived."""
+        return self._reader.complete
+
     def close(self) -> None:
         """Give up the rest of the body; at any time, and more than once.
 

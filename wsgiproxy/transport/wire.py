@@ -153,6 +153,15 @@ class Wire:
         finally:
             self.sock.settimeout(None if self._kernel_waits else self._slice)
 
+    def send_some(self, view: memoryview) -> int:
+        """Write what there is room for, without waiting for more; the number of bytes."""
+        try:
+            if self._kernel_waits:
+                return self.sock.send(view, socket.MSG_DONTWAIT)
+            return self.sock.send(view)
+        except TIMED_OUT:
+            return 0
+
     def send_all(self, data: bytes, patience: Patience) -> bool:
         """Write *data*; whether it went out whole, False if the upstream has hung up at once.
 
