@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.headers import is_host, is_token
+from wsgiproxy.sansio.target import split_host
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict
@@ -141,11 +142,11 @@ def field_names(value: object) -> tuple[str, ...]:
 
 
 def hosts(value: object) -> tuple[str, ...]:
-    """A list of host names; ``.example.com`` stands for all below it."""
-    found = tuple(word.lower() for word in words(value))
-    if not all(is_host[word.lstrip(".")] for word in found):
+    """A list of host names without ports; ``.example.com`` stands for all below it."""
+    found = [(word, split_host(word.lower(), 0)) for word in words(value)]
+    if not all(is_host[word.lstrip(".")] and port == 0 for word, (_, port) in found):
         raise ValueError(value)
-    return found
+    return tuple(name for _, (name, _) in found)
 
 
 def text(value: object) -> str:

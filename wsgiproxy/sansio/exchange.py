@@ -97,7 +97,8 @@ def is_final_recipient(inbound: Inbound) -> bool:
     ...     "HTTP_HOST": "a", "HTTP_MAX_FORWARDS": "0"}))
     True
     """
-    return inbound.method == "OPTIONS" and values(inbound.headers, "Max-Forwards") == ["0"]
+    found = values(inbound.headers, "Max-Forwards")
+    return inbound.method == "OPTIONS" and len(found) == 1 and set(found[0]) == {"0"}
 
 
 def _one_forward_less(headers: Headers) -> Headers:

@@ -18,6 +18,7 @@ class Chunks:
         self._blocks: list[bytes] = []
         self._limit = limit
         self._overhead = 0
+        self._tail = b""
         self.complete = False
         #: Bytes came after the end.
         self.surplus = False
@@ -31,7 +32,9 @@ class Chunks:
         self.surplus = self.complete
 
     def on_body(self, data: bytes) -> None:
-        self._blocks.append(data)
+        # llhttp goes on to read a second message, whose body is nobody's.
+        if not self.complete:
+            self._blocks.append(data)
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -48,12 +51,15 @@ class Chunks:
             if not self.complete:
                 raise BadResponse(f"chunks: {error}") from error
             self.surplus = True
+        self._tail = (self._tail + data[-5:])[-5:]
         blocks, self._blocks = self._blocks, []
         if self.complete:
             # The parser holds our methods and we hold the parser: end the circle by hand.
             self._parser = None
-            # llhttp forgives empty lines after the end.
-            self.surplus = self.surplus or data.endswith(b"\r\n\r\n\r\n")
+            # llhttp forgives empty lines after the end and does not say where that was, so
+            # it is looked at: one empty line, after a line that is not empty.
+            if self._tail[1:] != b"\r\n\r\n" or self._tail[:1] in b"\r\n":
+                self.surplus = True
         elif blocks:
             self._overhead = 0
         else:

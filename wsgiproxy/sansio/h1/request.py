@@ -37,10 +37,9 @@ def request_head(request: Request, limits: Limits) -> bytes:
     # One expression for the form, and one count for what a value could have smuggled in.
     if not _HEAD.fullmatch(text) or text.count("\n") != len(lines) + 2:
         raise BadRequest("a line of the request's head holds characters that must not be sent")
-    if len(text) > limits.line:
-        _check_size(target, lines, len(text), limits)
-    elif len(lines) > limits.fields:
-        raise HeadTooLarge(f"{len(lines)} header fields, over {limits.fields}")
+    size = len(text)
+    if size > limits.line or size > limits.head or len(lines) > limits.fields:
+        _check_size(target, lines, size, limits)
     return text.encode("latin-1")
 
 
