@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.exactproxy import Gateway
 from wsgiproxy.sansio.exchange import Outgoing, request_for
-from wsgiproxy.sansio.forwarded import Public, announce, forwarded_element, public, trust, via
-from wsgiproxy.sansio.headers import without
+from wsgiproxy.sansio.forwarded import (
+    Public,
+    announce,
+    direct,
+    forwarded_element,
+    public,
+    trust,
+    via,
+)
+from wsgiproxy.sansio.headers import Remembered, without
 from wsgiproxy.sansio.location import map_headers
 from wsgiproxy.sansio.message import Headers, Inbound
 from wsgiproxy.sansio.target import Base, escapes, join, parse_href, split_host
@@ -49,6 +57,8 @@ class ReversePolicy:
         self._pseudonym = pseudonym
         self._host = "" if options["preserve_host"] else base.origin.authority
         self._trusts = trust(options["trusted_proxies"])
+        # What is said of an untrusted peer follows from four facts, and clients come back.
+        self._direct = Remembered(self._announce_direct)
         self._fixed: Headers = []
         if base.path:
             self._fixed.append(("X-Traversal-Path", base.path))
@@ -70,16 +80,28 @@ class ReversePolicy:
         # would leave what this application was given.
         if (base.path or inbound.script_name) and escapes(inbound.path):
             raise BadRequest("a '..' segment in the path")
-        known = public(inbound, self._trusts(inbound.peer))
+        if self._trusts(inbound.peer):
+            context, ours = self._announce(public(inbound, True), inbound.script_name)
+        else:
+            context, ours = self._direct[
+                inbound.scheme, inbound.host, inbound.script_name, inbound.peer
+            ]
         if options["allowed_hosts"]:
-            self._check_host(known.host)
+            self._check_host(context.known.host)
         rest, trace = via(headers, inbound.protocol, self._pseudonym)
-        ours = [*announce(known, inbound.script_name), *self._fixed, ("Via", trace)]
-        if options["forwarded"]:
-            ours.append(("Forwarded", forwarded_element(known)))
         target = join(base, inbound.path, inbound.query)
-        request = request_for(inbound, target, self._host or inbound.host, rest + ours)
-        return Outgoing(base.origin, request, _Context(base, known))
+        lines = [*rest, *ours, ("Via", trace)]
+        request = request_for(inbound, target, self._host or inbound.host, lines)
+        return Outgoing(base.origin, request, context)
+
+    def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
+        ours = [*announce(known, script_name), *self._fixed]
+        if self._options["forwarded"]:
+            ours.append(("Forwarded", forwarded_element(known)))
+        return _Context(self._base, known), ours
+
+    def _announce_direct(self, facts: tuple[str, str, str, str]) -> tuple[_Context, Headers]:
+        return self._announce(direct(*facts), facts[2])
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import collections.abc
 import os
+import socket
 import socketserver
 import sys
+import threading
 import typing
 import wsgiref.simple_server
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 
 def upstream() -> str:
@@ -27,6 +30,27 @@ def ours() -> Any:
     from wsgiproxy.app import WSGIProxyApp
 
     return WSGIProxyApp(upstream())
+
+
+def raw_socket() -> Any:
+    """No proxy at all: each thread sends fixed bytes and takes what comes, unread.
+
+    It is the floor under any blocking proxy in this server: whatever understands the request
+    and the answer comes on top of it.
+    """
+    address = urlsplit(upstream())
+    kept = threading.local()
+    request = b"GET /1k HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if not hasattr(kept, "connection"):
+            kept.connection = socket.create_connection((address.hostname, address.port))
+        kept.connection.send(request)
+        answer = kept.connection.recv(65536)
+        start_response("200 OK", [("Content-Length", "1024")])
+        return [answer[-1024:]]
+
+    return application
 
 
 def fastapi_proxy_lib() -> Any:

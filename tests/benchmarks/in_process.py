@@ -1,7 +1,7 @@
 """What the proxy itself costs: CPU microseconds for a GET of 1 KiB in one process, one thread.
 
 Each contender is a process of its own (``contender.py``) that calls its proxy with a WSGI environ
-of 12 browser fields, against nginx, without a server in front. They take turns, and the ratios to
+of 12 browser fields, against nginx, without a server in front. All of it runs on one core. They take turns, and the ratios to
 ``urllib3.HTTPConnectionPool.urlopen`` are taken round by round. WSGIProxy2 has the same import name
 as we do, so it is installed into a temporary directory with pip; without a package index it is
 skipped.
@@ -10,6 +10,7 @@ skipped.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -102,9 +103,24 @@ def costs(session: Session, names: Sequence[str], port: int, count: int) -> dict
     return samples
 
 
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Contender and upstream take turns on one core.
+
+    On two, every send wakes the other one, which in a virtual machine costs more than all of
+    the proxying, and as much for everybody.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def measure(session: Session) -> None:
     """Add the figures to the report of `session`."""
-    with running_upstream(session.directory) as port:
+    with on_one_core(), running_upstream(session.directory) as port:
         samples = costs(session, CONTENDERS, port, FIELDS)
     for found in importlib.metadata.distributions(path=[str(session.directory / "wsgiproxy2")]):
         session.report.notes.append(f"{found.metadata['Name']} {found.version} from the index")

@@ -34,14 +34,19 @@ def _python(needs: str, command: str) -> Recipe:
     return Recipe(tuple(needs.split()), (sys.executable, "-m", *command.split()))
 
 
+_GRANIAN = (
+    "granian --interface wsgi --workers 1 --blocking-threads 4 --no-access-log --no-ws --http 1 "
+    "--http1-header-read-timeout 60000 --log-level warning --host 127.0.0.1 --port {port} "
+    f"--factory {_APPS}"
+)
+FLOOR = "granian, a bare socket loop"
 # The limits are raised as far as 1000 open clients need; threads as a user would first choose.
 RECIPES = {
     "granian": _python(
         "wsgiproxy.app granian",
-        f"granian --interface wsgi --workers 1 --blocking-threads 4 --no-access-log --no-ws "
-        f"--http 1 --http1-header-read-timeout 60000 --log-level warning --host 127.0.0.1 "
-        f"--port {{port}} --factory {_APPS}:ours",
+        f"{_GRANIAN}:ours",
     ),
+    FLOOR: _python("granian", f"{_GRANIAN}:raw_socket"),
     "waitress": _python(
         "wsgiproxy.app waitress",
         f"waitress --threads 8 --connection-limit 2000 --asyncore-use-poll "

@@ -4,7 +4,9 @@
 ratios are taken round by round. CPU is the proxy's own, with all of its processes. The upstream
 nginx, the proxy and the load generator (``load.c``) share the cores of this machine, the same for
 everyone. nginx as a proxy has one worker and ``keepalive 16`` to the upstream; "as it comes" is a
-bare ``proxy_pass``, which opens a connection for every request.
+bare ``proxy_pass``, which opens a connection for every request. "a bare socket loop" is granian with
+an application that sends fixed bytes upstream and reads nothing: what is left for a proxy lies above
+it.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from functools import partial
 from tests.benchmarks import load
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
-from tests.benchmarks.servers import Server, in_turns, label, running
+from tests.benchmarks.servers import FLOOR, Server, in_turns, label, running
 from tests.benchmarks.upstream import running_upstream
 
 TITLE = "Whole servers, GET of 1 KiB, 16 keep-alive clients"
 CONTENDERS = (
     "nginx, keep-alive",
     "nginx, as it comes",
+    FLOOR,
     "granian",
     "waitress",
     "gunicorn",

@@ -7,7 +7,7 @@ whoever appends to what a client wrote signs it with a good name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
@@ -16,7 +16,16 @@ from wsgiproxy.sansio.headers import Remembered, is_host, values
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
 from wsgiproxy.sansio.target import split_host
 
-__all__ = ["Public", "announce", "client_address", "forwarded_element", "public", "trust", "via"]
+__all__ = [
+    "Public",
+    "announce",
+    "client_address",
+    "direct",
+    "forwarded_element",
+    "public",
+    "trust",
+    "via",
+]
 
 _PORT = re.compile("[0-9]{1,5}")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
@@ -104,10 +113,9 @@ def public(inbound: Inbound, trusted: bool) -> Public:
     :param inbound: the request, client's headers included.
     :param trusted: whether the peer's own forwarding fields may be kept.
     """
-    if not trusted:
-        return _PUBLIC[inbound.scheme, inbound.host, inbound.script_name, inbound.peer]
-    peer = client_address[inbound.peer]
     scheme, host, prefix = inbound.scheme, inbound.host, inbound.script_name
+    if not trusted:
+        return direct(scheme, host, prefix, inbound.peer)
     headers = inbound.headers
     said = _nearest(headers, "X-Forwarded-Proto").lower()
     scheme = said if said in DEFAULT_PORTS else scheme
@@ -117,7 +125,7 @@ def public(inbound: Inbound, trusted: bool) -> Public:
     port = said if _PORT.fullmatch(said) and int(said) <= 65535 else ""
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
     prefix = said + prefix if _PREFIX.fullmatch(said) else prefix
-    known = [*values(headers, "X-Forwarded-For"), peer]
+    known = [*values(headers, "X-Forwarded-For"), client_address[inbound.peer]]
     chain = ", ".join(value for value in known if value)
     return Public(scheme, host, port or _port(host, scheme), prefix, chain)
 
@@ -126,26 +134,17 @@ def _port(host: str, scheme: str) -> str:
     return str(split_host(host, DEFAULT_PORTS[scheme])[1])
 
 
-def _direct(facts: tuple[str, str, str, str]) -> Public:
-    scheme, host, script_name, peer = facts
+def direct(scheme: str, host: str, script_name: str, peer: str) -> Public:
+    """The public address of a request of which nobody else has a say."""
     return Public(scheme, host, _port(host, scheme), script_name, client_address[peer])
 
 
-# A client comes back, and so does its address.
-_PUBLIC = Remembered(_direct)
-
-
-def announce(known: Public, script_name: str) -> Sequence[tuple[str, str]]:
+def announce(known: Public, script_name: str) -> Headers:
     """Stage 3: the historical names and the common ones, all saying the same.
 
     :param known: the public address.
     :param script_name: the raw mount prefix, for the historical name.
     """
-    return _ANNOUNCED[known, script_name]
-
-
-def _announced(facts: tuple[Public, str]) -> tuple[tuple[str, str], ...]:
-    known, script_name = facts
     scheme, host, port, prefix, chain = known
     fields = [
         ("X-Forwarded-Host", host),
@@ -161,10 +160,7 @@ def _announced(facts: tuple[Public, str]) -> tuple[tuple[str, str], ...]:
         fields.append(("X-Forwarded-Prefix", prefix))
     if script_name:
         fields.append(("X-Forwarded-Script-Name", script_name))
-    return tuple(fields)
-
-
-_ANNOUNCED = Remembered(_announced)
+    return fields
 
 
 def forwarded_element(known: Public) -> str:

@@ -30,6 +30,7 @@ __all__ = [
 # RFC 3986, 3.3: unreserved, sub-delims, ":" and "@"; the slash separates segments. "%" is
 # never safe here: these bytes are already decoded.
 _PCHAR = "-._~!$&'()*+,;=:@/"
+_PLAIN = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=:@/-]*")
 _PRINTABLE = re.compile(r"[!-~]*")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?")
 _OCTET = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
@@ -139,11 +140,10 @@ def rebuilt_target(script_name: str, path_info: str, query: str) -> Target:
     if path_info[:1] not in ("/", "") or script_name[:1] not in ("/", ""):
         raise BadRequest("the path of the request does not start with a slash")
     try:
-        return Target(
-            quote_from_bytes(script_name.encode("latin-1"), _PCHAR),
-            quote_from_bytes(path_info.encode("latin-1"), _PCHAR),
-            "?" + _quoted_query(query) if query else "",
-        )
+        if not _PLAIN.fullmatch(script_name + path_info):
+            script_name = quote_from_bytes(script_name.encode("latin-1"), _PCHAR)
+            path_info = quote_from_bytes(path_info.encode("latin-1"), _PCHAR)
+        return Target(script_name, path_info, "?" + _quoted_query(query) if query else "")
     except UnicodeEncodeError as error:
         raise BadRequest("the path of the request holds characters that are no bytes") from error
 

@@ -1,0 +1,93 @@
+"""``python -m wsgiproxy`` as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+__all__ = ["Command", "running"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LIMIT = 30  # seconds; a loaded machine starts a server slowly
+
+
+class Command:
+    """One running command, in a process group of its own."""
+
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (end)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "wsgiproxy", *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            bufsize=0,  # select() does not see what is in a buffer of ours
+            start_new_session=True,
+        )
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote there so far."""
+        self._stderr.seek(0)
+        return self._stderr.read()
+
+    def line(self) -> str:
+        """The next line of its stdout."""
+        assert self._process.stdout is not None
+        ready = select.select([self._process.stdout], [], [], _LIMIT)[0]
+        line = self._process.stdout.readline().decode() if ready else ""
+        assert line, f"no line on stdout; stderr: {self.stderr}"
+        return line
+
+    def url(self) -> str:
+        """The first address in its next line."""
+        line = self.line()
+        found = re.search(r"http://\S+", line)
+        assert found, line
+        return found[0]
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the process alone, and wait for its exit status."""
+        self._process.send_signal(number)
+        return self._process.wait(_LIMIT)
+
+    def interrupt(self) -> int:
+        """As Ctrl-C in a terminal, which reaches the workers too."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self._process.wait(_LIMIT)
+
+    def left_over(self) -> bool:
+        """Whether some process of its group is still there."""
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End what is left of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(_LIMIT)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._stderr.close()
+
+
+@contextlib.contextmanager
+def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+    """Run a command for the time of a block."""
+    command = Command(*arguments, env=env)
+    try:
+        yield command
+    finally:
+        command.close()

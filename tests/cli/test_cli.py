@@ -1,0 +1,193 @@
+"""The command line: what is understood, and how a refusal reads."""
+
+from __future__ import annotations
+
+import runpy
+import socket
+import sys
+
+import pytest
+
+from wsgiproxy.cli import main, parser
+from wsgiproxy.cli.listen import Listen, open_listener
+from wsgiproxy.settings import APP, TRANSPORT
+
+
+@pytest.fixture
+def deaf_port():
+    """A port that is taken, and where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+def refused(capsys, *argv: str) -> tuple[int, str]:
+    """The exit status and the one line on stderr."""
+    status = main(argv)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("wsgiproxy: ") and err.count("\n") == 1 and "Traceback" not in err
+    return status, err.removeprefix("wsgiproxy: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("row", APP + TRANSPORT, ids=lambda row: row.name)
+def test_every_setting_is_a_flag(row):
+    flag = "--" + row.name.replace("_", "-")
+    words = [flag] if isinstance(row.default, bool) else [flag, "x"]
+    value = True if isinstance(row.default, bool) else "x"
+    given = parser().parse_args(["serve", ":3000", *words])
+    assert getattr(given, row.name) == value
+    assert getattr(parser().parse_args(["serve", ":3000"]), row.name) is None
+
+
+def test_what_is_on_can_be_turned_off():
+    given = parser().parse_args(["serve", ":3000", "--no-verify", "--no-rewrite-location"])
+    assert (given.verify, given.rewrite_location) == (False, False)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["demo", "--help"]])
+def test_help(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out or "curl" in out
+    assert "%(" not in out
+
+
+def test_help_names_defaults_and_values(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--connect-timeout SECONDS seconds to connect, for each address (default: 10)" in text
+    assert "--ca-file FILE" in text and "--trusted-proxies NETWORKS" in text
+    assert "verify the certificates of https upstreams (default: on)" in text
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("wsgiproxy 1.0")
+
+
+def test_python_m_is_the_same(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["wsgiproxy", "serve", "ftp://example.com"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("wsgiproxy", run_name="__main__")
+    assert end.value.code == 2
+    assert "TARGET 'ftp://example.com'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        pytest.param(
+            ["serve", "ftp://example.com"],
+            "TARGET 'ftp://example.com': expected http://host[:port]",
+            id="scheme",
+        ),
+        pytest.param(["serve", "nothing"], "TARGET 'nothing': expected", id="a-bare-name"),
+        pytest.param(["serve", "http://h/../x"], "TARGET 'http://h/../x': '..' in", id="dots"),
+        pytest.param(["serve"], "the following arguments are required: TARGET", id="no-target"),
+        pytest.param([], "the following arguments are required: COMMAND", id="nothing"),
+        pytest.param(["frobnicate"], "argument COMMAND: invalid choice", id="command"),
+        pytest.param(["serve", ":1", "--frob"], "unrecognized arguments: --frob", id="flag"),
+        pytest.param(["serve", ":1", "--conn", "1"], "unrecognized arguments: --conn", id="short"),
+        pytest.param(
+            ["serve", ":1", "--max-head", "big"],
+            "--max-head 'big': expected a number of bytes, such as 65536 or 64k",
+            id="setting",
+        ),
+        pytest.param(
+            ["serve", ":1", "--trusted-proxies", "frob"],
+            "--trusted-proxies 'frob': expected an address",
+            id="setting-that-the-proxy-refuses",
+        ),
+        pytest.param(
+            ["serve", ":1", "--ca-file", "/nowhere"],
+            "--ca-file '/nowhere': expected a PEM file",
+            id="file",
+        ),
+        pytest.param(
+            ["serve", ":1", "--threads", "0"],
+            "--threads '0': expected a number from 1 to 1000",
+            id="threads",
+        ),
+        pytest.param(
+            ["serve", ":1", "--prefix", "app"],
+            "--prefix 'app': expected a path such as /app",
+            id="prefix",
+        ),
+        pytest.param(
+            ["serve", ":1", "--listen", "here"],
+            "--listen 'here': expected host:port, such as 127.0.0.1:8080",
+            id="listen",
+        ),
+        pytest.param(["demo", "--listen", "1:2:3"], "--listen '1:2:3': expected", id="demo"),
+        pytest.param(
+            ["serve", ":1", "--server", "nginx"],
+            "argument --server: invalid choice: 'nginx'",
+            id="server",
+        ),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant(argv, line, capsys):
+    status, said = refused(capsys, *argv)
+    assert said.startswith(line)
+    assert status == 2
+
+
+@pytest.mark.parametrize("argv", [["serve", ":{}"], [":{}"], ["127.0.0.1:{}/x"], ["{}"]])
+def test_a_target_that_does_not_answer(argv, deaf_port, capsys):
+    status, said = refused(capsys, *(word.format(deaf_port) for word in argv))
+    assert said.startswith(f"nothing answers at http://127.0.0.1:{deaf_port}")
+    assert ": connection refused; start it first, or use --no-check" in said
+    assert status == 1
+
+
+def test_a_socket_that_is_not_there(tmp_path, capsys):
+    status, said = refused(capsys, "serve", f"unix:{tmp_path}/app.sock")
+    assert said.startswith(f"nothing answers at unix:{tmp_path}/app.sock: no such file")
+    assert status == 1
+
+
+def test_a_target_without_tls(echo, capsys):
+    url = f"https://{echo.netloc}"
+    status, said = refused(capsys, "serve", url, "--connect-timeout", "0.3")
+    assert said.startswith(f"no TLS at {url}: the handshake operation timed out; try http://")
+    assert status == 1
+
+
+def test_a_certificate_that_is_not_believed(tls_upstream, capsys):
+    status, said = refused(capsys, "serve", tls_upstream.url)
+    assert said.startswith(f"no trust in {tls_upstream.url}: ")
+    assert "give --ca-file or --no-verify" in said
+    assert status == 1
+
+
+@pytest.mark.parametrize("server", ["waitress", "gunicorn", "granian"])
+def test_a_busy_port(server, echo, capsys):
+    pytest.importorskip(server)
+    with open_listener(Listen("127.0.0.1", 0)) as busy:
+        where = f"127.0.0.1:{busy.getsockname()[1]}"
+        status, said = refused(capsys, "serve", echo.url, "--listen", where, "--server", server)
+    assert said == f"cannot listen on {where}: address already in use; another --listen may help"
+    assert status == 1
+
+
+def test_a_busy_port_of_the_demo(capsys):
+    with open_listener(Listen("127.0.0.1", 0)) as busy:
+        where = f"127.0.0.1:{busy.getsockname()[1]}"
+        status, said = refused(capsys, "demo", "--listen", where)
+    assert said.startswith(f"cannot listen on {where}: address already in use")
+    assert status == 1
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "granian"])
+def test_a_server_that_is_not_installed(server, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, server, None)
+    status, said = refused(capsys, "serve", ":1", "--server", server)
+    expected = f"the package {server} is not installed; try: pip install {server}"
+    assert said == f"--server {server}: {expected}"
+    assert status == 2

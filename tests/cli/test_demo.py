@@ -1,0 +1,330 @@
+"""The demo: real servers, one process, what each side saw."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+import pytest
+
+from tests.cli.command import running
+from tests.support.client import RawClient, raw_exchange, request_bytes
+from wsgiproxy.cli import demo_pages
+from wsgiproxy.cli.demo import demo_application, in_background
+from wsgiproxy.cli.listen import Listen, open_listener
+
+JSON = ("Accept", "application/json")
+BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+
+
+class Running(NamedTuple):
+    """A demo, and what lets its event stream go on."""
+
+    port: int
+    next_event: threading.Semaphore
+
+    def ask(self, line: str, *headers: tuple[str, str], body: bytes = b""):
+        request = request_bytes(line, list(headers), body, host=f"127.0.0.1:{self.port}")
+        return raw_exchange(self.port, request)
+
+    def json(self, line: str, *headers: tuple[str, str], body: bytes = b""):
+        response = self.ask(line, JSON, *headers, body=body)
+        assert (response.status, response.values("Content-Type")) == (200, ["application/json"])
+        return json.loads(response.body)
+
+    def html(self, line: str, *headers: tuple[str, str], body: bytes = b"") -> str:
+        response = self.ask(line, BROWSER, *headers, body=body)
+        assert response.status == 200
+        assert response.values("Content-Type") == ["text/html; charset=utf-8"]
+        return response.body.decode()
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Running]:
+    next_event = threading.Semaphore(0)
+    with (
+        demo_application(partial(next_event.acquire, timeout=10)) as application,
+        open_listener(Listen("127.0.0.1", 0)) as listener,
+        in_background(application, listener),
+    ):
+        yield Running(listener.getsockname()[1], next_event)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Running]:
+    with started() as running_demo:
+        yield running_demo
+
+
+class Tags(HTMLParser):
+    """The start tags of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+# -- both sides ------------------------------------------------------------------------
+
+
+def test_what_the_client_sent_and_what_the_backend_received(demo):
+    said = demo.json("GET /demo/?a=b", ("X-Mine", "1"))
+    client, backend = said["client_sent"], said["backend_received"]
+    assert (client["method"], client["target"]) == ("GET", "/demo/?a=b")
+    assert (backend["method"], backend["target"]) == ("GET", "/?a=b")
+    assert client["headers"] == {
+        "Accept": "application/json",
+        "Host": f"127.0.0.1:{demo.port}",
+        "X-Mine": "1",
+    }
+    assert backend["headers"]["X-Mine"] == "1"
+    assert backend["headers"]["X-Forwarded-Prefix"] == "/demo"
+    assert said["backend_knows"] == {
+        "public_url": f"http://127.0.0.1:{demo.port}/demo/?a=b",
+        "prefix": "/demo",
+        "client_address": "127.0.0.1",
+        "own_url": f"http://{backend['headers']['Host']}/?a=b",
+    }
+
+
+def test_forged_fields_are_shown_as_removed_and_replaced(demo):
+    forged = [
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Real-IP", "6.6.6.6"),
+        ("Forwarded", "for=6.6.6.6"),
+        ("Connection", "x-secret"),
+        ("X-Secret", "1"),
+    ]
+    said = demo.json("GET /demo/", *forged)
+    assert "6.6.6.6" not in json.dumps(said["backend_received"])
+    states = {change["name"]: change["state"] for change in said["changes"]}
+    assert states["X-Forwarded-For"] == "changed"
+    assert states["X-Real-Ip"] == states["Forwarded"] == states["X-Secret"] == "removed"
+    assert states["Via"] == "added"
+    page = demo.html("GET /demo/", *forged)
+    row = re.search(r'<tr role="row" class="removed">.*?X-Real-Ip.*?</tr>', page)
+    assert row and "6.6.6.6" in row[0] and "may not say this" in row[0]
+
+
+def test_a_request_id_of_the_client_finds_nobody_elses_request(demo):
+    said = demo.json("GET /demo/", ("X-Request-Id", "0"))
+    assert said["client_sent"]["headers"]["X-Request-Id"] == "0"
+    assert said["backend_received"]["headers"]["X-Request-Id"] != "0"
+
+
+def test_requests_are_forgotten_when_they_are_answered(demo):
+    from wsgiproxy.cli.demo import Front
+
+    kept: list[int] = []
+    front = Front(lambda environ, start: kept.append(len(front._requests)) or [])
+    front({"REQUEST_METHOD": "GET"}, lambda *arguments: None)
+    assert (kept, front._requests) == ([1], {})
+
+
+# -- how it is said --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        pytest.param([BROWSER], "text/html; charset=utf-8", id="browser"),
+        pytest.param([JSON], "application/json", id="json"),
+        pytest.param([("Accept", "*/*")], "application/json", id="curl"),
+        pytest.param([], "application/json", id="nothing"),
+        pytest.param([("Accept", "image/png")], "application/json", id="neither"),
+        pytest.param(
+            [("Accept", "application/json;q=0.5, text/html")], "text/html; charset=utf-8", id="q"
+        ),
+    ],
+)
+def test_accept(accept, kind, demo):
+    response = demo.ask("GET /demo/", *accept)
+    assert response.values("Content-Type") == [kind]
+    assert response.values("Vary") == ["Accept"]
+    assert response.values("Cache-Control") == ["no-store"]
+
+
+NASTY = """"><script>alert(1)</script><img src=x onerror='a'>$prefix &amp; {x}"""
+
+
+def test_nothing_of_a_request_becomes_markup(demo):
+    page = demo.html("GET /demo/?<script>$x'", ("X-Nasty", NASTY), ("Referer", NASTY))
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "$prefix &amp;amp; {x}" in page
+    tags = Tags(page).found
+    assert [attributes for tag, attributes in tags if tag == "script"] == [
+        {"src": "/demo/static/script.js", "defer": None}
+    ]
+    assert not [tag for tag, _ in tags if tag in ("img", "style")]
+    names = {name for _, attributes in tags for name in attributes}
+    assert not {name for name in names if name.startswith("on") or name == "style"}
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/upload", "/landed", "/a%2Fb//c;d?x=%zz"])
+def test_pages_are_whole_and_load_nothing_from_elsewhere(path, demo):
+    page = demo.html(f"GET /demo{path}")
+    tags = Tags(page).found
+    assert ("html", {"lang": "en"}) in tags
+    links = [a[name] for _, a in tags for name in ("href", "src", "action") if name in a]
+    assert links and all(link.startswith(("/demo/", "#")) for link in links)
+    assert "$" not in page
+    assert len([tag for tag, _ in tags if tag == "h1"]) == 1
+    assert len([tag for tag, a in tags if "aria-current" in a]) == 1
+
+
+def test_the_policy_allows_nothing_inline(demo):
+    policy = demo.ask("GET /demo/", BROWSER).values("Content-Security-Policy")[0]
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("style.css", "text/css"), ("script.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
+)
+def test_static_files(name, kind, demo):
+    response = demo.ask(f"GET /demo/static/{name}")
+    assert response.status == 200
+    assert response.values("Content-Type")[0].partition(";")[0] == kind
+    assert response.body.decode() == demo_pages.resource(name)
+
+
+@pytest.mark.parametrize("name", ["", "page.html", "../__init__.py", "%2e%2e/__init__.py"])
+def test_no_other_files(name, demo):
+    assert demo.ask(f"GET /demo/static/{name}").status in (400, 404)
+
+
+def test_beside_the_mount(demo):
+    assert demo.ask("GET /demonstration").status == 404
+    assert demo.ask("GET /").values("Location") == ["/demo/"]
+    assert demo.json("GET /demo")["backend_received"]["target"] == "/"
+
+
+# -- the other pages -------------------------------------------------------------------
+
+
+def test_a_path_arrives_byte_for_byte(demo):
+    said = demo.json("GET /demo/a%2Fb//c;d?x=%zz")
+    assert said["backend_received"]["target"] == "/a%2Fb//c;d?x=%zz"
+    page = demo.html("GET /demo/a%2Fb//c;d?x=%zz")
+    assert "<h1>A path, byte for byte</h1>" in page
+    assert "<mark>/demo</mark>/a%2Fb//c;d?x=%zz " in page
+
+
+def test_a_redirect_to_the_backend_comes_back_to_the_public_address(demo):
+    response = demo.ask("GET /demo/redirect", JSON)
+    assert response.status == 302
+    (location,) = response.values("Location")
+    assert location == f"http://127.0.0.1:{demo.port}/demo/landed"
+    said = json.loads(response.body)["said"]
+    assert said.endswith("/landed") and str(demo.port) not in said
+    landed = demo.json("GET /demo/landed")
+    assert landed == {"backend_said": said, "client_got": location}
+    page = demo.html("GET /demo/landed")
+    assert f"Location: {said}<" in page and f"Location: {location}<" in page
+
+
+@pytest.mark.parametrize(
+    ("accept", "start"),
+    [
+        pytest.param("text/event-stream", b'data: {"event": %d,', id="event-stream"),
+        pytest.param("*/*", b'data: {"event": %d,', id="curl"),
+        pytest.param("application/json", b'{"event": %d,', id="json"),
+    ],
+)
+def test_events_arrive_one_by_one(accept, start, demo):
+    """The backend may go on only after the client has read what it has sent."""
+    request = request_bytes("GET /demo/events", [("Accept", accept)])
+    with RawClient(demo.port) as client:
+        client.send(request)
+        assert b"200 OK" in client.read_until(b"\r\n\r\n")
+        for number in range(1, 11):
+            client.read_until(start % number)
+            assert b'"event": %d,' % (number + 1) not in client.received
+            demo.next_event.release()
+        demo.next_event.acquire()  # there is no pause after the last one
+        client.read_until(b"0\r\n\r\n")
+
+
+def test_an_upload_is_measured(demo):
+    body = bytes(range(256)) * 4096
+    (arrived,) = demo.json("PUT /demo/upload", body=body)["arrived"]
+    assert arrived["size"] == len(body)
+    assert arrived["sha256"] == hashlib.sha256(body).hexdigest()
+
+
+def test_a_form_with_files(demo):
+    part = '--B\r\nContent-Disposition: form-data; name="file"; filename="{}"\r\n\r\n{}\r\n'
+    body = (part.format("<b>.txt", "hello") + part.format("2.txt", "") + "--B--\r\n").encode()
+    kind = ("Content-Type", "multipart/form-data; boundary=B")
+    page = demo.html("POST /demo/upload", kind, body=body)
+    assert "&lt;b&gt;.txt" in page
+    assert hashlib.sha256(b"hello").hexdigest() in page
+    said = demo.json("POST /demo/upload", kind, body=body)
+    assert [(file["name"], file["size"]) for file in said["arrived"]] == [
+        ("<b>.txt", 5),
+        ("2.txt", 0),
+    ]
+
+
+def test_a_form_without_a_file(demo):
+    body = b'--B\r\nContent-Disposition: form-data; name="other"\r\n\r\nx\r\n--B--\r\n'
+    kind = ("Content-Type", "multipart/form-data; boundary=B")
+    assert demo.json("POST /demo/upload", kind, body=body) == {"arrived": []}
+
+
+# -- the command -----------------------------------------------------------------------
+
+
+def test_the_command_says_where_to_look_and_ends_cleanly():
+    with running("demo", "--listen", "127.0.0.1:0") as command:
+        first, second = command.line(), command.line()
+        url = re.search(r"http://127\.0\.0\.1:\d+/demo/", first)
+        assert url and first == f"Open {url[0]} in a browser, or ask for JSON:\n"
+        assert second == f"  curl -H 'X-Forwarded-For: 6.6.6.6' {url[0]}\n"
+        port = int(url[0].split(":")[2].split("/")[0])
+        assert raw_exchange(port, request_bytes("GET /demo/")).status == 200
+        assert command.end(signal.SIGINT) == 0
+        assert not command.left_over()
+        assert command.stderr == ""
+
+
+@pytest.mark.system("chromium")
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        pytest.param("/", ["<mark>/demo</mark>/ ", "X-Forwarded-Prefix"], id="headers"),
+        pytest.param("/redirect", ["You were redirected", "/demo/landed"], id="redirect"),
+        pytest.param("/events", ["Event 1 of 10", "Event 10 of 10"], id="events"),
+    ],
+)
+def test_in_a_browser(path, wanted, tmp_path):
+    chromium = shutil.which("chromium")
+    assert chromium
+    with running("demo", "--listen", "127.0.0.1:0") as command:
+        url = command.url().rstrip("/") + path
+        dom = subprocess.run(
+            [
+                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+                "--no-first-run", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path}",
+                "--virtual-time-budget=20000", "--dump-dom", url,
+            ],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, text=True, check=True,
+        ).stdout  # fmt: skip
+    for text in wanted:
+        assert text in dom

@@ -1,0 +1,169 @@
+"""``serve`` as a process, in front of an upstream that shows the bytes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cli.command import Command, running
+from tests.support.client import RawClient, raw_exchange, request_bytes
+
+SERVERS = ["waitress", "gunicorn", "granian"]
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port
+    return port
+
+
+@pytest.fixture(params=SERVERS)
+def server(request):
+    pytest.importorskip(request.param)
+    return request.param
+
+
+def serve(upstream, *options: str, env: dict[str, str] | None = None):
+    return running("serve", upstream.url, "--listen", "127.0.0.1:0", *options, env=env)
+
+
+def described(port: int, line: str, *headers: tuple[str, str]):
+    """What the upstream received: the request line, and the fields by lower-case name."""
+    response = raw_exchange(port, request_bytes(line, list(headers)))
+    assert response.status == 200
+    said = json.loads(response.body)
+    return said["line"], {name.lower(): value for name, value in said["headers"]}
+
+
+def ends_cleanly(command: Command) -> None:
+    assert command.end() == 0
+    assert not command.left_over()
+    assert "Traceback" not in command.stderr
+
+
+def test_a_request_passes_and_sigterm_ends_it(server, echo):
+    with serve(echo, "--server", server, "--threads", "2", "--prefix", "/app") as command:
+        line = command.line()
+        url = line.split()[1]
+        assert line == f"Serving {url} -> {echo.url} ({server}, 2 threads). Ctrl-C ends it.\n"
+        assert url.endswith("/app/")
+        said, fields = described(port_of(url), "GET /app/a//b;c?x=%zz")
+        assert said == "GET /a//b;c?x=%zz HTTP/1.1"
+        assert fields["x-forwarded-prefix"] == "/app"
+        assert fields["x-forwarded-for"] == "127.0.0.1"
+        ends_cleanly(command)
+
+
+def test_ctrl_c_ends_it(server, echo):
+    with serve(echo, "--server", server) as command:
+        assert described(port_of(command.url()), "GET /")[0] == "GET / HTTP/1.1"
+        assert command.interrupt() == 0
+        assert not command.left_over()
+        assert command.stderr == ""
+
+
+def test_no_server_believes_what_clients_say(server, echo):
+    forged = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "6.6.6.6"), ("Script-Name", "/x")]
+    with serve(echo, "--server", server, env={"FORWARDED_ALLOW_IPS": "*"}) as command:
+        _, fields = described(port_of(command.url()), "GET /", *forged)
+    assert fields["x-forwarded-proto"] == "http"
+    assert fields["x-forwarded-for"] == "127.0.0.1"
+    assert "script-name" not in fields and "x-forwarded-prefix" not in fields
+
+
+def test_a_trusted_proxy_is_believed_by_every_server(server, echo):
+    told = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.7")]
+    options = ["--server", server, "--trusted-proxies", "127.0.0.1"]
+    with serve(echo, *options) as command:
+        _, fields = described(port_of(command.url()), "GET /", *told)
+    assert fields["x-forwarded-proto"] == "https"
+    assert fields["x-forwarded-for"] == "192.0.2.7, 127.0.0.1"
+
+
+def test_the_environment_of_the_process_is_no_part_of_a_request(server, echo):
+    env = {"HTTP_X_LEAK": "secret", "CONTENT_TYPE": "text/leak", "HTTP_PROXY": "http://h:1"}
+    with serve(echo, "--server", server, env=env) as command:
+        _, fields = described(port_of(command.url()), "GET /")
+    assert not {"x-leak", "content-type", "proxy"} & set(fields)
+
+
+def test_settings_reach_the_proxy(server, echo):
+    options = ["--server", server, "--preserve-host", "--no-verify", "--max-body", "4"]
+    with serve(echo, *options) as command:
+        port = port_of(command.url())
+        assert described(port, "GET /", ("Accept", "*/*"))[1]["host"] == "front.example"
+        assert raw_exchange(port, request_bytes("PUT /", body=b"1234")).status == 200
+        assert raw_exchange(port, request_bytes("PUT /", body=b"12345")).status == 413
+
+
+def test_a_client_that_leaves_ends_the_exchange(upstream):
+    upstream.behaviour = [("read",)]
+    with serve(upstream) as command:
+        with RawClient(port_of(command.url())) as client:
+            client.send(request_bytes("GET /"))
+            asked = upstream.accepted[upstream.wait_for_requests(1)[0].connection]
+        # The proxy is waiting for an answer that nobody wants any more.
+        assert upstream.wait_until(lambda: asked.ended_by_peer, 10)
+        ends_cleanly(command)
+
+
+@pytest.mark.parametrize(("flag", "written"), [("--access-log", True), ("--no-access-log", False)])
+def test_the_access_log(flag, written, echo):
+    with serve(echo, flag) as command:
+        described(port_of(command.url()), "GET /secret?token=abc")
+        ends_cleanly(command)
+        assert ("GET '/secret?token=***' 200" in command.stderr) == written
+        assert "abc" not in command.stderr
+
+
+def test_no_check_serves_a_silent_target():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        target = f":{deaf.getsockname()[1]}"
+        with running("serve", target, "--no-check", "--listen", "127.0.0.1:0") as command:
+            port = port_of(command.url())
+            assert raw_exchange(port, request_bytes("GET /")).status == 502
+            ends_cleanly(command)
+            assert "502 ConnectFailed" in command.stderr
+
+
+def test_a_lone_target_is_served(echo):
+    with running(echo.netloc, "--listen", "127.0.0.1:0") as command:
+        assert described(port_of(command.url()), "GET /x")[0] == "GET /x HTTP/1.1"
+
+
+def test_a_unix_socket_is_served(unix_upstream):
+    with serve(unix_upstream) as command:
+        assert raw_exchange(port_of(command.url()), request_bytes("GET /")).status == 200
+
+
+def test_ipv6(echo):
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with running("serve", echo.url, "--listen", "[::1]:0") as command:
+        url = command.url()
+        assert url.startswith("http://[::1]:")
+        response = raw_exchange(port_of(url), request_bytes("GET /"), host="::1")
+        assert response.status == 200
+
+
+def test_threads_are_as_many_as_asked_for(upstream):
+    """Two requests are with the upstream before either is answered."""
+    both = threading.Barrier(2)
+
+    def behave(connection):
+        connection.read()
+        both.wait(10)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with serve(upstream, "--threads", "2") as command:
+        upstream.behaviour = behave
+        port = port_of(command.url())
+        with RawClient(port) as one, RawClient(port) as two:
+            one.send(request_bytes("GET /1"))
+            two.send(request_bytes("GET /2"))
+            assert (one.response().status, two.response().status) == (200, 200)

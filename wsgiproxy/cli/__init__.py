@@ -1,0 +1,97 @@
+"""The command line: its parser, and what becomes of errors.
+
+Each sub-command is a module with ``add_to``, which adds its parser; it decides nothing here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from wsgiproxy import __version__
+from wsgiproxy.cli import demo, serve
+from wsgiproxy.cli.listen import CannotStart
+from wsgiproxy.cli.options import as_typed
+from wsgiproxy.errors import ConfigurationError
+
+__all__ = ["main", "parser"]
+
+_EPILOG = """\
+examples:
+  wsgiproxy demo                                see what a proxy does to a request
+  wsgiproxy serve http://localhost:3000         all of http://127.0.0.1:8080/
+  wsgiproxy :3000                               the same in short
+  wsgiproxy serve :3000 --prefix /app           mounted at http://127.0.0.1:8080/app/
+"""
+
+#: The sub-commands, in the order of the help.
+COMMANDS = {"demo": demo.add_to, "serve": serve.add_to}
+
+# What may stand for `serve TARGET`: a URL, unix:/path, host:port, :port or a port.
+_TARGET = re.compile(r"[a-z]+://.*|unix:.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):?[0-9]+(/.*)?")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` in its result takes the result."""
+    top: argparse.ArgumentParser = _Parser(
+        prog="wsgiproxy",
+        description="Put a web application behind this one address.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"wsgiproxy {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", title="commands", required=True)
+    for add_to in COMMANDS.values():
+        add_to(commands)
+    return top
+
+
+def _with_command(argv: Sequence[str]) -> list[str]:
+    """A lone target stands for ``serve`` and the target.
+
+    >>> _with_command([":3000", "--prefix", "/app"])
+    ['serve', ':3000', '--prefix', '/app']
+    >>> _with_command(["demo"])
+    ['demo']
+    """
+    if argv and argv[0] not in COMMANDS and _TARGET.fullmatch(argv[0]):
+        return ["serve", *argv]
+    return list(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param argv: the arguments; those of the process if not given.
+    :returns: 0 after a clean end, 1 if something outside stands in the way (a busy port, a
+        silent target), 2 if the command line cannot be meant.
+
+    >>> main(["serve", "ftp://example.com"])
+    2
+    """
+    try:
+        arguments = parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+        status: int = arguments.run(arguments)
+    except ConfigurationError as error:
+        return _complain(as_typed(str(error)), 2)
+    except CannotStart as error:
+        return _complain(str(error), 1)
+    except KeyboardInterrupt:
+        return 130  # a second Ctrl-C, or one before the server could see it
+    return status
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"wsgiproxy: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,82 @@
+"""Where to listen: an address, and the socket for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+
+__all__ = ["CannotStart", "Listen", "held_port", "open_listener"]
+
+_BACKLOG = 1024
+
+
+class CannotStart(Exception):
+    """Something outside stands in the way; the text is one line for the person who typed."""
+
+
+class Listen(NamedTuple):
+    """The address of a server.
+
+    :param host: a name or an address, IPv6 without brackets.
+    :param port: 0 for any free one.
+    """
+
+    host: str
+    port: int
+
+    def url(self, port: int, path: str = "/") -> str:
+        """The address to open.
+
+        >>> Listen("::1", 0).url(8080, "/app/")
+        'http://[::1]:8080/app/'
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}{path}"
+
+
+def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
+    """A bound socket, listening unless others are to share its port.
+
+    :param reuse_port: bind only, and let others bind as well (SO_REUSEPORT).
+    :raises CannotStart: the port is taken, or not ours to take.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            option = socket.SO_REUSEPORT if reuse_port else socket.SO_REUSEADDR
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+            sock.bind(address)
+            if not reuse_port:
+                sock.listen(_BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as error:
+        where = listen.url(listen.port, "").removeprefix("http://")
+        raise CannotStart(
+            f"cannot listen on {where}: {_reason(error)}; another --listen may help"
+        ) from error
+    return sock
+
+
+def _reason(error: OSError) -> str:
+    # The numbers of getaddrinfo are negative, and no errno.
+    number = error.errno or 0
+    text = os.strerror(number) if number > 0 else str(error.strerror)
+    return text[:1].lower() + text[1:]
+
+
+def held_port(listen: Listen) -> socket.socket:
+    """Keep a port for servers that bind by themselves with SO_REUSEPORT.
+
+    The socket never listens, so the kernel gives it no connection.
+
+    :raises CannotStart: the port is taken, even by somebody who would share it.
+    """
+    with open_listener(listen) as probe:
+        port = probe.getsockname()[1]
+    return open_listener(Listen(listen.host, port), reuse_port=True)

@@ -1,0 +1,64 @@
+"""An application under a prefix, and what is said of everything beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING
+
+from webob import Response
+
+from wsgiproxy.sansio.target import under
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Mount", "shifted"]
+
+_NOT_FOUND = """\
+<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>404 Not Found</title>
+<h1>Nothing is here</h1>
+<p>What you look for may be at <a href="{link}">{link}</a>.</p>
+</html>
+"""
+
+
+def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
+    """``SCRIPT_NAME`` and ``PATH_INFO`` below *prefix*; None if the path is not there.
+
+    >>> shifted("", "/app/x", "/app"), shifted("", "/application", "/app")
+    (('/app', '/x'), None)
+    """
+    if not under(path_info, prefix):
+        return None
+    return script_name + prefix, path_info[len(prefix) :]
+
+
+class Mount:
+    """A WSGI application that passes *prefix* and all below it on.
+
+    The raw target is left as it is: it holds the prefix, as ``SCRIPT_NAME`` does.
+
+    :param application: what is mounted.
+    :param prefix: a path without a slash at its end; empty for the root.
+    """
+
+    def __init__(self, application: WSGIApplication, prefix: str) -> None:
+        self._application = application
+        self._prefix = prefix
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+        place = shifted(script_name, path_info, self._prefix)
+        if place is not None:
+            inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
+            return self._application(inner, start_response)
+        link = script_name + self._prefix + "/"
+        if path_info in ("", "/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            # WebOb would make an absolute address of it, from what the client calls us.
+            start_response("302 Found", [("Location", link), ("Content-Length", "0")])
+            return []
+        page = Response(_NOT_FOUND.format(link=escape(link)), status=404)
+        return page(environ, start_response)

@@ -1,0 +1,181 @@
+"""What is typed on the command line, and what is meant by it.
+
+The flags are made from the rows of :mod:`wsgiproxy.settings`, so that it has none of its own
+for what the proxy does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from wsgiproxy.cli.listen import Listen
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.target import escapes, parse_href, split_host
+from wsgiproxy.settings import APP, TRANSPORT, Setting
+
+__all__ = [
+    "add_access_log",
+    "add_listen",
+    "add_settings",
+    "as_typed",
+    "given_settings",
+    "read_listen",
+    "read_prefix",
+    "read_target",
+    "read_threads",
+]
+
+_GROUPS = (("what the proxy does", APP), ("connections to the target", TRANSPORT))
+
+# A word of `expected` -> what the help calls the value; the first one found counts.
+_METAVARS = (
+    ("seconds", "SECONDS"),
+    ("bytes", "SIZE"),
+    ("whole number", "N"),
+    ("file", "FILE"),
+    ("addresses", "NETWORKS"),
+    ("host names", "HOSTS"),
+    ("header names", "NAMES"),
+    ("http://", "URL"),
+    ("domain", "DOMAIN"),
+)
+_SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
+_HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+
+DEFAULT_HOST = "127.0.0.1"
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add one flag for each row, grouped as the rows are."""
+    for title, rows in _GROUPS:
+        group = parser.add_argument_group(title)
+        for row in rows:
+            text = f"{row.help}{_default_text(row)}".replace("%", "%%")
+            if isinstance(row.default, bool):
+                group.add_argument(_flag(row), action=argparse.BooleanOptionalAction, help=text)
+            else:
+                group.add_argument(_flag(row), metavar=_metavar(row), help=text)
+
+
+def _flag(row: Setting) -> str:
+    return "--" + row.name.replace("_", "-")
+
+
+def _default_text(row: Setting) -> str:
+    if isinstance(row.default, bool):
+        return " (default: on)" if row.default else ""
+    return f" (default: {row.default:g})" if isinstance(row.default, (int, float)) else ""
+
+
+def _metavar(row: Setting) -> str:
+    return next((name for word, name in _METAVARS if word in row.expected), "NAME")
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the rows, converted.
+
+    :raises ConfigurationError: a bad value.
+    """
+    given = {row: getattr(arguments, row.name) for row in APP + TRANSPORT}
+    return {row.name: row.settle(value) for row, value in given.items() if value is not None}
+
+
+def as_typed(message: str) -> str:
+    """A message about a setting, which then is named by its flag.
+
+    >>> as_typed("max_head='x': expected a number of bytes")
+    "--max-head 'x': expected a number of bytes"
+    """
+    name, _, rest = message.partition("=")
+    flags = {row.name: _flag(row) for row in APP + TRANSPORT}
+    return f"{flags[name]} {rest}" if name in flags else message
+
+
+def add_listen(parser: argparse.ArgumentParser) -> None:
+    """Add ``--listen``."""
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8080",
+        help="the address to serve (default: %(default)s); port 0 takes a free one, and 0.0.0.0 "
+        "is reachable from other machines",
+    )
+
+
+def add_access_log(parser: argparse.ArgumentParser) -> None:
+    """Add ``--access-log``."""
+    parser.add_argument(
+        "--access-log",
+        action=argparse.BooleanOptionalAction,
+        help="one line on stderr for each exchange (default: on if stderr is a terminal)",
+    )
+
+
+def read_target(text: str) -> str:
+    """The ``href`` that a target stands for.
+
+    :raises ConfigurationError: it stands for none.
+
+    >>> read_target(":3000"), read_target("3000"), read_target("localhost:3000/app")
+    ('http://127.0.0.1:3000', 'http://127.0.0.1:3000', 'http://localhost:3000/app')
+    """
+    if _SHORT.fullmatch(text):
+        href = f"http://{DEFAULT_HOST}:{text.lstrip(':')}"
+    elif _HOST_PORT.fullmatch(text):
+        href = f"http://{text}"
+    else:
+        href = text
+    try:
+        parse_href(href)
+    except ConfigurationError as error:
+        reason = str(error).removeprefix(f"href={href!r}: ")
+        raise ConfigurationError(
+            f"TARGET {text!r}: {reason}; host:port and :port stand for http"
+        ) from error
+    return href
+
+
+def read_listen(text: str) -> Listen:
+    """``host:port``, or a port alone, which is not offered to other machines.
+
+    :raises ConfigurationError: it is neither.
+
+    >>> read_listen("8000"), read_listen("[::1]:0")
+    (Listen(host='127.0.0.1', port=8000), Listen(host='::1', port=0))
+    """
+    bare = text.removeprefix(":")
+    if bare.isascii() and bare.isdigit():
+        text = f"{DEFAULT_HOST}:{bare}"
+    if is_host[text]:
+        host, port = split_host(text, -1)
+        if port >= 0 and text[-1] != ":":
+            return Listen(host, port)
+    raise ConfigurationError(f"--listen {text!r}: expected host:port, such as 127.0.0.1:8080")
+
+
+def read_prefix(text: str) -> str:
+    """The path of a mount, without a slash at its end; empty for the root.
+
+    :raises ConfigurationError: it is no plain path.
+
+    >>> read_prefix("/app/"), read_prefix("/")
+    ('/app', '')
+    """
+    prefix = text.removesuffix("/")
+    if prefix and (not _PREFIX.fullmatch(prefix) or escapes(prefix)):
+        raise ConfigurationError(f"--prefix {text!r}: expected a path such as /app")
+    return prefix
+
+
+def read_threads(text: str) -> int:
+    """A number of threads.
+
+    :raises ConfigurationError: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
+        raise ConfigurationError(f"--threads {text!r}: expected a number from 1 to 1000")
+    return int(text)

@@ -1,0 +1,200 @@
+"""``wsgiproxy serve TARGET``: one target, at one address."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import ssl
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from wsgiproxy.app import WSGIProxyApp
+from wsgiproxy.cli import options
+from wsgiproxy.cli.listen import CannotStart, Listen
+from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.sansio.target import parse_href
+from wsgiproxy.transport import PooledTransport
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from wsgiproxy.settings import AppOptions
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["Site", "add_to", "check_target", "log_to_stderr"]
+
+_EPILOG = """\
+TARGET is http://host[:port][/path][?query], https://..., unix:/path/of.sock[:/path],
+host:port, or :port on this machine. `serve` may be left out.
+
+examples:
+  wsgiproxy serve http://localhost:3000 --prefix /app
+  wsgiproxy serve https://intranet.example/wiki/ --ca-file ca.pem --listen 0.0.0.0:8000
+  wsgiproxy serve unix:/run/app.sock --preserve-host --server gunicorn --threads 32
+  wsgiproxy :3000
+
+It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken or nothing answers
+at TARGET, and with 2 if the command line cannot be meant.
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is to be served, in values that can be pickled.
+
+    :param href: the target.
+    :param prefix: where it is mounted.
+    :param settings: rows of :mod:`wsgiproxy.settings`.
+    :param access_log: write a line for each exchange.
+    """
+
+    href: str
+    prefix: str
+    settings: Mapping[str, Any]
+    access_log: bool
+
+    def proxy(self) -> WSGIProxyApp:
+        """The proxy alone.
+
+        :raises ConfigurationError: a setting that cannot be meant.
+        """
+        return WSGIProxyApp(self.href, **cast("AppOptions", self.settings))
+
+    def application(self) -> WSGIApplication:
+        """The proxy at its place; to be called in the process that serves it."""
+        from wsgiproxy.cli.mount import Mount
+
+        log_to_stderr(self.access_log)
+        proxy = self.proxy()
+        return Mount(proxy, self.prefix) if self.prefix else proxy
+
+
+def add_to(commands: Commands) -> None:
+    """Add the parser of this command."""
+    parser = commands.add_parser(
+        "serve",
+        usage="%(prog)s TARGET [options]",
+        help="serve a target at an address of this machine",
+        description="Serve TARGET, and let it know where it lives.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", metavar="TARGET", help="the application to put behind us")
+    options.add_listen(parser)
+    parser.add_argument(
+        "--prefix", metavar="/PATH", default="", help="serve it below this path, not at the root"
+    )
+    parser.add_argument(
+        "--server",
+        choices=SERVERS,
+        default="waitress",
+        help="the server to use (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        default="8",
+        help="exchanges at the same time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start only if something answers at TARGET (default: on)",
+    )
+    options.add_access_log(parser)
+    options.add_settings(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    listen = options.read_listen(arguments.listen)
+    threads = options.read_threads(arguments.threads)
+    access_log = wants_access_log(arguments)
+    site = Site(
+        options.read_target(arguments.target),
+        options.read_prefix(arguments.prefix),
+        options.given_settings(arguments),
+        access_log,
+    )
+    check_installed(arguments.server)
+    proxy = site.proxy()
+    if arguments.check:
+        check_target(proxy)
+    started = partial(_say_started, listen, site, f"{arguments.server}, {threads} threads")
+    plan = Plan(site.application, listen, threads, started, site.settings.get("max_body"))
+    return SERVERS[arguments.server](plan)
+
+
+def _say_started(listen: Listen, site: Site, how: str, port: int) -> None:
+    where = listen.url(port, site.prefix + "/")
+    print(f"Serving {where} -> {site.href} ({how}). Ctrl-C ends it.", flush=True)
+
+
+def wants_access_log(arguments: argparse.Namespace) -> bool:
+    """What ``--access-log`` says, or whether somebody is looking."""
+    said: bool | None = arguments.access_log
+    return sys.stderr.isatty() if said is None else said
+
+
+def log_to_stderr(access_log: bool) -> None:
+    """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
+    logger = logging.getLogger("wsgiproxy")
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    # It speaks of a queue when a thread has not woken up yet.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("wsgiproxy.access").setLevel(logging.INFO if access_log else logging.ERROR)
+
+
+def check_target(proxy: WSGIProxyApp) -> None:
+    """Connect to the target, with the TLS handshake if there is one, and hang up.
+
+    :raises CannotStart: it cannot be reached.
+    """
+    origin = parse_href(proxy.href).origin
+    transport = proxy.transport
+    assert isinstance(transport, PooledTransport)
+    try:
+        transport._dialler.dial(origin, transport.timeouts.connect).close()
+    except ProxyError as error:
+        cause = _first_cause(error)
+        words = _words_of(cause)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            what = f"no trust in {proxy.href}: {words}; give --ca-file or --no-verify"
+        elif isinstance(cause, ssl.SSLError) or "handshake" in words:
+            what = f"no TLS at {proxy.href}: {words}; try http://"
+        else:
+            what = f"nothing answers at {proxy.href}: {words}; start it first"
+        raise CannotStart(f"{what}, or use --no-check to serve all the same") from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
+def _words_of(error: BaseException) -> str:
+    """One line, without numbers and classes.
+
+    >>> _words_of(ConnectionRefusedError(111, "Connection refused"))
+    'connection refused'
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    # OpenSSL's words come as "[SSL: NAME] words (_ssl.c:1002)" or "_ssl.c:1002: words".
+    text = " ".join(re.sub(r"\[.*?\]|\(?_ssl\.c:\d+[:)]", "", str(text)).split())
+    return text[:1].lower() + text[1:]
