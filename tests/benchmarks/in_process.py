@@ -1,10 +1,10 @@
 """What the proxy itself costs: CPU microseconds for a GET of 1 KiB in one process, one thread.
 
 Each contender is a process of its own (``contender.py``) that calls its proxy with a WSGI environ
-of 12 browser fields, against nginx, without a server in front. All of it runs on one core. They take turns, and the ratios to
-``urllib3.HTTPConnectionPool.urlopen`` are taken round by round. WSGIProxy2 has the same import name
-as we do, so it is installed into a temporary directory with pip; without a package index it is
-skipped.
+of 12 browser fields, against nginx, without a server in front, all on one core. They take turns,
+and the ratios to ``urllib3.HTTPConnectionPool.urlopen`` are taken round by round. WSGIProxy2 has
+the same import name as we do, so it is installed into a temporary directory with pip; without a
+package index it is skipped.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 ratios are taken round by round. CPU is the proxy's own, with all of its processes. The upstream
 nginx, the proxy and the load generator (``load.c``) share the cores of this machine, the same for
 everyone. nginx as a proxy has one worker and ``keepalive 16`` to the upstream; "as it comes" is a
-bare ``proxy_pass``, which opens a connection for every request. "a bare socket loop" is granian with
-an application that sends fixed bytes upstream and reads nothing: what is left for a proxy lies above
-it.
+bare ``proxy_pass``, which opens a connection for every request. "a bare socket loop" is granian
+with an application that sends fixed bytes upstream and reads nothing of the answer: any blocking
+proxy lies above it.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ def check_target(proxy: WSGIProxyApp) -> None:
     transport = proxy.transport
     assert isinstance(transport, PooledTransport)
     try:
-        transport._dialler.dial(origin, transport.timeouts.connect).close()
+        transport.check(origin)
     except ProxyError as error:
         cause = _first_cause(error)
         words = _words_of(cause)

@@ -17,7 +17,7 @@ from wsgiproxy.errors import (
     NotSupported,
 )
 from wsgiproxy.sansio.headers import Remembered, environ_field, is_host, is_token, list_members
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Inbound
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
 from wsgiproxy.sansio.target import (
     Absolute,
     Target,
@@ -139,6 +139,15 @@ def _version(protocol: str) -> str:
 _VERSIONS = Remembered(_version, limit=256)
 
 
+def _headers(environ: Mapping[str, Any]) -> Headers:
+    field = environ_field
+    headers = [(name, value) for key, value in environ.items() if (name := field[key]) is not None]
+    if environ.get("CONTENT_TYPE") == "":
+        # PEP 3333: empty means absent.
+        return [header for header in headers if header[0] != "Content-Type"]
+    return headers
+
+
 def read(environ: Mapping[str, Any]) -> Inbound:
     """Read one environ.
 
@@ -148,24 +157,20 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     >>> read({"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "example.com"}).path
     '/a'
     """
-    field = environ_field
-    headers = [(name, value) for key, value in environ.items() if (name := field[key]) is not None]
-    if environ.get("CONTENT_TYPE") == "":
-        headers = [header for header in headers if header[0] != "Content-Type"]
-    scheme = environ.get("wsgi.url_scheme", "http")
+    get = environ.get
+    scheme = get("wsgi.url_scheme", "http")
     if scheme not in DEFAULT_PORTS:
         raise BadRequest(f"scheme {scheme!r} is neither http nor https")
-    method = _METHODS[environ.get("REQUEST_METHOD", "GET")]
+    method = _METHODS[get("REQUEST_METHOD", "GET")]
     if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
         _check_expectations(environ)
-    raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
+    raw = get("REQUEST_URI") or get("RAW_URI") or ""
     # An absolute-form target decides over Host (RFC 9112, 3.2.2).
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     script_name, path, query = _target(environ, raw, absolute)
     if path == "*" and method != "OPTIONS":
         raise BadRequest("the target * is for OPTIONS alone")
     content_length, chunked = body_framing(environ)
-    get = environ.get
     return Inbound(
         method,
         scheme,
@@ -175,7 +180,7 @@ def read(environ: Mapping[str, Any]) -> Inbound:
         script_name,
         path,
         query,
-        headers,
+        _headers(environ),
         get("REMOTE_ADDR") or "",
         str(get("REMOTE_PORT") or ""),
         _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],

@@ -27,8 +27,7 @@ def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
 
 
 def _map_path(rest: str, base: Base, prefix: str) -> str | None:
-    path = re.split("[?#]", rest, maxsplit=1)[0]
-    if not under(path, base.path):
+    if not under(_path_of(rest), base.path):
         return None
     mapped = prefix + rest[len(base.path) :]
     return mapped if mapped.startswith("/") else "/" + mapped
@@ -53,30 +52,43 @@ def map_address(address: str, base: Base, known: Public) -> str:
     'http://10.0.0.7:8000.evil.example/app/'
     """
     if address.startswith("//"):
-        scheme, lead = base.origin.scheme, f"//{known.host}"
         authority, rest = _split_authority(address[2:])
-    elif address.startswith("/"):
-        if known.prefix and under(re.split("[?#]", address, maxsplit=1)[0], known.prefix):
-            return address
-        mapped = _map_path(address, base, known.prefix)
-        if mapped is None or mapped == address:
-            return address
-        # "//host" would be another host, and to browsers so would "/\\host".
-        return "/." + mapped if mapped[1:2] in ("/", "\\") else mapped
-    else:
-        head, fragment, tail = address.partition("#")
-        try:
-            absolute = absolute_form(head)
-        except BadRequest:
-            return address
-        if absolute is None:
-            return address
-        scheme, lead = absolute.scheme, f"{known.scheme}://{known.host}"
-        authority, rest = absolute.authority, absolute.rest + fragment + tail
+        return _map_absolute(address, base.origin.scheme, authority, rest, "", base, known)
+    if address.startswith("/"):
+        return _map_absolute_path(address, base, known.prefix)
+    head, mark, fragment = address.partition("#")
+    try:
+        absolute = absolute_form(head)
+    except BadRequest:
+        return address
+    if absolute is None:
+        return address
+    scheme, authority, rest = absolute
+    lead = known.scheme + ":"
+    return _map_absolute(address, scheme, authority, rest + mark + fragment, lead, base, known)
+
+
+def _map_absolute(
+    address: str, scheme: str, authority: str, rest: str, lead: str, base: Base, known: Public
+) -> str:
     if not _is_upstream(scheme, authority, base):
         return address
     mapped = _map_path(rest, base, known.prefix)
-    return address if mapped is None else lead + mapped
+    return address if mapped is None else f"{lead}//{known.host}{mapped}"
+
+
+def _map_absolute_path(address: str, base: Base, prefix: str) -> str:
+    if prefix and under(_path_of(address), prefix):
+        return address
+    mapped = _map_path(address, base, prefix)
+    if mapped is None or mapped == address:
+        return address
+    # "//host" would be another host, and to browsers so would "/\\host".
+    return "/." + mapped if mapped[1:2] in ("/", "\\") else mapped
+
+
+def _path_of(rest: str) -> str:
+    return re.split("[?#]", rest, maxsplit=1)[0]
 
 
 def _split_authority(text: str) -> tuple[str, str]:

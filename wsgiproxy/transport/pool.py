@@ -139,6 +139,14 @@ class PooledTransport:
         tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
         return tried.run(head, rest, False, self._keep)
 
+    def check(self, origin: Origin) -> None:
+        """Connect, with the TLS handshake for https, and hang up.
+
+        :raises ConnectFailed: there is no connection.
+        :raises UpstreamTimeout: there was none in time.
+        """
+        self._dialler.dial(origin, self.timeouts.connect).close()
+
     def _dial(self, origin: Origin, patience: Patience) -> Wire:
         wire = Wire(self._dialler.dial(origin, patience.timeouts.connect), origin)
         if wire.has_spoken_first():

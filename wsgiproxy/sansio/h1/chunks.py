@@ -25,18 +25,20 @@ class Chunks:
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._parser.feed_data(self._HEAD)
 
-    # llhttp's callbacks. It has none for trailers here, so they go nowhere: they must not
+    # llhttp calls these three. There is none for trailers, so they go nowhere: they must not
     # be merged into the head (RFC 9110, 6.5.1), and WSGI has no place for them.
 
     def on_message_begin(self) -> None:
+        """Once for our own head, and again for whatever follows the end."""
         self.surplus = self.complete
 
     def on_body(self, data: bytes) -> None:
-        # llhttp goes on to read a second message, whose body is nobody's.
+        """A piece of content; that of a second message is nobody's."""
         if not self.complete:
             self._blocks.append(data)
 
     def on_message_complete(self) -> None:
+        """The last chunk and the trailers have passed."""
         self.complete = True
 
     def feed(self, data: bytes) -> bytes:

@@ -1,0 +1,348 @@
+"""Rules about what is announced of the original request, and to whom we listen."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgiproxy.errors import BadRequest, ConfigurationError, LoopDetected
+from wsgiproxy.sansio.forwarded import (
+    Public,
+    announce,
+    client_address,
+    forwarded_element,
+    public,
+    trust,
+    via,
+)
+from wsgiproxy.sansio.h1 import Limits, request_head
+from wsgiproxy.sansio.headers import is_host, values
+from wsgiproxy.sansio.message import Headers, Inbound, Request
+
+
+def inbound(headers: Headers | None = None, **changes: Any) -> Inbound:
+    """A request for ``http://public.example/m/x`` from 192.0.2.1."""
+    plain = Inbound(
+        method="GET",
+        scheme="http",
+        host="public.example",
+        server_name="front.example",
+        server_port=8080,
+        script_name="/m",
+        path="/x",
+        query="",
+        headers=headers or [],
+        peer="192.0.2.1",
+        peer_port="",
+        protocol="1.1",
+        content_length=None,
+        chunked=False,
+    )
+    return plain._replace(**changes)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        pytest.param("192.0.2.1", "192.0.2.1", id="ipv4"),
+        pytest.param("2001:DB8::0:1", "2001:db8::1", id="ipv6-in-its-usual-form"),
+        pytest.param("::ffff:192.0.2.1", "192.0.2.1", id="P2-ipv4-mapped"),
+        pytest.param("fe80::1%eth0", "fe80::1", id="zone"),
+        pytest.param("", "", id="P3-empty"),
+        pytest.param("unix:", "", id="P3-unix"),
+        pytest.param("/run/s", "", id="P3-path"),
+        pytest.param("localhost", "", id="P3-name"),
+        pytest.param("192.0.2.1:80", "", id="P3-with-port"),
+        pytest.param("192.0.2.1, 10.0.0.1", "", id="P3-list"),
+        pytest.param("192.0.2.1\r\nX: y", "", id="P3-line-break"),
+    ],
+)
+def test_client_address(peer: str, address: str) -> None:
+    assert client_address[peer] == address
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "answer"),
+    [
+        pytest.param([], "127.0.0.1", False, id="P2-nobody-by-default"),
+        pytest.param([], "", False, id="P2-nobody-by-default-unix"),
+        pytest.param(["10.0.0.1"], "10.0.0.1", True, id="address"),
+        pytest.param(["10.0.0.1"], "10.0.0.2", False, id="another-address"),
+        pytest.param(["10.0.0.0/8"], "10.1.2.3", True, id="network"),
+        pytest.param(["10.0.0.0/8"], "11.0.0.1", False, id="outside-of-the-network"),
+        pytest.param(["10.0.0.0/8"], "::ffff:10.1.2.3", True, id="ipv4-mapped"),
+        pytest.param(["::1"], "::1", True, id="ipv6"),
+        pytest.param(["::/0"], "10.0.0.1", False, id="families-are-not-mixed"),
+        pytest.param(["0.0.0.0/0"], "::1", False, id="families-are-not-mixed-either"),
+        pytest.param(["0.0.0.0/0"], "", False, id="no-address-is-in-no-network"),
+        pytest.param(["0.0.0.0/0"], "evil", False, id="a-name-is-in-no-network"),
+        pytest.param(["unix"], "", True, id="unix"),
+        pytest.param(["unix"], "10.0.0.1", False, id="unix-alone-trusts-no-address"),
+        pytest.param(["10.0.0.1", "unix"], "", True, id="unix-among-others"),
+        pytest.param(["192.0.2.1", "10.0.0.0/8"], "10.0.0.9", True, id="several"),
+    ],
+)
+def test_trust(trusted: list[str], peer: str, answer: bool) -> None:
+    assert trust(trusted)(peer) is answer
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "*", "10.0.0.1/8", "10.0.0.0/33", "localhost", "UNIX", "a b"]
+)
+def test_trust_refuses(entry: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        trust(["10.0.0.1", entry])
+    assert repr(entry) in str(caught.value)
+
+
+FORGED = [
+    ("X-Forwarded-For", "6.6.6.6"),
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Port", "666"),
+    ("X-Forwarded-Prefix", "/evil"),
+    ("Forwarded", "for=6.6.6.6;host=evil.example"),
+]
+
+
+def test_an_untrusted_peer_is_not_believed() -> None:
+    """P2, P8: nothing that the client wrote is in the public address but Host."""
+    assert public(inbound(FORGED), False) == Public(
+        "http", "public.example", "80", "/m", "192.0.2.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        pytest.param({"scheme": "https"}, Public("https", "h", "443", "", ""), id="tls"),
+        pytest.param({"host": "h:81"}, Public("http", "h:81", "81", "", ""), id="port"),
+        pytest.param({"host": "[::1]:81"}, Public("http", "[::1]:81", "81", "", ""), id="ipv6"),
+        pytest.param({"peer": "::1"}, Public("http", "h", "80", "", "::1"), id="P2-peer"),
+        pytest.param({"peer": "unix:"}, Public("http", "h", "80", "", ""), id="P3-unix"),
+        pytest.param({"script_name": "/m%2F"}, Public("http", "h", "80", "/m%2F", ""), id="mount"),
+    ],
+)
+def test_public_of_an_untrusted_peer(changes: dict[str, Any], known: Public) -> None:
+    facts = {"host": "h", "script_name": "", "peer": "", **changes}
+    assert public(inbound(**facts), False) == known
+
+
+PLAIN = Public("http", "public.example", "80", "/m", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "known"),
+    [
+        pytest.param([], PLAIN, id="nothing-said"),
+        pytest.param(
+            FORGED,
+            Public("https", "evil.example", "666", "/evil/m", "6.6.6.6, 192.0.2.1"),
+            id="P2-all-said",
+        ),
+        pytest.param(
+            [("X-Forwarded-Proto", "HTTPS")],
+            PLAIN._replace(scheme="https", port="443"),
+            id="scheme-in-any-case",
+        ),
+        pytest.param([("X-Forwarded-Proto", "ftp")], PLAIN, id="no-scheme-of-ours"),
+        pytest.param([("X-Forwarded-Proto", "")], PLAIN, id="empty-scheme"),
+        pytest.param(
+            [("X-Forwarded-Host", "a, b")], PLAIN._replace(host="b"), id="nearest-of-a-list"
+        ),
+        pytest.param(
+            [("X-Forwarded-Host", "a"), ("X-Forwarded-Host", "b")],
+            PLAIN._replace(host="b"),
+            id="nearest-of-two-lines",
+        ),
+        pytest.param([("X-Forwarded-Host", "a b")], PLAIN, id="P8-no-host"),
+        pytest.param([("X-Forwarded-Host", "")], PLAIN, id="P8-empty-host"),
+        pytest.param(
+            [("X-Forwarded-Host", "a:81")],
+            PLAIN._replace(host="a:81", port="81"),
+            id="port-of-host",
+        ),
+        pytest.param(
+            [("X-Forwarded-Host", "a:81"), ("X-Forwarded-Port", "82")],
+            PLAIN._replace(host="a:81", port="82"),
+            id="port-said",
+        ),
+        pytest.param([("X-Forwarded-Port", "65536")], PLAIN, id="port-too-high"),
+        pytest.param([("X-Forwarded-Port", "-1")], PLAIN, id="port-negative"),
+        pytest.param([("X-Forwarded-Port", "\xb2")], PLAIN, id="port-in-other-digits"),
+        pytest.param([("X-Forwarded-Port", "9" * 5000)], PLAIN, id="port-endless"),
+        pytest.param([("X-Forwarded-Port", "065535999")], PLAIN, id="port-too-high-behind-a-zero"),
+        pytest.param(
+            [("X-Forwarded-Prefix", "/a/b/")], PLAIN._replace(prefix="/a/b/m"), id="prefix"
+        ),
+        pytest.param([("X-Forwarded-Prefix", "//evil")], PLAIN, id="prefix-with-authority"),
+        pytest.param([("X-Forwarded-Prefix", "a")], PLAIN, id="prefix-without-slash"),
+        pytest.param([("X-Forwarded-Prefix", "/\\evil")], PLAIN, id="prefix-with-backslash"),
+        pytest.param([("X-Forwarded-Prefix", "/")], PLAIN, id="prefix-of-the-root"),
+        pytest.param([("X-Forwarded-Prefix", "/a\r\nX: y")], PLAIN, id="prefix-with-line-break"),
+        pytest.param(
+            [("X-Forwarded-For", "a"), ("x-forwarded-for", "b, c")],
+            PLAIN._replace(chain="a, b, c, 192.0.2.1"),
+            id="P2-chain-is-appended-to",
+        ),
+        pytest.param([("X-Forwarded-For", "")], PLAIN, id="P2-empty-chain"),
+    ],
+)
+def test_public_of_a_trusted_peer(headers: Headers, known: Public) -> None:
+    assert public(inbound(headers), True) == known
+
+
+def test_chain_of_a_trusted_unix_peer() -> None:
+    """P3: the socket itself has no address to append."""
+    headers = [("X-Forwarded-For", "192.0.2.7")]
+    assert public(inbound(headers, peer=""), True).chain == "192.0.2.7"
+    assert public(inbound(peer=""), True).chain == ""
+
+
+def test_announce() -> None:
+    known = Public("https", "h:81", "81", "/a/m", "192.0.2.1")
+    assert list(announce(known, "/m")) == [
+        ("X-Forwarded-Host", "h:81"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Port", "81"),
+        ("X-Forwarded-Server", "h:81"),
+        ("X-Forwarded-Scheme", "https"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-Prefix", "/a/m"),
+        ("X-Forwarded-Script-Name", "/m"),
+    ]
+
+
+def test_announce_leaves_out_what_is_unknown() -> None:
+    """P3: no field rather than an empty one."""
+    names = [name for name, _ in announce(Public("http", "h", "80", "", ""), "")]
+    assert names == [
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Forwarded-Scheme",
+    ]
+
+
+# RFC 7239, sections 4 and 6: a node is an address, "unknown" or an obfuscated one.
+_NODE = r'(?:[0-9.]+|"[0-9.]+(?::[0-9]{1,5})?"|"\[[0-9a-f:.]+\](?::[0-9]{1,5})?"|unknown|_[\w.-]+)'
+_ELEMENT = re.compile(rf'for={_NODE};host="[A-Za-z0-9._~:\[\]-]+";proto=https?')
+
+
+@pytest.mark.parametrize(
+    ("chain", "node"),
+    [
+        pytest.param("192.0.2.1", "192.0.2.1", id="ipv4"),
+        pytest.param("2001:db8::1", '"[2001:db8::1]"', id="ipv6-quoted-and-in-brackets"),
+        pytest.param("6.6.6.6, 192.0.2.1", "192.0.2.1", id="the-nearest"),
+        pytest.param("", "unknown", id="P3-nobody"),
+    ],
+)
+def test_forwarded_element(chain: str, node: str) -> None:
+    element = forwarded_element(Public("https", "h:81", "81", "/m", chain))
+    assert element == f'for={node};host="h:81";proto=https'
+    assert _ELEMENT.fullmatch(element)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        pytest.param('x";host="evil.example', id="quote"),
+        pytest.param("x;host=evil.example", id="semicolon"),
+        pytest.param("[2001:db8::1]", id="brackets-already"),
+        pytest.param("[2001:db8::1]:4711", id="brackets-and-port"),
+        pytest.param("192.0.2.1:4711", id="port"),
+        pytest.param("a b", id="space"),
+        pytest.param("a,", id="nothing-behind-the-last-comma"),
+    ],
+)
+def test_forwarded_element_of_what_a_trusted_unix_peer_says(chain: str) -> None:
+    """The last of the chain may be any text then; the element stays one element."""
+    known = public(inbound([("X-Forwarded-For", chain)], peer=""), True)
+    assert _ELEMENT.fullmatch(forwarded_element(known))
+
+
+@pytest.mark.parametrize(
+    ("headers", "left", "value"),
+    [
+        pytest.param([("A", "1")], [("A", "1")], "1.1 me", id="B6-first"),
+        pytest.param(
+            [("Via", "1.0 a"), ("A", "1"), ("Via", "2 b (c)")],
+            [("A", "1")],
+            "1.0 a, 2 b (c), 1.1 me",
+            id="B6-appended",
+        ),
+        pytest.param([("Via", "1.1 meme")], [], "1.1 meme, 1.1 me", id="B7-another-name"),
+        pytest.param([("Via", "")], [], ", 1.1 me", id="B6-empty"),
+    ],
+)
+def test_via(headers: Headers, left: Headers, value: str) -> None:
+    assert via(headers, "1.1", "me") == (left, value)
+
+
+@pytest.mark.parametrize("value", ["1.1 me", "1.0 a, 1.1 me", "1.1 me,1.1 b", "1.1 me (x)"])
+def test_via_ends_a_loop(value: str) -> None:
+    """B7, E21."""
+    with pytest.raises(LoopDetected):
+        via([("A", "1"), ("Via", value)], "1.1", "me")
+
+
+hosts = st.from_regex(r"[A-Za-z0-9._~-]{1,9}(:[0-9]{0,4})?|\[[0-9a-f:.]{2,9}\]", fullmatch=True)
+paths = st.from_regex(r"(/[!-~]{0,5}){0,3}", fullmatch=True)
+schemes = st.sampled_from(["http", "https"])
+peers = st.text(max_size=9) | st.ip_addresses().map(str)
+
+
+def head_of(fields: Headers) -> bytes:
+    return request_head(Request("GET", "/", [("Host", "a"), *fields]), Limits())
+
+
+@given(schemes, hosts, paths, peers, st.lists(st.sampled_from(FORGED)))
+def test_what_we_announce_can_always_be_sent(scheme, host, mount, peer, forged) -> None:
+    """Whatever the address of the request, its announcement is a well-formed head."""
+    assert is_host[host]
+    facts = inbound(forged, scheme=scheme, host=host, script_name=mount, peer=peer)
+    known = public(facts, False)
+    fields = [*announce(known, mount), ("Forwarded", forwarded_element(known))]
+    assert all(value for _, value in fields)
+    assert _ELEMENT.fullmatch(fields[-1][1])
+    head = head_of(fields)
+    assert head.count(b"\r\n") == len(fields) + 3
+    assert b"6.6.6.6" not in head
+    assert b"evil" not in head
+
+
+_SAID = ["X-Forwarded-" + name for name in ("Proto", "Host", "Port", "Prefix")]
+said = st.tuples(
+    st.sampled_from(_SAID), st.text(max_size=12) | st.text('/a.,:%"\r\n\x00', max_size=9)
+)
+
+
+@given(st.lists(said, max_size=4), peers)
+def test_what_a_trusted_peer_says_is_checked(headers: Headers, peer: str) -> None:
+    """Scheme, host, port and prefix of a trusted peer are valid or not believed."""
+    known = public(inbound(headers, peer=peer), True)
+    assert known.scheme in ("http", "https")
+    assert is_host[known.host]
+    assert 0 <= int(known.port) <= 65535
+    assert re.fullmatch(r"(?:/[!-~]+)*/m", known.prefix)
+    head_of([*announce(known, "/m"), ("Forwarded", forwarded_element(known))])
+
+
+def test_a_chain_with_a_line_break_is_never_sent() -> None:
+    """E5: what a trusted peer appends to is checked with the rest of the head."""
+    known = public(inbound([("X-Forwarded-For", "a\r\nX-Evil: 1")]), True)
+    with pytest.raises(BadRequest):
+        head_of(announce(known, ""))
+
+
+def test_announcements_are_fresh_enough() -> None:
+    """What is remembered of one client is not told of another."""
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        known = public(inbound(peer=peer), False)
+        assert values(announce(known, "/m"), "X-Forwarded-For") == [peer]

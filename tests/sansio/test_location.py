@@ -1,0 +1,275 @@
+"""Rules about addresses in a response: from the upstream's to the public one."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgiproxy.sansio.forwarded import Public
+from wsgiproxy.sansio.location import map_address, map_cookie, map_headers, map_refresh
+from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.target import parse_href
+
+BASE = parse_href("http://10.0.0.7:8000/app")
+ROOT = parse_href("http://10.0.0.7:8000")
+MOUNTED = Public("https", "example.com", "443", "/m", "")
+AT_ROOT = MOUNTED._replace(prefix="")
+
+
+@pytest.mark.parametrize(
+    ("address", "mapped"),
+    [
+        pytest.param("http://10.0.0.7:8000/app/x", "https://example.com/m/x", id="P9-upstream"),
+        pytest.param("http://10.0.0.7:8000/app", "https://example.com/m", id="P9-base-itself"),
+        pytest.param("http://10.0.0.7:8000/app/", "https://example.com/m/", id="P9-base-and-slash"),
+        pytest.param(
+            "HTTP://10.0.0.7:8000/app/x?q=%2F#f", "https://example.com/m/x?q=%2F#f", id="P9-rest"
+        ),
+        pytest.param("http://10.0.0.7:8000/app?q", "https://example.com/m?q", id="P9-query-alone"),
+        pytest.param("http://10.0.0.7:8000/app#f", "https://example.com/m#f", id="fragment-alone"),
+        pytest.param("//10.0.0.7:8000/app/x", "//example.com/m/x", id="P9-protocol-relative"),
+        pytest.param("/app/x", "/m/x", id="absolute-path"),
+        pytest.param("/app", "/m", id="absolute-path-of-the-base"),
+        pytest.param("/app?q=/m", "/m?q=/m", id="absolute-path-and-query"),
+        pytest.param("/app/a%2F..%2f", "/m/a%2F..%2f", id="escapes-stay"),
+    ],
+)
+def test_map_address(address: str, mapped: str) -> None:
+    assert map_address(address, BASE, MOUNTED) == mapped
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("http://10.0.0.7:8000.evil.example/app/", id="P9-begins-like-it"),
+        pytest.param("http://10.0.0.7:80001/app/", id="P9-port-begins-like-it"),
+        pytest.param("http://10.0.0.70:8000/app/", id="P9-host-begins-like-it"),
+        pytest.param("http://10.0.0.7:8000@evil.example/app/", id="P9-userinfo"),
+        pytest.param("http://u@10.0.0.7:8000/app/", id="P9-userinfo-of-the-upstream"),
+        pytest.param("http://10.0.0.7:8000\\@evil.example/app/", id="P9-backslash"),
+        pytest.param("https://10.0.0.7:8000/app/", id="P9-other-scheme"),
+        pytest.param("http://10.0.0.7/app/", id="P9-other-port"),
+        pytest.param("http://evil.example/app/", id="P9-other-host"),
+        pytest.param("//evil.example/app/", id="P9-other-host-protocol-relative"),
+        pytest.param("//10.0.0.7/app/", id="P9-other-port-protocol-relative"),
+        pytest.param("///10.0.0.7:8000/app/", id="P9-three-slashes"),
+        pytest.param("\\\\evil.example/app/", id="P9-backslashes"),
+        pytest.param("javascript://10.0.0.7:8000/app", id="P9-script"),
+        pytest.param("http://10.0.0.7:8000/other", id="outside-of-the-base"),
+        pytest.param("http://10.0.0.7:8000/application", id="A15-segment-boundary"),
+        pytest.param("/application", id="A15-segment-boundary-of-a-path"),
+        pytest.param("/other", id="path-outside-of-the-base"),
+        pytest.param("/m/x", id="already-public"),
+        pytest.param("/m?/app", id="already-public-itself"),
+        pytest.param("x/y", id="relative"),
+        pytest.param("?q", id="query"),
+        pytest.param("#f", id="fragment"),
+        pytest.param("", id="empty"),
+        pytest.param("mailto:a@b", id="mailto"),
+        pytest.param("http://", id="no-authority"),
+        pytest.param("http:///app", id="empty-authority"),
+    ],
+)
+def test_any_other_address_is_left_alone(address: str) -> None:
+    assert map_address(address, BASE, MOUNTED) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "mapped"),
+    [
+        pytest.param("/x", "/m/x", id="path"),
+        pytest.param("/", "/m/", id="root"),
+        pytest.param("http://10.0.0.7:8000", "https://example.com/m/", id="no-path"),
+        pytest.param("//10.0.0.7:8000", "//example.com/m/", id="protocol-relative-without-path"),
+        pytest.param("//10.0.0.7:8000?q", "//example.com/m/?q", id="protocol-relative-and-query"),
+    ],
+)
+def test_map_address_of_an_upstream_without_a_base(address: str, mapped: str) -> None:
+    assert map_address(address, ROOT, MOUNTED) == mapped
+
+
+@pytest.mark.parametrize(
+    ("address", "mapped"),
+    [
+        pytest.param("http://10.0.0.7:8000/app/x", "https://example.com/x", id="absolute"),
+        pytest.param("/app/x", "/x", id="path"),
+        pytest.param("/app/", "/", id="base-and-slash"),
+        # Without anything in front of it, an empty path would be a relative reference.
+        pytest.param("/app", "/", id="base-itself-is-the-root"),
+        pytest.param("/app?q", "/?q", id="base-and-query-is-the-root"),
+        pytest.param("/app#f", "/#f", id="base-and-fragment-is-the-root"),
+    ],
+)
+def test_map_address_at_the_root(address: str, mapped: str) -> None:
+    assert map_address(address, BASE, AT_ROOT) == mapped
+
+
+@pytest.mark.parametrize(
+    "address", ["/app//evil.example/", "/app/\\evil.example/", "/app///evil.example", "/app//"]
+)
+def test_a_path_does_not_become_another_host(address: str) -> None:
+    """P9: cut off the base, ``//evil.example`` would be somebody else's address."""
+    assert leads_to(map_address(address, BASE, AT_ROOT))[0] == "example.com"
+
+
+def leads_to(address: str, mount: str = "") -> tuple[str, str]:
+    """Host and path to which a browser goes with *address* in an answer of ours."""
+    target = urlsplit(urljoin(f"https://example.com{mount}/here/there", address.replace("\\", "/")))
+    return target.netloc, target.path
+
+
+_FRONTS = ["", "", "http://10.0.0.7:8000", "HTTP://10.0.0.7:8000", "//10.0.0.7:8000", "http://evil"]
+_FRONTS += ["https://10.0.0.7:8000", "http://10.0.0.7:80", "//10.0.0.7", "http://u@10.0.0.7:8000"]
+_BASES = ["", "/app", "/app", "/m", "/application", "//app"]
+_PARTS = ["/", "//", "\\", "@", "evil", ":8000", "/app", "/m", "?", "#", "..", "%2F", " ", "x"]
+addresses = st.text(max_size=15) | st.tuples(
+    st.sampled_from(_FRONTS),
+    st.sampled_from(_BASES),
+    st.lists(st.sampled_from(_PARTS), max_size=4).map("".join),
+).map("".join)
+knowns = st.sampled_from([MOUNTED, AT_ROOT])
+bases = st.sampled_from([BASE, ROOT])
+
+
+@given(addresses, bases, knowns)
+def test_only_addresses_of_the_upstream_are_changed(address, base, known) -> None:
+    """A changed address had exactly the scheme, host and port of the upstream, and now ours."""
+    mapped = map_address(address, base, known)
+    if mapped != address:
+        was = urlsplit(urljoin("http://10.0.0.7:8000/app/here", address))
+        assert (was.scheme, was.hostname, was.port) == ("http", "10.0.0.7", 8000)
+        assert was.username is None
+        assert mapped
+        host, path = leads_to(mapped, known.prefix)
+        assert host == "example.com"
+        # Dots are the client's to resolve, as they would be at the upstream.
+        assert ".." in address or path.startswith(f"{known.prefix}/") or path == known.prefix
+
+
+@given(addresses, bases, knowns)
+def test_refresh_changes_what_location_would(address, base, known) -> None:
+    """The URL of Refresh is mapped as Location is, and the rest of the field stays."""
+    if not set(address) & set("\"' \t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\xa0") and address.isascii():
+        mapped = map_address(address, base, known)
+        for mark in ("", "'", '"'):
+            value = map_refresh(f"5; url={mark}{address}{mark}", base, known)
+            assert value == f"5; url={mark}{mapped}{mark}"
+
+
+@pytest.mark.parametrize(
+    ("value", "mapped"),
+    [
+        pytest.param("0;url=/app/x", "0;url=/m/x", id="path"),
+        pytest.param("5 ; URL = '/app/x' ", "5 ; URL = '/m/x' ", id="quoted-with-blanks"),
+        pytest.param('0,url="/app/x"', '0,url="/m/x"', id="comma"),
+        pytest.param("0; url=http://10.0.0.7:8000/app/", "0; url=https://example.com/m/", id="all"),
+        pytest.param("0; url=http://evil/", "0; url=http://evil/", id="P9-another-host"),
+        pytest.param("5", "5", id="no-url"),
+        pytest.param("0; /app/x", "0; /app/x", id="no-name"),
+        pytest.param("/app/x", "/app/x", id="no-time"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_map_refresh(value: str, mapped: str) -> None:
+    assert map_refresh(value, BASE, MOUNTED) == mapped
+
+
+@pytest.mark.parametrize(
+    ("cookie", "mapped"),
+    [
+        pytest.param("a=b; Path=/; Secure", "a=b; Path=/m; Secure", id="P10-root-is-the-mount"),
+        pytest.param("a=b; path=/app/x", "a=b; path=/m/x", id="P10-below-the-base"),
+        pytest.param("a=b; Path=/app", "a=b; Path=/m", id="P10-base"),
+        pytest.param("a=b; Path=/app/", "a=b; Path=/m", id="P10-base-and-slash"),
+        pytest.param("a=b; Path=/other", "a=b; Path=/m", id="P10-outside-of-the-base"),
+        pytest.param("a=b; Path=/m/x", "a=b; Path=/m/x", id="P10-already-public"),
+        pytest.param("a=b; Path=/mine", "a=b; Path=/m", id="P10-A15-segment-boundary"),
+        pytest.param("a=b; Path=", "a=b; Path=/m", id="P10-empty-path"),
+        pytest.param("a=b; Path", "a=b; Path=/m", id="P10-path-without-value"),
+        pytest.param("a=b; Path=x", "a=b; Path=/m", id="P10-relative-path"),
+        pytest.param("a=b", "a=b", id="P10-no-path"),
+        pytest.param("a=/;Secure", "a=/;Secure", id="P10-value-is-not-touched"),
+        pytest.param("__Host-a=b; Path=/", "__Host-a=b; Path=/", id="P10-__Host-"),
+        pytest.param(" __hoSt-a=b; Path=/", " __hoSt-a=b; Path=/", id="P10-__Host-in-any-case"),
+        pytest.param("__Secure-a=b; Path=/", "__Secure-a=b; Path=/m", id="P10-__Secure-"),
+        pytest.param("a=b; Domain=x.example", "a=b; Domain=x.example", id="domain-stays"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_map_cookie_scopes_to_the_mount(cookie: str, mapped: str) -> None:
+    assert map_cookie(cookie, BASE, MOUNTED, True, None) == mapped
+
+
+@pytest.mark.parametrize("attributes", ["Path =/;Domain =x", "path = / ; domain = x", "\tPath\t=/"])
+def test_blanks_do_not_hide_an_attribute_of_a_cookie(attributes: str) -> None:
+    """P10; RFC 6265, 5.2: browsers take blanks off both names and values."""
+    found = map_cookie(f"a=b;{attributes}", BASE, MOUNTED, True, "")
+    left = [tuple(map(str.strip, part.split("="))) for part in found.split(";")[1:]]
+    assert [(name.lower(), value) for name, value in left] == [("path", "/m")]
+
+
+@pytest.mark.parametrize(
+    ("cookie", "mapped"),
+    [
+        pytest.param("a=b; Path=/", "a=b; Path=/", id="root"),
+        pytest.param("a=b; Path=/app", "a=b; Path=/", id="base"),
+        pytest.param("a=b; Path=/app/x/", "a=b; Path=/x", id="below-the-base"),
+    ],
+)
+def test_map_cookie_at_the_root(cookie: str, mapped: str) -> None:
+    assert map_cookie(cookie, BASE, AT_ROOT, True, None) == mapped
+
+
+@pytest.mark.parametrize(
+    ("domain", "cookie", "mapped"),
+    [
+        pytest.param(None, "a; Domain=x; Path=/", "a; Domain=x; Path=/", id="left"),
+        pytest.param("y", "a; Domain=x; Path=/", "a; Domain=y; Path=/", id="replaced"),
+        pytest.param("y", "a; domain=x", "a; domain=y", id="replaced-in-any-case"),
+        pytest.param("", "a; Domain=x; Path=/", "a; Path=/", id="removed"),
+        pytest.param("y", "a; Path=/", "a; Path=/", id="none-is-invented"),
+        pytest.param("y", "__Host-a=b; Domain=x", "__Host-a=b; Domain=x", id="__Host-"),
+    ],
+)
+def test_map_cookie_domain(domain: str | None, cookie: str, mapped: str) -> None:
+    assert map_cookie(cookie, BASE, MOUNTED, False, domain) == mapped
+
+
+def mapped_headers(headers: Headers, scope: bool = False, domain: str | None = None) -> Headers:
+    return map_headers(headers, BASE, MOUNTED, scope_cookies=scope, cookie_domain=domain)
+
+
+def test_map_headers() -> None:
+    headers = [
+        ("Location", "/app/a"),
+        ("X-Location", "/app/a"),
+        ("content-location", "/app/b"),
+        ("REFRESH", "0; url=/app/c"),
+        ("Set-Cookie", "a=1; Path=/app"),
+        ("Set-Cookie", "b=2; Path=/app"),
+    ]
+    assert mapped_headers(headers) == [
+        ("Location", "/m/a"),
+        ("X-Location", "/app/a"),
+        ("content-location", "/m/b"),
+        ("REFRESH", "0; url=/m/c"),
+        ("Set-Cookie", "a=1; Path=/app"),
+        ("Set-Cookie", "b=2; Path=/app"),
+    ]
+    assert mapped_headers(headers, scope=True)[4:] == [
+        ("Set-Cookie", "a=1; Path=/m"),
+        ("Set-Cookie", "b=2; Path=/m"),
+    ]
+
+
+@pytest.mark.parametrize(("scope", "domain"), [(False, None), (True, None), (False, "")])
+def test_map_headers_leaves_the_rest(scope: bool, domain: str | None) -> None:
+    headers = [("Content-Type", "text/plain"), ("X", "/app/")]
+    assert mapped_headers(headers, scope, domain) == headers
+
+
+def test_map_headers_removes_a_domain() -> None:
+    assert mapped_headers([("Set-Cookie", "a; Domain=x")], domain="") == [("Set-Cookie", "a")]
