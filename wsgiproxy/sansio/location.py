@@ -12,7 +12,7 @@ from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded import Public
 from wsgiproxy.sansio.headers import Remembered, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
-from wsgiproxy.sansio.target import Base, absolute_form, split_host, under
+from wsgiproxy.sansio.target import Absolute, Base, absolute_form, split_host, under
 
 __all__ = ["map_address", "map_cookie", "map_headers", "map_refresh"]
 
@@ -53,27 +53,25 @@ def map_address(address: str, base: Base, known: Public) -> str:
     """
     if address.startswith("//"):
         authority, rest = _split_authority(address[2:])
-        return _map_absolute(address, base.origin.scheme, authority, rest, "", base, known)
+        absolute = Absolute(base.origin.scheme, authority, rest)
+        return _map_absolute(address, absolute, "", base, known)
     if address.startswith("/"):
         return _map_absolute_path(address, base, known.prefix)
     head, mark, fragment = address.partition("#")
     try:
-        absolute = absolute_form(head)
+        parts = absolute_form(head)
     except BadRequest:
         return address
-    if absolute is None:
+    if parts is None:
         return address
-    scheme, authority, rest = absolute
-    lead = known.scheme + ":"
-    return _map_absolute(address, scheme, authority, rest + mark + fragment, lead, base, known)
+    absolute = parts._replace(rest=parts.rest + mark + fragment)
+    return _map_absolute(address, absolute, known.scheme + ":", base, known)
 
 
-def _map_absolute(
-    address: str, scheme: str, authority: str, rest: str, lead: str, base: Base, known: Public
-) -> str:
-    if not _is_upstream(scheme, authority, base):
+def _map_absolute(address: str, absolute: Absolute, lead: str, base: Base, known: Public) -> str:
+    if not _is_upstream(absolute.scheme, absolute.authority, base):
         return address
-    mapped = _map_path(rest, base, known.prefix)
+    mapped = _map_path(absolute.rest, base, known.prefix)
     return address if mapped is None else f"{lead}//{known.host}{mapped}"
 
 
