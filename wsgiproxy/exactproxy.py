@@ -95,9 +95,12 @@ class Gateway:
         except BaseException:
             reply.close()
             raise
+        if not has_body:
+            reply.close()
+            return head, []
         if reply.whole is None:
             return head, Stream(reply, head.status, record)
-        return head, [reply.whole] if has_body and reply.whole else []
+        return head, [reply.whole] if reply.whole else []
 
     def _body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request

@@ -7,6 +7,8 @@ rows, so that a bad value is refused in the same words everywhere.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,12 +108,10 @@ def seconds(value: object) -> float:
 
 def count(value: object) -> int:
     """A whole number from 0 on."""
-    if isinstance(value, bool):
+    digits = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,18}", digits):
         raise ValueError(value)
-    number = int(str(value))
-    if number < 0:
-        raise ValueError(number)
-    return number
+    return int(digits)
 
 
 def size(value: object) -> int:
@@ -156,6 +156,11 @@ def text(value: object) -> str:
     return value
 
 
+def path(value: object) -> str:
+    """The path of a file, as a string or a ``pathlib.Path``."""
+    return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
 def token(value: object) -> str:
     """A token, or ``host:port``."""
     if not isinstance(value, str) or not (is_token(value) or is_host[value]):
@@ -165,7 +170,7 @@ def token(value: object) -> str:
 
 def domain(value: object) -> str:
     """A domain, or nothing."""
-    if value != "" and not is_host[str(value).lstrip(".")]:
+    if value != "" and (not is_host[str(value).lstrip(".")] or ":" in str(value)):
         raise ValueError(value)
     return str(value)
 
@@ -191,9 +196,9 @@ TRANSPORT = (
     Setting("max_fields", count, 200, _COUNT, "most header fields of a message"),
     Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
     Setting("verify", boolean, True, _BOOLEAN, "verify the certificates of https upstreams"),
-    Setting("ca_file", or_none(text), None, _FILE, "PEM file of the authorities to believe"),
-    Setting("client_cert", or_none(text), None, _FILE, "PEM file with our own certificate"),
-    Setting("client_key", or_none(text), None, _FILE, "PEM file with the key of client_cert"),
+    Setting("ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe"),
+    Setting("client_cert", or_none(path), None, _FILE, "PEM file with our own certificate"),
+    Setting("client_key", or_none(path), None, _FILE, "PEM file with the key of client_cert"),
     Setting(
         "parent_proxy",
         or_none(text),

@@ -429,3 +429,33 @@ def test_any_environ_is_read_or_refused_and_never_changed(changes: dict[str, str
     else:
         assert inbound.path[:1] in ("", "/", "*")
     assert list(found.items()) == list(before.items())
+
+
+@pytest.mark.parametrize(
+    ("raw", "path_info", "method", "target"),
+    [
+        pytest.param("http://h", "/", "OPTIONS", "*", id="A9-options-of-an-authority"),
+        pytest.param("http://h", "", "OPTIONS", "*", id="A9-empty-path-info"),
+        pytest.param("http://h/", "/", "OPTIONS", "/", id="A9-options-of-the-root"),
+        pytest.param("http://h", "/", "GET", "/", id="A8-get-of-an-authority"),
+        pytest.param("http://h?q", "/", "GET", "/?q", id="A8-query-without-path"),
+    ],
+)
+def test_absolute_form_without_a_path(raw: str, path_info: str, method: str, target: str) -> None:
+    environ = {"REQUEST_METHOD": method, "REQUEST_URI": raw, "PATH_INFO": path_info}
+    environ["QUERY_STRING"] = raw.partition("?")[2]
+    inbound = read(environ)
+    assert inbound.path + inbound.query == target
+
+
+def test_a9_an_asterisk_has_no_query() -> None:
+    with pytest.raises(BadRequest):
+        read(
+            {
+                "REQUEST_METHOD": "OPTIONS",
+                "PATH_INFO": "*",
+                "QUERY_STRING": "x",
+                "REQUEST_URI": "*?x",
+                "HTTP_HOST": "h",
+            }
+        )

@@ -690,3 +690,15 @@ def test_limits_hold_for_what_we_add_too() -> None:
     many = {f"HTTP_X_{number}": "1" for number in range(196)}
     with pytest.raises(HeadTooLarge):
         request_head(sent(reverse(), **many).request, Limits())
+
+
+def test_d3_a_205_has_no_content() -> None:
+    head, body = answer(
+        "GET", ResponseHead(205, "Reset Content", [("Content-Length", "5")]), ExactPolicy(), None
+    )
+    assert (head.headers, body) == ([("Content-Length", "0")], False)
+
+
+def test_status_is_not_a_field_for_wsgi() -> None:
+    head, _ = answer("GET", ResponseHead(200, "OK", [("Status", "500 x")]), ExactPolicy(), None)
+    assert head.headers == []

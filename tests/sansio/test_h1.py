@@ -742,3 +742,10 @@ def test_reuse_does_not_depend_on_pieces(raw: bytes, surplus: bytes, method: str
     assert outcome(*pieces, method=method) == at_once
     if surplus and outcome(raw, method=method).complete:
         assert not at_once.reusable
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_a_204_that_announces_a_body_ends_the_connection(field: str) -> None:
+    reader = Reader("GET", Limits())
+    reader.feed(f"HTTP/1.1 204 No Content\r\n{field}\r\n\r\n".encode())
+    assert (reader.complete, reader.reusable) == (True, False)

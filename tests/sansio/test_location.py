@@ -273,3 +273,24 @@ def test_map_headers_leaves_the_rest(scope: bool, domain: str | None) -> None:
 
 def test_map_headers_removes_a_domain() -> None:
     assert mapped_headers([("Set-Cookie", "a; Domain=x")], domain="") == [("Set-Cookie", "a")]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('0;url="http://b/x" ', '0;url="http://p/m/x" '),
+        ("0;url='http://b/x'", "0;url='http://p/m/x'"),
+        ('0;url="http://b/x', '0;url="http://b/x'),
+        ("0;url=", "0;url="),
+        ("0;url='", "0;url='"),
+    ],
+)
+def test_map_refresh_and_its_quotes(value: str, expected: str) -> None:
+    known = Public("http", "p", "80", "/m", "")
+    assert map_refresh(value, parse_href("http://b"), known) == expected
+
+
+def test_map_refresh_is_linear() -> None:
+    known = Public("http", "p", "80", "/m", "")
+    value = '0;url="' + " " * 200_000 + "x"
+    assert map_refresh(value, parse_href("http://b"), known) == value

@@ -96,12 +96,15 @@ def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> 
     path_info = environ.get("PATH_INFO", "")
     query = environ.get("QUERY_STRING", "")
     if absolute is not None:
-        raw = absolute.rest
+        raw = absolute.rest or "/"
+        if not absolute.rest and environ.get("REQUEST_METHOD") == "OPTIONS":
+            return Target("", "*", "")  # RFC 9112, 3.2.4: from the last proxy on
+        raw = "/" + raw if raw[0] == "?" else raw
     if raw:
         target = raw_target(raw, script_name, path_info, query)
         if target is not None:
             return target
-    if path_info in ("*", "/*") and (raw == "*" or path_info == "*"):
+    if raw == "*" or (path_info == "*" and not query):
         return Target("", "*", "")
     return rebuilt_target(script_name, path_info, query)
 

@@ -122,7 +122,7 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
     return policy.request(inbound, headers)
 
 
-_NO_BODY = frozenset([204, 304])
+_NO_BODY = frozenset([204, 205, 304])
 
 
 def answer(
@@ -131,8 +131,10 @@ def answer(
     """Stages 5 to 7: the head for the client, and whether a body follows."""
     status, reason, headers = head
     headers = policy.response(for_wsgi(headers), context)
-    if status == 204:
-        # RFC 9110, 8.6: no Content-Length here; wsgiref would believe it.
+    if status in (204, 205):
+        # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.
         headers = [field for field in headers if field[0].lower() != "content-length"]
+        if status == 205:
+            headers.append(("Content-Length", "0"))
     body = method != "HEAD" and status not in _NO_BODY
     return ResponseHead(status, reason, headers), body

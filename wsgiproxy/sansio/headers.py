@@ -231,8 +231,9 @@ def without(headers: Headers, names: Iterable[str]) -> Headers:
     return [field for field in headers if _SKELETON[field[0]] not in bones]
 
 
-# The upstream's own alternatives are not those of the address that the client asked for.
-_NOT_FOR_CLIENTS = frozenset(["alt-svc"])
+# The upstream's own alternatives are not those of the address that the client asked for, and
+# gateways to CGI take Status for the status (PEP 3333 reserves it).
+_NOT_FOR_CLIENTS = frozenset(["alt-svc", "status"])
 
 
 def _is_not_for_clients(name: str) -> bool:

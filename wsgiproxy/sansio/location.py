@@ -16,7 +16,7 @@ from wsgiproxy.sansio.target import Absolute, Base, absolute_form, split_host, u
 
 __all__ = ["map_address", "map_cookie", "map_headers", "map_refresh"]
 
-_REFRESH = re.compile(r"(\s*[0-9.]+\s*[;,]\s*url\s*=\s*)([\"']?)(.*?)\2(\s*)", re.I | re.DOTALL)
+_REFRESH = re.compile(r"\s*[0-9.]+\s*[;,]\s*url\s*=\s*", re.IGNORECASE)
 
 
 def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
@@ -64,7 +64,8 @@ def map_address(address: str, base: Base, known: Public) -> str:
         return address
     if parts is None:
         return address
-    absolute = parts._replace(rest=parts.rest + mark + fragment)
+    root = "" if parts.rest.startswith("/") else "/"
+    absolute = parts._replace(rest=root + parts.rest + mark + fragment)
     return _map_absolute(address, absolute, known.scheme + ":", base, known)
 
 
@@ -98,11 +99,14 @@ def _split_authority(text: str) -> tuple[str, str]:
 
 def map_refresh(value: str, base: Base, known: Public) -> str:
     """Map the URL in a Refresh field (HTML, "shared declarative refresh steps")."""
-    match = _REFRESH.fullmatch(value)
+    match = _REFRESH.match(value)
     if match is None:
         return value
-    lead, mark, url, tail = match.groups()
-    return f"{lead}{mark}{map_address(url, base, known)}{mark}{tail}"
+    url = value[match.end() :]
+    mark = url[:1] if url[:1] in ("'", '"') and url.rstrip()[1:].endswith(url[:1]) else ""
+    inner = url.rstrip()[1:-1] if mark else url.rstrip()
+    tail = url[len(url.rstrip()) :]
+    return f"{match[0]}{mark}{map_address(inner, base, known)}{mark}{tail}"
 
 
 def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str | None) -> str:

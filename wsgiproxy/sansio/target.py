@@ -31,6 +31,7 @@ __all__ = [
 # never safe here: these bytes are already decoded.
 _PCHAR = "-._~!$&'()*+,;=:@/"
 _PLAIN = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=:@/-]*")
+_NEVER_IN_TARGET = re.compile(r"[\x00-\x20\x7f#]")
 _PRINTABLE = re.compile(r"[!-~]*")
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?")
 _OCTET = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
@@ -50,7 +51,7 @@ class Target(NamedTuple):
 
 
 class Absolute(NamedTuple):
-    """An absolute-form target (RFC 9112, 3.2.2) in its three parts."""
+    """An absolute-form target (RFC 9112, 3.2.2) in its three parts; ``rest`` may be empty."""
 
     scheme: str
     authority: str
@@ -71,7 +72,7 @@ def absolute_form(raw: str) -> Absolute | None:
     scheme, authority, path, query = match.groups("")
     if not is_host[authority]:
         raise BadRequest(f"the authority {authority!r} of the target is not host[:port]")
-    return Absolute(scheme.lower(), authority, (path or "/") + query)
+    return Absolute(scheme.lower(), authority, path + query)
 
 
 def _decoded(raw: str) -> str:
@@ -101,15 +102,15 @@ def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target
     :param script_name: ``SCRIPT_NAME``, decoded.
     :param path_info: ``PATH_INFO``, decoded.
     :param query: ``QUERY_STRING``.
-    :raises BadRequest: there is a fragment in it.
+    :raises BadRequest: there is something in it that no target may have.
 
     >>> raw_target("/app/a%2Fb?", "/app", "/a/b", "")
     Target(script_name='/app', path='/a%2Fb', query='?')
     >>> raw_target("/app/a", "", "/rewritten", "") is None
     True
     """
-    if "#" in raw:
-        raise BadRequest("the request-target has a fragment")
+    if _NEVER_IN_TARGET.search(raw):
+        raise BadRequest("the request-target has a fragment, a space or a control character")
     path, mark, raw_query = raw.partition("?")
     if raw_query != query or raw[:1] != "/" or not _PRINTABLE.fullmatch(raw):
         return None
@@ -255,7 +256,7 @@ def parse_href(href: str) -> Base:
     '/run/app.sock'
     """
     expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
-    if "#" in href or not _PRINTABLE.fullmatch(href):
+    if not isinstance(href, str) or "#" in href or not _PRINTABLE.fullmatch(href):
         raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
     if href.startswith("unix:"):
         socket_path, _, rest = href[5:].partition(":")

@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.headers import Remembered, list_members
+from wsgiproxy.sansio.headers import TOKEN, Remembered, list_members
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = ["Reader"]
@@ -18,9 +18,9 @@ _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 _NO_BODY = frozenset([204, 304])
-# llhttp has checked the lines before this cuts them: there is a colon in each, and no CR or
-# LF but at its end.
-_FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
+# llhttp has checked the lines before this cuts them. That it finds as many fields as there
+# are lines is a second opinion: llhttp before 9.2 took a folded line for a name.
+_FIELD = re.compile(rf"({TOKEN}): ?([^\r\n]*)\r\n")
 
 #: What of a body is still to come, when it is not a number of bytes.
 _UNTIL_EOF = -1
@@ -158,8 +158,6 @@ class Reader:
         self._buffer = data
 
     def _add_interim(self, head: ResponseHead) -> None:
-        if head.status == 101:
-            raise BadResponse("101 without having been asked for an upgrade")
         self.interims.append(head)
         if len(self.interims) > self._limits.interim:
             raise BadResponse(f"more than {self._limits.interim} interim responses")
@@ -170,9 +168,8 @@ class Reader:
         parser = HttpResponseParser(None)
         try:
             parser.feed_data(data)
-        except HttpParserUpgrade as error:
-            raise BadResponse("101 without having been asked for an upgrade") from error
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
+            # A 101, which nobody asked for, comes here too: llhttp stops at it.
             raise BadResponse(f"head: {error}") from error
         status = parser.get_status_code()
         text = data.decode("latin-1")
@@ -180,8 +177,10 @@ class Reader:
             # PEP 3333 forbids the tab that RFC 9110, 5.5 allows between words.
             text = text.replace("\t", " ")
         line, _, lines = text.partition("\r\n")
-        reason = line[13:]
+        reason = line[13:].strip(" ")
         fields: Headers = _FIELD.findall(lines)
+        if len(fields) != lines.count("\n") - 1:
+            raise BadResponse("a line of the head is not a field")
         if " \r\n" in lines or ":  " in lines:
             fields = [(name, value.strip(" ")) for name, value in fields]
         if not 100 <= status <= 599 or _BAD_REASON.search(reason):
@@ -218,6 +217,8 @@ class Reader:
         if coding is not None and (coding.lower() != "chunked" or old):
             raise BadResponse(f"transfer coding {coding!r}")
         self.reusable = _stays_open(options, old)
+        if head.status == 204 and (length or coding):
+            self.reusable = False  # it announces a body that must not come; who knows
         if self._method == "HEAD" or head.status in _NO_BODY or length == 0:
             self.complete = True
         elif coding is not None:
