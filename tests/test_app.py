@@ -358,3 +358,33 @@ def environ_for_unix():
         port = 80
 
     return environ_for(Nowhere())  # type: ignore[arg-type]
+
+
+def test_only_an_own_transport_is_closed(upstream):
+    upstream.behaviour = answer()
+    with_own = WSGIProxyApp(upstream.url)
+    shared = PooledTransport()
+    with_shared = WSGIProxyApp(upstream.url, transport=shared)
+    for app in (with_own, with_shared):
+        call(environ_for(upstream), app)
+        app.close()
+    assert upstream.wait_until(lambda: upstream.accepted[0].ended)
+    assert not upstream.accepted[1].ended
+    shared.close()
+    assert upstream.wait_closed()
+
+
+def test_a_base_below_a_mount_of_the_same_name(upstream, made):
+    app = made("/api/v1")
+    assert back(upstream, app, [("Location", "/api/v1/items/5")], SCRIPT_NAME="/api") == [
+        "/api/items/5"
+    ]
+
+
+def test_it_says_what_it_is(made, upstream):
+    assert repr(made("/x")) == f"WSGIProxyApp('{upstream.url}/x')"
+
+
+def test_secret_file_may_not_be_empty():
+    with pytest.raises(ConfigurationError, match="secret_file"):
+        WSGIProxyApp("http://127.0.0.1/", secret_file="")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
 import socket
+import subprocess
 import sys
+import textwrap
 import threading
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -15,6 +18,7 @@ import pytest
 from webob import Request
 
 from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
+from wsgiproxy.accesslog import masked
 from wsgiproxy.errors import ProxyError, UpstreamLost
 from wsgiproxy.exactproxy import Gateway, proxy_exact_request
 from wsgiproxy.sansio.exchange import ExactPolicy
@@ -524,10 +528,10 @@ def test_an_answer_that_nobody_took_is_recorded_as_such(upstream, caplog):
     [pytest.param("TRACE", "INFO", id="clients-fault"), pytest.param("GET", "WARNING", id="I7")],
 )
 def test_the_blame_decides_the_level(upstream, caplog, method, level):
-    caplog.set_level(logging.INFO, "wsgiproxy.exact")
+    caplog.set_level(logging.INFO, "wsgiproxy.error")
     upstream.behaviour = b"rubbish\r\n\r\n"
     call(environ_for(upstream, REQUEST_METHOD=method))
-    (record,) = (record for record in caplog.records if record.name == "wsgiproxy.exact")
+    (record,) = (record for record in caplog.records if record.name == "wsgiproxy.error")
     assert record.levelname == level
 
 
@@ -563,3 +567,95 @@ def test_chunks_pass_as_they_are_cut(upstream):
     assert next(called.result) == b"one"
     go.set()
     assert called.read() == b"two"
+
+
+# -- what a review has found -----------------------------------------------------------
+
+
+def test_a_stranger_with_the_port_of_a_kept_connection_is_served(upstream):
+    peers: list[tuple[str, int]] = []
+
+    def behave(connection) -> None:
+        peers.append(connection._sock.getpeername())
+        connection.follow(answer(body=b"x"))
+
+    upstream.behaviour = behave
+    call(environ_for(upstream))
+    address, port = peers[0]
+    assert call(environ_for(upstream, REMOTE_ADDR=address, REMOTE_PORT=str(port))).status == 200
+
+
+@pytest.mark.parametrize("name", ["a b", "a\r\nb", "", "a/b", "a@b"])
+def test_a_server_name_that_is_no_host(upstream, name):
+    assert call(environ_for(upstream, SERVER_NAME=name)).status == 400
+
+
+def test_failing_exchanges_leave_nothing_to_the_garbage_collector(upstream):
+    environ = environ_for(upstream, REQUEST_METHOD="TRACE")
+    call(environ)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            call(environ)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_masking_is_linear():
+    assert masked("token" * 100_000) == "token" * 100_000
+    assert masked("a=1;Password=x&b") == "a=1;Password=***&b"
+
+
+def test_a_record_is_written_when_start_response_fails(upstream, caplog):
+    caplog.set_level(logging.INFO, "wsgiproxy.access")
+    upstream.behaviour = answer(body=b"x")
+
+    def start_response(status, headers):
+        raise RuntimeError("the server is stopping")
+
+    with pytest.raises(RuntimeError):
+        proxy_exact_request(environ_for(upstream), start_response)
+    assert [record.name for record in caplog.records] == ["wsgiproxy.access"]
+
+
+def test_an_environ_without_a_method_gets_its_page(upstream):
+    environ = environ_for(upstream, HTTP_HOST="a b")
+    del environ["REQUEST_METHOD"]
+    assert call(environ).status == 400
+
+
+def test_the_log_line_has_no_control_characters(upstream, caplog):
+    caplog.set_level(logging.INFO)
+    call(environ_for(upstream, REQUEST_METHOD="GE\x1b[2JT", REMOTE_ADDR="1\n2"))
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
+
+
+def test_a_client_that_leaves_during_early_hints(upstream):
+    def gone(headers):
+        raise BrokenPipeError
+
+    upstream.behaviour = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + answer()
+    assert call(environ_for(upstream, **{"wsgi.early_hints": gone})).status == 499
+
+
+def test_gevent_does_not_hide_a_client_that_has_left(upstream):
+    """gevent's poll knows no POLLRDHUP; the real one is asked."""
+    code = """
+        from gevent import monkey
+        monkey.patch_all()
+        import socket
+        from wsgiproxy.watch import client_watch
+        ours, theirs = socket.socketpair()
+        watch = client_watch({"gunicorn.socket": ours})
+        before = watch()
+        theirs.close()
+        print(before, watch())
+    """
+    pytest.importorskip("gevent")
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr

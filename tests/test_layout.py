@@ -25,7 +25,8 @@ ARTEFACTS = {"build", "dist", "__pycache__", "htmlcov"}
 LAYERS = [
     {PACKAGE, "errors"},
     {"sansio"},
-    {"accesslog", "errorpage", "secretloader", "settings", "transport", "watch"},
+    {"secretloader", "settings"},
+    {"accesslog", "errorpage", "transport", "watch"},
     {"exactproxy", "signature"},
     {"app", "forward", "middleware", "proxies", "spawn"},
     {"cli", "server", "wsgiapp"},

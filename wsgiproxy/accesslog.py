@@ -17,9 +17,9 @@ __all__ = ["Record", "masked"]
 
 _log = logging.getLogger("wsgiproxy.access")
 
-_SECRET = re.compile(
-    r"(?i)((?:^|[&;])[^=&;]*(?:token|secret|passw|pwd|api_?key|auth|code|sig|session)[^=&;]*=)[^&;]*"
-)
+_SECRET = re.compile("token|secret|passw|pwd|key|auth|code|sig|session", re.IGNORECASE)
+# Characters of a path that are written; some servers take targets of 256 KiB.
+_LONG = 2000
 
 
 def masked(query: str) -> str:
@@ -28,20 +28,29 @@ def masked(query: str) -> str:
     >>> masked("page=2&access_token=abc")
     'page=2&access_token=***'
     """
-    return _SECRET.sub(r"\1***", query)
+    parts = []
+    for part in re.split("([&;])", query):
+        name, mark, _ = part.partition("=")
+        parts.append(f"{name}=***" if mark and _SECRET.search(name) else part)
+    return "".join(parts)
 
 
 class Record:
     """What is known of one exchange; written once, at its end."""
 
-    __slots__ = ("_environ", "_start", "error", "origin", "reused")
+    __slots__ = ("_environ", "_error", "_start", "origin", "reused")
 
     def __init__(self, environ: WSGIEnvironment) -> None:
         self._environ: WSGIEnvironment | None = environ
         self._start = monotonic()
         self.origin: Origin | None = None
         self.reused = False
-        self.error: ProxyError | None = None
+        self._error: tuple[str, str] | None = None
+
+    def fail(self, error: ProxyError) -> None:
+        """Note what went wrong first; not the error itself, whose traceback holds us."""
+        if self._error is None:
+            self._error = (type(error).__name__, error.side)
 
     def end(self, status: int, received: int = 0) -> None:
         """Write the record; a second call does nothing.
@@ -53,8 +62,9 @@ class Record:
         environ, self._environ = self._environ, None
         if environ is None or not _log.isEnabledFor(logging.INFO):
             return
-        query = environ.get("QUERY_STRING", "")
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        query = str(environ.get("QUERY_STRING", ""))[:_LONG]
+        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
+        error, side = self._error or (None, None)
         fields = {
             "client": environ.get("REMOTE_ADDR", ""),
             "method": environ.get("REQUEST_METHOD", ""),
@@ -64,12 +74,12 @@ class Record:
             "seconds": round(monotonic() - self._start, 6),
             "upstream": self.origin and (self.origin.unix or self.origin.authority),
             "reused": self.reused,
-            "error": self.error and type(self.error).__name__,
-            "side": self.error and self.error.side,
+            "error": error,
+            "side": side,
         }
         _log.info(
-            "%(client)s %(method)s %(path)r %(status)s %(received)s bytes %(seconds).3f s"
-            + (" %(error)s" if self.error else ""),
+            "%(client)r %(method)r %(path)r %(status)s %(received)s bytes %(seconds).3f s"
+            + (" %(error)s" if error else ""),
             fields,
             extra={"exchange": fields},
         )

@@ -19,7 +19,7 @@ from wsgiproxy.sansio.forwarded import (
     via,
 )
 from wsgiproxy.sansio.headers import Remembered, without
-from wsgiproxy.sansio.location import map_headers
+from wsgiproxy.sansio.location import has_addresses, map_headers
 from wsgiproxy.sansio.message import Headers, Inbound
 from wsgiproxy.sansio.target import Base, escapes, join, parse_href, split_host
 from wsgiproxy.settings import APP, TRANSPORT, settle
@@ -89,9 +89,8 @@ class ReversePolicy:
         if options["allowed_hosts"]:
             self._check_host(context.known.host)
         rest, trace = via(headers, inbound.protocol, self._pseudonym)
-        target = join(base, inbound.path, inbound.query)
-        lines = [*rest, *ours, ("Via", trace)]
-        request = request_for(inbound, target, self._host or inbound.host, lines)
+        lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
+        request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
         return Outgoing(base.origin, request, context)
 
     def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
@@ -107,7 +106,7 @@ class ReversePolicy:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""
         assert isinstance(context, _Context)
         options = self._options
-        if not options["rewrite_location"]:
+        if not options["rewrite_location"] or not has_addresses(headers):
             return headers
         return map_headers(
             headers,
@@ -161,20 +160,22 @@ class WSGIProxyApp:
             ("json_keys", json_keys),
             ("pickle_keys", pickle_keys),
         ):
-            if value:
+            if value or (value is not None and name == "secret_file"):
                 raise ConfigurationError(
                     f"{name}={value!r}: needs the signature support of a later version"
                 )
         settled = settle(APP + TRANSPORT, options)
         self._options = {row.name: settled[row.name] for row in APP}
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
-        if transport is None:
-            transport = PooledTransport.from_settings(settled)
-        elif settled != {**settled, **{row.name: row.default for row in TRANSPORT}}:
+        names = {row.name for row in TRANSPORT}
+        theirs: Any = {name: value for name, value in options.items() if name in names}
+        if transport is not None and theirs:
             raise ConfigurationError(
-                f"transport={transport!r}: expected no settings of the transport beside it"
+                f"transport={transport!r}: expected no settings of a transport beside it,"
+                f" but there is {', '.join(theirs)}"
             )
-        self.transport = transport
+        self._owns_transport = transport is None
+        self.transport: Transport = transport or PooledTransport(**theirs)
         self.href = href
 
     @property
@@ -220,6 +221,12 @@ class WSGIProxyApp:
         return self._gateway(environ, start_response)
 
     def close(self) -> None:
-        """Close the connections that are kept; the application can still be used."""
-        if isinstance(self.transport, PooledTransport):
+        """Close the connections that are kept, unless the transport was given to us.
+
+        The application can still be used.
+        """
+        if self._owns_transport and isinstance(self.transport, PooledTransport):
             self.transport.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._href!r})"

@@ -14,9 +14,16 @@ from wsgiproxy.accesslog import Record
 from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import BadRequest, ClientGone, ContentTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.exchange import ExactPolicy, Policy, answer, is_final_recipient, outgoing
+from wsgiproxy.sansio.exchange import (
+    ExactPolicy,
+    Policy,
+    answer,
+    is_final_recipient,
+    outgoing,
+    whole_target,
+)
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
-from wsgiproxy.transport import BLOCK, PooledTransport, Timeouts, Transport, is_own_connection
+from wsgiproxy.transport import BLOCK, PooledTransport, Timeouts, Transport, is_own_request
 from wsgiproxy.watch import client_watch
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "proxy_exact_request"]
 
-_log = logging.getLogger("wsgiproxy.exact")
+_log = logging.getLogger("wsgiproxy.error")
 
 
 class Gateway:
@@ -66,8 +73,9 @@ class Gateway:
             if isinstance(body, Stream):
                 body.close()
             raise
-        if not isinstance(body, Stream):
-            record.end(head.status, sum(map(len, body)))
+        finally:
+            if not isinstance(body, Stream):
+                record.end(head.status, len(body[0]) if body else 0)
         return body
 
     def _answer(
@@ -153,14 +161,14 @@ class Stream:
         try:
             return next(self._reply)
         except ProxyError as error:
-            self._record.error = error
+            self._record.fail(error)
             raise
 
     def close(self) -> None:
         """Called by the server at the end, whatever the end was."""
         self._reply.close()
-        if self._record.error is None and not self._reply.complete:
-            self._record.error = ClientGone("the server closed the answer before its end")
+        if not self._reply.complete:
+            self._record.fail(ClientGone("the server closed the answer before its end"))
         self._record.end(self._status, self._reply.received)
 
 
@@ -175,14 +183,9 @@ def _timeouts(environ: WSGIEnvironment) -> Timeouts | None:
 
 
 def _blocks_of(environ: WSGIEnvironment, length: int) -> Iterator[bytes]:
-    """Exactly *length* bytes of ``wsgi.input``; fewer are an error (RFC 9112, 8)."""
+    """At most *length* bytes of ``wsgi.input``; the transport minds that they are all."""
     left = length
-    while left:
-        block = _read(environ, min(left, BLOCK))
-        if not block:
-            raise BadRequest(f"the request body ended {left} bytes short of {length}")
-        if len(block) > left:
-            raise BadRequest(f"wsgi.input gave more than the {left} bytes asked for")
+    while left and (block := _read(environ, min(left, BLOCK))):
         left -= len(block)
         yield block
 
@@ -214,8 +217,10 @@ def _read(environ: WSGIEnvironment, size: int) -> bytes:
 def _check_own(inbound: Inbound) -> None:
     """An exact proxy directly under its own server would call itself for ever."""
     port = inbound.peer_port
-    if port.isascii() and port.isdigit() and is_own_connection(inbound.peer, int(port)):
-        raise LoopDetected("the request comes from a connection of this very process")
+    if not port.isascii() or not port.isdigit():
+        return
+    if is_own_request(inbound.peer, int(port), inbound.method, whole_target(inbound)):
+        raise LoopDetected("the request is one that this very process has sent")
 
 
 def _early_hints(environ: WSGIEnvironment) -> Callable[[Any], None] | None:
@@ -227,7 +232,10 @@ def _early_hints(environ: WSGIEnvironment) -> Callable[[Any], None] | None:
     def on_interim(head: Any) -> None:
         links = [field for field in head.headers if field[0].lower() == "link"]
         if head.status == 103 and links:
-            send(links)
+            try:
+                send(links)
+            except OSError as error:
+                raise ClientGone(f"sending early hints: {error}") from error
 
     return on_interim
 
@@ -237,10 +245,11 @@ def refuse(
 ) -> Iterable[bytes]:
     """An error page in the form that the client accepts; nothing about the inside."""
     level = logging.INFO if error.side == "client" else logging.WARNING
-    _log.log(level, "%s %s: %s", error.status, type(error).__name__, error)
-    record.error = error
+    method = environ.get("REQUEST_METHOD", "GET")
+    _log.log(level, "%r: %s %s: %s", method, error.status, type(error).__name__, error)
+    record.fail(error)
     record.end(error.status)
-    return error_page(error)(environ, start_response)
+    return error_page(error)({**environ, "REQUEST_METHOD": method}, start_response)
 
 
 _exact: Gateway | None = None

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["client_watch"]
 
-# The peer's end of the connection is closed: Linux says so even behind unread bytes.
+# The peer's end of the connection is closed: Linux says so even behind unread bytes. A client
+# that has only ended its own side looks the same, as it does to nginx.
 _ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
@@ -32,7 +34,9 @@ def client_watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
 
 
 def _has_gone(sock: socket.socket) -> bool:
-    poll = select.poll()
+    # gevent's own poll knows nothing of ends; the real one does not wait here.
+    patched = sys.modules.get("gevent.monkey")
+    poll = patched.get_original("select", "poll")() if patched else select.poll()
     try:
         poll.register(sock, _ENDED)
     except ValueError:  # closed by the server itself

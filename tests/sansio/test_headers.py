@@ -454,3 +454,13 @@ class TestRemembered:
             with pytest.raises(ValueError):
                 remembered["x"]
         assert len(remembered) == 0
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    """A client could make us hold its names for ever."""
+    calls = []
+    table = Remembered(calls.append)
+    for key in ("x" * 300, ("x" * 200, "y" * 200), "x" * 300):
+        table[key]
+    assert len(calls) == 3
+    assert len(table) == 0

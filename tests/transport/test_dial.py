@@ -209,6 +209,34 @@ def test_a_parent_that_refuses(upstream):
         transport.send(Origin("https", "name.example", 443), GET)
 
 
+@pytest.mark.parametrize("raw", [b"junk\r\n\r\n", b"HTTP/1.1 2x\r\n\r\n", b"x" * 70_000])
+def test_a_parent_that_does_not_speak_http(upstream, raw):
+    upstream.behaviour = [("read_head",), ("send", raw), ("close",)]
+    transport = PooledTransport(parent_proxy=f"http://127.0.0.1:{upstream.port}")
+    with pytest.raises(ConnectFailed):
+        transport.send(Origin("https", "name.example", 443), GET)
+
+
+def test_a_post_is_not_sent_twice_over_tls(tls_files):
+    # A write of several records can fail after some of them are out.
+    def behave(connection) -> None:
+        if connection.number:
+            connection.follow(answer(body=b"2"))
+        connection.read()
+        connection.send(answer(body=b"1"))
+        connection.read_head()
+        connection.reset()
+
+    with RawUpstream(behave, tls=tls_files[0]) as upstream:
+        transport = PooledTransport(ca_file=str(tls_files[1]))
+        transport.send(https(upstream), GET).read()
+        request = GET._replace(method="POST", content_length=1 << 22)
+        with pytest.raises(UpstreamLost):
+            transport.send(https(upstream), request, iter([b"x" * 65536] * 64))
+        assert [each.method for each in upstream.requests] == ["GET", "POST"]
+        transport.close()
+
+
 def test_the_environment_is_ignored(upstream, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

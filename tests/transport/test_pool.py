@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +23,7 @@ from wsgiproxy.errors import (
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
-from wsgiproxy.transport import PooledTransport, Timeouts, is_own_connection
+from wsgiproxy.transport import PooledTransport, Timeouts, is_own_request
 
 GET = Request("GET", "/", [("Host", "upstream.example")])
 POST = Request("POST", "/", [("Host", "upstream.example")], content_length=4)
@@ -474,8 +478,6 @@ def test_a_request_that_is_too_large_is_not_sent(upstream, transport):
 
 
 def test_nobody_listens(transport):
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -511,15 +513,142 @@ def test_a_unix_socket_that_is_not_there(transport, tmp_path):
         transport.send(Origin("http", "localhost", 80, str(tmp_path / "none")), GET)
 
 
-def test_own_connections_are_known_while_they_live(upstream, transport):
+def test_own_requests_are_known_while_they_are_in_flight(upstream, transport):
     seen: list[bool] = []
+    peers: list[tuple[str, int]] = []
 
     def behave(connection) -> None:
         connection.read()
-        seen.append(is_own_connection(*connection._sock.getpeername()))
-        connection.send(answer(headers=[("Connection", "close")]))
+        peers.append(connection._sock.getpeername())
+        seen.append(is_own_request(*peers[0], "GET", "/"))
+        seen.append(is_own_request(*peers[0], "GET", "/other"))
+        connection.send(answer())
+        connection.wait_ended()
 
     upstream.behaviour = behave
     transport.send(origin_of(upstream), GET).read()
-    assert seen == [True]
-    assert not is_own_connection("127.0.0.1", 1)
+    # The connection is kept, and the kernel may give its port to somebody else.
+    assert seen == [True, False]
+    assert not is_own_request(*peers[0], "GET", "/")
+
+
+def test_a_forked_child_has_nothing_in_flight(upstream, transport):
+    go = threading.Event()
+    peers: list[tuple[str, int]] = []
+    upstream.behaviour = [("read",), ("wait", go), ("send", answer())]
+    asking = threading.Thread(target=lambda: transport.send(origin_of(upstream), GET).read())
+    asking.start()
+    upstream.wait_for_requests(1)
+    peers.append(upstream.accepted[0]._sock.getpeername())
+    assert is_own_request(*peers[0], "GET", "/")
+    child = os.fork()
+    if child == 0:
+        os._exit(1 if is_own_request(*peers[0], "GET", "/") else 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    go.set()
+    asking.join(5)
+
+
+# -- what a review has found -----------------------------------------------------------
+
+
+def test_closing_the_pool_leaves_connections_in_use_alone(upstream, transport):
+    upstream.behaviour = answer(body=b"x")
+    transport.send(origin_of(upstream), GET).read()
+    wire = transport._kept(origin_of(upstream))
+    transport.close()
+    assert wire is not None and wire.is_quiet()
+    wire.close()
+
+
+def test_unused_connections_to_other_upstreams_expire_too(upstream):
+    with RawUpstream(answer(body=b"x")) as other:
+        transport = PooledTransport(keep_alive=0.05)
+        transport.send(origin_of(other), GET).read()
+        upstream.behaviour = answer(body=b"y")
+        assert other.wait_until(
+            lambda: bool(transport.send(origin_of(upstream), GET).read()) and other.wait_closed(0.1)
+        )
+        transport.close()
+
+
+@pytest.mark.parametrize("request_", [GET, POST._replace(content_length=None)])
+def test_a_reset_before_the_first_byte_counts_as_a_dead_connection(upstream, transport, request_):
+    first = [("read",), ("send", answer(body=b"1")), ("read",), ("reset",)]
+    upstream.behaviour = [first, answer(body=b"2")]
+    transport.send(origin_of(upstream), GET).read()
+    if request_.method == "GET":
+        assert transport.send(origin_of(upstream), request_).read() == b"2"
+    else:
+        with pytest.raises(UpstreamLost):
+            transport.send(origin_of(upstream), request_)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "complaint"),
+    [([b"bodybody"], "longer"), ([b"bo"], "short"), ([], "short"), ([b"body", b"x"], "longer")],
+)
+def test_a_body_is_as_long_as_its_head_says(upstream, transport, blocks, complaint):
+    upstream.behaviour = answer()
+    with pytest.raises(BadRequest, match=complaint):
+        transport.send(origin_of(upstream), POST, blocks)
+    assert not any(request.complete for request in upstream.requests)
+
+
+def test_an_early_answer_is_heard_while_the_head_does_not_fit(upstream, transport):
+    upstream.behaviour = [("read_head",), ("send", answer(413, body=b"no"))]
+    connect = transport._dialler.dial
+
+    def narrow(origin: Origin, timeout: float) -> socket.socket:
+        sock = connect(origin, timeout)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return sock
+
+    transport._dialler.dial = narrow  # type: ignore[method-assign]
+    request = POST._replace(content_length=1 << 20)
+    blocks = iter([b"x" * 65536] * 16)
+    assert transport.send(origin_of(upstream), request, blocks).head.status == 413
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.3, 0.7])
+def test_limits_are_kept_to_the_tenth(upstream, transport, limit):
+    upstream.behaviour = [("read",)]
+    start = time.monotonic()
+    with pytest.raises(UpstreamTimeout):
+        transport.send(origin_of(upstream), GET, timeouts=Timeouts(5, limit, limit))
+    assert limit <= time.monotonic() - start < limit + 0.4
+
+
+def test_signals_do_not_stretch_a_limit(upstream, transport):
+    upstream.behaviour = [("read",)]
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(UpstreamTimeout):
+            transport.send(origin_of(upstream), GET, timeouts=QUICK)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_many_upstreams_do_not_pile_up(transport, monkeypatch):
+    monkeypatch.setattr("wsgiproxy.transport.pool._ORIGINS", 2)
+    servers = [RawUpstream(answer(body=b"x")) for _ in range(3)]
+    with servers[0], servers[1], servers[2]:
+        for server in servers:
+            transport.send(origin_of(server), GET).read()
+        assert servers[0].wait_closed() and servers[1].wait_closed()
+        assert transport.send(origin_of(servers[2]), GET).reused
+
+
+def test_normal_exchanges_leave_nothing_to_the_garbage_collector(upstream, transport):
+    upstream.behaviour = chunked_answer(b"one", b"two")
+    transport.send(origin_of(upstream), GET).read()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            transport.send(origin_of(upstream), GET).read()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -19,10 +19,18 @@ from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded import via
-from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, values
+from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, is_host, values
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
-__all__ = ["ExactPolicy", "Outgoing", "Policy", "answer", "is_final_recipient", "outgoing"]
+__all__ = [
+    "ExactPolicy",
+    "Outgoing",
+    "Policy",
+    "answer",
+    "is_final_recipient",
+    "outgoing",
+    "whole_target",
+]
 
 
 class Outgoing(NamedTuple):
@@ -72,21 +80,29 @@ class ExactPolicy:
         if self._pseudonym and inbound.peer and not inbound.peer_port:
             headers, trace = via(headers, inbound.protocol, self._pseudonym)
             headers = [*headers, ("Via", trace)]
-        if not inbound.server_name:
-            raise BadRequest("SERVER_NAME is empty, so there is nowhere to connect to")
-        origin = Origin(inbound.scheme, inbound.server_name.strip("[]"), inbound.server_port)
-        target = (inbound.script_name + inbound.path or "/") + inbound.query
-        return Outgoing(origin, request_for(inbound, target, inbound.host, headers))
+        name = inbound.server_name.strip("[]")
+        if not is_host[f"[{name}]" if ":" in name else name]:
+            raise BadRequest(f"SERVER_NAME {name!r} is not a host to connect to")
+        origin = Origin(inbound.scheme, name, inbound.server_port)
+        lines = [("Host", inbound.host), *headers]
+        return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Addresses in the answer are the client's already."""
         return headers
 
 
-def request_for(inbound: Inbound, target: str, host: str, headers: Headers) -> Request:
-    """A request with the method and framing of *inbound*; Host comes first (RFC 9110, 7.2)."""
-    lines = [("Host", host), *headers]
-    return Request(inbound.method, target, lines, inbound.content_length, inbound.chunked)
+def whole_target(inbound: Inbound) -> str:
+    """The target as the client sent it, mount included."""
+    return (inbound.script_name + inbound.path or "/") + inbound.query
+
+
+def request_for(inbound: Inbound, target: str, headers: Headers) -> Request:
+    """A request with the method and framing of *inbound*.
+
+    :param headers: the field lines; Host comes first (RFC 9110, 7.2).
+    """
+    return Request(inbound.method, target, headers, inbound.content_length, inbound.chunked)
 
 
 def is_final_recipient(inbound: Inbound) -> bool:

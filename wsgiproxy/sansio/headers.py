@@ -40,7 +40,7 @@ class Remembered(dict[_K, _V], Generic[_K, _V]):
     """A pure function with a bounded memory; a full one starts afresh.
 
     Whoever can make up names could fill it, so it forgets all rather than to grow or to
-    stay full of rubbish.
+    stay full of rubbish, and what is long is not worth its memory.
 
     >>> square = Remembered(lambda n: n * n, limit=2)
     >>> square[3], square[4], square[5], len(square)
@@ -56,10 +56,22 @@ class Remembered(dict[_K, _V], Generic[_K, _V]):
 
     def __missing__(self, key: _K) -> _V:
         value = self._function(key)
+        if _size(key) > _LONG:
+            return value
         if len(self) >= self._limit:
             self.clear()
         self[key] = value
         return value
+
+
+# Characters; names, hosts and addresses are shorter.
+_LONG = 256
+
+
+def _size(key: object) -> int:
+    if isinstance(key, tuple):
+        return sum(map(_size, key))
+    return len(key) if isinstance(key, (str, bytes)) else 0
 
 
 def is_token(text: str) -> bool:
@@ -219,10 +231,10 @@ def cleaned(headers: Headers) -> Headers:
 
 
 def _without_nominated(headers: Headers, dropped: Mapping[str, bool]) -> Headers:
-    named = nominated(headers)
-    if named:
-        headers = [field for field in headers if _SKELETON[field[0]] not in named]
-    return [field for field in headers if not dropped[field[0]]]
+    kept = [field for field in headers if not dropped[field[0]]]
+    # Connection is among those dropped: with none gone, there is none to nominate others.
+    named = nominated(headers) if len(kept) < len(headers) else None
+    return [field for field in kept if _SKELETON[field[0]] not in named] if named else kept
 
 
 def without(headers: Headers, names: Iterable[str]) -> Headers:

@@ -14,7 +14,7 @@ from wsgiproxy.sansio.headers import Remembered, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
 from wsgiproxy.sansio.target import Absolute, Base, absolute_form, split_host, under
 
-__all__ = ["map_address", "map_cookie", "map_headers", "map_refresh"]
+__all__ = ["has_addresses", "map_address", "map_cookie", "map_headers", "map_refresh"]
 
 _REFRESH = re.compile(r"\s*[0-9.]+\s*[;,]\s*url\s*=\s*", re.IGNORECASE)
 
@@ -77,7 +77,10 @@ def _map_absolute(address: str, absolute: Absolute, lead: str, base: Base, known
 
 
 def _map_absolute_path(address: str, base: Base, prefix: str) -> str:
-    if prefix and under(_path_of(address), prefix):
+    path = _path_of(address)
+    # A base that itself lies under the prefix is told from it by being longer.
+    inner = under(base.path, prefix) and under(path, base.path)
+    if prefix and under(path, prefix) and not inner:
         return address
     mapped = _map_path(address, base, prefix)
     if mapped is None or mapped == address:
@@ -141,7 +144,8 @@ def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str |
 
 
 def _cookie_path(path: str, base: Base, prefix: str) -> str:
-    if prefix and under(path, prefix):
+    inner = under(base.path, prefix) and under(path, base.path)
+    if prefix and under(path, prefix) and not inner:
         return path
     mapped = _map_path(path, base, prefix) if path.startswith("/") else prefix
     if mapped is None:
@@ -159,13 +163,17 @@ def _is_mapped(name: str) -> bool:
 _IS_MAPPED = Remembered(_is_mapped)
 
 
+def has_addresses(headers: Headers) -> bool:
+    """Whether there is anything to map; most answers have nothing."""
+    is_mapped = _IS_MAPPED
+    # A list, since a generator costs twice as much here, and this runs for every answer.
+    return bool([name for name, _ in headers if is_mapped[name]])
+
+
 def map_headers(
     headers: Headers, base: Base, known: Public, *, scope_cookies: bool, cookie_domain: str | None
 ) -> Headers:
     """Stage 6: all addresses in the field lines of a response."""
-    is_mapped = _IS_MAPPED
-    if not [name for name, _ in headers if is_mapped[name]]:
-        return headers
     mapped = []
     for name, value in headers:
         field = name.lower()

@@ -171,9 +171,10 @@ def under(path: str, prefix: str) -> bool:
 
 
 def _has_dot_dot(path: str) -> bool:
-    # "..;x" counts: servlet containers cut path parameters before they resolve dots.
+    # "..;x" counts: servlet containers cut path parameters before they resolve dots. So do
+    # dots with blanks and NUL around them, which others trim.
     segments = path.replace("\\", "/").split("/")
-    return any(segment.partition(";")[0] == ".." for segment in segments)
+    return any(segment.partition(";")[0].strip("\0\t\r\n ") == ".." for segment in segments)
 
 
 def escapes(path: str) -> bool:

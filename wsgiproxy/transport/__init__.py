@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from wsgiproxy.transport.pool import PooledTransport, Transport
 from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.wire import BLOCK, Timeouts, is_own_connection
+from wsgiproxy.transport.wire import BLOCK, Timeouts, is_own_request
 
-__all__ = ["BLOCK", "PooledTransport", "Reply", "Timeouts", "Transport", "is_own_connection"]
+__all__ = ["BLOCK", "PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
-from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.sansio.message import Request, ResponseHead
 from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.wire import BLOCK, TIMED_OUT, Patience, Wire
+from wsgiproxy.transport.wire import Patience, Wire
 
 __all__ = ["Attempt", "Stale"]
 
@@ -39,6 +40,7 @@ class Attempt:
 
     def run(
         self,
+        request: Request,
         head: bytes,
         rest: Iterator[bytes] | None,
         replayable: bool,
@@ -46,49 +48,56 @@ class Attempt:
     ) -> Reply:
         """Send the request and begin the answer; a failure closes the connection.
 
-        :param head: the head and the first block.
+        :param request: what is asked for.
+        :param head: its head and the first block.
         :param rest: the other blocks, framed.
         :param replayable: the request may go out again if the connection proves dead.
         :param done: takes the connection when it can serve again.
         :raises Stale: it proved dead.
         """
-        wire, patience = self.wire, self.patience
+        wire = self.wire
+        wire.begin(request)
         try:
-            wire.use(patience.timeouts.slice)
-            self._write(head, rest)
+            self._write(head, rest, replayable)
             self._read_head(replayable)
         except BaseException:
             wire.close()
             raise
-        return Reply(wire, self.reader, self.first, self.sent_whole, patience, done)
+        return Reply(wire, self.reader, self.first, self.sent_whole, self.patience, done)
 
-    def _write(self, head: bytes, rest: Iterator[bytes] | None) -> None:
+    def _write(self, head: bytes, rest: Iterator[bytes] | None, replayable: bool) -> None:
         """Send the request; stop when the answer comes early (RFC 9112, 9.5)."""
+        wire = self.wire
         try:
-            if not self.wire.send_all(head, self.patience):
-                if self.wire.reused:
-                    raise Stale
-                return
-            self.sent_whole = rest is None or self._upload(rest)
+            sent = wire.send_now(head)
+        except OSError as error:
+            # The first write has failed, and with it went nothing, unless TLS had sent some.
+            if wire.reused and (replayable or wire.writes_whole):
+                raise Stale from error
+            return
+        if sent == len(head) and rest is None:
+            self.sent_whole = True
+            return
+        blocks = chain([head[sent:]], rest or ())
+        try:
+            self.sent_whole = self._upload(blocks)
         except OSError:
             # Nobody takes the rest, but an answer may have been sent before (C8).
             self.sent_whole = False
 
-    def _upload(self, blocks: Iterator[bytes]) -> bool:
+    def _upload(self, blocks: Iterable[bytes]) -> bool:
         wire, patience = self.wire, self.patience
         for block in blocks:
             view = memoryview(block)
             patience.start(patience.timeouts.idle)
             while view:
-                readable, writable = wire.wait()
+                readable, writable = wire.wait(patience)
                 if readable and self._heard_early():
                     return False
-                sent = wire.send_some(view) if writable else 0
+                sent = wire.send_now(view) if writable else 0
                 if sent:
                     view = view[sent:]
                     patience.start(patience.timeouts.idle)
-                elif not readable:
-                    patience.check()
         return True
 
     def _heard_early(self) -> bool:
@@ -113,23 +122,20 @@ class Attempt:
         :raises Stale: the connection was dead before it brought anything.
         """
         wire, reader, patience = self.wire, self.reader, self.patience
-        heard = reader.head is not None
+        replayable = replayable and wire.reused and reader.head is None
         patience.start(patience.timeouts.head)
         while reader.head is None:
             try:
-                data = wire.recv(BLOCK)
-            except TIMED_OUT:
-                patience.check()
-                continue
+                data = wire.recv(patience)
             except OSError as error:
-                if wire.reused and replayable and not heard:
+                if replayable:
                     raise Stale from error
                 raise UpstreamLost(f"reading the head: {error}") from error
             if not data:
-                if wire.reused and replayable and not heard:
+                if replayable:
                     raise Stale
                 reader.end()
-            heard = True
+            replayable = False
             self._feed(data)
             if reader.head is None:
-                patience.check()
+                patience.slice()  # the deadline counts for those that dribble, too

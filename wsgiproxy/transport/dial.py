@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from http.client import HTTPException
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -102,7 +103,10 @@ class Dialler:
         client_key: str | None = None,
         parent_proxy: str | None = None,
     ) -> None:
-        self._tls = tls_context(verify, ca_file, client_cert, client_key)
+        self._identity = (verify, ca_file, client_cert, client_key)
+        self._tls: ssl.SSLContext | None = None
+        if ca_file or client_cert:
+            self._tls = tls_context(*self._identity)  # bad files fail now, not later
         self._parent = _parent(parent_proxy) if parent_proxy else None
 
     def dial(self, origin: Origin, timeout: float) -> socket.socket:
@@ -116,8 +120,9 @@ class Dialler:
             if origin.unix:
                 return _dial_unix(origin.unix, timeout)
             return self._dial_tcp(origin, timeout)
-        except (exceptions.HTTPError, OSError, ValueError) as error:
-            # ValueError: a name that IDNA or the resolver cannot take.
+        except (exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
+            # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
+            # that does not speak HTTP.
             kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
             raise kind(f"connecting to {_where(origin)}: {error}") from error
 
@@ -139,6 +144,9 @@ class Dialler:
     def _connection(self, origin: Origin, timeout: float) -> HTTPConnection:
         options: dict[str, Any] = {"timeout": timeout}
         if origin.scheme == "https":
+            if self._tls is None:
+                # Loading the system's authorities takes 20 ms, for nothing if all is http.
+                self._tls = tls_context(*self._identity)
             options["ssl_context"] = self._tls
             options["server_hostname"] = origin.host
         kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection

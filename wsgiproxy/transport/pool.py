@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from wsgiproxy.errors import BadResponse
+from wsgiproxy.errors import BadRequest, BadResponse
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.settings import TRANSPORT, settle
 from wsgiproxy.transport.attempt import Attempt, Stale
 from wsgiproxy.transport.dial import Dialler
 from wsgiproxy.transport.reply import Reply
 from wsgiproxy.transport.wire import Patience, Timeouts, Wire
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from wsgiproxy.settings import TransportOptions
 
 __all__ = ["PooledTransport", "Transport"]
 
@@ -51,61 +57,30 @@ class Transport(Protocol):
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 
-    :param connect_timeout: seconds for connecting to one address, TLS included.
-    :param head_timeout: seconds for the whole head of the answer.
-    :param idle_timeout: seconds between two reads or writes.
-    :param keep_alive: seconds that an unused connection is kept.
-    :param max_idle: connections kept for one upstream.
-    :param verify: verify certificates and names of https upstreams.
-    :param ca_file: PEM file of the authorities to believe instead of the system's.
-    :param client_cert: PEM file with our own certificate and key.
-    :param client_key: PEM file of the key, if it is not in ``client_cert``.
-    :param parent_proxy: ``http://…`` or ``socks5h://…`` through which to connect.
-    :param limits: bounds on heads.
-    :raises ConfigurationError: a file or the address of the parent is no good.
+    :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as
+        ``connect_timeout`` (seconds), ``max_idle`` (connections) or ``ca_file`` (a path).
+    :raises ConfigurationError: naming the setting, its value and what was expected.
 
     >>> transport = PooledTransport(connect_timeout=1)
     >>> transport.timeouts.connect
-    1
+    1.0
     """
 
-    def __init__(
-        self,
-        *,
-        connect_timeout: float = 10.0,
-        head_timeout: float = 60.0,
-        idle_timeout: float = 60.0,
-        keep_alive: float = 50.0,
-        max_idle: int = 64,
-        verify: bool = True,
-        ca_file: str | None = None,
-        client_cert: str | None = None,
-        client_key: str | None = None,
-        parent_proxy: str | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self.timeouts = Timeouts(connect_timeout, head_timeout, idle_timeout)
-        self.limits = limits or Limits()
-        self._keep_alive = keep_alive
-        self._max_idle = max_idle
-        self._dialler = Dialler(
-            verify=verify,
-            ca_file=ca_file,
-            client_cert=client_cert,
-            client_key=client_key,
-            parent_proxy=parent_proxy,
+    def __init__(self, **options: Unpack[TransportOptions]) -> None:
+        settled = settle(TRANSPORT, options)
+        self.timeouts = Timeouts(
+            settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
         )
+        self.limits = Limits(settled["max_head"], settled["max_fields"], settled["max_line"])
+        self._keep_alive: float = settled["keep_alive"]
+        self._max_idle: int = settled["max_idle"]
+        identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy")
+        self._dialler = Dialler(**{name: settled[name] for name in identity})
         self._idle: dict[Origin, list[Wire]] = {}
+        self._swept = monotonic()
         self._pid = os.getpid()
         # A transport that nobody holds any more, or the end of the program, closes them.
         weakref.finalize(self, _close_all, self._idle)
-
-    @classmethod
-    def from_settings(cls, settled: Mapping[str, Any]) -> PooledTransport:
-        """From the settled rows of :data:`wsgiproxy.settings.TRANSPORT`."""
-        limits = Limits(settled["max_head"], settled["max_fields"], settled["max_line"])
-        names = set(cls.__init__.__kwdefaults__ or ()) - {"limits"}
-        return cls(limits=limits, **{name: settled[name] for name in names})
 
     def send(
         self,
@@ -123,7 +98,7 @@ class PooledTransport:
         if body is not None:
             # The first block travels with the head, and is read before anybody is called:
             # a body that does not come costs the upstream nothing.
-            rest = _framed(iter(body), request.chunked)
+            rest = _framed(iter(body), request)
             head += next(rest, b"")
         patience = Patience(timeouts or self.timeouts, abandoned)
         replayable = body is None and request.method in _IDEMPOTENT
@@ -132,12 +107,12 @@ class PooledTransport:
         if kept is not None:
             tried = Attempt(kept, Reader(request.method, self.limits), patience, on_interim)
             try:
-                return tried.run(head, rest, replayable, self._keep)
+                return tried.run(request, head, rest, replayable, self._keep)
             except Stale:
                 pass  # once more, on a new connection
         wire = self._dial(origin, patience)
         tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
-        return tried.run(head, rest, False, self._keep)
+        return tried.run(request, head, rest, False, self._keep)
 
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.
@@ -173,6 +148,10 @@ class PooledTransport:
         return None
 
     def _keep(self, wire: Wire) -> None:
+        wire.idle_since = now = monotonic()
+        if now - self._swept > self._keep_alive:
+            self._swept = now
+            self._sweep(now)
         idle = self._idle.get(wire.origin)
         if idle is None:
             if len(self._idle) >= _ORIGINS:
@@ -181,11 +160,17 @@ class PooledTransport:
         if len(idle) >= self._max_idle:
             wire.close()
             return
-        wire.idle_since = now = monotonic()
         idle.append(wire)
-        with contextlib.suppress(IndexError):
-            if now - idle[0].idle_since > self._keep_alive:
-                idle.pop(0).close()
+        if self._idle.get(wire.origin) is not idle:
+            # Another thread has emptied the pool in between; nobody would find this list.
+            _close_list(idle)
+
+    def _sweep(self, now: float) -> None:
+        """Close what has been idle for too long, of all upstreams; the oldest come first."""
+        for idle in list(self._idle.values()):
+            with contextlib.suppress(IndexError):
+                while now - idle[0].idle_since > self._keep_alive:
+                    idle.pop(0).close()
 
     def close(self) -> None:
         """Close all kept connections; the transport can still be used."""
@@ -195,16 +180,32 @@ class PooledTransport:
 def _close_all(idle: dict[Origin, list[Wire]]) -> None:
     with contextlib.suppress(KeyError):
         while True:
-            _, wires = idle.popitem()
-            for wire in wires:
-                wire.close()
+            _close_list(idle.popitem()[1])
 
 
-def _framed(blocks: Iterator[bytes], chunked: bool) -> Iterator[bytes]:
-    if not chunked:
-        yield from blocks
+def _close_list(wires: list[Wire]) -> None:
+    # Taken out one by one: what another thread has taken first is in use.
+    with contextlib.suppress(IndexError):
+        while True:
+            wires.pop().close()
+
+
+def _framed(blocks: Iterator[bytes], request: Request) -> Iterator[bytes]:
+    """The blocks as they go on the wire, exactly as many bytes as the head announces.
+
+    :raises BadRequest: they are fewer or more (RFC 9112, 8).
+    """
+    if request.chunked:
+        for block in blocks:
+            if block:
+                yield chunk(block)
+        yield LAST_CHUNK
         return
+    length = left = request.content_length or 0
     for block in blocks:
-        if block:
-            yield chunk(block)
-    yield LAST_CHUNK
+        left -= len(block)
+        if left < 0:
+            raise BadRequest(f"the request body is longer than its length of {length}")
+        yield block
+    if left:
+        raise BadRequest(f"the request body ended {left} bytes short of {length}")

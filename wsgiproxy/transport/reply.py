@@ -11,7 +11,7 @@ from collections.abc import Callable
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
 from wsgiproxy.sansio.message import ResponseHead
-from wsgiproxy.transport.wire import BLOCK, TIMED_OUT, Patience, Wire
+from wsgiproxy.transport.wire import Patience, Wire
 
 __all__ = ["Reply"]
 
@@ -87,19 +87,11 @@ class Reply:
         return block
 
     def _read(self, wire: Wire) -> bytes:
-        reader = self._reader
-        waiting = False
+        reader, patience = self._reader, self._patience
+        patience.start(patience.timeouts.idle)
         while not reader.complete:
             try:
-                data = wire.recv(BLOCK)
-            except TIMED_OUT:
-                # The clock is asked only when there is something to wait for.
-                if not waiting:
-                    waiting = True
-                    patience = self._patience
-                    patience.start(patience.timeouts.idle - patience.timeouts.slice)
-                self._patience.check()
-                continue
+                data = wire.recv(patience)
             except OSError as error:
                 raise UpstreamLost(f"reading the body: {error}") from error
             if not data:
@@ -117,6 +109,7 @@ class Reply:
         wire, self._wire = self._wire, None
         if wire is None:
             return
+        wire.end()
         if self._keep and self._reader.reusable:
             self._done(wire)
         else:

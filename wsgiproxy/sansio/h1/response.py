@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.headers import TOKEN, Remembered, list_members
+from wsgiproxy.sansio.headers import Remembered, is_token, list_members
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = ["Reader"]
@@ -19,8 +19,9 @@ _HEAD_END = b"\r\n\r\n"
 _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 _NO_BODY = frozenset([204, 304])
 # llhttp has checked the lines before this cuts them. That it finds as many fields as there
-# are lines is a second opinion: llhttp before 9.2 took a folded line for a name.
-_FIELD = re.compile(rf"({TOKEN}): ?([^\r\n]*)\r\n")
+# are lines, and that their names are tokens, is a second opinion: older ones of llhttp took a
+# folded line for a name.
+_FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
 
 #: What of a body is still to come, when it is not a number of bytes.
 _UNTIL_EOF = -1
@@ -32,6 +33,8 @@ _KINDS = {"content-length": _LENGTH, "transfer-encoding": _CODING, "connection":
 
 
 def _framing_kind(name: str) -> int:
+    if not is_token(name):
+        raise BadResponse(f"the name {name!r} of a field is not a token")
     return _KINDS.get(name.lower(), 0)
 
 
