@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errorpage import error_page
@@ -93,9 +93,9 @@ class Gateway:
             origin,
             request,
             body,
-            timeouts=_timeouts(environ),
+            timeouts=_timeouts(environ) if "webob.client.timeout" in environ else None,
             abandoned=client_watch(environ),
-            on_interim=_early_hints(environ),
+            on_interim=_early_hints(environ) if "wsgi.early_hints" in environ else None,
         )
         record.reused = reply.reused
         try:
@@ -172,11 +172,9 @@ class Stream:
         self._record.end(self._status, self._reply.received)
 
 
-def _timeouts(environ: WSGIEnvironment) -> Timeouts | None:
+def _timeouts(environ: WSGIEnvironment) -> Timeouts:
     """WebOb's clients set one number of seconds for all of it."""
-    limit = environ.get("webob.client.timeout")
-    if limit is None:
-        return None
+    limit = environ["webob.client.timeout"]
     if not isinstance(limit, (int, float)) or not 0 < limit < 1e9:
         raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
     return Timeouts(limit, limit, limit)
@@ -223,13 +221,11 @@ def _check_own(inbound: Inbound) -> None:
         raise LoopDetected("the request is one that this very process has sent")
 
 
-def _early_hints(environ: WSGIEnvironment) -> Callable[[Any], None] | None:
+def _early_hints(environ: WSGIEnvironment) -> Callable[[ResponseHead], None]:
     """gunicorn passes 103 on to the client (RFC 8297)."""
-    send = environ.get("wsgi.early_hints")
-    if send is None:
-        return None
+    send = environ["wsgi.early_hints"]
 
-    def on_interim(head: Any) -> None:
+    def on_interim(head: ResponseHead) -> None:
         links = [field for field in head.headers if field[0].lower() == "link"]
         if head.status == 103 and links:
             try:

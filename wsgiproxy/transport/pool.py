@@ -78,7 +78,7 @@ class PooledTransport:
         self._dialler = Dialler(**{name: settled[name] for name in identity})
         self._idle: dict[Origin, list[Wire]] = {}
         self._swept = monotonic()
-        self._pid = os.getpid()
+        _transports.add(self)
         # A transport that nobody holds any more, or the end of the program, closes them.
         weakref.finalize(self, _close_all, self._idle)
 
@@ -131,10 +131,6 @@ class PooledTransport:
 
     def _kept(self, origin: Origin) -> Wire | None:
         """A kept connection that is still good; the newest, so that old ones may go."""
-        if self._pid != os.getpid():
-            # After a fork they belong to the parent; closing ours does not end them.
-            self.close()
-            self._pid = os.getpid()
         idle = self._idle.get(origin)
         while idle:
             try:
@@ -175,6 +171,19 @@ class PooledTransport:
     def close(self) -> None:
         """Close all kept connections; the transport can still be used."""
         _close_all(self._idle)
+
+
+# After a fork the connections belong to the parent; closing the child's descriptors does not
+# end them.
+_transports: weakref.WeakSet[PooledTransport] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for transport in list(_transports):
+        transport.close()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _close_all(idle: dict[Origin, list[Wire]]) -> None:

@@ -69,7 +69,7 @@ class Patience:
         self._seconds = seconds
         self._until = monotonic() + seconds
         #: The milliseconds of the first single wait; one more, since poll counts whole ones.
-        self.first = min(_SLICE, seconds) * 1000 + 1
+        self.first = (seconds if seconds < _SLICE else _SLICE) * 1000 + 1
 
     def slice(self) -> float:
         """The milliseconds of a further single wait.
