@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.upstream import RawUpstream, answer
+from wsgiproxy.settings import APP, TRANSPORT, Setting
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
@@ -39,3 +40,9 @@ def test_the_readme_has_one_line_for_it(heading: str) -> None:
 
 def test_there_are_blocks_to_run() -> None:
     assert len(BLOCKS) > 5
+
+
+@pytest.mark.parametrize("setting", APP + TRANSPORT, ids=lambda setting: setting.name)
+def test_every_setting_is_in_the_tables(setting: Setting) -> None:
+    row = f"   * - ``{setting.name}``\n     - ``{setting.default!r}``\n     - {setting.help}"
+    assert row in (ROOT / "docs" / "wsgi.rst").read_text()
