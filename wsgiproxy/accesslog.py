@@ -35,6 +35,11 @@ def masked(query: str) -> str:
     return "".join(parts)
 
 
+def _plain(text: object) -> str:
+    """A text without control characters, which a log and its terminal would obey."""
+    return repr(str(text))[1:-1]
+
+
 class Record:
     """What is known of one exchange; written once, at its end."""
 
@@ -78,8 +83,8 @@ class Record:
             "side": side,
         }
         _log.info(
-            "%(client)r %(method)r %(path)r %(status)s %(received)s bytes %(seconds).3f s"
+            "%(client)s %(method)s %(path)r %(status)s %(received)s bytes %(seconds).3f s"
             + (" %(error)s" if error else ""),
-            fields,
+            {**fields, "client": _plain(fields["client"]), "method": _plain(fields["method"])},
             extra={"exchange": fields},
         )
