@@ -20,7 +20,7 @@ from wsgiproxy.sansio.forwarded import (
 )
 from wsgiproxy.sansio.headers import Remembered, without
 from wsgiproxy.sansio.location import has_addresses, map_headers
-from wsgiproxy.sansio.message import Headers, Inbound
+from wsgiproxy.sansio.message import Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Base, escapes, join, parse_href, split_host
 from wsgiproxy.settings import APP, TRANSPORT, settle
 from wsgiproxy.transport import PooledTransport, Transport
@@ -201,8 +201,7 @@ class WSGIProxyApp:
     def href_netloc(self) -> str:
         """``host:port``, the port always given."""
         origin = self._base.origin
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        return f"{host}:{origin.port}"
+        return f"{bracketed(origin.host)}:{origin.port}"
 
     @property
     def href_path(self) -> str:

@@ -6,6 +6,8 @@ import os
 import socket
 from typing import NamedTuple
 
+from wsgiproxy.sansio.message import bracketed
+
 __all__ = ["CannotStart", "Listen", "held_port", "open_listener"]
 
 _BACKLOG = 1024
@@ -31,7 +33,7 @@ class Listen(NamedTuple):
         >>> Listen("::1", 0).url(8080, "/app/")
         'http://[::1]:8080/app/'
         """
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return f"http://{host}:{port}{path}"
 
 

@@ -17,7 +17,7 @@ from wsgiproxy.errors import (
     NotSupported,
 )
 from wsgiproxy.sansio.headers import Remembered, environ_field, is_host, is_token, list_members
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import (
     Absolute,
     Target,
@@ -113,9 +113,8 @@ def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) ->
     host: str | None = absolute.authority if absolute else environ.get("HTTP_HOST")
     if host is None:
         # HTTP/1.0 without Host: the server's own name is the best there is.
-        host, port = environ.get("SERVER_NAME", ""), str(environ.get("SERVER_PORT", ""))
-        if ":" in host and not host.startswith("["):
-            host = f"[{host}]"
+        host = bracketed(environ.get("SERVER_NAME", ""))
+        port = str(environ.get("SERVER_PORT", ""))
         if port and port != str(DEFAULT_PORTS[scheme]):
             host = f"{host}:{port}"
     if not is_host[host]:

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded import via
 from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, is_host, values
-from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead, bracketed
 
 __all__ = [
     "ExactPolicy",
@@ -81,7 +81,7 @@ class ExactPolicy:
             headers, trace = via(headers, inbound.protocol, self._pseudonym)
             headers = [*headers, ("Via", trace)]
         name = inbound.server_name.strip("[]")
-        if not is_host[f"[{name}]" if ":" in name else name]:
+        if not is_host[bracketed(name)]:
             raise BadRequest(f"SERVER_NAME {name!r} is not a host to connect to")
         origin = Origin(inbound.scheme, name, inbound.server_port)
         lines = [("Host", inbound.host), *headers]

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ALLOWED", "DEFAULT_PORTS", "Headers", "Inbound", "Origin", "Request", "ResponseHead"]
+__all__ = [
+    "ALLOWED",
+    "DEFAULT_PORTS",
+    "Headers",
+    "Inbound",
+    "Origin",
+    "Request",
+    "ResponseHead",
+    "bracketed",
+]
 
 #: Field lines in order, names as they go on the wire, values as latin-1 text.
 Headers = list[tuple[str, str]]
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an authority: IPv6 in brackets (RFC 3986, 3.2.2).
+
+    >>> bracketed("::1"), bracketed("[::1]"), bracketed("example.com")
+    ('[::1]', '[::1]', 'example.com')
+    """
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 class Origin(NamedTuple):
@@ -33,7 +51,7 @@ class Origin(NamedTuple):
         >>> Origin("https", "example.com", 443).authority
         'example.com'
         """
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
