@@ -213,7 +213,9 @@ def _framed(blocks: Iterator[bytes], request: Request) -> Iterator[bytes]:
     length = left = request.content_length or 0
     for block in blocks:
         left -= len(block)
-        if left < 0:
+        # The last block goes out when nothing comes after it: sent before, it would make the
+        # request complete at the upstream, though it is refused here.
+        if left < 0 or (not left and any(blocks)):
             raise BadRequest(f"the request body is longer than its length of {length}")
         yield block
     if left:
