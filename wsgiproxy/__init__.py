@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wsgiproxy.app import WSGIProxyApp
     from wsgiproxy.errors import ConfigurationError, ProxyError
     from wsgiproxy.exactproxy import Gateway, proxy_exact_request
+    from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.transport import PooledTransport
 
 __version__ = "1.0.dev0"
@@ -25,6 +26,7 @@ _HOMES = {
     "PooledTransport": "wsgiproxy.transport",
     "ProxyError": "wsgiproxy.errors",
     "WSGIProxyApp": "wsgiproxy.app",
+    "WSGIProxyMiddleware": "wsgiproxy.middleware",
     "proxy_exact_request": "wsgiproxy.exactproxy",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "PooledTransport",
     "ProxyError",
     "WSGIProxyApp",
+    "WSGIProxyMiddleware",
     "protocol_version",
     "proxy_exact_request",
 ]

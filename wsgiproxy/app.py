@@ -6,8 +6,10 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.exactproxy import Gateway
+from wsgiproxy.sansio.envelope import Facts, facts
 from wsgiproxy.sansio.exchange import Outgoing, request_for
 from wsgiproxy.sansio.forwarded import (
     Public,
@@ -21,8 +23,10 @@ from wsgiproxy.sansio.forwarded import (
 from wsgiproxy.sansio.headers import Remembered, without
 from wsgiproxy.sansio.location import has_addresses, map_headers
 from wsgiproxy.sansio.message import Headers, Inbound, bracketed
-from wsgiproxy.sansio.target import Base, escapes, join, parse_href, split_host
-from wsgiproxy.settings import APP, TRANSPORT, settle
+from wsgiproxy.sansio.target import Base, escapes, is_allowed, join, parse_href
+from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
+from wsgiproxy.signature import Signer
 from wsgiproxy.transport import PooledTransport, Transport
 
 if TYPE_CHECKING:
@@ -35,10 +39,11 @@ __all__ = ["ReversePolicy", "WSGIProxyApp"]
 
 
 class _Context(NamedTuple):
-    """What the answer's addresses are mapped with."""
+    """What the answer's addresses are mapped with, and what the envelope will say."""
 
     base: Base
     known: Public
+    facts: Facts
 
 
 class ReversePolicy:
@@ -57,7 +62,7 @@ class ReversePolicy:
         self._pseudonym = pseudonym
         self._host = "" if options["preserve_host"] else base.origin.authority
         self._trusts = trust(options["trusted_proxies"])
-        # What is said of an untrusted peer follows from four facts, and clients come back.
+        # What is said of an untrusted peer follows from five facts, and clients come back.
         self._direct = Remembered(self._announce_direct)
         self._fixed: Headers = []
         if base.path:
@@ -81,26 +86,32 @@ class ReversePolicy:
         if (base.path or inbound.script_name) and escapes(inbound.path):
             raise BadRequest("a '..' segment in the path")
         if self._trusts(inbound.peer):
-            context, ours = self._announce(public(inbound, True), inbound.script_name)
+            context, ours = self._announce(public(inbound, self._trusts), inbound.script_name)
         else:
             context, ours = self._direct[
-                inbound.scheme, inbound.host, inbound.script_name, inbound.peer
+                inbound.scheme,
+                inbound.host,
+                inbound.script_name,
+                inbound.peer,
+                inbound.server_port,
             ]
-        if options["allowed_hosts"]:
-            self._check_host(context.known.host)
+        host = context.known.host
+        if options["allowed_hosts"] and not is_allowed(host, options["allowed_hosts"]):
+            raise BadRequest(f"Host {host!r} is not in allowed_hosts")
         rest, trace = via(headers, inbound.protocol, self._pseudonym)
         lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
-        return Outgoing(base.origin, request, context)
+        return Outgoing(base.origin, request, context, context.facts)
 
     def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
         ours = [*announce(known, script_name), *self._fixed]
         if self._options["forwarded"]:
             ours.append(("Forwarded", forwarded_element(known)))
-        return _Context(self._base, known), ours
+        said = facts(known, self._base.path, self._base.query)
+        return _Context(self._base, known, said), ours
 
-    def _announce_direct(self, facts: tuple[str, str, str, str]) -> tuple[_Context, Headers]:
-        return self._announce(direct(*facts), facts[2])
+    def _announce_direct(self, known: tuple[str, str, str, str, int]) -> tuple[_Context, Headers]:
+        return self._announce(direct(*known), known[2])
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""
@@ -116,24 +127,22 @@ class ReversePolicy:
             cookie_domain=options["cookie_domain"],
         )
 
-    def _check_host(self, host: str) -> None:
-        name = split_host(host, 0)[0].lower()
-        for allowed in self._options["allowed_hosts"]:
-            if name == allowed or (allowed.startswith(".") and name.endswith(allowed)):
-                return
-        raise BadRequest(f"Host {host!r} is not in allowed_hosts")
-
 
 class WSGIProxyApp:
     """A WSGI application that is another web application, somewhere else.
 
     :param href: the upstream: ``http://host[:port][/path][?query]``, https, or
         ``unix:/path/of.sock[:/path]``. It may be reassigned at any time.
-    :param secret_file: reserved for the signature.
-    :param string_keys: reserved for the signature, as are the other three.
+    :param secret_file: path of a key file (``wsgiproxy keygen``); requests are then signed, and
+        :class:`~wsgiproxy.middleware.WSGIProxyMiddleware` with the same file restores them.
+    :param string_keys: environ keys to carry to the backend: native strings.
+    :param unicode_keys: the same for text.
+    :param json_keys: the same for what JSON can hold.
+    :param pickle_keys: the same for anything else; an error without ``allow_pickle=True``.
     :param transport: another transport than a pool of its own.
-    :param options: the rows of :data:`wsgiproxy.settings.APP` and
-        :data:`~wsgiproxy.settings.TRANSPORT`; strings are converted.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`,
+        :data:`~wsgiproxy.settings.SIGNING` and :data:`~wsgiproxy.settings.TRANSPORT`; strings
+        are converted.
     :raises ConfigurationError: naming the setting, its value and what was expected.
 
     >>> app = WSGIProxyApp("http://127.0.0.1:8000/base", preserve_host=True)
@@ -153,19 +162,20 @@ class WSGIProxyApp:
         transport: Transport | None = None,
         **options: Unpack[AppOptions],
     ) -> None:
-        for name, value in (
-            ("secret_file", secret_file),
-            ("string_keys", string_keys),
-            ("unicode_keys", unicode_keys),
-            ("json_keys", json_keys),
-            ("pickle_keys", pickle_keys),
-        ):
-            if value or (value is not None and name == "secret_file"):
-                raise ConfigurationError(
-                    f"{name}={value!r}: needs the signature support of a later version"
-                )
-        settled = settle(APP + TRANSPORT, options)
+        positional = {
+            "secret_file": secret_file,
+            "string_keys": string_keys,
+            "unicode_keys": unicode_keys,
+            "json_keys": json_keys,
+            "pickle_keys": pickle_keys,
+        }
+        given: dict[str, Any] = {
+            **options,
+            **{name: value for name, value in positional.items() if value is not None},
+        }
+        settled = settle(APP + SIGNING + TRANSPORT, given)
         self._options = {row.name: settled[row.name] for row in APP}
+        self._signer = _signer(settled)
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
         theirs: Any = {name: value for name, value in options.items() if name in names}
@@ -188,7 +198,9 @@ class WSGIProxyApp:
         base = parse_href(href)
         policy = ReversePolicy(base, self._options, self._pseudonym)
         # One assignment: a request in another thread sees the old target or the new one.
-        self._gateway = Gateway(policy, self.transport, max_body=self._options["max_body"])
+        self._gateway = Gateway(
+            policy, self.transport, max_body=self._options["max_body"], signer=self._signer
+        )
         self._base = base
         self._href = href
 
@@ -229,3 +241,39 @@ class WSGIProxyApp:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._href!r})"
+
+
+def _signer(settled: Mapping[str, Any]) -> Signer | None:
+    """What signs, if there is a secret.
+
+    :raises ConfigurationError: keys are to be carried without one, or twice, or by pickle.
+    """
+    declared = {
+        "string": settled["string_keys"],
+        "text": settled["unicode_keys"],
+        "json": settled["json_keys"],
+        "pickle": settled["pickle_keys"],
+    }
+    names = [name for some in declared.values() for name in some]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{name!r} is to be carried twice: expected one type for it")
+    if settled["pickle_keys"] and not settled["allow_pickle"]:
+        raise ConfigurationError(
+            f"pickle_keys={settled['pickle_keys']!r}: expected allow_pickle=True beside it, here"
+            " and at the backend; json_keys need neither"
+        )
+    if settled["secret_file"] is None:
+        for setting in ("string_keys", "unicode_keys", "json_keys", "pickle_keys", "sign_body"):
+            if settled[setting]:
+                raise ConfigurationError(
+                    f"{setting}={settled[setting]!r}: expected a secret_file beside it; nobody"
+                    " could believe it unsigned"
+                )
+        return None
+    file = KeyFile(settled["secret_file"], strict_permissions=settled["strict_permissions"])
+    file.keyring().signer()
+    if settled["pickle_keys"]:
+        warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
+    limit = settled["max_signed_body"] if settled["sign_body"] else None
+    return Signer(file.keyring, declared, limit)

@@ -11,17 +11,21 @@ from typing import ClassVar
 __all__ = [
     "BadRequest",
     "BadResponse",
+    "BadSignature",
     "ClientGone",
     "ConfigurationError",
     "ConnectFailed",
     "ContentTooLarge",
     "ExpectationFailed",
+    "Forbidden",
     "HeadTooLarge",
     "LengthRequired",
     "LoopDetected",
     "MethodNotAllowed",
+    "NotFound",
     "NotSupported",
     "ProxyError",
+    "Unavailable",
     "UpstreamLost",
     "UpstreamTimeout",
 ]
@@ -142,3 +146,30 @@ class UpstreamTimeout(ProxyError):
     status = 504
     public = "The upstream server took too long to answer."
     side = "upstream"
+
+
+class Forbidden(ProxyError):
+    """The request is understood and refused (RFC 9110, 15.5.4)."""
+
+    status = 403
+    public = "This request is not allowed here."
+    side = "client"
+
+
+class BadSignature(Forbidden, ValueError):
+    """The request is not signed as it must be; why is for the log alone."""
+
+
+class NotFound(ProxyError):
+    """There is nothing under this path (RFC 9110, 15.5.5)."""
+
+    status = 404
+    public = "There is nothing here."
+    side = "client"
+
+
+class Unavailable(ProxyError):
+    """Something that every request needs cannot be had just now."""
+
+    status = 503
+    public = "The service is not available at the moment."

@@ -29,6 +29,7 @@ from wsgiproxy.watch import client_watch
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from wsgiproxy.signature import Signer
     from wsgiproxy.transport import Reply
 
 __all__ = ["Gateway", "proxy_exact_request"]
@@ -43,6 +44,7 @@ class Gateway:
     :param transport: what sends; a :class:`~wsgiproxy.transport.PooledTransport` of its own
         if none is given.
     :param max_body: largest request body in bytes; None for no limit (413 beyond it).
+    :param signer: puts the signature on what is sent (stage 4); None for none.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Gateway:
         transport: Transport | None = None,
         *,
         max_body: int | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.policy = policy
         self.transport: Transport = transport or PooledTransport()
         self.max_body = max_body
+        self.signer = signer
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333). The environ is read and never changed."""
@@ -86,9 +90,11 @@ class Gateway:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), []
-        origin, request, context = outgoing(inbound, self.policy)
+        origin, request, context, facts = outgoing(inbound, self.policy)
         record.origin = origin
         body, request = self._body(environ, inbound, request)
+        if self.signer is not None and facts is not None:
+            body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
         reply = self.transport.send(
             origin,
             request,

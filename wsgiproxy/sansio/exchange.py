@@ -18,8 +18,10 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.envelope import Facts
 from wsgiproxy.sansio.forwarded import via
 from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, is_host, values
+from wsgiproxy.sansio.members import signed
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead, bracketed
 
 __all__ = [
@@ -39,11 +41,13 @@ class Outgoing(NamedTuple):
     :param origin: where to connect to.
     :param request: what to send there.
     :param context: whatever the policy wants back in :meth:`Policy.response`.
+    :param facts: what an envelope says of the original request, where there is to be one.
     """
 
     origin: Origin
     request: Request
     context: object = None
+    facts: Facts | None = None
 
 
 class Policy(Protocol):
@@ -131,8 +135,10 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
 
     :raises BadRequest: the policy cannot make a request of it.
     """
-    clean = end_to_end if policy.keeps_namespace else cleaned
-    headers = clean(inbound.headers)
+    if policy.keeps_namespace:
+        headers = end_to_end(inbound.headers)
+    else:
+        headers = signed(cleaned(inbound.headers), None)
     if inbound.method == "OPTIONS":
         headers = _one_forward_less(headers)
     return policy.request(inbound, headers)

@@ -19,6 +19,7 @@ __all__ = [
     "end_to_end",
     "environ_field",
     "for_wsgi",
+    "is_forwarding_key",
     "is_host",
     "is_token",
     "list_members",
@@ -26,6 +27,7 @@ __all__ = [
     "skeleton",
     "values",
     "without",
+    "words",
 ]
 
 _K = TypeVar("_K")
@@ -90,13 +92,14 @@ def skeleton(name: str) -> str:
     return re.sub("[^a-z0-9]", "-", name.lower())
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text, for tables of names."""
     return frozenset(text.split())
 
 
 # RFC 9110, 7.6.1 and the fields that RFC 9110 defines for one hop; the last five are
 # registered as such by other RFCs. `trailers` is PEP 3333's spelling (wsgiref refuses it).
-_HOP_BY_HOP = _words(
+_HOP_BY_HOP = words(
     "connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade "
     "proxy-authenticate proxy-authorization proxy-authentication-info http2-settings alpn "
     "close security-scheme proxy-features proxy-instruction"
@@ -111,7 +114,7 @@ _NEVER_SENT = frozenset(["proxy", "expect"])
 # The forwarding namespace is ours, so what clients put there is removed before we speak. A
 # prefix rule, since every list that others shipped was one name short.
 _OUR_PREFIXES = ("x-forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
-_OUR_NAMES = _words(
+_OUR_NAMES = words(
     "forwarded x-real-ip x-script-name script-name path-info remote-user x-original-url "
     "x-rewrite-url proxy"
 )
@@ -130,6 +133,13 @@ def _is_ours(name: str) -> bool:
 def _is_hop_or_ours(name: str) -> bool:
     return _is_hop_by_hop(name) or _is_ours(name)
 
+
+def _is_forwarding_key(key: str) -> bool:
+    return key.startswith("HTTP_") and _is_ours(key[5:])
+
+
+#: Whether an environ key is a field of the forwarding namespace.
+is_forwarding_key = Remembered(_is_forwarding_key)
 
 _HOP = Remembered(_is_hop_by_hop)
 _HOP_OR_OURS = Remembered(_is_hop_or_ours)

@@ -6,6 +6,7 @@ It refuses to normalise anything, and to leave the path that ``href`` gives (RFC
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -18,7 +19,9 @@ __all__ = [
     "Base",
     "Target",
     "absolute_form",
+    "decoded",
     "escapes",
+    "is_allowed",
     "join",
     "parse_href",
     "raw_target",
@@ -75,13 +78,14 @@ def absolute_form(raw: str) -> Absolute | None:
     return Absolute(scheme.lower(), authority, path + query)
 
 
-def _decoded(raw: str) -> str:
+def decoded(raw: str) -> str:
+    """A raw path as WSGI has it: each percent-encoded byte one character (PEP 3333)."""
     return unquote_to_bytes(raw).decode("latin-1") if "%" in raw else raw
 
 
 def _decoded_but_slashes(raw: str) -> str:
     """As cheroot decodes: ``%2F`` stays as it is, in upper case."""
-    return "%2F".join(_decoded(part) for part in re.split("%2[Ff]", raw))
+    return "%2F".join(decoded(part) for part in re.split("%2[Ff]", raw))
 
 
 def _cut(raw: str, decoded_length: int) -> int:
@@ -118,9 +122,9 @@ def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target
         if path != script_name + path_info:
             return None
         cut = len(script_name)
-    elif script_name + path_info in (_decoded(path), _decoded_but_slashes(path)):
+    elif script_name + path_info in (decoded(path), _decoded_but_slashes(path)):
         cut = _cut(path, len(script_name))
-        if _decoded(path[:cut]) != script_name:
+        if decoded(path[:cut]) != script_name:
             return None
     else:
         return None
@@ -191,10 +195,10 @@ def escapes(path: str) -> bool:
     for _ in range(3):
         if _has_dot_dot(path):
             return True
-        decoded = _decoded(path)
-        if decoded == path:
+        once_more = decoded(path)
+        if once_more == path:
             return False
-        path = decoded
+        path = once_more
     return _has_dot_dot(path)
 
 
@@ -243,6 +247,18 @@ def split_host(host: str, default_port: int) -> tuple[str, int]:
     if not colon or host.endswith("]"):
         name, port = host, ""
     return name.strip("[]"), int(port) if port else default_port
+
+
+def is_allowed(host: str, allowed: Iterable[str]) -> bool:
+    """Whether *host* is among those that an application answers for.
+
+    :param allowed: names in lower case; ``.example.com`` stands for all below it.
+
+    >>> is_allowed("Shop.Example.com:8443", [".example.com"]), is_allowed("a", ["b"])
+    (True, False)
+    """
+    name = split_host(host, 0)[0].lower()
+    return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)
 
 
 def parse_href(href: str) -> Base:

@@ -1,0 +1,262 @@
+"""The receiving end: what is known of the original request, put back into the environ.
+
+It removes the forwarding namespace whatever else it does, believes only what the settings
+name, and loads nothing that could connect.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import pickle
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.caution import warn_once
+from wsgiproxy.errorpage import error_page
+from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyError
+from wsgiproxy.replay import MemoryReplay
+from wsgiproxy.sansio.envelope import Carried
+from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, trust
+from wsgiproxy.sansio.restored import (
+    Changes,
+    Fixed,
+    by_configuration,
+    by_envelope,
+    by_family,
+    namespace,
+)
+from wsgiproxy.sansio.target import is_allowed
+from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.settings import MIDDLEWARE, settle
+from wsgiproxy.signature import Verifier, is_signed
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from typing_extensions import Unpack
+
+    from wsgiproxy.settings import MiddlewareOptions
+
+__all__ = ["WSGIProxyMiddleware"]
+
+_log = logging.getLogger("wsgiproxy.error")
+
+
+class WSGIProxyMiddleware:
+    """Restores the original request at the backend, for those who may speak for it.
+
+    With ``secret_file``, what a signature of :class:`~wsgiproxy.app.WSGIProxyApp` covers is
+    believed, and every other request refused (403). With ``trust_ips``, one family of
+    forwarding fields is believed, when the peer is among them. With neither, nothing is. In
+    all cases the forwarding fields are gone when the application is called, and what was
+    replaced is under ``wsgiproxy.orig``.
+
+    :param application: the WSGI application.
+    :param secret_file: path of the key file of the sender.
+    :param trust_ips: addresses, networks in CIDR notation, ``unix``, or ``*`` alone.
+    :param prefix: value for ``SCRIPT_NAME``.
+    :param pop_prefix: what to move from ``PATH_INFO`` to ``SCRIPT_NAME`` (404 if it is not there).
+    :param scheme: ``http`` or ``https``.
+    :param host: ``host:port``; sets ``HTTP_HOST``, ``SERVER_NAME`` and ``SERVER_PORT``.
+    :param domain: the host alone.
+    :param port: the port alone.
+    :param options: the other rows of :data:`wsgiproxy.settings.MIDDLEWARE`. The counts of
+        Werkzeug's ProxyFix are among them.
+    :raises ConfigurationError: naming the setting, its value and what was expected.
+
+    >>> from webob import Request
+    >>> def hello(environ, start_response):
+    ...     start_response("200 OK", [("Content-Type", "text/plain")])
+    ...     return [environ["REMOTE_ADDR"].encode()]
+    >>> request = Request.blank("/", {"REMOTE_ADDR": "10.0.0.2"})
+    >>> request.headers["X-Forwarded-For"] = "192.0.2.1"
+    >>> request.get_response(WSGIProxyMiddleware(hello)).text
+    '10.0.0.2'
+    >>> request.get_response(WSGIProxyMiddleware(hello, trust_ips="10.0.0.0/8")).text
+    '192.0.2.1'
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        secret_file: str | None = None,
+        trust_ips: str | Iterable[str] | None = None,
+        prefix: str | None = None,
+        pop_prefix: str | None = None,
+        scheme: str | None = None,
+        host: str | None = None,
+        domain: str | None = None,
+        port: int | str | None = None,
+        **options: Unpack[MiddlewareOptions],
+    ) -> None:
+        settled = _settled(
+            {
+                "secret_file": secret_file,
+                "trust_ips": trust_ips,
+                "prefix": prefix,
+                "pop_prefix": pop_prefix,
+                "scheme": scheme.lower() if isinstance(scheme, str) else scheme,
+                "host": host,
+                "domain": domain,
+                "port": port,
+                **options,
+            }
+        )
+        self.application = application
+        self._counts = _counts(settled)
+        self._verifier = _verifier(settled)
+        self._strips = settled["unsigned"] == "strip"
+        self._accepted = frozenset(settled["accept_keys"])
+        self._unpickles = settled["allow_pickle"]
+        trusted = settled["trust_ips"] or (("*",) if self._counts else ())
+        if trusted == ("*",):
+            warn_once("trust_ips='*': whoever reaches this application can forge its clients")
+        self._trusts = trust(trusted, "trust_ips", everybody=True)
+        self._family = settled["family"]
+        self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
+        self._allowed_hosts = settled["allowed_hosts"]
+        self._last_refusal = 0.0
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333); the environ is copied, and the caller's left alone."""
+        try:
+            restored = self._restored(environ)
+        except ProxyError as error:
+            self._tell(error)
+            return error_page(error)(environ, start_response)
+        return self.application(restored, start_response)
+
+    def _restored(self, environ: WSGIEnvironment) -> WSGIEnvironment:
+        """Verify, strip, believe, apply: the order keeps out whatever is not proven."""
+        changes = namespace(environ)
+        if self._verifier is not None:
+            changes.update(dict.fromkeys(self._accepted))
+            if not self._strips or is_signed(environ):
+                changes.update(self._proven(self._verifier, environ))
+        else:
+            peer = environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
+            if self._trusts(peer):
+                changes.update(by_family(self._said(environ), environ))
+        restored = dict(environ)
+        _apply(changes, restored)
+        configured = by_configuration(self._fixed, restored)
+        _apply(configured, restored)
+        changes.update(configured)
+        host = restored.get("HTTP_HOST", "")
+        if self._allowed_hosts and not is_allowed(host, self._allowed_hosts):
+            raise BadRequest(f"Host {host!r} is not in allowed_hosts")
+        restored["wsgiproxy.orig"] = {
+            key: environ[key] for key in changes if key in environ and key != "wsgi.input"
+        }
+        return restored
+
+    def _said(self, environ: WSGIEnvironment) -> Said:
+        if self._counts is not None:
+            return count(environ, self._counts)
+        return believe(environ, self._family, self._trusts)
+
+    def _proven(self, verifier: Verifier, environ: WSGIEnvironment) -> Changes:
+        proof, envelope, body = verifier.check(environ)
+        changes = by_envelope(envelope, environ)
+        changes.update(body)
+        if envelope.carried:
+            changes.update(self._carried(envelope.carried))
+        changes["wsgiproxy.verified"] = proof.keyid
+        return changes
+
+    def _carried(self, carried: Carried) -> Changes:
+        changes: Changes = {}
+        for kind, members in carried.items():
+            for name, value in members.items():
+                if name in self._accepted:
+                    changes[name] = self._unpickled(name, value) if kind == "pickle" else value
+        return changes
+
+    def _unpickled(self, name: str, value: str) -> object:
+        if not self._unpickles:
+            raise Forbidden(f"the key {name!r} comes by pickle, and allow_pickle is off")
+        try:
+            return pickle.loads(base64.b64decode(value, validate=True))
+        except Exception as error:  # a pickle can raise whatever it likes
+            raise Forbidden(f"the key {name!r} cannot be unpickled: {error!r}") from error
+
+    def _tell(self, error: ProxyError) -> None:
+        """Log a refusal, once a second at most: whoever reaches us can cause them."""
+        now = time.monotonic()
+        if now - self._last_refusal >= 1 or not isinstance(error, Forbidden):
+            self._last_refusal = now
+            _log.warning("refused: %s %s: %s", error.status, type(error).__name__, error)
+
+
+def _apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
+    for key, value in changes.items():
+        if value is None:
+            environ.pop(key, None)
+        else:
+            environ[key] = value
+
+
+def _counts(settled: Mapping[str, Any]) -> Counts | None:
+    """The counts of ProxyFix, with its defaults, if any is given."""
+    given = {name: settled[name] for name in Counts._fields if settled[name] is not None}
+    return Counts(**{"x_for": 1, "x_proto": 1, **given}) if given else None
+
+
+_NEED_SECRET = (
+    "accept_keys",
+    "unsigned",
+    "max_age",
+    "clock_skew",
+    "replay",
+    "allow_pickle",
+    "sign_body",
+    "max_signed_body",
+    "strict_permissions",
+)
+# A setting that would be silently without effect, or contradict another.
+_NOT_TOGETHER = (
+    ("secret_file", "trust_ips"),
+    ("secret_file", "family"),
+    *(("secret_file", name) for name in Counts._fields),
+    *(("family", name) for name in Counts._fields),
+    ("prefix", "pop_prefix"),
+    ("host", "domain"),
+    ("host", "port"),
+)
+
+
+def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all settings.
+
+    :raises ConfigurationError: a bad one, or two that contradict each other.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, other in _NOT_TOGETHER:
+        if name in given and other in given:
+            raise ConfigurationError(
+                f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
+            )
+    for name in _NEED_SECRET:
+        if name in given and "secret_file" not in given:
+            raise ConfigurationError(f"{name}={given[name]!r}: expected a secret_file beside it")
+    if "family" in given and "trust_ips" not in given:
+        raise ConfigurationError(f"family={given['family']!r}: expected trust_ips beside it")
+    return settle(MIDDLEWARE, given)
+
+
+def _verifier(settled: Mapping[str, Any]) -> Verifier | None:
+    if settled["secret_file"] is None:
+        return None
+    file = KeyFile(settled["secret_file"], strict_permissions=settled["strict_permissions"])
+    if settled["allow_pickle"]:
+        warn_once("allow_pickle=True: whoever has the secret can run code here")
+    replay = settled["replay"]
+    return Verifier(
+        file.keyring,
+        max_age=settled["max_age"],
+        clock_skew=settled["clock_skew"],
+        replay=MemoryReplay() if replay == "memory" else replay,
+        needs_body=settled["sign_body"],
+        max_signed_body=settled["max_signed_body"],
+    )

@@ -1,0 +1,184 @@
+"""Keys: the text of a key file, and what its lines can sign and verify.
+
+It refuses keys that are too short to be secrets, and never shows one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from hmac import compare_digest, digest
+from typing import NamedTuple
+
+from wsgiproxy.errors import ConfigurationError
+
+__all__ = ["HMAC", "Key", "Keyring", "base64url", "hmac_key", "parse_keys", "unbase64url"]
+
+HMAC = "hmac-sha256"
+ED25519 = "ed25519"
+# RFC 9421, 7.3.1, and RFC 2104, 3: a key as long as the hash's output.
+_LEAST = 32
+_KEYID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINE = re.compile(rf"({_KEYID.pattern}):(?:({ED25519}):)?([A-Za-z0-9_-]+)={{0,2}}")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def base64url(data: bytes) -> str:
+    """Base64 with the URL alphabet and without padding (RFC 4648, 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unbase64url(text: str) -> bytes:
+    """The inverse of :func:`base64url`.
+
+    :raises ValueError: any other character, padding included.
+    """
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class Key(NamedTuple):
+    """One key; its secret is nowhere to be seen.
+
+    :param keyid: its name, which travels with each signature.
+    :param algorithm: its algorithm, which is never the message's to choose.
+    :param sign: from the signature base to the signature; None for a public half.
+    :param verify: whether a signature belongs to a signature base.
+    """
+
+    keyid: str
+    algorithm: str
+    sign: Callable[[bytes], bytes] | None
+    verify: Callable[[bytes, bytes], bool]
+
+    def __repr__(self) -> str:
+        return f"Key({self.keyid!r}, {self.algorithm!r})"
+
+
+class Keyring(NamedTuple):
+    """The keys of one file.
+
+    :param first: the key that signs.
+    :param keys: all of them, which verify, by their names.
+    """
+
+    first: Key
+    keys: Mapping[str, Key]
+
+    def signer(self) -> Key:
+        """The first key.
+
+        :raises ConfigurationError: it is a public half, which cannot sign.
+        """
+        if self.first.sign is None:
+            raise ConfigurationError(f"key {self.first.keyid!r}: a public half cannot sign")
+        return self.first
+
+
+def hmac_key(keyid: str, secret: bytes) -> Key:
+    """A key for ``hmac-sha256`` (RFC 9421, 3.3.3).
+
+    :raises ConfigurationError: it is shorter than 32 bytes.
+    """
+    if len(secret) < _LEAST:
+        raise ConfigurationError(
+            f"key {keyid!r}: expected a secret of at least {_LEAST} bytes, got {len(secret)}"
+        )
+
+    def sign(base: bytes) -> bytes:
+        return digest(secret, base, "sha256")
+
+    def verify(base: bytes, signature: bytes) -> bool:
+        return compare_digest(digest(secret, base, "sha256"), signature)
+
+    return Key(keyid, HMAC, sign, verify)
+
+
+def _ed25519_key(keyid: str, der: bytes) -> Key:
+    """A key for ``ed25519`` (RFC 9421, 3.3.6), in the DER of RFC 8410: PKCS #8, or SPKI."""
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+        from cryptography.hazmat.primitives.serialization import (
+            load_der_private_key,
+            load_der_public_key,
+        )
+    except ImportError as error:
+        raise ConfigurationError(
+            f"key {keyid!r}: ed25519 needs the extra: pip install wsgiproxy[ed25519]"
+        ) from error
+    sign = None
+    try:
+        public: object = load_der_public_key(der)
+    except ValueError:
+        try:
+            private = load_der_private_key(der, None)
+        except (ValueError, TypeError):
+            private = None
+        if not isinstance(private, ed25519.Ed25519PrivateKey):
+            raise ConfigurationError(
+                f"key {keyid!r}: expected an ed25519 key in DER (PKCS #8 or public)"
+            ) from None
+        sign, public = private.sign, private.public_key()
+    if not isinstance(public, ed25519.Ed25519PublicKey):
+        raise ConfigurationError(f"key {keyid!r}: expected an ed25519 key") from None
+    check = public.verify
+
+    def verify(base: bytes, signature: bytes) -> bool:
+        try:
+            check(signature, base)
+        except InvalidSignature:
+            return False
+        return True
+
+    return Key(keyid, ED25519, sign, verify)
+
+
+def parse_keys(content: bytes) -> Keyring:
+    """Read a key file: the first key signs, all of them verify.
+
+    Either one key a line, ``keyid:base64url`` or ``keyid:ed25519:base64url``, with ``#``
+    comments; or, as WSGIProxy 0.2 had it, nothing but one secret, with a newline at its end.
+
+    :raises ConfigurationError: naming the line, and never what is in it.
+
+    >>> parse_keys(b"# since May\\nk2:" + b"A" * 43).first
+    Key('k2', 'hmac-sha256')
+    """
+    lines = [line.strip() for line in content.decode("latin-1").splitlines()]
+    if not any(line.startswith("#") or _LINE.fullmatch(line) for line in lines):
+        secret = content.rstrip(b"\r\n")
+        if len(secret) < _LEAST:
+            raise ConfigurationError(f"expected a secret of at least {_LEAST} bytes")
+        keyid = base64url(digest(secret, b"wsgiproxy keyid", "sha256"))[:8]
+        return Keyring(key := hmac_key(keyid, secret), {keyid: key})
+    keys: dict[str, Key] = {}
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        key = _key(number, line)
+        if key.keyid in keys:
+            raise ConfigurationError(f"line {number}: the key {key.keyid!r} is there twice")
+        keys[key.keyid] = key
+    if not keys:
+        raise ConfigurationError("expected a key, got comments alone")
+    return Keyring(next(iter(keys.values())), keys)
+
+
+def _key(number: int, line: str) -> Key:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ConfigurationError(
+            f"line {number}: expected keyid:base64url or keyid:{ED25519}:base64url"
+        )
+    try:
+        secret = unbase64url(match[3])
+    except (ValueError, binascii.Error) as error:
+        raise ConfigurationError(f"line {number}: not base64url") from error
+    try:
+        return (_ed25519_key if match[2] else hmac_key)(match[1], secret)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"line {number}: {error}") from error

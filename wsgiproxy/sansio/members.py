@@ -1,0 +1,85 @@
+"""The two signature fields, which several signers share: our member, and those of others."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from wsgiproxy.sansio.headers import values, without
+from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.structured import Member, dictionary
+
+__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "signed"]
+
+#: Label and tag of our member (RFC 9421, 2.3 and 4).
+LABEL = "wsgiproxy"
+#: Longest field; longer ones are refused before they are looked at.
+LIMIT = 2048
+
+
+class Fields(NamedTuple):
+    """The two fields of a signature; each is one line, which several signers share."""
+
+    signature_input: str
+    signature: str
+
+
+def is_own(label: str, member: Member) -> bool:
+    """Whether a member calls itself ours, by label or by tag."""
+    return label == LABEL or bool(_OWN_TAG.search(member.parameters))
+
+
+_OWN_TAG = re.compile(rf'; *tag="{LABEL}"')
+
+
+def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
+    """The members that are not ours: they have nothing to do with us and pass (RFC 9421, 7.2).
+
+    Fields that are no dictionaries are somebody else's, too (the draft of Cavage, which
+    ActivityPub speaks), as long as they do not name us.
+
+    :param joinable: leave out what our own members cannot be joined to.
+
+    >>> foreign(Fields('sig1=("@method");tag="web-bot-auth", wsgiproxy=()', 'sig1=:AA==:'))
+    Fields(signature_input='sig1=("@method");tag="web-bot-auth"', signature='sig1=:AA==:')
+    """
+    try:
+        inputs, signatures = (dictionary(text) if text else {} for text in fields)
+    except ValueError:
+        if joinable or any(LABEL in text.lower() for text in fields):
+            return Fields("", "")
+        return fields
+    own = {label for label, member in inputs.items() if is_own(label, member)} | {LABEL}
+    return Fields(
+        ", ".join(member.text for label, member in inputs.items() if label not in own),
+        ", ".join(member.text for label, member in signatures.items() if label not in own),
+    )
+
+
+_NAMES = ("Signature-Input", "Signature")
+
+
+def signed(headers: Headers, fields: Fields | None) -> Headers:
+    """The headers with our members behind those of others, on one line each.
+
+    Several lines would not do: cheroot keeps only the last.
+
+    :param headers: what the client sent, or has sent on our behalf.
+    :param fields: our members; None to remove whatever calls itself ours.
+    """
+    ours = fields or Fields("", "")
+    if not any(name in _NAMES for name, _ in headers):
+        theirs = Fields("", "")
+        rest = headers
+    else:
+        found = Fields(*(", ".join(values(headers, name)) for name in _NAMES))
+        theirs = foreign(found, joinable=fields is not None)
+        rest = without(headers, _NAMES)
+        # The receiver would refuse the two together, and what counts is ours.
+        if max(len(a) + len(b) + 2 for a, b in zip(theirs, ours, strict=True)) > LIMIT:
+            theirs = Fields("", "")
+    both = [
+        (name, ", ".join(filter(None, pair)))
+        for name, *pair in zip(_NAMES, theirs, ours, strict=True)
+    ]
+    return [*rest, *(field for field in both if field[1])]

@@ -1,0 +1,124 @@
+"""Key files: read, watched for changes, and refused when others could write them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import stat
+
+from wsgiproxy.caution import warn_once
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.keys import Keyring, base64url, parse_keys
+
+__all__ = ["KeyFile", "get_secret", "new_key"]
+
+_log = logging.getLogger("wsgiproxy.error")
+# Far more than any number of keys.
+_LIMIT = 65536
+
+# What tells one state of a file from another; rotation within one clock tick changes the size
+# or, by renaming, the inode.
+_State = tuple[int, int, int]
+
+
+def _state(found: os.stat_result) -> _State:
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class KeyFile:
+    """The keys in a file, which is read again whenever it changes.
+
+    :param path: the file: lines ``keyid:base64url``, or one secret of at least 32 bytes.
+    :param setting: its name, for messages.
+    :param strict_permissions: whether a file that all may read is an error, and not only
+        worth a warning (Docker and Kubernetes mount secrets so).
+    :raises ConfigurationError: it cannot be read, holds no key, or others may write it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        setting: str = "secret_file",
+        *,
+        strict_permissions: bool = False,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._setting = setting
+        self._strict = strict_permissions
+        self._state, self.content, self._keys = self._read()
+
+    def keyring(self) -> Keyring:
+        """The keys as they are now. If the new file is broken, the old ones; and a log line."""
+        try:
+            state: _State | None = _state(os.stat(self._path))
+        except OSError:
+            state = None
+        if state != self._state:
+            self._reread(state)
+        return self._keys
+
+    def _reread(self, state: _State | None) -> None:
+        try:
+            self._state, self.content, self._keys = self._read()
+        except ConfigurationError as error:
+            # Once for each state of the file, not for each request.
+            self._state = state
+            _log.error("keeping the old keys: %s", error)
+        else:
+            _log.info("%s=%r: read again, keys %s", self._setting, self._path, [*self._keys.keys])
+
+    def _read(self) -> tuple[_State | None, bytes, Keyring]:
+        try:
+            with open(self._path, "rb") as file:
+                found = os.fstat(file.fileno())
+                content = file.read(_LIMIT + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise self._error(f"cannot be read: {reason}") from error
+        if not stat.S_ISREG(found.st_mode) or len(content) > _LIMIT:
+            raise self._error(f"expected a file of at most {_LIMIT} bytes")
+        self._check_mode(stat.S_IMODE(found.st_mode))
+        try:
+            return _state(found), content, parse_keys(content)
+        except ConfigurationError as error:
+            raise self._error(str(error)) from error
+
+    def _check_mode(self, mode: int) -> None:
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise self._error(f"others than its owner may write it ({mode:o}): chmod 600")
+        if mode & stat.S_IROTH:
+            if self._strict:
+                raise self._error(f"everybody may read it ({mode:o}): chmod 600")
+            warn_once(f"{self._setting}={self._path!r}: everybody may read it ({mode:o})")
+
+    def _error(self, text: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._setting}={self._path!r}: {text}")
+
+
+_files: dict[str, KeyFile] = {}
+
+
+def get_secret(secret_file: str | os.PathLike[str]) -> bytes:
+    """The content of a key file, for :func:`wsgiproxy.signature.sign_request`.
+
+    It is kept, and read again when the file changes.
+
+    :param secret_file: its path.
+    :raises ConfigurationError: as for :class:`KeyFile`.
+    """
+    path = os.fspath(secret_file)
+    file = _files.get(path)
+    if file is None:
+        file = _files[path] = KeyFile(path)
+    file.keyring()
+    return file.content
+
+
+def new_key(keyid: str) -> str:
+    """One line of a key file, with 32 random bytes.
+
+    >>> len(new_key("k1").partition(":")[2])
+    43
+    """
+    return f"{keyid}:{base64url(secrets.token_bytes(32))}"

@@ -1,0 +1,77 @@
+"""Every option of every part, one row each: name, converter, what is expected, help.
+
+Keyword arguments, the command line and the strings of Paste Deploy go through the same
+rows, so that a bad value is refused in the same words everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsgiproxy.settings.rows import APP, MIDDLEWARE, SIGNING, TRANSPORT
+from wsgiproxy.settings.setting import Setting, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typing_extensions import TypedDict
+
+    from wsgiproxy.replay import Replay
+
+    class TransportOptions(TypedDict, total=False):
+        """Options of the transport, as keyword arguments."""
+
+        connect_timeout: float | str
+        head_timeout: float | str
+        idle_timeout: float | str
+        keep_alive: float | str
+        max_idle: int | str
+        max_head: int | str
+        max_fields: int | str
+        max_line: int | str
+        verify: bool | str
+        ca_file: str | None
+        client_cert: str | None
+        client_key: str | None
+        parent_proxy: str | None
+
+    class AppOptions(TransportOptions, total=False):
+        """Options of :class:`wsgiproxy.app.WSGIProxyApp`, as keyword arguments."""
+
+        preserve_host: bool | str
+        trusted_proxies: str | Iterable[str]
+        allowed_hosts: str | Iterable[str]
+        suppress_headers: str | Iterable[str]
+        forwarded: bool | str
+        via: str | None
+        rewrite_location: bool | str
+        scope_cookies: bool | str
+        cookie_domain: str | None
+        max_body: int | str | None
+        allow_pickle: bool | str
+        sign_body: bool | str
+        max_signed_body: int | str
+        strict_permissions: bool | str
+
+    class MiddlewareOptions(TypedDict, total=False):
+        """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
+
+        family: str
+        accept_keys: str | Iterable[str]
+        unsigned: str
+        max_age: float | str
+        clock_skew: float | str
+        replay: str | Replay | None
+        allowed_hosts: str | Iterable[str]
+        allow_pickle: bool | str
+        sign_body: bool | str
+        max_signed_body: int | str
+        strict_permissions: bool | str
+        x_for: int | str | None
+        x_proto: int | str | None
+        x_host: int | str | None
+        x_port: int | str | None
+        x_prefix: int | str | None
+
+
+__all__ = ["APP", "MIDDLEWARE", "SIGNING", "TRANSPORT", "Setting", "settle"]

@@ -1,0 +1,188 @@
+"""Converters from what was given, strings included, to what is used; ValueError if it is bad."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from wsgiproxy.sansio.envelope import is_reserved
+from wsgiproxy.sansio.forwarded import PREFIX
+from wsgiproxy.sansio.headers import is_host, is_token
+from wsgiproxy.sansio.target import escapes, split_host
+
+__all__ = [
+    "boolean",
+    "choice",
+    "count",
+    "domain",
+    "environ_keys",
+    "field_names",
+    "host_port",
+    "hosts",
+    "mount",
+    "name_without_port",
+    "nonces",
+    "or_none",
+    "path",
+    "port",
+    "seconds",
+    "size",
+    "text",
+    "token",
+    "words",
+]
+
+_TRUE = frozenset(["true", "yes", "on", "1"])
+_FALSE = frozenset(["false", "no", "off", "0"])
+_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def boolean(value: object) -> bool:
+    """True or false, also as Paste Deploy writes them."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return text in _TRUE
+
+
+def seconds(value: object) -> float:
+    """A time above zero."""
+    number = float(str(value))
+    if not 0 < number < 1e9:
+        raise ValueError(number)
+    return number
+
+
+def count(value: object) -> int:
+    """A whole number from 0 on."""
+    digits = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,18}", digits):
+        raise ValueError(value)
+    return int(digits)
+
+
+def size(value: object) -> int:
+    """A number of bytes, with ``k``, ``m`` or ``g`` for the powers of 1024."""
+    text = str(value).strip().lower()
+    unit = _UNITS.get(text[-1:], 1)
+    return count(text if unit == 1 else text[:-1]) * unit
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A list of strings, or one string separated by spaces and commas."""
+    if isinstance(value, str):
+        return tuple(value.replace(",", " ").split())
+    if not isinstance(value, Iterable):
+        raise ValueError(value)
+    found = tuple(value)
+    if not all(isinstance(word, str) for word in found):
+        raise ValueError(value)
+    return found
+
+
+def field_names(value: object) -> tuple[str, ...]:
+    """A list of header names."""
+    found = words(value)
+    if not all(map(is_token, found)):
+        raise ValueError(value)
+    return found
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """A list of host names without ports; ``.example.com`` stands for all below it."""
+    found = [(word, split_host(word.lower(), 0)) for word in words(value)]
+    if not all(is_host[word.lstrip(".")] and port == 0 for word, (_, port) in found):
+        raise ValueError(value)
+    return tuple(name for _, (name, _) in found)
+
+
+def text(value: object) -> str:
+    """A string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value
+
+
+def path(value: object) -> str:
+    """The path of a file, as a string or a ``pathlib.Path``."""
+    return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def token(value: object) -> str:
+    """A token, or ``host:port``."""
+    if not isinstance(value, str) or not (is_token(value) or is_host[value]):
+        raise ValueError(value)
+    return value
+
+
+def domain(value: object) -> str:
+    """A domain, or nothing."""
+    if value != "" and (not is_host[str(value).lstrip(".")] or ":" in str(value)):
+        raise ValueError(value)
+    return str(value)
+
+
+def or_none(convert: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Let None pass."""
+    return lambda value: None if value is None else convert(value)
+
+
+def choice(*allowed: str) -> Callable[[object], str]:
+    """One of some words."""
+
+    def convert(value: object) -> str:
+        if value not in allowed:
+            raise ValueError(value)
+        return str(value)
+
+    return convert
+
+
+def environ_keys(value: object) -> tuple[str, ...]:
+    """A list of environ keys that may be carried."""
+    found = words(value)
+    if any(map(is_reserved, found)):
+        raise ValueError(value)
+    return found
+
+
+def mount(value: object) -> str:
+    """A path prefix, of which the slash at its end is taken off."""
+    prefix = str(value).rstrip("/")
+    if not isinstance(value, str) or (prefix and (not PREFIX.fullmatch(prefix) or escapes(prefix))):
+        raise ValueError(value)
+    return prefix
+
+
+def port(value: object) -> str:
+    """A port number, as ``SERVER_PORT`` has it."""
+    number = count(value)
+    if not 0 < number <= 65535:
+        raise ValueError(value)
+    return str(number)
+
+
+def host_port(value: object) -> str:
+    """``host:port``, with a port."""
+    if not isinstance(value, str) or not is_host[value] or split_host(value, 0)[1] == 0:
+        raise ValueError(value)
+    return value
+
+
+def name_without_port(value: object) -> str:
+    """A host name or address, without a port."""
+    name = text(value)
+    if not is_host[name] or split_host(name, 0)[1] or name.endswith(":"):
+        raise ValueError(value)
+    return name
+
+
+def nonces(value: object) -> Any:
+    """``memory``, or a store that has ``add(key, ttl)``."""
+    if value != "memory" and not callable(getattr(value, "add", None)):
+        raise ValueError(value)
+    return value

@@ -1,0 +1,147 @@
+"""The tables: every option of every part, one row each."""
+
+from __future__ import annotations
+
+from wsgiproxy.settings.convert import (
+    boolean,
+    choice,
+    count,
+    domain,
+    environ_keys,
+    field_names,
+    host_port,
+    hosts,
+    mount,
+    name_without_port,
+    nonces,
+    or_none,
+    path,
+    port,
+    seconds,
+    size,
+    text,
+    token,
+    words,
+)
+from wsgiproxy.settings.setting import Setting
+
+__all__ = ["APP", "MIDDLEWARE", "SIGNING", "TRANSPORT"]
+
+_SECONDS = "a number of seconds above 0"
+_COUNT = "a whole number from 0 on"
+_SIZE = "a number of bytes, such as 65536 or 64k"
+_BOOLEAN = "true or false"
+_FILE = "the path of a file"
+_KEYS = "environ keys other than wsgi.*, wsgiproxy.*, HTTP_* and those of CGI"
+_NETWORKS = "addresses, networks such as 10.0.0.0/8, or 'unix'"
+_HOSTS = "host names"
+_PATH = "a path such as /app"
+
+TRANSPORT = (
+    Setting("connect_timeout", seconds, 10.0, _SECONDS, "seconds to connect, for each address"),
+    Setting("head_timeout", seconds, 60.0, _SECONDS, "seconds for the head of the answer"),
+    Setting("idle_timeout", seconds, 60.0, _SECONDS, "seconds between two reads or writes"),
+    Setting("keep_alive", seconds, 50.0, _SECONDS, "seconds to keep an unused connection"),
+    Setting("max_idle", count, 64, _COUNT, "unused connections to keep for one upstream"),
+    Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
+    Setting("max_fields", count, 200, _COUNT, "most header fields of a message"),
+    Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
+    Setting("verify", boolean, True, _BOOLEAN, "verify the certificates of https upstreams"),
+    Setting("ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe"),
+    Setting("client_cert", or_none(path), None, _FILE, "PEM file with our own certificate"),
+    Setting("client_key", or_none(path), None, _FILE, "PEM file with the key of client_cert"),
+    Setting(
+        "parent_proxy",
+        or_none(text),
+        None,
+        "http://[user:password@]host:port or socks5h://host:port",
+        "the proxy through which to connect",
+    ),
+)
+
+APP = (
+    Setting("preserve_host", boolean, False, _BOOLEAN, "send the client's Host, not the target's"),
+    Setting(
+        "trusted_proxies",
+        words,
+        (),
+        _NETWORKS,
+        "peers whose X-Forwarded-* are kept and appended to",
+    ),
+    Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
+    Setting("suppress_headers", field_names, (), "header names", "request headers not to send on"),
+    Setting("forwarded", boolean, False, _BOOLEAN, "also announce in Forwarded (RFC 7239)"),
+    Setting("via", or_none(token), None, "a token", "our name in Via; a random one if not given"),
+    Setting("rewrite_location", boolean, True, _BOOLEAN, "map Location and Refresh back"),
+    Setting("scope_cookies", boolean, False, _BOOLEAN, "map the Path of cookies to the mount"),
+    Setting(
+        "cookie_domain",
+        or_none(domain),
+        None,
+        "a domain, or nothing to remove it",
+        "replaces the Domain of cookies",
+    ),
+    Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes"),
+)
+
+_BODY = "largest body that is read to cover it, in bytes"
+_STRICT = "refuse a secret_file that everybody may read"
+_PICKLE = "let pickle_keys be carried: whoever has the secret can run code at the backend"
+
+SIGNING = (
+    Setting("secret_file", or_none(path), None, _FILE, "keys to sign with; see wsgiproxy keygen"),
+    Setting("string_keys", environ_keys, (), _KEYS, "native strings to carry to the backend"),
+    Setting("unicode_keys", environ_keys, (), _KEYS, "text to carry to the backend"),
+    Setting("json_keys", environ_keys, (), _KEYS, "values to carry to the backend as JSON"),
+    Setting("pickle_keys", environ_keys, (), _KEYS, "other values to carry; needs allow_pickle"),
+    Setting("allow_pickle", boolean, False, _BOOLEAN, _PICKLE),
+    Setting("sign_body", boolean, False, _BOOLEAN, "cover request bodies, which are read first"),
+    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
+    Setting("strict_permissions", boolean, False, _BOOLEAN, _STRICT),
+)
+
+_COUNT_OF = "how many proxies append to X-Forwarded-"
+
+MIDDLEWARE = (
+    Setting("secret_file", or_none(path), None, _FILE, "keys to verify with"),
+    Setting("trust_ips", words, (), f"{_NETWORKS}; or '*'", "peers whose fields are believed"),
+    Setting("prefix", or_none(mount), None, _PATH, "replaces SCRIPT_NAME"),
+    Setting("pop_prefix", or_none(mount), None, _PATH, "moves from PATH_INFO to SCRIPT_NAME"),
+    Setting("scheme", or_none(choice("http", "https")), None, "http or https", "the scheme"),
+    Setting("host", or_none(host_port), None, "host:port", "the host, with its port"),
+    Setting("domain", or_none(name_without_port), None, "a host without port", "the host alone"),
+    Setting("port", or_none(port), None, "a port number", "the port alone"),
+    Setting(
+        "family",
+        choice("x-forwarded", "historical", "forwarded"),
+        "x-forwarded",
+        "x-forwarded, historical or forwarded",
+        "which fields are believed under trust_ips",
+    ),
+    Setting("accept_keys", environ_keys, (), _KEYS, "carried keys to take into the environ"),
+    Setting(
+        "unsigned",
+        choice("reject", "strip"),
+        "reject",
+        "reject or strip",
+        "what to do with a request that bears no signature",
+    ),
+    Setting("max_age", seconds, 60.0, _SECONDS, "seconds for which a signature is good"),
+    Setting("clock_skew", seconds, 5.0, _SECONDS, "seconds by which the sender may be ahead"),
+    Setting(
+        "replay",
+        or_none(nonces),
+        None,
+        "'memory', or an object with add(key, ttl)",
+        "remembers nonces, so that each signature is good for one request",
+    ),
+    Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
+    Setting("allow_pickle", boolean, False, _BOOLEAN, "unpickle carried values of accept_keys"),
+    Setting("sign_body", boolean, False, _BOOLEAN, "refuse bodies that are not covered"),
+    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
+    Setting("strict_permissions", boolean, False, _BOOLEAN, _STRICT),
+    *(
+        Setting(f"x_{name}", or_none(count), None, _COUNT, f"{_COUNT_OF}{name.capitalize()}")
+        for name in ("for", "proto", "host", "port", "prefix")
+    ),
+)

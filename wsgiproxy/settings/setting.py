@@ -1,0 +1,64 @@
+"""One option, and what becomes of the value that is given for it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wsgiproxy.errors import ConfigurationError
+
+__all__ = ["Setting", "settle"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option.
+
+    :param name: as a keyword; dashes instead of underscores on the command line.
+    :param convert: from what was given to what is used; raises ValueError.
+    :param default: what is used if nothing is given.
+    :param expected: what a good value is, for the message about a bad one.
+    :param help: what the option does, for the command line and the documentation.
+    """
+
+    name: str
+    convert: Callable[[Any], Any]
+    default: Any
+    expected: str
+    help: str
+
+    def settle(self, value: object) -> Any:
+        """The value to use for what was given.
+
+        :raises ConfigurationError: naming the setting, the value and what was expected.
+        """
+        try:
+            return self.convert(value)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"{self.name}={value!r}: expected {self.expected}") from error
+
+
+def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
+    """The values of *rows*, from what was given and the defaults.
+
+    :raises ConfigurationError: an unknown name, or a bad value.
+
+    >>> from wsgiproxy.settings import TRANSPORT
+    >>> settle(TRANSPORT, {"max_head": "16k"})["max_head"]
+    16384
+    >>> settle(TRANSPORT, {"conect_timeout": 1})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    wsgiproxy.errors.ConfigurationError: conect_timeout=1: ... did you mean connect_timeout?
+    """
+    known = {row.name: row for row in rows}
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; expected one of {sorted(known)}"
+            raise ConfigurationError(f"{name}={value!r}: no such setting{hint}")
+    return {
+        name: row.settle(given[name]) if name in given else row.default
+        for name, row in known.items()
+    }

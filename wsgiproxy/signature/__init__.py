@@ -1,0 +1,80 @@
+"""Signing at the one end and checking at the other.
+
+It never loads a transport, so that a backend can check without one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import BadSignature
+from wsgiproxy.sansio import environ as environs
+from wsgiproxy.sansio.envelope import facts
+from wsgiproxy.sansio.exchange import whole_target
+from wsgiproxy.sansio.forwarded import direct
+from wsgiproxy.sansio.headers import values
+from wsgiproxy.sansio.keys import Keyring, parse_keys
+from wsgiproxy.sansio.members import Fields, foreign
+from wsgiproxy.sansio.message import Request
+from wsgiproxy.signature.signer import Signer
+from wsgiproxy.signature.verifier import Verifier, is_signed
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["BadSignature", "Signer", "Verifier", "check_request", "is_signed", "sign_request"]
+
+
+def _keyring(secret: bytes | str) -> Keyring:
+    return parse_keys(secret.encode("utf-8") if isinstance(secret, str) else secret)
+
+
+def sign_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
+    """Sign the request that *environ* describes, in place.
+
+    It gets ``HTTP_WSGIPROXY``, ``HTTP_SIGNATURE_INPUT`` and ``HTTP_SIGNATURE`` (RFC 9421).
+
+    :param environ: the request; changed.
+    :param secret: content of a key file, as :func:`~wsgiproxy.secretloader.get_secret` gives
+        it: one secret of at least 32 bytes, or lines of keys.
+    :raises ConfigurationError: the secret is none.
+    :raises BadRequest: the environ describes no well-formed request.
+
+    >>> environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "example.com"}
+    >>> sign_request(environ, b"x" * 32)
+    >>> check_request(environ, b"x" * 32)
+    >>> "HTTP_SIGNATURE" in environ
+    False
+    """
+    inbound = environs.read(environ)
+    known = direct(
+        inbound.scheme, inbound.host, inbound.script_name, inbound.peer, inbound.server_port
+    )
+    headers = [("Host", inbound.host)]
+    for name in ("Signature-Input", "Signature"):
+        headers += [(name, value) for value in values(inbound.headers, name)]
+    request = Request(inbound.method, whole_target(inbound), headers)
+    said = facts(known, "", "")
+    keyring = _keyring(secret)
+    _, sealed = Signer(lambda: keyring).seal(environ, said, inbound.scheme, request, None)
+    for name, value in sealed.headers:
+        environ["HTTP_" + name.upper().replace("-", "_")] = value
+
+
+def check_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
+    """Check the signature of a request, and remove it.
+
+    :param environ: the request; changed.
+    :param secret: as for :func:`sign_request`.
+    :raises BadSignature: there is none, or it is wrong, stale, or not for this request.
+    :raises ConfigurationError: the secret is none.
+    """
+    keyring = _keyring(secret)
+    Verifier(lambda: keyring).check(environ)
+    rest = foreign(Fields(environ["HTTP_SIGNATURE_INPUT"], environ["HTTP_SIGNATURE"]))
+    del environ["HTTP_WSGIPROXY"]
+    for key, value in zip(("HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE"), rest, strict=True):
+        if value:
+            environ[key] = value
+        else:
+            del environ[key]

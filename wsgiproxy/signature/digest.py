@@ -1,0 +1,67 @@
+"""Bodies that are covered by a signature: held in memory, and named by their digest."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wsgiproxy.errors import BadSignature, ContentTooLarge
+from wsgiproxy.sansio.headers import values, without
+from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.structured import dictionary
+
+__all__ = ["check_digest", "spooled", "with_digest"]
+
+
+def spooled(body: Iterable[bytes], limit: int) -> bytes:
+    """All of a body.
+
+    :raises ContentTooLarge: it has more than *limit* bytes.
+    """
+    blocks, total = [], 0
+    for block in body:
+        total += len(block)
+        if total > limit:
+            raise ContentTooLarge(f"a body of more than max_signed_body={limit} bytes")
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+def _digest(data: bytes) -> str:
+    """A member of Content-Digest (RFC 9530, 2)."""
+    return f":{base64.b64encode(hashlib.sha256(data).digest()).decode('ascii')}:"
+
+
+def with_digest(headers: Headers, data: bytes) -> tuple[Headers, str]:
+    """Content-Digest with our member, and the whole of its value.
+
+    A client's own field is left as it is if it says the same, since a signature of the
+    client's may cover it.
+    """
+    ours = _digest(data)
+    found = ", ".join(values(headers, "Content-Digest"))
+    try:
+        members = dictionary(found) if found else {}
+    except ValueError:
+        members = {}
+    said = members.pop("sha-256", None)
+    if said is not None and said.value == ours:
+        value = found
+    else:
+        value = ", ".join([*(member.text for member in members.values()), f"sha-256={ours}"])
+    return [*without(headers, ["Content-Digest"]), ("Content-Digest", value)], value
+
+
+def check_digest(environ: Mapping[str, Any], data: bytes) -> None:
+    """Whether Content-Digest names a body.
+
+    :raises BadSignature: it does not.
+    """
+    try:
+        said = dictionary(environ["HTTP_CONTENT_DIGEST"])["sha-256"].value
+    except (ValueError, KeyError) as error:
+        raise BadSignature("no sha-256 in Content-Digest") from error
+    if said != _digest(data):
+        raise BadSignature("the body is not the one that was signed")

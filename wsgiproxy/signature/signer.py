@@ -1,0 +1,121 @@
+"""The sending end: keys, clock and nonces meet the rules."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.sansio.envelope import Carried, Facts, client_path, client_query, seal
+from wsgiproxy.sansio.keys import Keyring, base64url
+from wsgiproxy.sansio.members import signed
+from wsgiproxy.sansio.message import Request
+from wsgiproxy.sansio.signing import authority, sign
+from wsgiproxy.sansio.target import decoded
+from wsgiproxy.signature.digest import spooled, with_digest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["Signer"]
+
+#: Kinds of carried keys -> their names.
+Declared = Mapping[str, tuple[str, ...]]
+
+
+class Signer:
+    """Stage 4: puts envelope and signature on a request that is otherwise complete.
+
+    :param keys: gives the keys as they are now.
+    :param declared: environ keys to carry, by their types.
+    :param max_signed_body: cover the body, if it has at most so many bytes (413 beyond);
+        None to leave bodies alone, and stream them.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[], Keyring],
+        declared: Declared | None = None,
+        max_signed_body: int | None = None,
+    ) -> None:
+        self._keys = keys
+        self._declared = {kind: names for kind, names in (declared or {}).items() if names}
+        self._max_signed_body = max_signed_body
+
+    def seal(
+        self,
+        environ: WSGIEnvironment,
+        facts: Facts,
+        scheme: str,
+        request: Request,
+        body: Iterator[bytes] | None,
+    ) -> tuple[Iterator[bytes] | None, Request]:
+        """The request with envelope and signature, and its body.
+
+        :param environ: the original request.
+        :param facts: what the envelope says of it, however often it comes.
+        :param scheme: of the upstream.
+        :param request: what would be sent; Host is its first field.
+        :param body: its blocks.
+        :raises ProxyError: a carried key cannot be carried.
+        """
+        headers, digest = request.headers, ""
+        if body is not None and self._max_signed_body is not None:
+            data = spooled(body, self._max_signed_body)
+            body = iter([data])
+            headers, digest = with_digest(headers, data)
+            length = len(data) if request.chunked else request.content_length
+            request = request._replace(chunked=False, content_length=length)
+        components = self._components(environ, facts, scheme, request)
+        if digest:
+            components["content-digest"] = digest
+        nonce = base64url(os.urandom(12))
+        key = self._keys().signer()
+        fields = sign(components, key, created=int(time.time()), nonce=nonce)
+        headers = signed([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
+        return body, request._replace(headers=headers)
+
+    def _components(
+        self, environ: WSGIEnvironment, facts: Facts, scheme: str, request: Request
+    ) -> dict[str, str]:
+        target, mark, query = request.target.partition("?")
+        components = {
+            "@method": request.method,
+            "@authority": authority(request.headers[0][1], scheme),
+            "@query": f"?{query}",
+            "wsgiproxy": self._envelope(environ, facts, target + mark, query),
+        }
+        if facts.traversal_path:
+            components["x-traversal-path"] = facts.traversal_path
+        if facts.traversal_query:
+            components["x-traversal-query-string"] = facts.traversal_query
+        return components
+
+    def _envelope(self, environ: WSGIEnvironment, facts: Facts, target: str, query: str) -> str:
+        path_info, client = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+        follows = decoded(client_path(target, facts.traversal_path)) == path_info
+        same = client_query(query, facts.traversal_query) == client
+        return seal(
+            facts.json,
+            target,
+            path_info=None if follows else path_info,
+            query=None if same else client,
+            carried=self._carried(environ) if self._declared else None,
+        )
+
+    def _carried(self, environ: WSGIEnvironment) -> Carried:
+        carried: Carried = {
+            kind: {name: environ[name] for name in names if name in environ}
+            for kind, names in self._declared.items()
+        }
+        for name, value in carried.get("pickle", {}).items():
+            try:
+                data = pickle.dumps(value)
+            except Exception as error:  # what cannot be pickled raises whatever it likes
+                raise ProxyError(f"the carried key {name!r} cannot be pickled: {error}") from error
+            carried["pickle"][name] = base64.b64encode(data).decode("ascii")
+        return carried

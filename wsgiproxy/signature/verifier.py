@@ -1,0 +1,142 @@
+"""The receiving end: keys, clock and the memory of nonces meet the rules."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.errors import BadSignature, ContentTooLarge, Unavailable
+from wsgiproxy.sansio import environ as environs
+from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
+from wsgiproxy.sansio.keys import Keyring
+from wsgiproxy.sansio.members import LABEL, Fields
+from wsgiproxy.sansio.signing import Proof, authority, verify
+from wsgiproxy.signature.digest import check_digest, spooled
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from wsgiproxy.replay import Replay
+
+__all__ = ["Verifier", "is_signed"]
+
+
+class Verifier:
+    """The receiving end: believes what is covered by a fresh signature, and nothing else.
+
+    :param keys: gives the keys as they are now.
+    :param max_age: seconds for which a signature is good.
+    :param clock_skew: seconds by which the sender's clock may be ahead.
+    :param replay: remembers nonces; None to rely on ``max_age`` alone.
+    :param needs_body: whether a body must be covered.
+    :param max_signed_body: largest body that is read to check it, in bytes.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[], Keyring],
+        *,
+        max_age: float = 60,
+        clock_skew: float = 5,
+        replay: Replay | None = None,
+        needs_body: bool = False,
+        max_signed_body: int = 1024**2,
+    ) -> None:
+        self._keys = keys
+        self._max_age = max_age
+        self._clock_skew = clock_skew
+        self._replay = replay
+        self._needs_body = needs_body
+        self._max_signed_body = max_signed_body
+
+    def check(self, environ: WSGIEnvironment) -> tuple[Proof, Envelope, Mapping[str, Any]]:
+        """Verify a request.
+
+        :returns: what the signature says of itself, what the envelope says, and changes of
+            the environ, if the body had to be read.
+        :raises BadSignature: saying why, for the log.
+        :raises Unavailable: the store of nonces fails.
+        """
+        proof = self.prove(environ)
+        envelope = open_envelope(environ["HTTP_WSGIPROXY"])
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
+        if not belongs(envelope.target, path, raw):
+            raise BadSignature(f"signed for {envelope.target!r}, but it came to {path!r}")
+        changes = self._body(environ, proof)
+        if self._replay is not None:
+            self._check_replay(self._replay, proof)
+        return proof, envelope, changes
+
+    def prove(self, environ: WSGIEnvironment) -> Proof:
+        """Verify the signature alone.
+
+        :raises BadSignature: saying why, for the log.
+        """
+        if not is_signed(environ):
+            raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
+        get = environ.get
+        host = get("HTTP_HOST")
+        components = {
+            "@method": get("REQUEST_METHOD"),
+            "@authority": host and authority(host, get("wsgi.url_scheme", "http")),
+            "@query": "?" + get("QUERY_STRING", ""),
+            "wsgiproxy": get("HTTP_WSGIPROXY"),
+            "x-traversal-path": get("HTTP_X_TRAVERSAL_PATH"),
+            "x-traversal-query-string": get("HTTP_X_TRAVERSAL_QUERY_STRING"),
+            "content-digest": get("HTTP_CONTENT_DIGEST"),
+        }
+        return verify(
+            Fields(get("HTTP_SIGNATURE_INPUT", ""), get("HTTP_SIGNATURE", "")),
+            components.get,
+            self._keys().keys,
+            now=time.time(),
+            max_age=self._max_age,
+            clock_skew=self._clock_skew,
+        )
+
+    def _body(self, environ: WSGIEnvironment, proof: Proof) -> Mapping[str, Any]:
+        covered = "content-digest" in proof.covered
+        if not covered and not self._needs_body:
+            return {}
+        length, to_end = environs.body_framing(environ)
+        if not covered:
+            if length or to_end:
+                raise BadSignature("the body is not covered: sign_body=True at the sender")
+            return {}
+        limit = self._max_signed_body
+        if length is not None and length > limit:
+            raise ContentTooLarge(f"a body of {length} bytes, over max_signed_body={limit}")
+        data = spooled(_blocks(environ, limit + 1 if to_end else length or 0), limit)
+        check_digest(environ, data)
+        return {
+            "wsgi.input": io.BytesIO(data),
+            "CONTENT_LENGTH": str(len(data)),
+            "HTTP_TRANSFER_ENCODING": None,
+        }
+
+    def _check_replay(self, replay: Replay, proof: Proof) -> None:
+        left = proof.created + self._max_age + self._clock_skew - time.time()
+        try:
+            is_new = replay.add(f"{proof.keyid}:{proof.nonce}", max(left, 1.0))
+        except Exception as error:  # a store of the user's: whatever it raises, nobody passes
+            raise Unavailable(f"the store of nonces failed: {error!r}") from error
+        if not is_new:
+            raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")
+
+
+def _blocks(environ: WSGIEnvironment, size: int) -> Iterator[bytes]:
+    """At most *size* bytes of the body; servers give less than is asked for."""
+    while size and (block := environ["wsgi.input"].read(size)):
+        size -= len(block)
+        yield block
+
+
+def is_signed(environ: Mapping[str, Any]) -> bool:
+    """Whether a request claims to be signed by us."""
+    get = environ.get
+    return "HTTP_WSGIPROXY" in environ or LABEL in (
+        get("HTTP_SIGNATURE_INPUT", "") + get("HTTP_SIGNATURE", "")
+    )
