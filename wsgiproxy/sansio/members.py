@@ -32,6 +32,10 @@ def is_own(label: str, member: Member) -> bool:
 _OWN_TAG = re.compile(rf'; *tag="{LABEL}"')
 
 
+# One member, which is ours: no comma, and so no other.
+_ALONE = re.compile(f"{LABEL}=[^,]*|")
+
+
 def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
     """The members that are not ours: they have nothing to do with us and pass (RFC 9421, 7.2).
 
@@ -43,6 +47,8 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
     >>> foreign(Fields('sig1=("@method");tag="web-bot-auth", wsgiproxy=()', 'sig1=:AA==:'))
     Fields(signature_input='sig1=("@method");tag="web-bot-auth"', signature='sig1=:AA==:')
     """
+    if all(_ALONE.fullmatch(text) for text in fields):
+        return Fields("", "")
     try:
         inputs, signatures = (dictionary(text) if text else {} for text in fields)
     except ValueError:
@@ -67,19 +73,18 @@ def signed(headers: Headers, fields: Fields | None) -> Headers:
     :param headers: what the client sent, or has sent on our behalf.
     :param fields: our members; None to remove whatever calls itself ours.
     """
+    if not [name for name, _ in headers if name in _NAMES]:
+        return headers if fields is None else [*headers, *zip(_NAMES, fields, strict=True)]
     ours = fields or Fields("", "")
-    if not any(name in _NAMES for name, _ in headers):
+    theirs = foreign(
+        Fields(*(", ".join(values(headers, name)) for name in _NAMES)),
+        joinable=fields is not None,
+    )
+    # The receiver would refuse the two together, and what counts is ours.
+    if fields and max(len(a) + len(b) + 2 for a, b in zip(theirs, ours, strict=True)) > LIMIT:
         theirs = Fields("", "")
-        rest = headers
-    else:
-        found = Fields(*(", ".join(values(headers, name)) for name in _NAMES))
-        theirs = foreign(found, joinable=fields is not None)
-        rest = without(headers, _NAMES)
-        # The receiver would refuse the two together, and what counts is ours.
-        if max(len(a) + len(b) + 2 for a, b in zip(theirs, ours, strict=True)) > LIMIT:
-            theirs = Fields("", "")
     both = [
         (name, ", ".join(filter(None, pair)))
         for name, *pair in zip(_NAMES, theirs, ours, strict=True)
     ]
-    return [*rest, *(field for field in both if field[1])]
+    return [*without(headers, _NAMES), *(field for field in both if field[1])]

@@ -10,16 +10,18 @@ from typing import NamedTuple
 
 __all__ = ["Member", "dictionary", "parameters"]
 
-# RFC 8941, 3.3. Each alternative begins with another character, and no repetition may begin
-# with what may follow it, so that a match never goes back over what it has read.
+# RFC 8941, 3.3. Each alternative begins with another character, numbers apart, which are
+# short, and no repetition may begin with what may follow it: a match never goes back far.
 _BARE = (
-    r'(?:"(?:[ !#-\[\]-~]|\\["\\])*"|:[A-Za-z0-9+/]*={0,2}:|-?[0-9]{1,15}(?:\.[0-9]{1,3})?'
+    r'(?:"(?:[ !#-\[\]-~]|\\["\\])*"'
+    r"|:(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3}={0,2})?:"
+    r"|-?(?:[0-9]{1,12}\.[0-9]{1,3}|[0-9]{1,15})"
     r"|\?[01]|[A-Za-z*][:/!#$%&'*+.^_`|~0-9A-Za-z-]*)"
 )
 _KEY = r"[a-z*][a-z0-9_.*-]*"
 _PARAMETERS = rf"(?:; *{_KEY}(?:={_BARE})?)*"
 _ITEM = _BARE + _PARAMETERS
-_INNER_LIST = rf"\( *(?:{_ITEM}(?: +{_ITEM})*)? *\)"
+_INNER_LIST = rf"\( *(?:{_ITEM}(?: +{_ITEM})* *)?\)"
 _MEMBER = re.compile(rf"({_KEY})(?:=((?:{_INNER_LIST}|{_BARE})){_PARAMETERS}|{_PARAMETERS})")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _PARAMETER = re.compile(rf"; *({_KEY})(?:=({_BARE}))?")

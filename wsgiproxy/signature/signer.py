@@ -68,8 +68,8 @@ class Signer:
             data = spooled(body, self._max_signed_body)
             body = iter([data])
             headers, digest = with_digest(headers, data)
-            length = len(data) if request.chunked else request.content_length
-            request = request._replace(chunked=False, content_length=length)
+            size = len(data) if request.chunked else request.content_length
+            request = request._replace(chunked=False, content_length=size)
         components = self._components(environ, facts, scheme, request)
         if digest:
             components["content-digest"] = digest
@@ -77,7 +77,8 @@ class Signer:
         key = self._keys().signer()
         fields = sign(components, key, created=int(time.time()), nonce=nonce)
         headers = signed([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
-        return body, request._replace(headers=headers)
+        method, target, _, length, chunked = request
+        return body, Request(method, target, headers, length, chunked)
 
     def _components(
         self, environ: WSGIEnvironment, facts: Facts, scheme: str, request: Request

@@ -77,11 +77,23 @@ class Verifier:
         """
         if not is_signed(environ):
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
+        host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
+        ours = authority(host, scheme)
+        try:
+            return self._prove(environ, ours)
+        except BadSignature:
+            # gunicorn takes the scheme from X-Forwarded-Proto (of 127.0.0.1): then the port
+            # that the sender has left out as the default is not that of the scheme here.
+            other = authority(host, "http" if scheme == "https" else "https")
+            if other == ours:
+                raise
+        return self._prove(environ, other)
+
+    def _prove(self, environ: WSGIEnvironment, host: str) -> Proof:
         get = environ.get
-        host = get("HTTP_HOST")
         components = {
             "@method": get("REQUEST_METHOD"),
-            "@authority": host and authority(host, get("wsgi.url_scheme", "http")),
+            "@authority": host or None,
             "@query": "?" + get("QUERY_STRING", ""),
             "wsgiproxy": get("HTTP_WSGIPROXY"),
             "x-traversal-path": get("HTTP_X_TRAVERSAL_PATH"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from wsgiproxy.sansio.headers import words
 from wsgiproxy.sansio.target import decoded
@@ -125,4 +126,5 @@ def belongs(target: str, path: str, raw: str) -> bool:
     whole = decoded(sent)
     if path == whole or raw.partition("?")[0] == sent:
         return True
-    return _normalised(path) == _normalised(whole)
+    # Paste decodes as UTF-8 (against PEP 3333), and resolves.
+    return _normalised(path) in (_normalised(whole), _normalised(unquote(sent)))

@@ -16,7 +16,7 @@ from wsgiproxy.sansio.envelope.agreed import (
     fault,
     is_latin1,
 )
-from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.headers import Remembered, is_host
 from wsgiproxy.sansio.keys import unbase64url
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
@@ -68,12 +68,12 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_co
 
 _PATH = re.compile("(?:/[!-~]*)?")
 _TARGET = re.compile("/[!-~]*")
-_VISIBLE = re.compile("[ -~]{0,64}")
+# Addresses, and the paths of Unix sockets, which some servers give in their place.
+_VISIBLE = re.compile("[ -~]{0,128}")
 _PORT = re.compile("[0-9]{1,5}")
 _ANY_QUERY = re.compile("[!-~]*")
 # name in the header -> what it must look like
 _FACTS: dict[str, Callable[[str], object]] = {
-    "target": _TARGET.fullmatch,
     "for": _VISIBLE.fullmatch,
     "host": is_host.__getitem__,
     "scheme": DEFAULT_PORTS.__contains__,
@@ -82,8 +82,6 @@ _FACTS: dict[str, Callable[[str], object]] = {
     "traversal_path": _PATH.fullmatch,
     "traversal_query": _ANY_QUERY.fullmatch,
 }
-_OPTIONAL = ("path_info", "query")
-_KNOWN = {*_FACTS, *_OPTIONAL, "env"}
 
 
 def open_envelope(text: str) -> Envelope:
@@ -95,24 +93,40 @@ def open_envelope(text: str) -> Envelope:
     if len(text) > WHOLE_LIMIT:
         raise BadSignature(f"an envelope of more than {WHOLE_LIMIT} characters")
     try:
-        found = _decoder.decode(unbase64url(text).decode("ascii"))
+        json_text = unbase64url(text).decode("ascii")
+        found, end = _decoder.raw_decode(json_text)
     except (ValueError, RecursionError) as error:
         raise BadSignature(f"the envelope is no JSON in base64url: {error}") from error
-    if not isinstance(found, dict) or found.pop("v", None) != VERSION:
+    if end != len(json_text) or not isinstance(found, dict) or found.pop("v", None) != VERSION:
         raise BadSignature(f"the envelope is not of version {VERSION}")
-    if not found.keys() <= _KNOWN:
-        raise BadSignature(f"unknown in the envelope: {sorted(found.keys() - _KNOWN)}")
-    for name, is_valid in _FACTS.items():
-        value = found.setdefault(name, "")
+    pop = found.pop
+    try:
+        said = _checked[tuple([pop(name, "") for name in _FACTS])]
+    except TypeError as error:
+        raise BadSignature("a fact in the envelope is a list or an object") from error
+    target, path_info, query = pop("target", ""), pop("path_info", None), pop("query", None)
+    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+        raise BadSignature(f"target in the envelope is {target!r}")
+    for value in (path_info, query):
+        # NUL and line ends are legal in a decoded path: "%0A" is one character of PATH_INFO.
+        if value is not None and not (isinstance(value, str) and is_latin1(value)):
+            raise BadSignature(f"path_info or query in the envelope is {value!r}")
+    carried = pop("env", None)
+    if found:
+        raise BadSignature(f"unknown in the envelope: {sorted(found)}")
+    keys = {} if carried is None else _checked_keys(carried)
+    return Envelope(target, *said, path_info, query, keys)
+
+
+def _checked_facts(said: tuple[object, ...]) -> tuple[str, str, str, str, str, str, str]:
+    for (name, is_valid), value in zip(_FACTS.items(), said, strict=True):
         if not isinstance(value, str) or not is_valid(value):
             raise BadSignature(f"{name} in the envelope is {value!r}")
-    for name in _OPTIONAL:
-        # NUL and line ends are legal in a decoded path: "%0A" is one character of PATH_INFO.
-        value = found.setdefault(name, None)
-        if value is not None and not (isinstance(value, str) and is_latin1(value)):
-            raise BadSignature(f"{name} in the envelope is {value!r}")
-    carried = _checked_keys(found.pop("env", {}))
-    return Envelope(client=found.pop("for"), carried=carried, **found)
+    return said  # type: ignore[return-value]  # seven texts, as the loop has found
+
+
+# A client comes back, and what is said of it stays the same.
+_checked = Remembered(_checked_facts)
 
 
 def _checked_keys(carried: object) -> Carried:

@@ -14,7 +14,7 @@ from wsgiproxy.errors import LoopDetected
 from wsgiproxy.sansio.forwarded.addresses import client_address, nearest_untrusted
 from wsgiproxy.sansio.headers import is_host, values
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
-from wsgiproxy.sansio.target import split_host
+from wsgiproxy.sansio.target import decoded, escapes, split_host
 
 __all__ = [
     "PORT",
@@ -23,6 +23,7 @@ __all__ = [
     "announce",
     "direct",
     "forwarded_element",
+    "is_prefix",
     "public",
     "via",
 ]
@@ -31,6 +32,20 @@ __all__ = [
 PORT = re.compile("[0-9]{1,5}")
 #: A path prefix: no empty segment, nothing that a page could not show as it is.
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+
+# Decoded, it is a SCRIPT_NAME: "//" and "/\" would begin an address, a line end a header.
+_NEVER_IN_PREFIX = re.compile(r"/\.?(?:/|\Z)|[\x00-\x1f\x7f\\]")
+
+
+def is_prefix(text: str) -> bool:
+    """Whether a raw path may stand before those of an application, in links and redirects.
+
+    >>> is_prefix("/caf%C3%A9"), is_prefix("//evil"), is_prefix("/%2Fevil"), is_prefix("/..")
+    (True, False, False, False)
+    """
+    if not PREFIX.fullmatch(text) or escapes(text):
+        return False
+    return not _NEVER_IN_PREFIX.search(decoded(text))
 
 
 class Public(NamedTuple):
@@ -75,7 +90,7 @@ def public(inbound: Inbound, trusts: Callable[[str], bool]) -> Public:
     said = _nearest(headers, "X-Forwarded-Port")
     port = said if PORT.fullmatch(said) and int(said) <= 65535 else ""
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
-    prefix = said + prefix if PREFIX.fullmatch(said) else prefix
+    prefix = said + prefix if is_prefix(said) else prefix
     said = ", ".join(values(headers, "X-Forwarded-For"))
     client = nearest_untrusted(said.split(","), trusts) or inbound.peer
     chain = ", ".join(filter(None, [said, client_address[inbound.peer]]))

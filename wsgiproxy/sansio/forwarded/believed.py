@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded.addresses import nearest_untrusted, node_address
-from wsgiproxy.sansio.forwarded.announced import PORT, PREFIX
+from wsgiproxy.sansio.forwarded.announced import PORT, is_prefix
 from wsgiproxy.sansio.headers import TOKEN, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
@@ -80,8 +80,7 @@ def _host(text: str) -> str:
 def _prefix(text: str) -> str:
     """A path prefix, which ends up in links and redirects of the application."""
     text = text.rstrip("/")
-    dots = any(segment in (".", "..") for segment in text.split("/"))
-    if text and (dots or not PREFIX.fullmatch(text)):
+    if text and not is_prefix(text):
         raise BadRequest(f"the prefix {text!r}, announced by a trusted peer, is not a path")
     return text
 
@@ -115,7 +114,8 @@ def _historical(environ: Mapping[str, Any], trusts: Trusts) -> Said:
 
 
 # RFC 7239, 4: a list of elements, each a list of pairs. A quoted comma or semicolon is text.
-_PAIR = re.compile(rf'[ \t]*(?:({TOKEN})=(?:({TOKEN})|"((?:[^"\\]|\\.)*)"))?[ \t]*([;,]|$)')
+# No two spaces side by side in the expression, or it would try every way to share them out.
+_PAIR = re.compile(rf'[ \t]*(?:({TOKEN})=(?:({TOKEN})|"((?:[^"\\]|\\.)*)")[ \t]*)?([;,]|\Z)')
 _QUOTED = re.compile(r"\\(.)")
 
 

@@ -1,0 +1,32 @@
+"""The doctor's rules: who may ask, what is answered, and what follows from the answers."""
+
+from __future__ import annotations
+
+from wsgiproxy.sansio.diagnosis.examination import Examination, read_examination, shown
+from wsgiproxy.sansio.diagnosis.finding import BAD, OK, WARN, Asked, Finding, Heard, Here
+from wsgiproxy.sansio.diagnosis.findings import diagnose, verdict
+from wsgiproxy.sansio.diagnosis.probes import FORGED, NAMES, ODD_PATHS
+from wsgiproxy.sansio.diagnosis.question import ENVIRON_KEY, HEADER, Question, ask, asked
+
+__all__ = [
+    "BAD",
+    "ENVIRON_KEY",
+    "FORGED",
+    "HEADER",
+    "NAMES",
+    "ODD_PATHS",
+    "OK",
+    "WARN",
+    "Asked",
+    "Examination",
+    "Finding",
+    "Heard",
+    "Here",
+    "Question",
+    "ask",
+    "asked",
+    "diagnose",
+    "read_examination",
+    "shown",
+    "verdict",
+]

@@ -1,0 +1,86 @@
+"""One finding, and the facts from which the findings follow."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wsgiproxy.sansio.diagnosis.examination import Examination
+
+__all__ = ["BAD", "OK", "WARN", "Asked", "Finding", "Heard", "Here", "bad", "ok", "warn"]
+
+OK, WARN, BAD = "ok", "warn", "bad"
+
+
+class Finding(NamedTuple):
+    """One thing that is right or wrong.
+
+    :param level: ``ok``, ``warn`` or ``bad``.
+    :param topic: one word.
+    :param sentence: what was found.
+    :param cure: what to do; empty if nothing is to be done.
+    """
+
+    level: str
+    topic: str
+    sentence: str
+    cure: str = ""
+
+
+def ok(topic: str, sentence: str) -> Finding:
+    """All is well."""
+    return Finding(OK, topic, sentence)
+
+
+def warn(topic: str, sentence: str, cure: str = "") -> Finding:
+    """Worth a look; it may be meant so."""
+    return Finding(WARN, topic, sentence, cure)
+
+
+def bad(topic: str, sentence: str, cure: str = "") -> Finding:
+    """Wrong."""
+    return Finding(BAD, topic, sentence, cure)
+
+
+class Asked(NamedTuple):
+    """What the doctor has asked for.
+
+    :param scheme: ``http`` or ``https``.
+    :param host: the value of Host.
+    :param path: raw path.
+    :param own: our own address, as the kernel would choose it; empty if there is none.
+    :param keyid: the key of the question; empty if it was asked without one.
+    """
+
+    scheme: str
+    host: str
+    path: str
+    own: str = ""
+    keyid: str = ""
+
+
+class Heard(NamedTuple):
+    """What came back for one question.
+
+    :param examination: the answer of the middleware, if it was that.
+    :param status: of the response; 0 if there is none.
+    :param time: our own clock, in the middle of the exchange.
+    :param fault: why there is no response.
+    :param location: where a redirect leads.
+    """
+
+    examination: Examination | None = None
+    status: int = 0
+    time: float = 0.0
+    fault: str = ""
+    location: str = ""
+
+
+class Here(NamedTuple):
+    """The doctor's own installation.
+
+    :param version: of this package.
+    :param clash: sentences about the installation.
+    """
+
+    version: str
+    clash: tuple[str, ...] = ()
