@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 from webob import Request
 
+from tests.support.daemon import nginx as running_nginx
 from wsgiproxy.app import WSGIProxyApp
 
 pytestmark = pytest.mark.system("nginx")
 
-CONFIG = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log stderr crit;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  server {{
-    listen 127.0.0.1:{port}; root {folder}/root;
+SERVER = """
+    root {folder}/root;
     location = /moved {{ return 302 http://$http_host/file; }}
-  }}
-}}
 """
 DATA = bytes(range(256)) * 4000
 
@@ -40,29 +27,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # nginx drops root for its workers, and they have to read the file.
     for path in (folder.parent, folder, folder / "root"):
         path.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = folder / "nginx.conf"
-    user = "user root;\n" if os.geteuid() == 0 else ""
-    config.write_text(user + CONFIG.format(folder=folder, port=port))
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
-    process = subprocess.Popen([program, "-p", str(folder), "-c", str(config), "-e", "stderr"])
-    try:
-        _wait_for(port, process)
+    with running_nginx(folder, SERVER.format(folder=folder)) as port:
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    raise AssertionError("nginx does not listen")
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,12 @@ def request_bytes(
 
 
 class RawClient:
-    """One connection to a front server."""
+    """One connection to a front server, from *source* if that is given."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", timeout: float = 10) -> None:
-        self._sock = socket.create_connection((host, port), timeout)
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", timeout: float = 10, source: str = ""
+    ) -> None:
+        self._sock = socket.create_connection((host, port), timeout, (source, 0))
         #: All bytes that were received.
         self.received = b""
         self._unread = b""
@@ -114,7 +116,7 @@ class RawClient:
 
 
 def raw_exchange(
-    port: int, request: bytes, *, host: str = "127.0.0.1", timeout: float = 10
+    port: int, request: bytes, *, host: str = "127.0.0.1", timeout: float = 10, source: str = ""
 ) -> JudgedResponse:
     """Send the bytes of one request on a connection of its own, and read the response.
 
@@ -122,7 +124,7 @@ def raw_exchange(
     ``error`` says why.
     """
     method = request.split(b" ", 1)[0].decode("latin-1")
-    with RawClient(port, host=host, timeout=timeout) as client:
+    with RawClient(port, host=host, timeout=timeout, source=source) as client:
         # A server may answer, and close, before it has read all.
         with contextlib.suppress(ConnectionError):
             client.send(request)

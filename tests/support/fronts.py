@@ -21,10 +21,14 @@ from typing import IO
 from tests.support.client import RawClient, raw_exchange, request_bytes
 from tests.support.serve import SERVERS
 
-__all__ = ["FRONTS", "Front", "Fronts", "RawClient", "front", "raw_exchange", "request_bytes"]
+__all__ = ["BACKENDS", "FRONTS", "Front", "Fronts"]
+__all__ += ["RawClient", "front", "raw_exchange", "request_bytes"]
 
-#: The names of the servers.
-FRONTS = tuple(SERVERS)
+#: The servers in front. Paste decodes paths as UTF-8 and resolves dots, so that it cannot
+#: pass on what it was sent.
+FRONTS = tuple(name for name in SERVERS if name != "paste")
+#: The servers behind; Werkzeug's is for development.
+BACKENDS = tuple(name for name in SERVERS if name != "werkzeug")
 _ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT = 30  # seconds; a loaded machine starts six servers at once
 

@@ -114,6 +114,16 @@ def serve_granian(path: str) -> None:
         server.serve()
 
 
+def serve_paste(path: str) -> None:
+    from paste.httpserver import serve
+
+    server = serve(
+        load(path), HOST, "0", start_loop=False, use_threadpool=True, threadpool_workers=THREADS
+    )
+    announce(server.server_port)
+    server.serve_forever()
+
+
 SERVERS: dict[str, Callable[[str], None]] = {
     "wsgiref": serve_wsgiref,
     "waitress": serve_waitress,
@@ -121,6 +131,7 @@ SERVERS: dict[str, Callable[[str], None]] = {
     "werkzeug": serve_werkzeug,
     "cheroot": serve_cheroot,
     "granian": serve_granian,
+    "paste": serve_paste,
 }
 
 
