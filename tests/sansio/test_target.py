@@ -10,13 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, ConfigurationError
+from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.target import (
     Absolute,
     Base,
     Target,
     absolute_form,
+    decoded,
     escapes,
+    is_allowed,
     join,
     parse_href,
     raw_target,
@@ -390,6 +393,65 @@ def test_a_joined_target_is_below_href(base: str, path: str, query: str | None) 
 )
 def test_split_host(host: str, parts: tuple[str, int]) -> None:
     assert split_host(host, 80) == parts
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "answer"),
+    [
+        pytest.param("a.example", ["a.example"], True, id="name"),
+        pytest.param("A.Example", ["a.example"], True, id="any-case"),
+        pytest.param("a.example:8080", ["a.example"], True, id="any-port"),
+        pytest.param("a.example:", ["a.example"], True, id="empty-port"),
+        pytest.param("[::1]:80", ["::1"], True, id="ipv6"),
+        pytest.param("b.example", ["a.example", "b.example"], True, id="one-of-several"),
+        pytest.param("b.a.example", [".a.example"], True, id="below"),
+        pytest.param("a.example", [".a.example"], False, id="below-is-not-itself"),
+        pytest.param("evila.example", [".a.example"], False, id="P8-no-dot-between"),
+        pytest.param("a.example.evil", ["a.example", ".a.example"], False, id="P8-longer"),
+        pytest.param("b.a.example", ["a.example"], False, id="P8-below-was-not-meant"),
+        pytest.param("a.example", [], False, id="nobody"),
+        pytest.param("", ["a.example"], False, id="no-host"),
+        pytest.param("a.example:x", ["a.example"], False, id="P8-port-is-no-number"),
+        pytest.param("a.example:99999", ["a.example"], False, id="P8-port-too-high"),
+        pytest.param("evil@a.example", ["a.example"], False, id="P8-userinfo"),
+        pytest.param("evil/.a.example", [".a.example"], False, id="P8-slash"),
+        pytest.param("evil,x.a.example", [".a.example"], False, id="P8-list"),
+        pytest.param("[a.example]", ["a.example"], False, id="P8-brackets-around-a-name"),
+        pytest.param("a.example\n", ["a.example"], False, id="P8-line-end"),
+    ],
+)
+def test_is_allowed(host: str, allowed: list[str], answer: bool) -> None:
+    assert is_allowed(host, allowed) is answer
+
+
+@given(st.text(max_size=12) | st.text(".:[]a1", max_size=9))
+def test_any_host_is_allowed_or_not(host: str) -> None:
+    """Whatever a client writes into Host, the answer is yes or no, and yes only to a host."""
+    assert not is_allowed(host, [".a", "a", "1"]) or is_host[host]
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        pytest.param("/a", "/a", id="nothing-to-do"),
+        pytest.param("/a%2Fb%2fc", "/a/b/c", id="slash-in-either-case"),
+        pytest.param("/caf%C3%A9", "/caf\xc3\xa9", id="a-character-for-each-byte"),
+        pytest.param("/%252F", "/%2F", id="once-and-no-more"),
+        pytest.param("/100%", "/100%", id="percent-alone"),
+        pytest.param("/%zz%4", "/%zz%4", id="no-escape"),
+        pytest.param("/%00%0D%0A", "/\0\r\n", id="any-byte"),
+        pytest.param("/a+b", "/a+b", id="plus-is-no-space"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_decoded(raw: str, path: str) -> None:
+    assert decoded(raw) == path
+
+
+@given(st.binary(max_size=9))
+def test_decoded_is_the_inverse_of_encoding(data: bytes) -> None:
+    """Every byte comes back as the character of its number (PEP 3333)."""
+    assert decoded("".join(f"%{byte:02x}" for byte in data)) == data.decode("latin-1")
 
 
 @pytest.mark.parametrize(

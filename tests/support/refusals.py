@@ -64,8 +64,8 @@ def _signed(secret: str, body: bytes = b"", **options: Any) -> dict[str, Any]:
 
 
 def _changed(text: str) -> str:
-    """*text* with another character at the third place from its end."""
-    return f"{text[:-3]}{'B' if text[-3] == 'A' else 'A'}{text[-2:]}"
+    """*text* with another character at the tenth place from its end."""
+    return f"{text[:-10]}{'B' if text[-10] == 'A' else 'A'}{text[-9:]}"
 
 
 Requests = Mapping[str, tuple[int, dict[str, Any], dict[str, Any]]]

@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
 
-__all__ = ["HMAC", "Key", "Keyring", "base64url", "hmac_key", "parse_keys", "unbase64url"]
+__all__ = [
+    "ED25519",
+    "HMAC",
+    "Key",
+    "Keyring",
+    "base64url",
+    "ed25519_halves",
+    "hmac_key",
+    "parse_keys",
+    "unbase64url",
+]
 
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
@@ -148,6 +158,28 @@ def _ed25519_key(keyid: str, der: bytes) -> Key:
         return True
 
     return Key(keyid, ED25519, sign, verify)
+
+
+def ed25519_halves(seed: bytes) -> tuple[bytes, bytes]:
+    """The private and the public half of an ed25519 key, in DER.
+
+    :param seed: 32 random bytes.
+    :raises ConfigurationError: the extra is not installed.
+    """
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError as error:
+        raise ConfigurationError(
+            "ed25519 needs the extra: pip install wsgiproxy[ed25519]"
+        ) from error
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    der = serialization.Encoding.DER
+    plain = serialization.NoEncryption()
+    return (
+        private.private_bytes(der, serialization.PrivateFormat.PKCS8, plain),
+        private.public_key().public_bytes(der, serialization.PublicFormat.SubjectPublicKeyInfo),
+    )
 
 
 def parse_keys(content: bytes) -> Keyring:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.envelope import Envelope, client_path, client_query
-from wsgiproxy.sansio.forwarded import Said
-from wsgiproxy.sansio.headers import is_forwarding_key
+from wsgiproxy.sansio.forwarded import PORT, Said
+from wsgiproxy.sansio.headers import is_forwarding_key, is_host
 from wsgiproxy.sansio.members import Fields, foreign
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 from wsgiproxy.sansio.target import decoded, escapes, raw_target, split_host, under
@@ -25,8 +25,8 @@ Environ = Mapping[str, Any]
 class Fixed(NamedTuple):
     """Facts that the configuration gives, and no request; empty or None where it is silent.
 
-    :param prefix: replaces ``SCRIPT_NAME``.
-    :param pop_prefix: is moved from ``PATH_INFO`` to ``SCRIPT_NAME``.
+    :param prefix: replaces ``SCRIPT_NAME``; raw, as in a URL.
+    :param pop_prefix: is moved from ``PATH_INFO`` to ``SCRIPT_NAME``; raw.
     :param scheme: ``http`` or ``https``.
     :param host: ``host:port``.
     :param domain: host without port.
@@ -109,7 +109,12 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
 
 
 def _with_port(host: str, port: str, scheme: str) -> str:
-    """*host* with *port*, which is left out where it is the default."""
+    """*host* with *port*, which is left out where it is the default.
+
+    :raises BadRequest: it is none: servers hand over whatever a client has sent.
+    """
+    if not is_host[host]:
+        raise BadRequest(f"Host {host!r} is not host[:port]")
     default = DEFAULT_PORTS.get(scheme, 80)
     name, given = split_host(host, default)
     if given == int(port):
@@ -121,7 +126,7 @@ def _with_port(host: str, port: str, scheme: str) -> str:
 def by_family(said: Said, environ: Environ) -> Changes:
     """What a trusted peer says; where it is silent, the environ stays as it is.
 
-    :raises BadRequest: the traversal path is not in the path.
+    :raises BadRequest: the traversal path is not in the path, or Host is none.
     """
     changes: Changes = {}
     scheme = said.scheme or environ.get("wsgi.url_scheme", "http")
@@ -167,19 +172,20 @@ def by_configuration(fixed: Fixed, environ: Environ) -> Changes:
     """What the configuration says, over everything else.
 
     :raises NotFound: the path is not under ``pop_prefix``.
+    :raises BadRequest: Host is none, and is to get a port.
 
     >>> by_configuration(Fixed(pop_prefix="/bar"), {"PATH_INFO": "/bar/foo"})
     {'SCRIPT_NAME': '/bar', 'PATH_INFO': '/foo'}
     """
     changes: Changes = {}
     if fixed.prefix is not None:
-        changes["SCRIPT_NAME"] = fixed.prefix
+        changes["SCRIPT_NAME"] = decoded(fixed.prefix)
     if fixed.pop_prefix:
-        path_info = environ.get("PATH_INFO", "")
-        rest = path_info[len(fixed.pop_prefix) :]
-        if not under(path_info, fixed.pop_prefix) or escapes(rest):
+        path_info, prefix = environ.get("PATH_INFO", ""), decoded(fixed.pop_prefix)
+        rest = path_info[len(prefix) :]
+        if not under(path_info, prefix) or escapes(rest):
             raise NotFound(f"the path {path_info!r} is not under pop_prefix={fixed.pop_prefix!r}")
-        changes["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + fixed.pop_prefix
+        changes["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
         changes["PATH_INFO"] = rest
     if fixed.scheme:
         changes.update(_scheme(environ, fixed.scheme))
@@ -194,12 +200,14 @@ def _fixed_host(fixed: Fixed, environ: Environ) -> Changes:
         host = _with_port(bracketed(name), str(port), scheme)
         return {"HTTP_HOST": host, "SERVER_NAME": name, "SERVER_PORT": str(port)}
     changes: Changes = {}
-    port_text = fixed.port or str(environ.get("SERVER_PORT", DEFAULT_PORTS[scheme]))
+    served = str(environ.get("SERVER_PORT", ""))
+    # On a Unix socket it is empty (gunicorn) or a path (waitress).
+    served = served if PORT.fullmatch(served) else str(DEFAULT_PORTS.get(scheme, 80))
     if fixed.port:
         changes["SERVER_PORT"] = fixed.port
     if fixed.domain:
         changes["SERVER_NAME"] = fixed.domain.strip("[]")
-        changes["HTTP_HOST"] = _with_port(bracketed(fixed.domain), port_text, scheme)
+        changes["HTTP_HOST"] = _with_port(bracketed(fixed.domain), fixed.port or served, scheme)
     elif fixed.port and environ.get("HTTP_HOST"):
         changes["HTTP_HOST"] = _with_port(environ["HTTP_HOST"], fixed.port, scheme)
     return changes

@@ -255,6 +255,8 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
     >>> is_allowed("Shop.Example.com:8443", [".example.com"]), is_allowed("a", ["b"])
     (True, False)
     """
+    if not is_host[host]:
+        return False
     name = split_host(host, 0)[0].lower()
     return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)
 

@@ -29,6 +29,7 @@ _FAMILIES = {
     },
     "forwarded": {"client": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
 }
+_USED_TOO = {"X-Forwarded-Port", "X-Script-Name", "X-Traversal-Path"}
 # What nginx is told, for the fields that everybody writes.
 _NGINX = {
     "client": "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
@@ -74,7 +75,7 @@ def _source(fact: str, found: Examination) -> str:
     field = _field(fact, found)
     if found.peer_trusted and field and _key(field) in found.arrived:
         return f"by {field}"
-    return "as the connection itself has it"
+    return "from the connection itself"
 
 
 def _field(fact: str, found: Examination) -> str:
@@ -85,6 +86,11 @@ def _cure(fact: str, found: Examination) -> str:
     given = [name for name in _FIXED[fact] if name in found.fixed]
     if given:
         return f"The setting {given[0]} of WSGIProxyMiddleware says so; is it still right?"
+    if found.verified and fact == "prefix":
+        return (
+            "Whatever takes the prefix off in front of WSGIProxyApp must tell it: by SCRIPT_NAME"
+            " if that is WSGI, else by X-Forwarded-Prefix, and be named in trusted_proxies."
+        )
     if found.verified:
         return (
             "WSGIProxyApp was told so by its own server. If another proxy is in front of it, name"
@@ -162,7 +168,8 @@ def _path(asked: Asked, found: Examination) -> Finding:
     tail = whole if path.endswith(whole) else whole.rstrip("/")
     if path.endswith(tail):
         lost = path[: len(path) - len(tail)]
-        where = f"{sentence} and believes to live below {prefix or '/'!r}: its links lack {lost!r}."
+        home = f"below {prefix!r}" if prefix else "at the root"
+        where = f"{sentence} and thinks that it lives {home}: its links lack {lost!r}."
         return bad("prefix", where, _cure("prefix", found))
     if whole.endswith(path):
         return bad(
@@ -178,14 +185,14 @@ def _path(asked: Asked, found: Examination) -> Finding:
 
 def fields(found: Examination) -> list[Finding]:
     """Forwarding fields that arrived and lost, and keys that were carried for nobody."""
-    used = set(_FAMILIES.get(found.reads, _X).values()) if found.peer_trusted else set()
+    used = set(_FAMILIES.get(found.reads, _X).values()) | _USED_TOO if found.peer_trusted else set()
     if found.verified:
         used = {"WSGIProxy", "X-Traversal-Path", "X-Traversal-Query-String"}
     unused = {key for key in found.arrived if is_forwarding_key[key]} - {_key(n) for n in used}
     findings = []
     if unused:
         names = ", ".join(sorted(_name(key) for key in unused))
-        findings.append(ok("fields", f"Arrived as well, and were not believed: {names}."))
+        findings.append(ok("fields", f"Arrived as well, and count for nothing: {names}."))
     lost = [name for name in found.carried if name not in found.accepted]
     if lost:
         findings.append(

@@ -22,7 +22,7 @@ def belief(found: Examination) -> list[Finding]:
         return [
             bad(
                 "refused",
-                f"The backend refuses the request with {found.status}: {found.reason}.",
+                _refusal(found),
                 "The same line is in the log of the backend, as wsgiproxy.error.",
             )
         ]
@@ -74,6 +74,11 @@ def _everybody(found: Examination) -> list[Finding]:
     ]
 
 
+def _refusal(found: Examination) -> str:
+    end = "" if found.reason.endswith("?") else "."
+    return f"The backend refuses it with {found.status}: {found.reason}{end}"
+
+
 # How a reason begins -> the cure.
 _CURES = (
     ("not signed", "Give WSGIProxyApp the key file: WSGIProxyApp(href, secret_file=...)."),
@@ -109,4 +114,4 @@ def _signature(found: Examination) -> Finding:
     else:
         cures = [cure for start, cure in _CURES if found.reason.startswith(start)]
         cure = cures[0] if cures else "The same line is in the log of the backend."
-    return bad("signature", f"The backend refuses with {found.status}: {found.reason}.", cure)
+    return bad("signature", _refusal(found), cure)

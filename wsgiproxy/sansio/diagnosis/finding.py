@@ -64,6 +64,7 @@ class Heard(NamedTuple):
     :param examination: the answer of the middleware, if it was that.
     :param status: of the response; 0 if there is none.
     :param time: our own clock, in the middle of the exchange.
+    :param spread: half of the time that it took.
     :param fault: why there is no response.
     :param location: where a redirect leads.
     """
@@ -71,6 +72,7 @@ class Heard(NamedTuple):
     examination: Examination | None = None
     status: int = 0
     time: float = 0.0
+    spread: float = 0.0
     fault: str = ""
     location: str = ""
 

@@ -99,7 +99,10 @@ def _who(found: Examination) -> Finding:
 
 
 def _clocks(plain: Heard, found: Examination) -> list[Finding]:
-    findings = [_difference("the backend's", "the doctor's", found.clock - plain.time)]
+    # Where the answer took long, it can only be said so exactly.
+    away = found.clock - plain.time
+    away -= max(-plain.spread, min(plain.spread, away))
+    findings = [_difference("the backend's", "the doctor's", away)]
     if found.created:
         # It is given in whole seconds, rounded down.
         findings.append(

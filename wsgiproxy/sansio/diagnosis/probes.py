@@ -58,9 +58,13 @@ def _believed(asked: Asked, plain: Examination, found: Examination) -> list[str]
             ("scheme", "wsgi.url_scheme", scheme),
             ("prefix", "SCRIPT_NAME", _PREFIX),
         )
-        if found.seen.get(key, "").startswith(forged)
-        and not plain.seen.get(key, "").startswith(forged)
+        if _is(found.seen.get(key, ""), forged) and not _is(plain.seen.get(key, ""), forged)
     ]
+
+
+def _is(value: str, forged: str) -> bool:
+    """Whether a value is the forged one, with a port or a path behind it or not."""
+    return value == forged or value.startswith((f"{forged}:", f"{forged}/"))
 
 
 def forgeries(asked: Asked, plain: Examination, heard: Heard) -> Finding:
@@ -148,7 +152,10 @@ def _underscores(asked: Asked, plain: Examination, found: Examination) -> Findin
             " del-header _ -m sub), or use a secret_file.",
         )
     if not passes:
-        return ok("underscores", "Names with underscores are kept out: X_Forwarded_For is nothing.")
+        return ok(
+            "underscores",
+            "Names with underscores are dropped on the way: X_Forwarded_For passes for nothing.",
+        )
     return ok(
         "underscores",
         "Names with underscores get through, and WSGI cannot tell X_User from X-User."
@@ -176,31 +183,34 @@ def paths(asked: Asked, heard: Mapping[str, Heard]) -> list[Finding]:
             if found is None:
                 findings.append(_unanswered("path", f"for {tail!r}", heard[name]))
             elif not found.status:
-                findings.append(_fidelity(asked.path.rstrip("/") + tail, tail, found))
-    good = [finding for finding in findings if finding.level == "ok"]
-    if len(good) == len(ODD_PATHS) and all(finding.sentence == _EXACT for finding in good):
-        return good[:1]
+                findings.append(_fidelity(name, asked.path.rstrip("/") + tail, found))
+    if [finding.sentence for finding in findings] == list(_EXACT.values()):
+        return [ok("path", "Odd paths (%2F, //, ;a=b, non-ASCII) arrive byte for byte.")]
     return findings
 
 
-_EXACT = "Odd paths (%2F, //, ;a=b, non-ASCII) arrive byte for byte."
+_EXACT = {
+    "slash": "The application can tell %2F from a slash.",
+    "odd": "Paths with //, with ;a=b and with other than ASCII arrive byte for byte.",
+}
 
 
-def _fidelity(sent: str, tail: str, found: Examination) -> Finding:
+def _fidelity(name: str, sent: str, found: Examination) -> Finding:
+    tail = ODD_PATHS[name]
     raw = found.seen.get("REQUEST_URI") or found.seen.get("RAW_URI") or ""
     whole = full_path(found)
     if raw.partition("?")[0].endswith(tail):
-        return ok("path", _EXACT)
-    if whole == decoded(sent) or (whole.endswith(decoded(tail))):
-        if "%2F" in tail:
-            return warn(
-                "path",
-                "The application cannot tell %2F from a slash: its server keeps no raw path.",
-                "waitress, gunicorn and WSGIProxyMiddleware with a secret_file keep it.",
-            )
-        return ok("path", _EXACT)
-    return warn(
-        "path",
-        f"We asked for {tail!r}, but the application sees {whole!r}: something tidies paths up.",
-        "nginx: proxy_pass without a path at its end leaves them alone, and merge_slashes off.",
-    )
+        return ok("path", _EXACT[name])
+    if whole != decoded(sent) and not whole.endswith(decoded(tail)):
+        return warn(
+            "path",
+            f"We asked for {tail!r}, but the application sees {whole!r}: something tidies it up.",
+            "nginx: give proxy_pass no path at its end, and set merge_slashes off.",
+        )
+    if name == "slash":
+        return warn(
+            "path",
+            "The application cannot tell %2F from a slash: a server on the way keeps no raw path.",
+            "waitress and gunicorn keep it. Most applications do not mind.",
+        )
+    return ok("path", _EXACT[name])

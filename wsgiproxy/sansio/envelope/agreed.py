@@ -63,7 +63,7 @@ def is_latin1(text: str) -> bool:
 def fault(kind: str, value: object) -> str:
     """What is wrong with a value of a declared type; empty if nothing is."""
     if kind == "json":
-        return f"is nested deeper than {_DEPTH}" if _deeper(value, _DEPTH) else ""
+        return _json_fault(value, _DEPTH)
     if not isinstance(value, str):
         return f"is {type(value).__name__}, not str"
     if kind == "string" and not is_latin1(value):
@@ -71,12 +71,16 @@ def fault(kind: str, value: object) -> str:
     return ""
 
 
-def _deeper(value: object, depth: int) -> bool:
+def _json_fault(value: object, depth: int) -> str:
+    if not isinstance(value, (dict, list, tuple)):
+        return ""
+    if depth == 0:
+        return f"is nested deeper than {_DEPTH}"
     if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            return "has a name that is not a str, which JSON would change into one"
         value = list(value.values())
-    if not isinstance(value, (list, tuple)):
-        return False
-    return depth == 0 or any(_deeper(member, depth - 1) for member in value)
+    return next(filter(None, (_json_fault(member, depth - 1) for member in value)), "")
 
 
 def client_query(query: str, traversal: str) -> str:

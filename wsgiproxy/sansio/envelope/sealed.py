@@ -62,14 +62,18 @@ def _carried_json(carried: Carried) -> str:
         return ""
     try:
         return _encode(carried)
+    except (TypeError, ValueError, RecursionError) as error:
+        values = carried["json"]
+        name = max(values, key=lambda name: _is_no_json(values[name]))
+        raise ProxyError(f"the carried key {name!r} is not JSON: {error}") from error
+
+
+def _is_no_json(value: object) -> bool:
+    try:
+        _encode(value)
     except (TypeError, ValueError, RecursionError):
-        pass
-    for name, value in carried["json"].items():
-        try:
-            _encode(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ProxyError(f"the carried key {name!r} is not JSON: {error}") from error
-    raise AssertionError("each key can be encoded, but not all of them")
+        return True
+    return False
 
 
 def seal(

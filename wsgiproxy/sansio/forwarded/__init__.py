@@ -9,6 +9,7 @@ from wsgiproxy.sansio.forwarded.addresses import (
     trust,
 )
 from wsgiproxy.sansio.forwarded.announced import (
+    PORT,
     PREFIX,
     Public,
     announce,
@@ -21,6 +22,7 @@ from wsgiproxy.sansio.forwarded.believed import FAMILIES, Counts, Said, believe,
 
 __all__ = [
     "FAMILIES",
+    "PORT",
     "PREFIX",
     "Counts",
     "Public",

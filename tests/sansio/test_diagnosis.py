@@ -1,0 +1,810 @@
+"""The doctor's rules: which facts make which findings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsgiproxy.sansio.diagnosis import (
+    FORGED,
+    NAMES,
+    ODD_PATHS,
+    Asked,
+    Examination,
+    Finding,
+    Heard,
+    Here,
+    Question,
+    ask,
+    asked,
+    diagnose,
+    read_examination,
+    shown,
+    verdict,
+)
+from wsgiproxy.sansio.headers import is_token
+from wsgiproxy.sansio.keys import hmac_key
+
+KEY = hmac_key("k.1", b"x" * 32)
+OWN = "198.51.100.7"
+PROXY = "10.0.0.2"
+ASKED = Asked("http", "www.example", "/app/x", OWN, "k1")
+HERE = Here("1.0")
+NOW = 1_800_000_000.0
+
+SEEN = {
+    "REQUEST_METHOD": "GET",
+    "wsgi.url_scheme": "http",
+    "HTTP_HOST": "www.example",
+    "REMOTE_ADDR": OWN,
+    "SCRIPT_NAME": "/app",
+    "PATH_INFO": "/x",
+}
+PLAIN_ENVIRON = {**SEEN, "HTTP_HOST": "10.0.0.9:8000", "REMOTE_ADDR": PROXY, "SCRIPT_NAME": ""}
+TOLD = {
+    "HTTP_X_FORWARDED_FOR": OWN,
+    "HTTP_X_FORWARDED_PROTO": "http",
+    "HTTP_X_FORWARDED_HOST": "www.example",
+    "HTTP_X_FORWARDED_PREFIX": "/app",
+}
+NONE: dict[str, str] = {}
+
+
+def signed(**more: Any) -> Examination:
+    """A healthy backend with a secret_file."""
+    found = Examination(
+        doctor="n",
+        clock=NOW,
+        version="1.0",
+        python="3.13",
+        mode="secret_file",
+        arrived={**PLAIN_ENVIRON, **TOLD, "HTTP_WSGIPROXY": "(300 characters)"},
+        seen=SEEN,
+        verified="k1",
+        created=int(NOW),
+    )
+    return found._replace(**more)
+
+
+def trusting(**more: Any) -> Examination:
+    """A healthy backend with trust_ips."""
+    found = signed(
+        mode="trust_ips",
+        reads="x-forwarded",
+        peer_trusted=True,
+        verified="",
+        created=0,
+        arrived={**PLAIN_ENVIRON, **TOLD},
+    )
+    return found._replace(**more)
+
+
+def refused(reason: str, status: int = 403, **more: Any) -> Examination:
+    return signed(status=status, reason=reason, seen={}, verified="")._replace(**more)
+
+
+def answered(found: Examination | None, **more: Any) -> Heard:
+    return Heard(found, 200, NOW)._replace(**more)
+
+
+def found_in(
+    found: Examination, address: Asked = ASKED, **others: Examination | Heard | None
+) -> list[Finding]:
+    """All findings; a probe is given as what its examination says, or as a whole."""
+    heard = {"plain": answered(found)}
+    for name, other in others.items():
+        heard[name] = other if isinstance(other, Heard) else answered(other)
+    return diagnose(address, heard, HERE)
+
+
+def one(findings: list[Finding], topic: str) -> Finding:
+    (finding,) = [finding for finding in findings if finding.topic == topic]
+    return finding
+
+
+def holds(finding: Finding, level: str, text: str = "", cure: str = "") -> bool:
+    assert (finding.level, text in finding.sentence, cure in finding.cure) == (level, True, True), (
+        finding
+    )
+    return True
+
+
+# -- the question ----------------------------------------------------------------------
+
+
+@given(st.text(max_size=200))
+def test_nothing_but_a_question_is_one(text):
+    """No text is a question but what a holder of the key has written."""
+    assert asked(text, {"k.1": KEY}) is None
+
+
+@given(st.integers(0, 200), st.characters(codec="ascii"))
+def test_no_character_of_a_question_can_be_another(position, character):
+    text = ask(Question("k.1", 1_800_000_000, "n" * 16), KEY)
+    position %= len(text)
+    other = text[:position] + character + text[position + 1 :]
+    # The last character of base64url holds bits that stand for nothing.
+    assert other == text or position == len(text) - 1 or asked(other, {"k.1": KEY}) is None
+
+
+def test_a_signature_that_is_no_base64():
+    text = ask(Question("k.1", 1_800_000_000, "n" * 16), KEY)
+    assert asked(text.rpartition(".")[0] + ".A", {"k.1": KEY}) is None
+
+
+def test_a_question_is_no_signature_of_a_request():
+    texts: list[bytes] = []
+
+    def sign(base: bytes) -> bytes:
+        texts.append(base)
+        return b"x"
+
+    ask(Question("k.1", 1, "n" * 16), KEY._replace(sign=sign))
+    assert texts == [b"wsgiproxy doctor\nk.1\n1\n" + b"n" * 16]
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh"), [(0, True), (60, True), (61, False), (-5, True), (-6, False)]
+)
+def test_freshness(age, fresh):
+    assert Question("k", 1000, "n").is_fresh(1000 + age, 60, 5) is fresh
+
+
+# -- the answer ------------------------------------------------------------------------
+
+
+def test_an_answer_is_read_as_it_was_written():
+    found = signed(carried=("A",), fixed=("scheme",))
+    assert read_examination(json.loads(json.dumps(found._asdict())), "n") == found
+
+
+def test_other_versions_say_less_and_more():
+    assert read_examination({"doctor": "n", "news": [1]}, "n") == Examination(doctor="n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(None, id="null"),
+        pytest.param([], id="list"),
+        pytest.param({}, id="empty"),
+        pytest.param({"doctor": "m"}, id="another-nonce"),
+        pytest.param({"doctor": "n", "clock": "1"}, id="text-for-a-number"),
+        pytest.param({"doctor": "n", "clock": True}, id="true-for-a-number"),
+        pytest.param({"doctor": "n", "clock": float("nan")}, id="nan"),
+        pytest.param({"doctor": "n", "clock": 10**400}, id="huge"),
+        pytest.param({"doctor": "n", "stale": 1}, id="number-for-true"),
+        pytest.param({"doctor": "n", "seen": {"a": 1}}, id="number-in-an-object"),
+        pytest.param({"doctor": "n", "seen": []}, id="list-for-an-object"),
+        pytest.param({"doctor": "n", "carried": [1]}, id="number-in-a-list"),
+        pytest.param({"doctor": "n", "carried": "ab"}, id="text-for-a-list"),
+        pytest.param({"doctor": "n", "mode": None}, id="null-for-a-text"),
+    ],
+)
+def test_what_is_no_answer(answer):
+    assert read_examination(answer, "n") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(Examination._fields), JSON))
+def test_whatever_a_page_answers_there_is_a_diagnosis(answer):
+    """No answer breaks the doctor, who talks to whoever is at an address."""
+    found = read_examination({**answer, "doctor": "n"}, "n")
+    heard = dict.fromkeys(["plain", "forged", "names", *ODD_PATHS], answered(found))
+    findings = diagnose(ASKED, heard, HERE)
+    assert findings and verdict(findings, heard) in (0, 1, 2)
+
+
+def test_what_may_be_shown():
+    environ = {
+        "wsgi.url_scheme": "http",
+        "wsgi.input": object(),
+        "HTTP_COOKIE": "a",
+        "HTTP_X_DOCTOR_TWICE": "a,b",
+        "HTTP_X_DOCTOR": "token",
+        "HTTP_X_FORWARDED_USER": "bob",
+        "REMOTE_USER": "bob",
+    }
+    assert shown(environ) == {
+        "wsgi.url_scheme": "http",
+        "HTTP_X_DOCTOR_TWICE": "a,b",
+        "HTTP_X_FORWARDED_USER": "(3 characters)",
+    }
+
+
+# -- a healthy stack -------------------------------------------------------------------
+
+
+def probed(found: Examination) -> dict[str, Examination]:
+    """What a healthy stack answers to the other questions."""
+    arrived = {**found.arrived, "HTTP_X_DOCTOR_TWICE": "a, b"}
+    odd = {
+        name: found._replace(seen={**found.seen, "REQUEST_URI": "/app/x" + tail})
+        for name, tail in ODD_PATHS.items()
+    }
+    return {"forged": found, "names": found._replace(arrived=arrived), **odd}
+
+
+@pytest.mark.parametrize("found", [signed(), trusting()], ids=["signed", "trusting"])
+def test_a_healthy_stack(found):
+    findings = found_in(found, **probed(found))
+    assert [finding for finding in findings if finding.level != "ok"] == []
+    assert verdict(findings, {"plain": answered(found)}) == 0
+    topics = [finding.topic for finding in findings]
+    for topic in ("answer", "clock", "client", "scheme", "host", "prefix", "forgery", "path"):
+        assert topics.count(topic) == 1
+
+
+def test_one_bad_finding_is_enough():
+    findings = [Finding("ok", "a", "b"), Finding("warn", "a", "b")]
+    heard = {"plain": answered(signed())}
+    assert verdict(findings, heard) == 0
+    assert verdict([*findings, Finding("bad", "a", "b")], heard) == 1
+    assert verdict(findings, {"plain": answered(None)}) == 2
+
+
+# -- who answers, and whether it is believed -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        pytest.param(signed(), "it has a secret_file", id="secret"),
+        pytest.param(trusting(), "believes the X-Forwarded-* fields of the peers", id="trust"),
+        pytest.param(trusting(reads="forwarded"), "the field Forwarded", id="forwarded"),
+        pytest.param(trusting(mode="counts", reads="x_for=1"), "(x_for=1)", id="counts"),
+        pytest.param(trusting(mode="nothing"), "believes nobody", id="nothing"),
+        pytest.param(trusting(mode="new"), "unknown mode", id="unknown"),
+        pytest.param(
+            signed(arrived={"SERVER_SOFTWARE": "waitress"}), "(Python 3.13, waitress)", id="server"
+        ),
+    ],
+)
+def test_who_answers(found, text):
+    assert holds(one(found_in(found), "answer"), "ok", text)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "text", "cure"),
+    [
+        pytest.param(signed(), "ok", "with key 'k1'", "", id="verified"),
+        pytest.param(
+            refused("not signed; has WSGIProxyApp the same secret_file?"),
+            "bad",
+            "refuses it with 403: not signed; has WSGIProxyApp the same secret_file?",
+            "Give WSGIProxyApp the key file",
+            id="proxy-does-not-sign",
+        ),
+        pytest.param(
+            refused("not signed; ...", arrived=PLAIN_ENVIRON),
+            "bad",
+            "not signed",
+            "you may have asked the backend itself",
+            id="asked-the-backend",
+        ),
+        pytest.param(refused("no such key: 'k9'"), "bad", "'k9'.", "both must hold", id="key"),
+        pytest.param(refused("created 99 seconds ago"), "bad", "99", "NTP", id="clock"),
+        pytest.param(refused("wrong signature by"), "bad", "", "proxy_set_header Host", id="host"),
+        pytest.param(refused("signed for '/a'"), "bad", "", "proxy_pass no path", id="path"),
+        pytest.param(refused("the body is not covered"), "bad", "", "sign_body", id="body"),
+        pytest.param(
+            refused("the store of nonces failed", 503), "bad", "503", "replay=", id="store"
+        ),
+        pytest.param(refused("expires has passed"), "bad", "", "log of the backend", id="other"),
+        pytest.param(
+            signed(verified="", unsigned="strip"), "warn", "lets it in", "Give WSGI", id="strip"
+        ),
+    ],
+)
+def test_the_signature(found, level, text, cure):
+    assert holds(one(found_in(found), "signature"), level, text, cure)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "text", "cure"),
+    [
+        pytest.param(trusting(), "ok", "from '10.0.0.2', which is trusted", "", id="trusted"),
+        pytest.param(
+            trusting(arrived={**PLAIN_ENVIRON, **TOLD, "wsgiproxy.peer": "10.0.0.3"}),
+            "ok",
+            "'10.0.0.3'",
+            "",
+            id="peer-of-the-socket",
+        ),
+        pytest.param(
+            trusting(peer_trusted=False), "bad", "not in trust_ips", "add it", id="not-trusted"
+        ),
+        pytest.param(
+            trusting(peer_trusted=False, arrived=PLAIN_ENVIRON), "ok", "told nothing", "", id="none"
+        ),
+        pytest.param(
+            trusting(arrived=PLAIN_ENVIRON), "warn", "told nothing", "X-Forwarded-For", id="silent"
+        ),
+        pytest.param(
+            trusting(mode="nothing", peer_trusted=False),
+            "bad",
+            "the backend believes nobody",
+            "trust_ips='10.0.0.2'",
+            id="nobody-is-believed",
+        ),
+        pytest.param(
+            trusting(mode="nothing", arrived=PLAIN_ENVIRON), "ok", "nobody has", "", id="nobody"
+        ),
+    ],
+)
+def test_trust(found, level, text, cure):
+    assert holds(one(found_in(found), "trust"), level, text, cure)
+
+
+def test_another_refusal():
+    found = trusting(status=400, reason="Host 'x' is not in allowed_hosts", seen={})
+    findings = found_in(found)
+    assert holds(one(findings, "refused"), "bad", "with 400: Host 'x' is not")
+    assert "client" not in [finding.topic for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("mode", "cure"), [("trust_ips", "in trust_ips, or"), ("counts", "beside the counts, or")]
+)
+def test_everybody_is_trusted(mode, cure):
+    found = trusting(everybody=True, mode=mode)
+    assert holds(one(found_in(found), "everybody"), "warn", "can forge", cure)
+
+
+# -- what the application sees ---------------------------------------------------------
+
+
+def sees(found: Examination, **changed: str) -> Examination:
+    keys = {"client": "REMOTE_ADDR", "scheme": "wsgi.url_scheme", "host": "HTTP_HOST"}
+    return found._replace(
+        seen={**found.seen, **{keys.get(name, name): value for name, value in changed.items()}}
+    )
+
+
+def tells(found: Examination, *without: str, **told: str) -> Examination:
+    """With other forwarding fields: some left out, some changed."""
+    kept = {key: value for key, value in found.arrived.items() if key not in without}
+    return found._replace(arrived={**kept, **told})
+
+
+@pytest.mark.parametrize(
+    ("found", "own", "level", "text", "cure"),
+    [
+        pytest.param(signed(), OWN, "ok", "'198.51.100.7' (signed)", "", id="signed"),
+        pytest.param(trusting(), OWN, "ok", "(by X-Forwarded-For)", "", id="told"),
+        pytest.param(
+            trusting(arrived=PLAIN_ENVIRON), OWN, "ok", "(from the connection itself)", "", id="not"
+        ),
+        pytest.param(sees(signed(), client="::1"), "127.0.0.1", "ok", "'::1'", "", id="loopback"),
+        pytest.param(
+            sees(signed(), client="127.0.0.1"),
+            OWN,
+            "bad",
+            "takes '127.0.0.1' for the client; the doctor asks from '198.51.100.7'",
+            "trusted_proxies",
+            id="a-proxy-before-the-front",
+        ),
+        pytest.param(
+            sees(tells(trusting(), "HTTP_X_FORWARDED_FOR"), client=PROXY),
+            OWN,
+            "bad",
+            "takes '10.0.0.2'",
+            "nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+            id="not-told",
+        ),
+        pytest.param(
+            sees(tells(trusting(), HTTP_X_FORWARDED_FOR="unknown"), client=PROXY),
+            OWN,
+            "bad",
+            "",
+            "X-Forwarded-For says 'unknown'",
+            id="told-nonsense",
+        ),
+        pytest.param(sees(signed(), client=""), OWN, "bad", "takes ''", "", id="unix"),
+        pytest.param(
+            sees(signed(), client="203.0.113.1"), OWN, "warn", "", "translator", id="translated"
+        ),
+        pytest.param(signed(), "", "warn", "'198.51.100.7'", "", id="own-unknown"),
+    ],
+)
+def test_the_client(found, own, level, text, cure):
+    findings = found_in(found, ASKED._replace(own=own))
+    assert holds(one(findings, "client"), level, text, cure)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "text", "cure"),
+    [
+        pytest.param(sees(signed(), scheme="https"), "ok", "'https' (signed)", "", id="signed"),
+        pytest.param(
+            sees(trusting(fixed=("scheme",)), scheme="https"), "ok", "setting scheme", "",
+            id="fixed",
+        ),
+        pytest.param(
+            trusting(fixed=("scheme",)), "bad", "but the application sees 'http'", "setting scheme",
+            id="fixed-wrongly",
+        ),
+        pytest.param(signed(), "bad", "You asked by 'https'", "trusted_proxies", id="lost-before"),
+        pytest.param(
+            trusting(), "bad", "", "X-Forwarded-Proto says 'http'", id="told-wrongly"
+        ),
+        pytest.param(
+            tells(trusting(), "HTTP_X_FORWARDED_PROTO"),
+            "bad",
+            "",
+            "X-Forwarded-Proto $scheme;",
+            id="not-told",
+        ),
+        pytest.param(
+            trusting(reads="historical"), "bad", "", "Let the proxy send X-Forwarded-Scheme.",
+            id="not-told-as-of-old",
+        ),
+        pytest.param(
+            trusting(mode="nothing"), "bad", "", "trust_ips or secret_file", id="nobody"
+        ),
+    ],
+)  # fmt: skip
+def test_the_scheme(found, level, text, cure):
+    findings = found_in(found, ASKED._replace(scheme="https"))
+    assert holds(one(findings, "scheme"), level, text, cure)
+
+
+@pytest.mark.parametrize(
+    ("found", "host", "level", "cure"),
+    [
+        pytest.param(signed(), "www.example", "ok", "", id="same"),
+        pytest.param(signed(), "WWW.example:80", "ok", "", id="the-same-in-other-letters"),
+        pytest.param(signed(), "www.example:8080", "bad", "trusted_proxies", id="port"),
+        pytest.param(sees(signed(), host="h:x"), "www.example", "bad", "", id="no-port"),
+        pytest.param(sees(trusting(), host="h"), "www.example", "bad", "says 'www", id="told"),
+    ],
+)
+def test_the_host(found, host, level, cure):
+    assert holds(one(found_in(found, ASKED._replace(host=host)), "host"), level, "", cure)
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "path", "level", "text"),
+    [
+        pytest.param("/app", "/x", "/app/x", "ok", "below '/app'", id="mounted"),
+        pytest.param("", "/app/x", "/app/x", "ok", "at the root", id="root"),
+        pytest.param("", "", "/", "ok", "at the root", id="empty"),
+        pytest.param("", "/caf\xc3\xa9", "/caf%C3%A9", "ok", "at the root", id="encoded"),
+        pytest.param("", "/x", "/app/x", "bad", "at the root: its links lack '/app'", id="lost"),
+        pytest.param("", "/", "/app/", "bad", "lack '/app'", id="lost-with-a-slash"),
+        pytest.param("", "/", "/app", "bad", "lack '/app'", id="lost-without-one"),
+        pytest.param("/b", "/", "/a/b/", "bad", "below '/b': its links lack '/a'", id="half"),
+        pytest.param("/app", "/app/x", "/app/x", "bad", "'/app' too much", id="twice"),
+    ],
+)
+def test_the_prefix(script_name, path_info, path, level, text):
+    found = sees(signed(), SCRIPT_NAME=script_name, PATH_INFO=path_info)
+    finding = one(found_in(found, ASKED._replace(path=path)), "prefix")
+    assert holds(finding, level, text)
+    assert bool(finding.cure) == (level == "bad")
+
+
+@pytest.mark.parametrize(
+    ("found", "cure"),
+    [
+        pytest.param(signed(), "named in trusted_proxies", id="signed"),
+        pytest.param(
+            tells(trusting(), "HTTP_X_FORWARDED_PREFIX"), "X-Forwarded-Prefix /the/path;", id="told"
+        ),
+        pytest.param(trusting(reads="forwarded"), "a setting", id="no-field-of-that-family"),
+        pytest.param(trusting(fixed=("pop_prefix",)), "The setting pop_prefix", id="fixed"),
+    ],
+)
+def test_what_brings_a_prefix_back(found, cure):
+    found = sees(found, SCRIPT_NAME="")
+    assert holds(one(found_in(found), "prefix"), "bad", "lack '/app'", cure)
+
+
+def test_a_path_that_was_rewritten():
+    found = sees(signed(), SCRIPT_NAME="", PATH_INFO="/other")
+    assert holds(one(found_in(found), "path"), "bad", "rewrites it")
+
+
+# -- fields and keys -------------------------------------------------------------------
+
+
+def test_fields_that_lost():
+    found = tells(trusting(), HTTP_FORWARDED="for=1", HTTP_X_REAL_IP="1", HTTP_VIA="1.1 x")
+    finding = one(found_in(found), "fields")
+    assert holds(finding, "ok", "count for nothing: Forwarded, X-Real-Ip.")
+
+
+def test_fields_beside_a_signature():
+    assert holds(one(found_in(signed()), "fields"), "ok", "X-Forwarded-For, X-Forwarded-Host")
+
+
+def test_keys_that_are_carried_for_nobody():
+    found = signed(carried=("REMOTE_USER", "a.b"), accepted=("a.b",))
+    finding = one(found_in(found), "carried")
+    assert holds(finding, "warn", "'REMOTE_USER'", "accept_keys=['REMOTE_USER']")
+    assert "carried" not in [
+        each.topic for each in found_in(signed(carried=("a",), accepted=("a",)))
+    ]
+
+
+# -- clocks and versions ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "time", "level", "text"),
+    [
+        pytest.param(signed(), NOW, "ok", "agree", id="same"),
+        pytest.param(signed(), NOW - 1.9, "ok", "agree", id="close"),
+        pytest.param(
+            signed(), NOW - 3600, "warn", "backend's clock is 60 minutes ahead of the doctor's",
+            id="an-hour-ahead",
+        ),
+        pytest.param(signed(), NOW + 30, "warn", "30 seconds behind the doctor's", id="behind"),
+        pytest.param(
+            signed(created=int(NOW) - 20), NOW, "warn", "20 seconds ahead of the signing front's",
+            id="front-behind",
+        ),
+        pytest.param(
+            refused("created ...", created=int(NOW) + 7200), NOW, "warn",
+            "2 hours behind the signing front's", id="front-far-ahead",
+        ),
+        pytest.param(signed(created=0), NOW, "ok", "agree", id="not-signed"),
+    ],
+)  # fmt: skip
+def test_the_clocks(found, time, level, text):
+    findings = diagnose(ASKED, {"plain": answered(found, time=time)}, HERE)
+    assert holds(one(findings, "clock"), level, text)
+
+
+def test_a_slow_answer_says_less_of_the_clock():
+    heard = {"plain": answered(signed(created=0), time=NOW - 20, spread=25.0)}
+    assert holds(one(diagnose(ASKED, heard, HERE), "clock"), "ok")
+
+
+def test_both_clocks_are_named():
+    heard = {"plain": answered(signed(created=int(NOW) - 50), time=NOW + 50)}
+    clocks = [finding for finding in diagnose(ASKED, heard, HERE) if finding.topic == "clock"]
+    assert [finding.level for finding in clocks] == ["warn", "warn"]
+
+
+def test_versions():
+    assert holds(one(found_in(signed(version="2.0")), "version"), "warn", "'2.0', and this is")
+
+
+def test_an_installation_that_was_overwritten():
+    heard = {"plain": answered(signed(clash=("There it is.",)))}
+    findings = diagnose(ASKED, heard, Here("1.0", ("Here it is.",)))
+    sentences = [each.sentence for each in findings if each.topic == "installation"]
+    assert sentences == ["Here: Here it is.", "At the backend: There it is."]
+    assert verdict(findings, heard) == 1
+    assert "pip uninstall WSGIProxy2" in findings[0].cure
+
+
+# -- forgeries -------------------------------------------------------------------------
+
+FORGED_FOR = "192.0.2.66"
+
+
+def forged(found: Examination, *facts: str) -> Examination:
+    """*found*, with forged values believed."""
+    values = {"client": FORGED_FOR, "scheme": "https", "host": "doctor.invalid"}
+    values["SCRIPT_NAME"] = "/doctor-forged"
+    return sees(found, **{fact: values[fact] for fact in facts})
+
+
+DIRECT = trusting(arrived={**PLAIN_ENVIRON, "REMOTE_ADDR": OWN})
+APPENDED = tells(trusting(), HTTP_X_FORWARDED_FOR=f"{FORGED_FOR}, {OWN}")
+PASSED = tells(trusting(), HTTP_X_FORWARDED_FOR=FORGED_FOR)
+EVERYBODY = trusting(everybody=True)
+
+
+@pytest.mark.parametrize(
+    ("plain", "found", "own", "level", "text", "cure"),
+    [
+        pytest.param(signed(), signed(), OWN, "ok", "have no effect", "", id="none"),
+        pytest.param(
+            EVERYBODY, forged(EVERYBODY, "client", "host", "scheme", "SCRIPT_NAME"), OWN, "bad",
+            "its client address, host, scheme and prefix:", "in trust_ips", id="everybody",
+        ),
+        pytest.param(
+            EVERYBODY, forged(EVERYBODY, "host"), "127.0.0.1", "bad", "its host:", "in trust_ips",
+            id="everybody-from-here",
+        ),
+        pytest.param(
+            EVERYBODY._replace(mode="counts"), forged(EVERYBODY, "client"), OWN, "bad",
+            "its client address:", "count no more proxies", id="counts",
+        ),
+        pytest.param(
+            DIRECT, forged(DIRECT, "client", "host"), OWN, "warn", "since we ask from", "only",
+            id="we-are-the-proxy",
+        ),
+        pytest.param(
+            trusting(), forged(PASSED, "client"), OWN, "bad", "client address:", "set these fields",
+            id="the-proxy-passes-them-on",
+        ),
+        pytest.param(
+            trusting(), forged(trusting(), "host"), OWN, "bad", "host:", "set these fields",
+            id="the-proxy-passes-the-host-on",
+        ),
+        pytest.param(
+            trusting(), forged(APPENDED, "client"), OWN, "warn", "since we ask from",
+            "Name no more", id="appended-and-we-are-trusted",
+        ),
+        pytest.param(
+            signed(), forged(signed(), "client"), "127.0.0.1", "warn", "since we ask from", "",
+            id="signed-for-a-trusted-neighbour",
+        ),
+        pytest.param(
+            signed(), forged(signed(), "client"), OWN, "bad", "client address:", "trusted_proxies",
+            id="signed-for-everybody",
+        ),
+        pytest.param(
+            trusting(), refused("Host 'doctor.invalid' is not in", 400), OWN, "ok",
+            "make the backend refuse: Host", "", id="refused",
+        ),
+        pytest.param(
+            refused("not signed"), refused("not signed"), OWN, "warn", "cannot be seen", "",
+            id="refused-anyway",
+        ),
+        pytest.param(
+            signed(), Heard(None, 400), OWN, "ok", "(status 400), and keeps it out", "", id="400"
+        ),
+        pytest.param(
+            signed(), Heard(None, 200), OWN, "warn", "not answered: status 200", "", id="page"
+        ),
+        pytest.param(
+            signed(), Heard(fault="connection reset"), OWN, "warn", "connection reset", "", id="cut"
+        ),
+    ],
+)  # fmt: skip
+def test_forgeries(plain, found, own, level, text, cure):
+    findings = found_in(plain, ASKED._replace(own=own), forged=found)
+    assert holds(one(findings, "forgery"), level, text, cure)
+
+
+def test_what_was_so_before_is_not_forged():
+    """Somebody may really have such a name, or such a prefix."""
+    plain = forged(EVERYBODY, "host", "SCRIPT_NAME")
+    address = ASKED._replace(host="doctor.invalid", path="/doctor-forged/x")
+    assert holds(one(found_in(plain, address, forged=plain), "forgery"), "ok")
+
+
+def test_behind_https_http_is_forged():
+    plain = sees(EVERYBODY, scheme="https")
+    address = ASKED._replace(scheme="https")
+    findings = found_in(plain, address, forged=sees(plain, scheme="http"))
+    assert holds(one(findings, "forgery"), "bad", "forge its scheme:")
+    assert ("X-Forwarded-Proto", "http") in FORGED["https"]
+
+
+# -- names -----------------------------------------------------------------------------
+
+
+def with_names(found: Examination, *, underscore: bool, twice: str = "a,b") -> Examination:
+    probes = {"HTTP_X_DOCTOR_TWICE": twice} if twice else {}
+    if underscore:
+        probes["HTTP_X_DOCTOR_UNDERSCORE"] = "1"
+    return found._replace(arrived={**found.arrived, **probes})
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "text"),
+    [
+        pytest.param(with_names(signed(), underscore=False), "ok", "dropped", id="dropped"),
+        pytest.param(with_names(signed(), underscore=True), "ok", "get through", id="through"),
+        pytest.param(
+            with_names(forged(trusting(), "client"), underscore=True), "bad", "can forge it",
+            id="believed",
+        ),
+        pytest.param(Heard(None, 400), "ok", "keeps it out", id="refused"),
+    ],
+)  # fmt: skip
+def test_underscores(found, level, text):
+    assert holds(one(found_in(trusting(), names=found), "underscores"), level, text)
+
+
+@pytest.mark.parametrize(
+    ("arrives", "level", "text"),
+    [
+        ("a,b", "ok", "one list"),
+        ("a, b", "ok", "one list"),
+        ("b", "warn", "only 'b' arrives"),
+        ("", "warn", "none arrives"),
+    ],
+)
+def test_a_field_that_comes_twice(arrives, level, text):
+    found = with_names(signed(), underscore=False, twice=arrives)
+    assert holds(one(found_in(signed(), names=found), "twice"), level, text)
+
+
+def test_the_probes_can_be_sent():
+    names = [name for fields in (*FORGED.values(), NAMES) for name, _ in fields]
+    assert all(map(is_token, names))
+
+
+# -- paths -----------------------------------------------------------------------------
+
+WHOLE = {"slash": "/app/x/doctor/slash", "odd": "/app/x/doctor//odd;a=b/caf\xc3\xa9"}
+RAW = {name: "/app/x" + tail for name, tail in ODD_PATHS.items()}
+
+
+def at(raw: str, whole: str) -> Examination:
+    return sees(signed(), SCRIPT_NAME="/app", PATH_INFO=whole.removeprefix("/app"), RAW_URI=raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "level", "text"),
+    [
+        pytest.param("slash", at(RAW["slash"], WHOLE["slash"]), "ok", "can tell", id="raw"),
+        pytest.param("slash", at("", WHOLE["slash"]), "warn", "cannot tell %2F", id="no-raw"),
+        pytest.param("odd", at(RAW["odd"] + "?a", WHOLE["odd"]), "ok", "byte for byte", id="query"),
+        pytest.param("odd", at("", WHOLE["odd"]), "ok", "byte for byte", id="odd-no-raw"),
+        pytest.param(
+            "odd", at("", WHOLE["odd"].replace("//", "/")), "warn", "tidies it up", id="merged"
+        ),
+        pytest.param("odd", at("", "/x" + WHOLE["odd"][6:]), "ok", "byte", id="prefix-lost"),
+        pytest.param("slash", Heard(None, 404), "ok", "keeps it out", id="refused"),
+    ],
+)
+def test_odd_paths(name, found, level, text):
+    assert holds(one(found_in(signed(), **{name: found}), "path"), level, text)
+
+
+def test_both_paths_are_one_finding_if_they_are_well():
+    found = {name: at(RAW[name], WHOLE[name]) for name in ODD_PATHS}
+    assert holds(one(found_in(signed(), **found), "path"), "ok", "(%2F, //, ;a=b, non-ASCII)")
+    found["slash"] = at("", WHOLE["slash"])
+    levels = [each.level for each in found_in(signed(), **found) if each.topic == "path"]
+    assert levels == ["warn", "ok"]
+
+
+def test_no_word_of_paths_while_it_refuses():
+    found = dict.fromkeys(ODD_PATHS, refused("not signed"))
+    assert "path" not in [each.topic for each in found_in(refused("not signed"), **found)]
+
+
+# -- when nobody has answered ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("heard", "keyid", "text", "cure"),
+    [
+        pytest.param(Heard(fault="refused"), "k1", "Nothing answers: refused.", "", id="nothing"),
+        pytest.param(Heard(status=200), "", "who have its key file", "--secret-file", id="no-key"),
+        pytest.param(
+            Heard(status=301, location="https://x/"), "k1", "to 'https://x/' (301)", "Ask that",
+            id="redirect",
+        ),
+        pytest.param(Heard(status=200), "k1", "has no key 'k1'", "doctor_file=FILE", id="page"),
+        pytest.param(Heard(status=404), "k1", "has no key 'k1'", "WSGIProxyMiddle", id="404"),
+        pytest.param(Heard(status=401), "k1", "a login", "--header", id="login"),
+        pytest.param(Heard(status=403), "k1", "its key file is not ours", "secret_file", id="403"),
+        pytest.param(Heard(status=502), "k1", "not the backend", "Start", id="502"),
+    ],
+)  # fmt: skip
+def test_nobody(heard, keyid, text, cure):
+    findings = diagnose(ASKED._replace(keyid=keyid), {"plain": heard}, HERE)
+    assert holds(one(findings, "answer"), "bad", text, cure)
+    assert verdict(findings, {"plain": heard}) == 2
+
+
+def test_every_cure_and_sentence_is_one():
+    """Sentences end; what is wrong has a cure, and what is well needs none."""
+    everything = [
+        *found_in(refused("not signed?"), forged=Heard(None, 500), names=Heard(None, 404)),
+        *found_in(sees(trusting(), scheme="x", host="y", client="z", PATH_INFO="/q")),
+    ]
+    for finding in everything:
+        assert finding.sentence == "" or finding.sentence[-1] in ".?"
+        assert finding.cure or finding.level != "bad"
+        assert not (finding.cure and finding.level == "ok")
