@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
+from tests.support.in_process import key_file
 from tests.support.upstream import answer
 from tests.test_exactproxy import call, environ_for
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.keys import base64url, unbase64url
+from wsgiproxy.secretloader import new_key
 from wsgiproxy.transport import PooledTransport
 
 
@@ -23,6 +29,11 @@ def made(upstream):
     yield make
     for app in apps:
         app.close()
+
+
+@pytest.fixture
+def secret_file(tmp_path):
+    return key_file(tmp_path / "secret", new_key("k1"))
 
 
 def sent(upstream, app, path="/", **environ):
@@ -313,12 +324,84 @@ def test_a_bad_href_leaves_the_old_one(made):
     assert app.href == before
 
 
+KEYS = ["string_keys", "unicode_keys", "json_keys"]
+
+
+@pytest.mark.parametrize("name", [*KEYS, "pickle_keys", "sign_body"])
+def test_what_only_a_signature_can_carry_needs_a_secret(name):
+    value = True if name == "sign_body" else ["REMOTE_USER"]
+    with pytest.raises(ConfigurationError, match=f"{name}=.*: expected a secret_file beside it"):
+        WSGIProxyApp("http://127.0.0.1/", allow_pickle=True, **{name: value})
+
+
+@pytest.mark.parametrize("name", [*KEYS, "pickle_keys"])
 @pytest.mark.parametrize(
-    "name", ["secret_file", "string_keys", "unicode_keys", "json_keys", "pickle_keys"]
+    "key", ["wsgi.input", "HTTP_COOKIE", "REQUEST_METHOD", "wsgiproxy.x", "PATH_INFO", "HTTPS"]
 )
-def test_carried_keys_need_the_signature_support(name):
-    with pytest.raises(ConfigurationError, match=f"{name}=.* needs the signature support"):
-        WSGIProxyApp("http://127.0.0.1/", **{name: ["REMOTE_USER"]})
+def test_m11_reserved_keys_cannot_be_carried(secret_file, name, key):
+    with pytest.raises(ConfigurationError, match=f"{name}=.*: expected environ keys other than"):
+        WSGIProxyApp("http://a/", secret_file, allow_pickle=True, **{name: ["REMOTE_USER", key]})
+
+
+@pytest.mark.parametrize("allow", [{}, {"allow_pickle": False}, {"allow_pickle": "no"}])
+def test_p13_pickle_is_off(secret_file, allow):
+    with pytest.raises(ConfigurationError, match="pickle_keys=.*: expected allow_pickle=True"):
+        WSGIProxyApp("http://a/", secret_file, pickle_keys="a.key", **allow)
+
+
+@pytest.mark.parametrize("second", ["unicode_keys", "json_keys", "string_keys"])
+def test_a_key_is_carried_once(secret_file, second):
+    keys = {"string_keys": ["a", "b"], second: ["b", "b"]}
+    with pytest.raises(ConfigurationError, match="'b' is to be carried twice"):
+        WSGIProxyApp("http://a/", secret_file, **keys)
+
+
+def test_a_public_half_cannot_sign(tmp_path):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = Ed25519PrivateKey.generate().public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    name = key_file(tmp_path / "public", f"k1:ed25519:{base64url(der)}")
+    with pytest.raises(ConfigurationError, match="'k1': a public half cannot sign"):
+        WSGIProxyApp("http://a/", name)
+
+
+def test_a_signed_request_as_it_goes_up(upstream, made, secret_file):
+    """Each of our fields once, on one line, beside what is announced for others."""
+    app = made("/base?key=1", secret_file=secret_file, string_keys="REMOTE_USER")
+    known = {"REMOTE_USER": "bob", "REMOTE_ADDR": "203.0.113.9"}
+    request = sent(upstream, app, "/x", QUERY_STRING="a=b", **known)
+    assert request.line == "GET /base/x?key=1&a=b HTTP/1.1"
+    [envelope] = request.values("WSGIProxy")
+    found = json.loads(unbase64url(envelope))
+    assert found == {
+        "v": 1,
+        "target": "/base/x?",
+        "for": "203.0.113.9",
+        "host": "public.example",
+        "scheme": "http",
+        "port": str(upstream.port),
+        "traversal_path": "/base",
+        "traversal_query": "key=1",
+        "env": {"string": {"REMOTE_USER": "bob"}},
+    }
+    [said] = request.values("Signature-Input")
+    assert said.startswith(
+        'wsgiproxy=("@method" "@authority" "@query" "wsgiproxy" "x-traversal-path"'
+        ' "x-traversal-query-string");created='
+    )
+    assert said.endswith(';tag="wsgiproxy"')
+    [signature] = request.values("Signature")
+    assert re.fullmatch("wsgiproxy=:[A-Za-z0-9+/]{43}=:", signature)
+    assert request.values("X-Forwarded-Host") == ["public.example"]
+    assert "bob" not in request.head.decode("latin-1")
+
+
+def test_without_a_secret_nothing_is_signed(upstream, made):
+    request = sent(upstream, made(), "/x")
+    for name in ("WSGIProxy", "Signature-Input", "Signature", "Content-Digest"):
+        assert request.values(name) == []
 
 
 def test_another_transport_has_its_own_settings():

@@ -27,7 +27,7 @@ LAYERS = [
     {"sansio"},
     {"caution"},
     {"replay", "secretloader", "settings"},
-    {"accesslog", "errorpage", "signature", "transport", "watch"},
+    {"accesslog", "errorpage", "examination", "signature", "transport", "watch"},
     {"exactproxy"},
     {"app", "forward", "middleware", "proxies", "spawn"},
     {"cli", "server", "wsgiapp"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -11,16 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.settings import APP, TRANSPORT, Setting, settle
+from wsgiproxy.settings import APP, MIDDLEWARE, SIGNING, TRANSPORT, Setting, settle
 
-ROWS = {row.name: row for row in (*APP, *TRANSPORT)}
+#: By name; what `WSGIProxyMiddleware` has of the same names is below ``backend.``.
+ROWS = {row.name: row for row in (*APP, *SIGNING, *TRANSPORT)}
+ROWS |= {f"backend.{row.name}": row for row in MIDDLEWARE}
 
 SECONDS = ["connect_timeout", "head_timeout", "idle_timeout", "keep_alive"]
-COUNTS = ["max_idle", "max_fields"]
-SIZES = ["max_head", "max_line", "max_body"]
+SECONDS += ["backend.max_age", "backend.clock_skew"]
+NUMBERS = [f"backend.x_{name}" for name in ("for", "proto", "host", "port", "prefix")]
+COUNTS = ["max_idle", "max_fields", *NUMBERS]
+SIZES = ["max_head", "max_line", "max_body", "max_signed_body", "backend.max_signed_body"]
 BOOLEANS = ["verify", "preserve_host", "forwarded", "rewrite_location", "scope_cookies"]
-TEXTS = ["ca_file", "client_cert", "client_key", "parent_proxy"]
-OPTIONAL = [*TEXTS, "via", "cookie_domain", "max_body"]
+BOTH = ["allow_pickle", "sign_body", "strict_permissions"]
+BOOLEANS += [*BOTH, *(f"backend.{name}" for name in BOTH)]
+TEXTS = ["ca_file", "client_cert", "client_key", "parent_proxy", "secret_file"]
+TEXTS += ["backend.secret_file"]
+KEYS = ["string_keys", "unicode_keys", "json_keys", "pickle_keys", "backend.accept_keys"]
+FACTS = ["backend.prefix", "backend.pop_prefix", "backend.scheme", "backend.host"]
+FACTS += ["backend.domain", "backend.port"]
+OPTIONAL = [*TEXTS, *FACTS, *NUMBERS, "backend.replay", "via", "cookie_domain", "max_body"]
 
 
 def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
@@ -63,6 +74,35 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
             (["a.example"], ("a.example",)),
         ),
         *for_each(
+            KEYS,
+            ("", ()),
+            ("REMOTE_USER, a.key\tAUTH_TYPE", ("REMOTE_USER", "a.key", "AUTH_TYPE")),
+            (["REMOTE_USER"], ("REMOTE_USER",)),
+            (("with blank",), ("with blank",)),
+            ("SSL_CLIENT_S_DN wsgi_x", ("SSL_CLIENT_S_DN", "wsgi_x")),
+        ),
+        *for_each(["backend.trust_ips"], ("", ()), ("*", ("*",)), ("10.0.0.1", ("10.0.0.1",))),
+        *for_each(
+            ["backend.prefix", "backend.pop_prefix"],
+            ("", ""),
+            ("/", ""),
+            ("/a", "/a"),
+            ("/a/b/", "/a/b"),
+            ("/a%20b;c=d", "/a%20b;c=d"),
+        ),
+        *for_each(["backend.scheme"], ("http", "http"), ("https", "https")),
+        *for_each(["backend.host"], ("a:1", "a:1"), ("[::1]:65535", "[::1]:65535")),
+        *for_each(["backend.domain"], ("a.example", "a.example"), ("[::1]", "[::1]")),
+        *for_each(["backend.port"], (80, "80"), ("8443", "8443"), ("0080", "80"), (65535, "65535")),
+        *for_each(["backend.replay"], ("memory", "memory")),
+        *for_each(["backend.unsigned"], ("reject", "reject"), ("strip", "strip")),
+        *for_each(
+            ["backend.family"],
+            ("x-forwarded", "x-forwarded"),
+            ("historical", "historical"),
+            ("forwarded", "forwarded"),
+        ),
+        *for_each(
             ["suppress_headers"],
             ("", ()),
             ("Cookie,X-A", ("Cookie", "X-A")),
@@ -82,11 +122,10 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
     [
         *for_each(SECONDS, (0,), (-1,), ("",), ("soon",), (None,), ([],), (True,), ("1s",)),
         *for_each(SECONDS, (math.inf,), (math.nan,), ("nan",), ("inf",), (1e9,)),
-        *for_each(
-            COUNTS, (-1,), ("-1",), ("",), (1.5,), ("1.5",), (None,), (True,), ("1k",), ("x",)
-        ),
+        *for_each(COUNTS, (-1,), ("-1",), ("",), (1.5,), ("1.5",), (True,), ("1k",), ("x",)),
+        *for_each(["max_idle", "max_fields"], (None,)),
         *for_each(SIZES, (-1,), ("",), ("k",), ("-1k",), ("1kb",), ("1.5k",), ("1t",), (True,)),
-        *for_each(["max_head", "max_line"], (None,)),
+        *for_each(["max_head", "max_line", "max_signed_body"], (None,)),
         *for_each(BOOLEANS, ("",), ("maybe",), (None,), (2,), ("tru",), ([],), (1.0,)),
         *for_each(TEXTS, ("",), (5,), (b"x",), ([],)),
         *for_each(["via"], ("",), ("a b",), ("a,b",), ("a\r\nX: y",), ("caf\xe9",), (5,), ("(a)",)),
@@ -94,6 +133,34 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
         *for_each(
             ["trusted_proxies", "allowed_hosts", "suppress_headers"], (None,), (5,), ([5],), (b"a",)
         ),
+        *for_each(
+            [*KEYS, "backend.trust_ips", "backend.allowed_hosts"], (None,), (5,), ([5],), (b"a",)
+        ),
+        *for_each(KEYS, ("HTTP_HOST",), (["a", "wsgi.input"],), ("PATH_INFO",), ("wsgiproxy.x",)),
+        *for_each(KEYS, ("HTTP_",), ("CONTENT_LENGTH a",), ("REMOTE_ADDR",), ("SERVER_NAME",)),
+        *for_each(
+            ["backend.prefix", "backend.pop_prefix"],
+            ("a",),
+            ("//a",),
+            ("/a//b",),
+            ("/..",),
+            ("/a/../b",),
+            ("/%2e%2e",),
+            ("/a b",),
+            (5,),
+            ("/caf\xe9",),
+            ("/a\r\n",),
+            ("/a?b",),
+            (b"/a",),
+        ),
+        *for_each(["backend.scheme"], ("",), ("HTTP",), ("ftp",), ("http ",), (5,)),
+        *for_each(["backend.host"], ("",), ("a",), ("a:",), ("a:0",), ("a:b",), ("a:99999",)),
+        *for_each(["backend.host"], ("::1",), ("u@a:1",), ("a b:1",), ("a:1\r\n",), (5,)),
+        *for_each(["backend.domain"], ("",), ("a:1",), ("a:",), ("::1",), ("a b",), ("a/",), (5,)),
+        *for_each(["backend.port"], (0,), ("",), (65536,), ("-1",), ("http",), (80.0,), (True,)),
+        *for_each(["backend.replay"], ("",), ("redis",), ({},), (5,), (True,)),
+        *for_each(["backend.unsigned"], ("",), ("Reject",), (None,), (True,)),
+        *for_each(["backend.family"], ("",), ("Forwarded",), (None,), ("x_forwarded",)),
         *for_each(["allowed_hosts"], ("a/b",), ("http://a",), ("*",), (".",), ("a@b",), (["a b"],)),
         *for_each(
             ["suppress_headers"], ("X:Y",), (["X A"],), (["caf\xe9"],), ([""],), (["A\r\nB"],)
@@ -105,7 +172,7 @@ def test_what_is_refused(name: str, given_: object) -> None:
     row = ROWS[name]
     with pytest.raises(ConfigurationError) as caught:
         row.settle(given_)
-    assert str(caught.value) == f"{name}={given_!r}: expected {row.expected}"
+    assert str(caught.value) == f"{row.name}={given_!r}: expected {row.expected}"
     assert row.expected
 
 
@@ -119,11 +186,19 @@ def test_what_is_refused(name: str, given_: object) -> None:
         pytest.param("allowed_hosts", "host names", id="hosts"),
         pytest.param("suppress_headers", "header names", id="field-names"),
         pytest.param("via", "a token", id="token"),
+        pytest.param("backend.scheme", "http or https", id="scheme"),
+        pytest.param("backend.host", "host:port", id="host"),
+        pytest.param("backend.domain", "a host without port", id="domain"),
+        pytest.param("backend.port", "a port number", id="port"),
+        pytest.param("backend.prefix", "a path such as /app", id="path"),
+        pytest.param("backend.unsigned", "reject or strip", id="unsigned"),
+        pytest.param("backend.replay", r"'memory', or an object with add\(key, ttl\)", id="replay"),
     ],
 )
 def test_the_words(name: str, expected: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{name}='\?\?': expected {expected}$"):
-        settle([ROWS[name]], {name: "??"})
+    row = ROWS[name]
+    with pytest.raises(ConfigurationError, match=rf"^{row.name}='\?\?': expected {expected}$"):
+        settle([row], {row.name: "??"})
 
 
 DEFAULTS = {
@@ -159,7 +234,30 @@ def test_defaults() -> None:
     assert {name: settled[name] for name in DEFAULTS} == DEFAULTS
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS.values()])
+@pytest.mark.parametrize("rows", [SIGNING, MIDDLEWARE], ids=["signing", "middleware"])
+def test_defaults_of_trust(rows: tuple[Setting, ...]) -> None:
+    """Nobody is believed, nothing is unpickled, and what is not signed is refused."""
+    expected = {
+        "secret_file": None,
+        "trust_ips": (),
+        "family": "x-forwarded",
+        "accept_keys": (),
+        "unsigned": "reject",
+        "max_age": 60.0,
+        "clock_skew": 5.0,
+        "replay": None,
+        "allowed_hosts": (),
+        "allow_pickle": False,
+        "sign_body": False,
+        "max_signed_body": 1024**2,
+        "strict_permissions": False,
+        **dict.fromkeys(("string_keys", "unicode_keys", "json_keys", "pickle_keys"), ()),
+    }
+    settled = settle(rows, {})
+    assert {name: expected.get(name) for name in settled} == settled
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
 def test_each_row(row: Setting) -> None:
     """A row takes its own default, and says what it is for in a few words."""
     assert row.name.isidentifier()
@@ -169,7 +267,21 @@ def test_each_row(row: Setting) -> None:
 
 
 def test_names_are_unique() -> None:
-    assert len(ROWS) == len(APP) + len(TRANSPORT)
+    assert len(ROWS) == len(APP) + len(SIGNING) + len(TRANSPORT) + len(MIDDLEWARE)
+
+
+def test_an_own_store_of_nonces_is_taken_as_it_is() -> None:
+    class Store:
+        def add(self, key: str, ttl: float) -> bool:
+            return True
+
+    store = Store()
+    assert ROWS["backend.replay"].settle(store) is store
+
+
+@pytest.mark.parametrize("name", ["secret_file", "backend.secret_file", "ca_file"])
+def test_a_path_may_be_one_of_pathlib(name: str) -> None:
+    assert ROWS[name].settle(PurePosixPath("/some/where")) == "/some/where"
 
 
 def test_settle_takes_what_was_given_and_the_defaults() -> None:
@@ -232,6 +344,6 @@ def test_any_value_is_converted_or_refused(name: str, value: object) -> None:
     try:
         settled = row.settle(value)
     except ConfigurationError as error:
-        assert str(error).startswith(f"{name}=")
+        assert str(error).startswith(f"{row.name}=")
     else:
         assert row.settle(settled) == settled

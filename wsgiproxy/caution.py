@@ -1,10 +1,13 @@
-"""Warnings about settings that are unsafe: each is logged once, when it is made."""
+"""Warnings that do not flood the log: of unsafe settings once, of refusals once a second."""
 
 from __future__ import annotations
 
 import logging
+import time
 
-__all__ = ["warn_once"]
+from wsgiproxy.errors import ProxyError
+
+__all__ = ["Refusals", "warn_once"]
 
 _log = logging.getLogger("wsgiproxy.error")
 _warned: set[str] = set()
@@ -15,3 +18,27 @@ def warn_once(text: str) -> None:
     if text not in _warned:
         _warned.add(text)
         _log.warning("%s", text)
+
+
+class Refusals:
+    """The log of refused requests: whoever reaches us can cause as many as he likes.
+
+    :param interval: seconds between two lines about the same status.
+    """
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self._interval = interval
+        # A flood of one status must not hide what is said about another.
+        self._last: dict[int, float] = {}
+        self._unsaid: dict[int, int] = {}
+
+    def tell(self, error: ProxyError) -> None:
+        """Log why a request was refused, or count it for the next line."""
+        now, status = time.monotonic(), error.status
+        if now - self._last.get(status, -self._interval) < self._interval:
+            self._unsaid[status] = self._unsaid.get(status, 0) + 1
+            return
+        self._last[status] = now
+        unsaid = self._unsaid.pop(status, 0)
+        more = f" (and {unsaid} more since the last line)" if unsaid else ""
+        _log.warning("refused: %s %s: %s%s", status, type(error).__name__, error, more)

@@ -15,7 +15,9 @@ from wsgiproxy.errors import ClientGone, LoopDetected, ProxyError
 from wsgiproxy.sansio.message import ALLOWED
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["error_page"]
 
@@ -36,11 +38,17 @@ _PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.statu
 def error_page(error: ProxyError) -> WSGIApplication:
     """The page for *error*; HTML, JSON or text as the client's Accept says.
 
-    >>> error_page(ProxyError()).status
-    '500 Internal Server Error'
+    >>> list(error_page(ProxyError())({}, lambda status, headers: print(status)))[0][:3]
+    500 Internal Server Error
+    b'500'
     """
     page = _PAGES[error.status](body_template="${explanation}")
     page.explanation = error.public
     if error.status == 405:
         page.headers["Allow"] = ", ".join(ALLOWED)
-    return page
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # An environ may lack even its method; that is perhaps why there is an error.
+        return page({"REQUEST_METHOD": "GET", **environ}, start_response)
+
+    return application

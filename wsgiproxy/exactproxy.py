@@ -251,7 +251,7 @@ def refuse(
     _log.log(level, "%r: %s %s: %s", method, error.status, type(error).__name__, error)
     record.fail(error)
     record.end(error.status)
-    return error_page(error)({**environ, "REQUEST_METHOD": method}, start_response)
+    return error_page(error)(environ, start_response)
 
 
 _exact: Gateway | None = None

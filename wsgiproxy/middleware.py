@@ -7,15 +7,13 @@ name, and loads nothing that could connect.
 from __future__ import annotations
 
 import base64
-import logging
 import pickle
-import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.caution import warn_once
-from wsgiproxy.errorpage import error_page
+from wsgiproxy.caution import Refusals, warn_once
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyError
+from wsgiproxy.examination import ENVIRON_KEY, examiner
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.envelope import Carried
 from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, trust
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
     from wsgiproxy.settings import MiddlewareOptions
 
 __all__ = ["WSGIProxyMiddleware"]
-
-_log = logging.getLogger("wsgiproxy.error")
-
 
 class WSGIProxyMiddleware:
     """Restores the original request at the backend, for those who may speak for it.
@@ -116,30 +111,41 @@ class WSGIProxyMiddleware:
         self._family = settled["family"]
         self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
         self._allowed_hosts = settled["allowed_hosts"]
-        self._last_refusal = 0.0
+        self._examiner = examiner(settled, self._trusts)
+        self._refusals = Refusals()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333); the environ is copied, and the caller's left alone."""
+        if ENVIRON_KEY in environ and self._examiner is not None:
+            answer = self._examiner.answer(environ, self._restored, start_response)
+            if answer is not None:
+                return answer
         try:
             restored = self._restored(environ)
         except ProxyError as error:
-            self._tell(error)
+            self._refusals.tell(error)
+            # WebOb is seldom needed here, and loads a good deal.
+            from wsgiproxy.errorpage import error_page
+
             return error_page(error)(environ, start_response)
         return self.application(restored, start_response)
 
     def _restored(self, environ: WSGIEnvironment) -> WSGIEnvironment:
         """Verify, strip, believe, apply: the order keeps out whatever is not proven."""
-        changes = namespace(environ)
+        changes: Changes = namespace(environ)
+        carried: Changes = {}
         if self._verifier is not None:
             changes.update(dict.fromkeys(self._accepted))
             if not self._strips or is_signed(environ):
-                changes.update(self._proven(self._verifier, environ))
+                proven, carried = self._proven(self._verifier, environ)
+                changes.update(proven)
         else:
             peer = environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
             if self._trusts(peer):
                 changes.update(by_family(self._said(environ), environ))
         restored = dict(environ)
         _apply(changes, restored)
+        restored.update(carried)
         configured = by_configuration(self._fixed, restored)
         _apply(configured, restored)
         changes.update(configured)
@@ -156,16 +162,15 @@ class WSGIProxyMiddleware:
             return count(environ, self._counts)
         return believe(environ, self._family, self._trusts)
 
-    def _proven(self, verifier: Verifier, environ: WSGIEnvironment) -> Changes:
+    def _proven(self, verifier: Verifier, environ: WSGIEnvironment) -> tuple[Changes, Changes]:
         proof, envelope, body = verifier.check(environ)
         changes = by_envelope(envelope, environ)
         changes.update(body)
-        if envelope.carried:
-            changes.update(self._carried(envelope.carried))
         changes["wsgiproxy.verified"] = proof.keyid
-        return changes
+        return changes, self._carried(envelope.carried)
 
     def _carried(self, carried: Carried) -> Changes:
+        """The carried keys; None is a value of theirs, and removes nothing."""
         changes: Changes = {}
         for kind, members in carried.items():
             for name, value in members.items():
@@ -180,13 +185,6 @@ class WSGIProxyMiddleware:
             return pickle.loads(base64.b64decode(value, validate=True))
         except Exception as error:  # a pickle can raise whatever it likes
             raise Forbidden(f"the key {name!r} cannot be unpickled: {error!r}") from error
-
-    def _tell(self, error: ProxyError) -> None:
-        """Log a refusal, once a second at most: whoever reaches us can cause them."""
-        now = time.monotonic()
-        if now - self._last_refusal >= 1 or not isinstance(error, Forbidden):
-            self._last_refusal = now
-            _log.warning("refused: %s %s: %s", error.status, type(error).__name__, error)
 
 
 def _apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:

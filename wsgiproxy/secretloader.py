@@ -26,6 +26,11 @@ def _state(found: os.stat_result) -> _State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    # A FIFO, of which nobody writes the other end, would be waited for.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class KeyFile:
     """The keys in a file, which is read again whenever it changes.
 
@@ -71,7 +76,7 @@ class KeyFile:
 
     def _read(self) -> tuple[_State | None, bytes, Keyring]:
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=_open_at_once) as file:
                 found = os.fstat(file.fileno())
                 content = file.read(_LIMIT + 1)
         except (OSError, ValueError) as error:
@@ -79,15 +84,19 @@ class KeyFile:
             raise self._error(f"cannot be read: {reason}") from error
         if not stat.S_ISREG(found.st_mode) or len(content) > _LIMIT:
             raise self._error(f"expected a file of at most {_LIMIT} bytes")
-        self._check_mode(stat.S_IMODE(found.st_mode))
-        try:
-            return _state(found), content, parse_keys(content)
-        except ConfigurationError as error:
-            raise self._error(str(error)) from error
-
-    def _check_mode(self, mode: int) -> None:
+        mode = stat.S_IMODE(found.st_mode)
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise self._error(f"others than its owner may write it ({mode:o}): chmod 600")
+        try:
+            keys = parse_keys(content)
+        except ConfigurationError as error:
+            raise self._error(str(error)) from error
+        # Public halves are no secrets.
+        if any(key.sign for key in keys.keys.values()):
+            self._check_readers(mode)
+        return _state(found), content, keys
+
+    def _check_readers(self, mode: int) -> None:
         if mode & stat.S_IROTH:
             if self._strict:
                 raise self._error(f"everybody may read it ({mode:o}): chmod 600")

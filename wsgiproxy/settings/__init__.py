@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         max_age: float | str
         clock_skew: float | str
         replay: str | Replay | None
+        doctor_file: str | None
         allowed_hosts: str | Iterable[str]
         allow_pickle: bool | str
         sign_body: bool | str

@@ -135,6 +135,7 @@ MIDDLEWARE = (
         "'memory', or an object with add(key, ttl)",
         "remembers nonces, so that each signature is good for one request",
     ),
+    Setting("doctor_file", or_none(path), None, _FILE, "keys of those who may examine it"),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
     Setting("allow_pickle", boolean, False, _BOOLEAN, "unpickle carried values of accept_keys"),
     Setting("sign_body", boolean, False, _BOOLEAN, "refuse bodies that are not covered"),

@@ -1,0 +1,396 @@
+"""The doctor at the receiving end: who gets an answer, and what is never in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.in_process import front_environ, key_file, run, signed_environ
+from wsgiproxy.examination import clash
+from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
+from wsgiproxy.sansio.keys import base64url, parse_keys
+
+SECRET = "k1:" + base64url(b"1" * 32)
+OTHER = "k2:" + base64url(b"2" * 32)
+NONCE = "n" * 16
+
+
+@pytest.fixture
+def secret(tmp_path) -> str:
+    return key_file(tmp_path / "secret.txt", SECRET)
+
+
+@pytest.fixture
+def other(tmp_path) -> str:
+    return key_file(tmp_path / "other.txt", OTHER)
+
+
+def token(line: str = SECRET, *, age: float = 0, nonce: str = NONCE, keyid: str = "") -> str:
+    key = parse_keys(line.encode()).first
+    return ask(Question(keyid or key.keyid, int(time.time() - age), nonce), key)
+
+
+def application(environ, start_response):
+    start_response("299 Application", [("Content-Type", "text/plain")])
+    return [repr(environ.get("HTTP_X_DOCTOR")).encode()]
+
+
+def examined(middleware, environ) -> Examination:
+    """The answer to a question; AssertionError if the application was called."""
+    reply = run(middleware, environ)
+    assert reply.head.status == 200
+    assert dict(reply.head.headers)["Cache-Control"] == "no-store"
+    found = read_examination(json.loads(reply.whole), NONCE)
+    assert found is not None
+    return found
+
+
+def asked(environ: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {**(environ or front_environ()), "HTTP_X_DOCTOR": token(), **more}
+
+
+# -- who gets an answer ----------------------------------------------------------------
+
+
+def _spoiled(position: int) -> str:
+    text = token()
+    return text[:position] + ("A" if text[position] != "A" else "B") + text[position + 1 :]
+
+
+NOT_ASKED = [
+    pytest.param(lambda: "", id="empty"),
+    pytest.param(lambda: "1", id="junk"),
+    pytest.param(lambda: "x" * 8000, id="long"),
+    pytest.param(lambda: token(OTHER), id="another-key"),
+    pytest.param(lambda: token(OTHER, keyid="k1"), id="another-key-of-that-name"),
+    pytest.param(lambda: token() + "," + token(), id="two"),
+    pytest.param(lambda: token().rpartition(".")[0], id="no-signature"),
+    pytest.param(lambda: token().rpartition(".")[0] + ".", id="empty-signature"),
+    pytest.param(lambda: token().rpartition(".")[0] + ".A", id="no-base64"),
+    pytest.param(lambda: _spoiled(0), id="other-keyid"),
+    pytest.param(lambda: _spoiled(5), id="other-created"),
+    pytest.param(lambda: _spoiled(16), id="other-nonce"),
+    pytest.param(lambda: _spoiled(40), id="other-signature"),
+    pytest.param(lambda: token(nonce="n" * 15), id="short-nonce"),
+    pytest.param(lambda: " " + token(), id="space"),
+    pytest.param(lambda: token() + "\n", id="line-end"),
+]
+
+
+@pytest.mark.parametrize("make", NOT_ASKED)
+def test_without_a_question_it_is_a_request_like_others(make, secret):
+    """The same status and body as without the header, but for what the application sees."""
+    text = make()
+    middleware = WSGIProxyMiddleware(application, trust_ips="10.0.0.0/8", doctor_file=secret)
+    reply = run(middleware, {**front_environ(), "HTTP_X_DOCTOR": text})
+    assert (reply.head.status, reply.whole) == (299, repr(text).encode())
+
+
+@pytest.mark.parametrize("make", NOT_ASKED)
+def test_a_refusal_stays_the_same(make, secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    replies = [
+        run(middleware, {**front_environ(), **more}) for more in ({}, {"HTTP_X_DOCTOR": make()})
+    ]
+    first, second = ((reply.head, reply.whole) for reply in replies)
+    assert first == second and first[0].status == 403
+
+
+def test_a_question_by_another_method_is_none(secret):
+    middleware = WSGIProxyMiddleware(application, doctor_file=secret)
+    for method in ("POST", "HEAD"):
+        assert run(middleware, asked(REQUEST_METHOD=method)).head.status == 299
+
+
+def test_without_a_key_file_there_is_no_doctor():
+    assert run(WSGIProxyMiddleware(application), asked()).head.status == 299
+
+
+def test_the_keys_of_the_doctor_file_alone_may_ask(secret, other):
+    middleware = WSGIProxyMiddleware(application, secret, doctor_file=other)
+    environ = signed_environ(secret)
+    assert run(middleware, asked(environ)).head.status == 299
+    by_other = {**signed_environ(secret), "HTTP_X_DOCTOR": token(OTHER)}
+    assert examined(middleware, by_other).verified == "k1"
+
+
+def test_a_public_half_is_enough_to_answer(tmp_path):
+    from wsgiproxy.sansio.keys import ed25519_halves
+
+    private, public = (f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
+    middleware = WSGIProxyMiddleware(
+        application, doctor_file=key_file(tmp_path / "public.txt", public)
+    )
+    question = {**front_environ(), "HTTP_X_DOCTOR": token(private)}
+    assert examined(middleware, question).mode == "nothing"
+
+
+@pytest.mark.parametrize("age", [-3600, -7, 62, 3600, 86400 * 400], ids="{}s".format)
+def test_a_question_of_another_time_is_told_the_time_and_nothing_else(age, secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    before = time.time()
+    found = examined(middleware, {**signed_environ(secret), "HTTP_X_DOCTOR": token(age=age)})
+    assert before <= found.clock <= time.time()
+    assert found == Examination(doctor=NONCE, clock=found.clock, stale=True)
+
+
+def test_how_old_a_question_may_be_is_a_setting(secret):
+    middleware = WSGIProxyMiddleware(application, secret, max_age=4000)
+    environ = {**signed_environ(secret), "HTTP_X_DOCTOR": token(age=3600)}
+    assert not examined(middleware, environ).stale
+
+
+def test_with_a_memory_of_nonces_a_question_is_good_for_once(secret):
+    middleware = WSGIProxyMiddleware(application, secret, replay="memory")
+    question = token()
+    first = {**signed_environ(secret), "HTTP_X_DOCTOR": question}
+    assert examined(middleware, first).verified == "k1"
+    again = {**signed_environ(secret), "HTTP_X_DOCTOR": question}
+    assert run(middleware, again).head.status == 299
+
+
+def test_without_one_it_can_be_asked_again(secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    environ = asked(signed_environ(secret))
+    assert [examined(middleware, environ).verified for _ in range(2)] == ["k1", "k1"]
+
+
+def test_a_nonce_of_a_question_is_not_that_of_a_request(secret):
+    class Store:
+        def __init__(self) -> None:
+            self.keys: list[str] = []
+
+        def add(self, key: str, ttl: float) -> bool:
+            self.keys.append(key)
+            return True
+
+    store = Store()
+    examined(WSGIProxyMiddleware(application, secret, replay=store), asked(signed_environ(secret)))
+    doctor, request = store.keys
+    assert doctor == f"doctor:k1:{NONCE}"
+    assert request.startswith("k1:")
+
+
+def test_a_store_that_fails_is_answered(secret):
+    class Store:
+        def add(self, key: str, ttl: float) -> bool:
+            raise OSError("no route to the store")
+
+    middleware = WSGIProxyMiddleware(application, secret, replay=Store())
+    found = examined(middleware, asked(signed_environ(secret)))
+    assert (found.status, found.verified, found.seen) == (503, "", {})
+    assert "the store of nonces failed" in found.reason and "no route" in found.reason
+
+
+# -- what is answered ------------------------------------------------------------------
+
+
+def test_what_arrived_and_what_the_application_would_see(secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    environ = signed_environ(secret, front_environ(SCRIPT_NAME="/app", PATH_INFO="/x"))
+    found = examined(middleware, asked(environ))
+    assert (found.mode, found.verified, found.status) == ("secret_file", "k1", 0)
+    assert found.arrived["REMOTE_ADDR"] == "10.9.8.7"
+    assert found.arrived["PATH_INFO"] == "/base/x"
+    assert found.arrived["HTTP_X_FORWARDED_FOR"] == "203.0.113.9"
+    assert found.seen["REMOTE_ADDR"] == "203.0.113.9"
+    assert (found.seen["SCRIPT_NAME"], found.seen["PATH_INFO"]) == ("/app", "/x")
+    assert found.seen["HTTP_HOST"] == "shop.example"
+    assert found.seen["wsgiproxy.traversal_path"] == "/base"
+    assert "HTTP_X_FORWARDED_FOR" not in found.seen
+    assert abs(found.created - found.clock) < 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param({"HTTP_SIGNATURE": "wsgiproxy=:AAAA:"}, "wrong signature", id="signature"),
+        pytest.param({"HTTP_HOST": "evil.example"}, "wrong signature", id="host"),
+        pytest.param({"PATH_INFO": "/other"}, "signed for '/base/?', but", id="path"),
+        pytest.param({"HTTP_SIGNATURE_INPUT": "wsgiproxy=1"}, "tag is not", id="input"),
+        pytest.param({"HTTP_SIGNATURE_INPUT": ",;"}, "no member", id="grammar"),
+        pytest.param({"HTTP_SIGNATURE_INPUT": "x" * 5000}, "more than 2048", id="long"),
+    ],
+)
+def test_a_bad_signature_is_explained_and_not_refused(spoil, reason, secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    environ = {**signed_environ(secret), **spoil}
+    assert run(middleware, environ).head.status == 403
+    found = examined(middleware, asked(environ))
+    assert found.status == 403 and reason in found.reason
+    assert (found.verified, found.seen) == ("", {})
+    assert found.created == 0 or "HTTP_SIGNATURE_INPUT" not in spoil
+
+
+def test_carried_keys_by_their_names(secret):
+    front = front_environ(REMOTE_USER="bob-the-secret", **{"app.plan": {"deep": "hidden-value"}})
+    environ = signed_environ(secret, front, string_keys=["REMOTE_USER"], json_keys=["app.plan"])
+    middleware = WSGIProxyMiddleware(application, secret, accept_keys=["REMOTE_USER"])
+    found = examined(middleware, asked(environ))
+    assert set(found.carried) == {"REMOTE_USER", "app.plan"}
+    assert found.accepted == ("REMOTE_USER",)
+    text = json.dumps(found._asdict())
+    assert "bob-the-secret" not in text and "hidden-value" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({}, {"mode": "nothing", "peer_trusted": False}, id="nothing"),
+        pytest.param(
+            {"trust_ips": "203.0.113.0/24"},
+            {"mode": "trust_ips", "reads": "x-forwarded", "peer_trusted": True},
+            id="trusted",
+        ),
+        pytest.param(
+            {"trust_ips": "10.0.0.1", "family": "forwarded"},
+            {"mode": "trust_ips", "reads": "forwarded", "peer_trusted": False},
+            id="not-trusted",
+        ),
+        pytest.param(
+            {"trust_ips": "*"},
+            {"mode": "trust_ips", "everybody": True, "peer_trusted": True},
+            id="everybody",
+        ),
+        pytest.param(
+            {"x_for": 2, "x_host": 1},
+            {"mode": "counts", "reads": "x_for=2, x_host=1", "everybody": True},
+            id="counts",
+        ),
+        pytest.param(
+            {"x_for": 1, "trust_ips": "10.0.0.1"},
+            {"mode": "counts", "everybody": False},
+            id="counts-of-some",
+        ),
+        pytest.param(
+            {"prefix": "/a", "scheme": "https"}, {"fixed": ("prefix", "scheme")}, id="fixed"
+        ),
+    ],
+)
+def test_what_the_middleware_is(options, expected, secret):
+    middleware = WSGIProxyMiddleware(application, doctor_file=secret, **options)
+    found = examined(middleware, asked())
+    assert {name: getattr(found, name) for name in expected} == expected
+    assert found.version and found.python
+
+
+def test_the_peer_is_that_of_the_socket(secret):
+    middleware = WSGIProxyMiddleware(application, trust_ips="10.0.0.1", doctor_file=secret)
+    assert examined(middleware, asked(**{"wsgiproxy.peer": "10.0.0.1"})).peer_trusted
+
+
+def test_a_refusal_of_another_kind(secret):
+    middleware = WSGIProxyMiddleware(application, doctor_file=secret, allowed_hosts="a.example")
+    found = examined(middleware, asked())
+    assert (found.status, found.reason) == (400, "Host 'shop.example' is not in allowed_hosts")
+
+
+# -- what is never in it ---------------------------------------------------------------
+
+
+def test_nothing_else_of_a_request_is_shown(secret):
+    hidden = {
+        "HTTP_COOKIE": "id=5ecret",
+        "HTTP_AUTHORIZATION": "Basic 5ecret",
+        "HTTP_PROXY_AUTHORIZATION": "Basic 5ecret",
+        "HTTP_X_API_KEY": "5ecret",
+        "HTTP_X_FORWARDED_ACCESS_TOKEN": "5ecret",
+        "HTTP_X_FORWARDED_USER": "5ecret",
+        "HTTP_REMOTE_USER": "5ecret",
+        "HTTP_USER_AGENT": "5ecret",
+        "HTTP_X_WSGIPROXY_STR_0": "5ecret",
+        "REMOTE_USER": "5ecret",
+        "DATABASE_URL": "5ecret",
+        "CONTENT_TYPE": "5ecret",
+    }
+    for options in ({"secret_file": secret}, {"doctor_file": secret, "trust_ips": "*"}):
+        environ = signed_environ(secret) | hidden
+        reply = run(WSGIProxyMiddleware(application, **options), asked(environ))
+        assert reply.head.status == 200
+        text = reply.whole.decode()
+        assert "5ecret" not in text
+        assert Path(secret).read_text().partition(":")[2] not in text
+        assert environ["HTTP_WSGIPROXY"] not in text and environ["HTTP_SIGNATURE"] not in text
+        assert "HTTP_COOKIE" not in text
+        arrived = json.loads(text)["arrived"]
+        assert arrived["HTTP_X_FORWARDED_ACCESS_TOKEN"] == "(6 characters)"
+        assert arrived["HTTP_REMOTE_USER"] == "(6 characters)"
+
+
+def test_a_long_field_is_cut(secret):
+    middleware = WSGIProxyMiddleware(application, doctor_file=secret)
+    found = examined(middleware, asked(HTTP_X_FORWARDED_FOR="1, " * 2000))
+    assert len(found.arrived["HTTP_X_FORWARDED_FOR"]) == 1024
+
+
+# -- the installation ------------------------------------------------------------------
+
+
+def installed(folder: Path, name: str, version: str, **files: str) -> None:
+    """A distribution with a list of its files, as pip leaves it."""
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = []
+    for stem, text in files.items():
+        path = folder / "wsgiproxy" / f"{stem}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+        lines.append(f"wsgiproxy/{stem}.py,sha256={digest.rstrip(b'=').decode()},{len(text)}")
+    (info / "RECORD").write_text("\n".join([*lines, f"{info.name}/RECORD,,"]) + "\n")
+
+
+def sentences(*folders: Path) -> list[str]:
+    return clash([str(folder) for folder in folders], str(folders[0] / "wsgiproxy"))
+
+
+def test_this_installation_is_sound():
+    assert clash() == []
+
+
+def test_alone_all_is_well(tmp_path):
+    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
+    assert sentences(tmp_path) == []
+
+
+def test_wsgiproxy2_over_it(tmp_path):
+    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b", cli="c")
+    installed(tmp_path, "WSGIProxy2", "0.5.1", __init__="old", app="b")
+    assert sentences(tmp_path) == [
+        "WSGIProxy2 0.5.1 is installed, which has files of the same names.",
+        "Not as they were installed: wsgiproxy/__init__.py.",
+    ]
+
+
+def test_a_file_that_is_gone(tmp_path):
+    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
+    (tmp_path / "wsgiproxy" / "app.py").unlink()
+    assert sentences(tmp_path) == ["Not as they were installed: wsgiproxy/app.py."]
+
+
+def test_a_wsgiproxy2_without_modules_is_welcome(tmp_path):
+    installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
+    installed(tmp_path, "WSGIProxy2", "1.0")
+    assert sentences(tmp_path) == []
+
+
+def test_a_wsgiproxy2_in_another_place_is_no_matter(tmp_path):
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    installed(ours, "wsgiproxy", "1.0", __init__="a")
+    installed(theirs, "WSGIProxy2", "0.5.1", __init__="old")
+    assert sentences(ours, theirs) == []
+
+
+def test_a_wsgiproxy2_without_a_list_of_files(tmp_path):
+    """As Debian installs it."""
+    installed(tmp_path, "WSGIProxy2", "0.4.6", __init__="old")
+    (tmp_path / "WSGIProxy2-0.4.6.dist-info" / "RECORD").unlink()
+    assert len(sentences(tmp_path)) == 1

@@ -1,0 +1,219 @@
+"""The doctor at the receiving end: answers what arrived, to those who have a key.
+
+It shows addresses and forwarding fields and the reason of a refusal, and no cookie, no
+credential, no other header and nothing of a key. To all others it does not exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import wsgiproxy
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.replay import MemoryReplay
+from wsgiproxy.sansio.diagnosis import ENVIRON_KEY, Examination, Question, asked, shown
+from wsgiproxy.sansio.envelope import open_envelope
+from wsgiproxy.sansio.forwarded import Counts
+from wsgiproxy.sansio.members import LABEL, LIMIT
+from wsgiproxy.sansio.restored import Fixed
+from wsgiproxy.sansio.structured import dictionary, parameters
+from wsgiproxy.secretloader import KeyFile
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from wsgiproxy.replay import Replay
+
+    Restore = Callable[[WSGIEnvironment], WSGIEnvironment]
+
+__all__ = ["ENVIRON_KEY", "Examiner", "clash", "examiner"]
+
+
+def examiner(settled: Mapping[str, Any], trusts: Callable[[str], bool]) -> Examiner | None:
+    """What answers doctors for a middleware; None if there is no key file to know them by.
+
+    :param settled: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
+    :param trusts: whether a peer is trusted.
+    :raises ConfigurationError: the key file cannot be read, or holds no key.
+    """
+    setting = "doctor_file" if settled["doctor_file"] else "secret_file"
+    if settled[setting] is None:
+        return None
+    file = KeyFile(settled[setting], setting, strict_permissions=settled["strict_permissions"])
+    return Examiner(file, settled, trusts)
+
+
+class Examiner:
+    """Answers the questions of ``wsgiproxy doctor``.
+
+    :param file: the keys of those who may ask.
+    :param settled: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
+    :param trusts: whether a peer is trusted.
+    """
+
+    def __init__(
+        self, file: KeyFile, settled: Mapping[str, Any], trusts: Callable[[str], bool]
+    ) -> None:
+        self._file = file
+        self._trusts = trusts
+        self._max_age: float = settled["max_age"]
+        self._clock_skew: float = settled["clock_skew"]
+        replay = settled["replay"]
+        self._replay: Replay | None = MemoryReplay() if replay == "memory" else replay
+        self._accepted = frozenset(settled["accept_keys"])
+        self._about = Examination(
+            version=wsgiproxy.__version__,
+            python=platform.python_version(),
+            **_belief(settled),
+            fixed=tuple(name for name in Fixed._fields if settled[name] is not None),
+            unsigned=settled["unsigned"],
+            max_age=self._max_age,
+            clock_skew=self._clock_skew,
+        )
+
+    def answer(
+        self, environ: WSGIEnvironment, restore: Restore, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """Answer a question (PEP 3333); None if *environ* holds none that may be asked.
+
+        :param restore: what the middleware does to an environ.
+        """
+        now = time.time()
+        question = asked(environ[ENVIRON_KEY], self._file.keyring().keys)
+        if question is None or environ["REQUEST_METHOD"] != "GET":
+            return None
+        if not question.is_fresh(now, self._max_age, self._clock_skew):
+            # The time is enough to ask again, and all that a question of yesterday is worth.
+            examination = Examination(doctor=question.nonce, clock=now, stale=True)
+        elif self._is_new(question):
+            examination = self._examine(environ, restore, question, now)
+        else:
+            return None
+        body = json.dumps(examination._asdict()).encode("ascii")
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response("200 OK", headers)
+        return [body]
+
+    def _is_new(self, question: Question) -> bool:
+        if self._replay is None:
+            return True
+        try:
+            return self._replay.add(
+                f"doctor:{question.keyid}:{question.nonce}", self._max_age + self._clock_skew
+            )
+        except Exception:  # a store that fails is what the doctor has come for
+            return True
+
+    def _examine(
+        self, environ: WSGIEnvironment, restore: Restore, question: Question, now: float
+    ) -> Examination:
+        peer = environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
+        found = self._about._replace(
+            doctor=question.nonce,
+            clock=now,
+            peer_trusted=self._trusts(peer),
+            arrived=shown(environ),
+            created=_created(environ.get("HTTP_SIGNATURE_INPUT", "")),
+            clash=tuple(clash()),
+        )
+        try:
+            restored = restore(environ)
+        except ProxyError as error:
+            return found._replace(status=error.status, reason=str(error))
+        verified = restored.get("wsgiproxy.verified", "")
+        carried = _carried(environ) if verified else ()
+        return found._replace(
+            seen=shown(restored),
+            verified=verified,
+            carried=carried,
+            accepted=tuple(name for name in carried if name in self._accepted),
+        )
+
+
+def _belief(settled: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom a middleware believes, and what."""
+    if settled["secret_file"]:
+        return {"mode": "secret_file"}
+    counts = [f"{name}={settled[name]}" for name in Counts._fields if settled[name] is not None]
+    trusted = settled["trust_ips"] or (("*",) if counts else ())
+    everybody = trusted == ("*",)
+    if counts:
+        return {"mode": "counts", "reads": ", ".join(counts), "everybody": everybody}
+    if trusted:
+        return {"mode": "trust_ips", "reads": settled["family"], "everybody": everybody}
+    return {"mode": "nothing"}
+
+
+def _created(signature_input: str) -> int:
+    """When our signature says that it was made, right or wrong; 0 if it does not say."""
+    with suppress(ValueError, KeyError):
+        if len(signature_input) <= LIMIT:
+            return int(parameters(dictionary(signature_input)[LABEL].parameters)["created"])
+    return 0
+
+
+def _carried(environ: WSGIEnvironment) -> tuple[str, ...]:
+    """The names of the carried keys; the signature has been verified."""
+    carried = open_envelope(environ["HTTP_WSGIPROXY"]).carried
+    return tuple(name for members in carried.values() for name in members)
+
+
+# -- the installation ------------------------------------------------------------------
+
+_HERE = os.path.dirname(os.path.abspath(wsgiproxy.__file__))
+
+
+def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:
+    """Sentences about other distributions that have laid their files over ours.
+
+    WSGIProxy2 has the same import package, and pip lets the one overwrite the other.
+
+    :param path: where to look for distributions; ``sys.path`` if not given.
+    :param here: the folder of the import package.
+    """
+    from importlib.metadata import distributions  # slow to load, and seldom needed
+
+    where = sys.path if path is None else list(path)
+    sentences = []
+    for other in distributions(name="WSGIProxy2", path=where):
+        if any(True for _ in _modules(other, here)):
+            sentences.append(
+                f"WSGIProxy2 {other.version} is installed, which has files of the same names."
+            )
+    for ours in distributions(name="wsgiproxy", path=where):
+        changed = sorted(name for name, is_intact in _modules(ours, here) if not is_intact)
+        if changed:
+            sentences.append(f"Not as they were installed: {', '.join(changed)}.")
+    return sentences
+
+
+def _modules(distribution: Distribution, here: str) -> Iterator[tuple[str, bool]]:
+    """The modules that it has put into our folder, and whether they still are as it has."""
+    if distribution.files is None and str(distribution.locate_file("wsgiproxy")) == here:
+        yield "wsgiproxy/__init__.py", True  # the packages of Linux systems have no lists
+    for path in distribution.files or ():
+        place = os.path.abspath(str(distribution.locate_file(path)))
+        if path.suffix == ".py" and place.startswith(here + os.sep):
+            yield str(path), path.hash is None or _sha256(place) == path.hash.value
+
+
+def _sha256(path: str) -> str:
+    with suppress(OSError), open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return ""
