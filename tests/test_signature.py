@@ -467,7 +467,15 @@ def test_our_fields_cannot_be_nominated_away(secret):
     "module", ["wsgiproxy.middleware", "wsgiproxy.signature", "wsgiproxy.secretloader"]
 )
 def test_the_receiving_end_loads_no_transport(module):
-    heavy = ["ssl", "webob", "urllib3", "httptools", "wsgiproxy.transport", "wsgiproxy.app", "cryptography"]
+    heavy = [
+        "ssl",
+        "webob",
+        "urllib3",
+        "httptools",
+        "wsgiproxy.transport",
+        "wsgiproxy.app",
+        "cryptography",
+    ]
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

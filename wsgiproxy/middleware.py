@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.caution import Refusals, warn_once
@@ -104,10 +104,7 @@ class WSGIProxyMiddleware:
         self._strips = settled["unsigned"] == "strip"
         self._accepted = frozenset(settled["accept_keys"])
         self._unpickles = settled["allow_pickle"]
-        trusted = settled["trust_ips"] or (("*",) if self._counts else ())
-        if trusted == ("*",):
-            warn_once("trust_ips='*': whoever reaches this application can forge its clients")
-        self._trusts = trust(trusted, "trust_ips", everybody=True)
+        self._trusts = _trusts(settled, self._counts)
         self._family = settled["family"]
         self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
         self._allowed_hosts = settled["allowed_hosts"]
@@ -199,6 +196,14 @@ def _counts(settled: Mapping[str, Any]) -> Counts | None:
     """The counts of ProxyFix, with its defaults, if any is given."""
     given = {name: settled[name] for name in Counts._fields if settled[name] is not None}
     return Counts(**{"x_for": 1, "x_proto": 1, **given}) if given else None
+
+
+def _trusts(settled: Mapping[str, Any], counts: Counts | None) -> Callable[[str], bool]:
+    """Whether a peer may speak for others; counting believes everybody, as ProxyFix does."""
+    trusted = settled["trust_ips"] or (("*",) if counts else ())
+    if trusted == ("*",):
+        warn_once("trust_ips='*': whoever reaches this application can forge its clients")
+    return trust(trusted, "trust_ips", everybody=True)
 
 
 _NEED_SECRET = (

@@ -10,7 +10,7 @@ import pytest
 
 from wsgiproxy.cli import main, parser
 from wsgiproxy.cli.listen import Listen, open_listener
-from wsgiproxy.settings import APP, TRANSPORT
+from wsgiproxy.settings import APP, SIGNING, TRANSPORT
 
 
 @pytest.fixture
@@ -30,7 +30,11 @@ def refused(capsys, *argv: str) -> tuple[int, str]:
     return status, err.removeprefix("wsgiproxy: ").rstrip("\n")
 
 
-@pytest.mark.parametrize("row", APP + TRANSPORT, ids=lambda row: row.name)
+# No middleware fills an environ here, so there would be nothing to carry.
+SIGNED = [row for row in SIGNING if not row.name.endswith("_keys") and row.name != "allow_pickle"]
+
+
+@pytest.mark.parametrize("row", [*APP, *SIGNED, *TRANSPORT], ids=lambda row: row.name)
 def test_every_setting_is_a_flag(row):
     flag = "--" + row.name.replace("_", "-")
     words = [flag] if isinstance(row.default, bool) else [flag, "x"]
@@ -45,13 +49,21 @@ def test_what_is_on_can_be_turned_off():
     assert (given.verify, given.rewrite_location) == (False, False)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize("name", ["string_keys", "json_keys", "pickle_keys", "allow_pickle"])
+def test_keys_to_carry_are_none(name, capsys):
+    flag = "--" + name.replace("_", "-")
+    assert refused(capsys, "serve", ":1", flag)[1].startswith(f"unrecognized arguments: {flag}")
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["serve"], ["demo"], ["keygen"], ["doctor"]], ids=lambda argv: "".join(argv)
+)
 def test_help(argv, capsys):
     with pytest.raises(SystemExit) as end:
-        main(argv)
+        main([*argv, "--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert "examples:" in out or "curl" in out
+    assert "examples:" in out or "curl" in out or "--rotate FILE" in out
     assert "%(" not in out
 
 
@@ -108,6 +120,16 @@ def test_python_m_is_the_same(monkeypatch, capsys):
             ["serve", ":1", "--ca-file", "/nowhere"],
             "--ca-file '/nowhere': expected a PEM file",
             id="file",
+        ),
+        pytest.param(
+            ["serve", ":1", "--secret-file", "/nowhere"],
+            "--secret-file '/nowhere': cannot be read: No such file",
+            id="secret-file",
+        ),
+        pytest.param(
+            ["serve", ":1", "--sign-body"],
+            "--sign-body True: expected a secret_file beside it",
+            id="sign-body-alone",
         ),
         pytest.param(
             ["serve", ":1", "--threads", "0"],

@@ -8,19 +8,21 @@ import json
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.cli.command import running
 from tests.support.client import RawClient, raw_exchange, request_bytes
-from wsgiproxy.cli import demo_pages
-from wsgiproxy.cli.demo import demo_application, in_background
+from wsgiproxy.cli import demo_pages, main
+from wsgiproxy.cli.demo import demo_application, in_background, key_file
 from wsgiproxy.cli.listen import Listen, open_listener
 
 JSON = ("Accept", "application/json")
@@ -32,6 +34,7 @@ class Running(NamedTuple):
 
     port: int
     next_event: threading.Semaphore
+    secret_file: str
 
     def ask(self, line: str, *headers: tuple[str, str], body: bytes = b""):
         request = request_bytes(line, list(headers), body, host=f"127.0.0.1:{self.port}")
@@ -53,11 +56,12 @@ class Running(NamedTuple):
 def started() -> Iterator[Running]:
     next_event = threading.Semaphore(0)
     with (
-        demo_application(partial(next_event.acquire, timeout=10)) as application,
+        key_file() as secret_file,
+        demo_application(partial(next_event.acquire, timeout=10), secret_file) as application,
         open_listener(Listen("127.0.0.1", 0)) as listener,
         in_background(application, listener),
     ):
-        yield Running(listener.getsockname()[1], next_event)
+        yield Running(listener.getsockname()[1], next_event, secret_file)
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +97,53 @@ def test_what_the_client_sent_and_what_the_backend_received(demo):
     }
     assert backend["headers"]["X-Mine"] == "1"
     assert backend["headers"]["X-Forwarded-Prefix"] == "/demo"
-    assert said["backend_knows"] == {
+    knows = said["backend_knows"]
+    assert knows.pop("carried").keys() == {"request"}
+    assert knows == {
         "public_url": f"http://127.0.0.1:{demo.port}/demo/?a=b",
         "prefix": "/demo",
         "client_address": "127.0.0.1",
-        "own_url": f"http://{backend['headers']['Host']}/?a=b",
+        "key": "demo",
     }
+    assert said["backend_would_know"] == {
+        "public_url": f"http://{backend['headers']['Host']}/?a=b",
+        "prefix": "",
+        "client_address": "127.0.0.1",
+    }
+
+
+def test_requests_are_signed_and_the_page_says_so(demo):
+    said = demo.json("GET /demo/")
+    fields = said["backend_received"]["headers"]
+    assert {"Wsgiproxy", "Signature", "Signature-Input"} <= set(fields)
+    why = {change["name"]: change["why"] for change in said["changes"]}
+    assert "RFC 9421" in why["Signature"] and "envelope" in why["Wsgiproxy"]
+    page = demo.html("GET /demo/")
+    (proof,) = re.findall(r'<section id="facts".*?</section>', page, re.DOTALL)
+    for shown in (
+        f"<code>http://127.0.0.1:{demo.port}/demo/</code>",
+        f'<code class="quiet">http://{fields["Host"]}/</code>',
+        "<code>demo</code>",
+    ):
+        assert shown in proof
+    assert re.search(r"demo\.front = {&quot;request&quot;: \d+}", proof)
+
+
+def test_each_request_has_a_number_of_its_own(demo):
+    first, second = (demo.json("GET /demo/")["backend_knows"]["carried"] for _ in range(2))
+    assert second["request"] > first["request"]
+
+
+def test_the_backend_refuses_whoever_has_no_key(demo):
+    host = demo.json("GET /demo/")["backend_received"]["headers"]["Host"]
+    port = int(host.rpartition(":")[2])
+    assert raw_exchange(port, request_bytes("GET /", host=host)).status == 403
+
+
+def test_a_doctor_finds_it_healthy(demo, capsys):
+    url = f"http://127.0.0.1:{demo.port}/demo/"
+    assert main(["doctor", url, "--secret-file", demo.secret_file]) == 0
+    assert capsys.readouterr().out.endswith("\nHealthy.\n")
 
 
 def test_forged_fields_are_shown_as_removed_and_replaced(demo):
@@ -290,15 +335,22 @@ def test_a_form_without_a_file(demo):
 # -- the command -----------------------------------------------------------------------
 
 
-def test_the_command_says_where_to_look_and_ends_cleanly():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_the_command_says_where_to_look_and_ends_cleanly(number):
     with running("demo", "--listen", "127.0.0.1:0") as command:
         first, second = command.line(), command.line()
         url = re.search(r"http://127\.0\.0\.1:\d+/demo/", first)
         assert url and first == f"Open {url[0]} in a browser, or ask for JSON:\n"
         assert second == f"  curl -H 'X-Forwarded-For: 6.6.6.6' {url[0]}\n"
+        assert "doctor" in command.line()
+        line = command.line().split()
+        assert line[:4] == ["wsgiproxy", "doctor", url[0], "--secret-file"]
+        secret = Path(line[4])
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         port = int(url[0].split(":")[2].split("/")[0])
         assert raw_exchange(port, request_bytes("GET /demo/")).status == 200
-        assert command.end(signal.SIGINT) == 0
+        assert command.end(number) == 0
+        assert not secret.parent.exists()
         assert not command.left_over()
         assert command.stderr == ""
 
@@ -326,5 +378,6 @@ def test_in_a_browser(path, wanted, tmp_path):
             ],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, text=True, check=True,
         ).stdout  # fmt: skip
+        assert command.end() == 0  # or it would leave its key file behind
     for text in wanted:
         assert text in dom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.cli.demo_compare import Seen, compare, facts, seen_in
+from wsgiproxy.cli.demo_compare import CARRIED, Facts, Seen, compare, facts, seen_in
 
 
 @pytest.mark.parametrize(
@@ -76,21 +76,38 @@ def test_what_a_server_describes():
     assert seen_in(environ) == Seen("PUT", "/a?b", "HTTP/1.1", "192.0.2.7", headers)
 
 
-def test_the_facts_that_the_backend_concludes():
-    headers = [
-        ("Host", "127.0.0.1:9"),
-        ("X-Forwarded-Host", "example.com"),
-        ("X-Forwarded-Proto", "https"),
-        ("X-Forwarded-Prefix", "/demo"),
-        ("X-Forwarded-For", "192.0.2.7"),
-    ]
-    known = facts(Seen("GET", "/a?b", "HTTP/1.1", "127.0.0.1", headers))
-    assert known.public == "https://example.com/demo/a?b"
-    assert (known.base, known.prefix) == ("https://example.com/demo", "/demo")
-    assert (known.client, known.own) == ("192.0.2.7", "http://127.0.0.1:9/a?b")
+RECEIVED = Seen("GET", "/a?b", "HTTP/1.1", "127.0.0.1", [("Host", "127.0.0.1:9")])
 
 
-def test_without_a_proxy_it_knows_itself():
-    known = facts(Seen("GET", "/a", "HTTP/1.1", "127.0.0.1", [("Host", "h:1")]))
-    assert known.public == known.own == "http://h:1/a"
-    assert (known.prefix, known.client) == ("", "127.0.0.1")
+def test_what_the_backend_knows():
+    environ = {
+        "wsgi.url_scheme": "https",
+        "HTTP_HOST": "example.com",
+        "SCRIPT_NAME": "/demo",
+        "REQUEST_URI": "/demo/a?b",
+        "REMOTE_ADDR": "192.0.2.7",
+        "wsgiproxy.verified": "k1",
+        CARRIED: {"request": 7},
+    }
+    assert facts(environ, RECEIVED) == Facts(
+        public="https://example.com/demo/a?b",
+        base="https://example.com/demo",
+        prefix="/demo",
+        client="192.0.2.7",
+        key="k1",
+        carried='{"request": 7}',
+        own="http://127.0.0.1:9/a?b",
+        peer="127.0.0.1",
+    )
+
+
+def test_without_a_middleware_it_knows_itself():
+    environ = {
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "127.0.0.1:9",
+        "REQUEST_URI": "/a?b",
+        "REMOTE_ADDR": "127.0.0.1",
+    }
+    known = facts(environ, RECEIVED)
+    assert known.public == known.own == "http://127.0.0.1:9/a?b"
+    assert (known.prefix, known.client, known.key, known.carried) == ("", "127.0.0.1", "", "")

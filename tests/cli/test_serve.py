@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.command import Command, running
 from tests.support.client import RawClient, raw_exchange, request_bytes
+from wsgiproxy.cli import main
 
 SERVERS = ["waitress", "gunicorn", "granian"]
 
@@ -98,6 +99,16 @@ def test_settings_reach_the_proxy(server, echo):
         assert described(port, "GET /", ("Accept", "*/*"))[1]["host"] == "front.example"
         assert raw_exchange(port, request_bytes("PUT /", body=b"1234")).status == 200
         assert raw_exchange(port, request_bytes("PUT /", body=b"12345")).status == 413
+
+
+def test_a_secret_file_signs(server, echo, tmp_path):
+    secret = tmp_path / "secret.txt"
+    assert main(["keygen", str(secret), "--keyid", "k7"]) == 0
+    options = ["--server", server, "--secret-file", str(secret), "--sign-body"]
+    with serve(echo, *options) as command:
+        _, fields = described(port_of(command.url()), "GET /")
+    assert 'keyid="k7"' in fields["signature-input"]
+    assert "wsgiproxy" in fields
 
 
 def test_a_client_that_leaves_ends_the_exchange(upstream):

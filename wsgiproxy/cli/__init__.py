@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from wsgiproxy import __version__
-from wsgiproxy.cli import demo, serve
+from wsgiproxy.cli import demo, doctor, keygen, serve
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.options import as_typed
 from wsgiproxy.errors import ConfigurationError
@@ -25,10 +25,17 @@ examples:
   wsgiproxy serve http://localhost:3000         all of http://127.0.0.1:8080/
   wsgiproxy :3000                               the same in short
   wsgiproxy serve :3000 --prefix /app           mounted at http://127.0.0.1:8080/app/
+  wsgiproxy keygen secret.txt                   a key that the proxy and its backend share
+  wsgiproxy doctor https://www.example.com/     what arrives at the backend, and what is lost
 """
 
 #: The sub-commands, in the order of the help.
-COMMANDS = {"demo": demo.add_to, "serve": serve.add_to}
+COMMANDS = {
+    "demo": demo.add_to,
+    "serve": serve.add_to,
+    "keygen": keygen.add_to,
+    "doctor": doctor.add_to,
+}
 
 # What may stand for `serve TARGET`: a URL, unix:/path, host:port, :port or a port.
 _TARGET = re.compile(r"[a-z]+://.*|unix:.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):?[0-9]+(/.*)?")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
+import os
 import secrets
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,6 +20,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.serve import log_to_stderr, wants_access_log
 from wsgiproxy.cli.servers import SERVERS, Plan, waitress_settings
+from wsgiproxy.secretloader import new_key
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from wsgiproxy.cli.demo_compare import Seen
     from wsgiproxy.cli.serve import Commands
 
-__all__ = ["PREFIX", "Front", "add_to", "demo_application", "in_background"]
+__all__ = ["PREFIX", "Front", "add_to", "demo_application", "in_background", "key_file"]
 
 #: Where the demo is mounted.
 PREFIX = "/demo"
@@ -36,6 +40,8 @@ _EPILOG = """\
 Open the address that it prints in a browser, or ask for JSON:
   curl -H 'X-Forwarded-For: 6.6.6.6' http://127.0.0.1:8080/demo/
   curl -N http://127.0.0.1:8080/demo/events
+
+Requests are signed on their way to the application, with a key that is gone afterwards.
 """
 
 
@@ -64,6 +70,7 @@ class Front:
     def __init__(self, proxy: WSGIApplication) -> None:
         self._proxy = proxy
         self._requests: dict[str, Seen] = {}
+        self._numbers = itertools.count(1)
 
     def seen(self, request_id: str) -> Seen | None:
         """A request that is being served, as the client sent it."""
@@ -71,13 +78,14 @@ class Front:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        from wsgiproxy.cli.demo_compare import seen_in
+        from wsgiproxy.cli.demo_compare import CARRIED, seen_in
 
         request_id = secrets.token_hex(8)
         # Never more of them than threads: each goes when its call returns.
         self._requests[request_id] = seen_in(environ)
         try:
-            return self._proxy({**environ, "HTTP_X_REQUEST_ID": request_id}, start_response)
+            more = {"HTTP_X_REQUEST_ID": request_id, CARRIED: {"request": next(self._numbers)}}
+            return self._proxy({**environ, **more}, start_response)
         finally:
             del self._requests[request_id]
 
@@ -111,31 +119,52 @@ def in_background(application: WSGIApplication, listener: socket.socket) -> Iter
 
 
 @contextlib.contextmanager
-def demo_application(pause: Callable[[], object]) -> Iterator[WSGIApplication]:
+def key_file() -> Iterator[str]:
+    """The path of a new key file, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="wsgiproxy-demo-") as folder:
+        path = os.path.join(folder, "secret.txt")
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(number, "w", encoding="ascii") as file:
+            file.write(new_key("demo") + "\n")
+        yield path
+
+
+@contextlib.contextmanager
+def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[WSGIApplication]:
     """The demo, its backend running meanwhile.
 
     :param pause: waits between two events.
+    :param secret_file: the key file of both sides.
     """
-    from wsgiproxy.cli.demo_backend import Backend
+    from wsgiproxy.cli.demo_backend import Backend, verified
+    from wsgiproxy.cli.demo_compare import CARRIED
     from wsgiproxy.cli.mount import Mount
 
     with open_listener(Listen("127.0.0.1", 0)) as listener:
-        proxy = WSGIProxyApp(f"http://127.0.0.1:{listener.getsockname()[1]}", max_body=_MAX_BODY)
+        href = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        proxy = WSGIProxyApp(href, secret_file, json_keys=[CARRIED], max_body=_MAX_BODY)
         front = Front(proxy)
-        with contextlib.closing(proxy), in_background(Backend(front.seen, pause), listener):
+        backend = verified(Backend(front.seen, pause), secret_file)
+        with contextlib.closing(proxy), in_background(backend, listener):
             yield Mount(front, PREFIX)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     listen = options.read_listen(arguments.listen)
     log_to_stderr(wants_access_log(arguments))
-    with demo_application(partial(sleep, _PAUSE)) as application:
-        plan = Plan(lambda: application, listen, THREADS, partial(_say_started, listen), _MAX_BODY)
+    with (
+        key_file() as secret_file,
+        demo_application(partial(sleep, _PAUSE), secret_file) as application,
+    ):
+        started = partial(_say_started, listen, secret_file)
+        plan = Plan(lambda: application, listen, THREADS, started, _MAX_BODY)
         return SERVERS["waitress"](plan)
 
 
-def _say_started(listen: Listen, port: int) -> None:
+def _say_started(listen: Listen, secret_file: str, port: int) -> None:
     url = listen.url(port, f"{PREFIX}/")
     print(f"Open {url} in a browser, or ask for JSON:")
     print(f"  curl -H 'X-Forwarded-For: 6.6.6.6' {url}")
+    print("Proxy and backend share a key; what does a doctor say of them?")
+    print(f"  wsgiproxy doctor {url} --secret-file {secret_file}")
     print("Ctrl-C ends it.", flush=True)

@@ -6,23 +6,26 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from webob import Request, Response
 
 from wsgiproxy.cli import demo_pages
-from wsgiproxy.cli.demo_compare import Facts, Seen, compare, facts, seen_in
+from wsgiproxy.cli.demo_compare import CARRIED, Facts, Seen, compare, facts, seen_in
+from wsgiproxy.middleware import WSGIProxyMiddleware
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EVENTS", "REQUEST_ID", "Backend"]
+__all__ = ["EVENTS", "REQUEST_ID", "Backend", "verified"]
 
 #: The field by which the backend finds what the client had sent.
 REQUEST_ID = "X-Request-Id"
 #: How many events a stream has.
 EVENTS = 10
 
+_RECEIVED = "demo.received"
 _BLOCK = 65536
 _JSON, _HTML, _STREAM = "application/json", "text/html", "text/event-stream"
 _POLICY = (
@@ -34,6 +37,16 @@ _STATIC = {
     "script.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+
+
+def verified(backend: Backend, secret_file: str) -> WSGIApplication:
+    """The backend behind its middleware; it gets to see the request before that as well."""
+    middleware = WSGIProxyMiddleware(backend, secret_file, accept_keys=[CARRIED], replay="memory")
+
+    def remember(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return middleware({**environ, _RECEIVED: seen_in(environ)}, start_response)
+
+    return remember
 
 
 class Backend:
@@ -57,12 +70,12 @@ class Backend:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        request, seen = Request(environ), seen_in(environ)
+        request, seen = Request(environ), environ.get(_RECEIVED) or seen_in(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith("/static/"):
             response = _static(path.removeprefix("/static/"))
         else:
-            response = self._views.get(path, self._show)(request, seen, facts(seen))
+            response = self._views.get(path, self._show)(request, seen, facts(environ, seen))
             response.cache_control = "no-store"
             response.vary = ("Accept",)
         response.headers["Content-Security-Policy"] = _POLICY
@@ -78,14 +91,14 @@ class Backend:
         return _html(demo_pages.request_page(client, seen, known, index=index))
 
     def _redirect(self, request: Request, seen: Seen, known: Facts) -> Response:
-        said = f"{request.host_url}/landed"
+        said = _own_address(known)
         response = _json({"said": said})
         response.status = 302
         response.location = said
         return response
 
     def _landed(self, request: Request, seen: Seen, known: Facts) -> Response:
-        said = f"{request.host_url}/landed"
+        said = _own_address(known)
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"backend_said": said, "client_got": known.public})
         return _html(demo_pages.landed_page(said, known))
@@ -109,6 +122,11 @@ class Backend:
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"arrived": arrived})
         return _html(demo_pages.upload_page(known, arrived))
+
+
+def _own_address(known: Facts) -> str:
+    """Where an application redirects that does not know better."""
+    return f"http://{urlsplit(known.own).netloc}/landed"
 
 
 def _wanted(request: Request, *kinds: str) -> str:
@@ -147,7 +165,13 @@ def _report(client: Seen, backend: Seen, known: Facts) -> dict[str, Any]:
             "public_url": known.public,
             "prefix": known.prefix,
             "client_address": known.client,
-            "own_url": known.own,
+            "key": known.key,
+            "carried": json.loads(known.carried or "null"),
+        },
+        "backend_would_know": {
+            "public_url": known.own,
+            "prefix": "",
+            "client_address": known.peer,
         },
     }
 

@@ -5,6 +5,7 @@ Pure; it judges by the same rules as the proxy, and never by what the proxy says
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsgiproxy.sansio.headers import (
@@ -19,7 +20,10 @@ from wsgiproxy.sansio.message import Headers
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["STATES", "Change", "Facts", "Seen", "compare", "facts", "seen_in"]
+__all__ = ["CARRIED", "STATES", "Change", "Facts", "Seen", "compare", "facts", "seen_in"]
+
+#: The environ key that the front hands over.
+CARRIED = "demo.front"
 
 #: In the order in which they are shown: what is worth a look comes first.
 STATES = ("changed", "removed", "added", "same")
@@ -56,14 +60,20 @@ class Facts(NamedTuple):
     :param base: the public address of the mount, without a slash at its end.
     :param prefix: the path below which it lives.
     :param client: the client's address.
+    :param key: the key that has signed all this.
+    :param carried: what the front has handed over, as JSON.
     :param own: the address that it would give without the proxy's help.
+    :param peer: whom it would take for the client.
     """
 
     public: str
     base: str
     prefix: str
     client: str
+    key: str
+    carried: str
     own: str
+    peer: str
 
 
 def seen_in(environ: WSGIEnvironment) -> Seen:
@@ -96,6 +106,9 @@ _ADDED = {
     "x-forwarded-scheme": "The scheme again, by the name that WSGIProxy 0.2 gave it.",
     "x-forwarded-script-name": "The path again, by the name that WSGIProxy 0.2 gave it.",
     "via": "Every proxy signs here, and so notices when it meets itself.",
+    "wsgiproxy": "The envelope: all that the proxy says of your request, in one signed piece.",
+    "signature": "Proves that the envelope comes from the holder of the key (RFC 9421).",
+    "signature-input": "What is signed, when, and with which key.",
     "x-request-id": "Added by this demo, not by the proxy, to know your request again.",
 }
 _CHANGED = {
@@ -152,21 +165,22 @@ def _by_name(headers: Headers) -> dict[str, tuple[str, str]]:
     return joined
 
 
-def facts(backend: Seen) -> Facts:
-    """What the backend concludes from the fields that its proxy announced.
+def facts(environ: WSGIEnvironment, received: Seen) -> Facts:
+    """What the backend knows.
 
-    It may believe them, since only its own proxy can reach it.
+    :param environ: as the middleware has restored it.
+    :param received: as it came in; all that a plain backend would have.
     """
-    fields = {name.lower(): value for name, value in backend.headers}
-    own = f"http://{fields.get('host', '')}"
-    prefix = fields.get("x-forwarded-prefix", "")
-    scheme = fields.get("x-forwarded-proto", "http")
-    host = fields.get("x-forwarded-host") or fields.get("host", "")
-    base = f"{scheme}://{host}{prefix}"
+    host = dict(received.headers).get("Host", "")
+    root = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
+    prefix = environ.get("SCRIPT_NAME", "")
     return Facts(
-        base + backend.target,
-        base,
-        prefix,
-        fields.get("x-forwarded-for", backend.address),
-        own + backend.target,
+        public=root + environ.get("REQUEST_URI", ""),
+        base=root + prefix,
+        prefix=prefix,
+        client=environ.get("REMOTE_ADDR", ""),
+        key=environ.get("wsgiproxy.verified", ""),
+        carried=json.dumps(environ[CARRIED]) if CARRIED in environ else "",
+        own=f"http://{host}{received.target}",
+        peer=received.address,
     )

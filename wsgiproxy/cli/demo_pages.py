@@ -90,11 +90,14 @@ def request_page(client: Seen, backend: Seen, known: Facts, *, index: bool) -> H
         lead=fill(
             "lead_path.html" if odd else "lead.html", public=known.public, prefix=known.prefix
         ),
-        cheat=fill("cheat.html", public=known.public) if index else Html(""),
+        cheat=fill("cheat.html", public=known.public, root=known.own) if index else Html(""),
         public=known.public,
         mount=known.prefix or "/",
         address=known.client,
+        key=known.key,
+        carried=known.carried,
         own=known.own,
+        peer=known.peer,
         client_line=f"{client.method} ",
         client_prefix=client.target[: len(client.target) - len(rest)],
         client_rest=rest,

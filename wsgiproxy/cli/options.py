@@ -14,9 +14,12 @@ from wsgiproxy.cli.listen import Listen
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.target import escapes, parse_href, split_host
-from wsgiproxy.settings import APP, TRANSPORT, Setting
+from wsgiproxy.settings import APP, SIGNING, TRANSPORT, Setting
 
 __all__ = [
+    "SERVE",
+    "TLS",
+    "Groups",
     "add_access_log",
     "add_listen",
     "add_settings",
@@ -28,7 +31,30 @@ __all__ = [
     "read_threads",
 ]
 
-_GROUPS = (("what the proxy does", APP), ("connections to the target", TRANSPORT))
+#: Titles and the rows below them.
+Groups = tuple[tuple[str, tuple[Setting, ...]], ...]
+
+
+def _rows(rows: tuple[Setting, ...], *names: str) -> tuple[Setting, ...]:
+    return tuple(row for row in rows if row.name in names)
+
+
+#: The flags of ``serve``. Keys to carry are not among them: nobody fills an environ there.
+SERVE: Groups = (
+    ("what the proxy does", APP),
+    (
+        "signature",
+        _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions"),
+    ),
+    ("connections to the target", TRANSPORT),
+)
+#: Those of ``doctor``.
+TLS: Groups = (
+    (
+        "connection",
+        _rows(TRANSPORT, "verify", "ca_file", "client_cert", "client_key", "parent_proxy"),
+    ),
+)
 
 # A word of `expected` -> what the help calls the value; the first one found counts.
 _METAVARS = (
@@ -49,9 +75,9 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 DEFAULT_HOST = "127.0.0.1"
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings(parser: argparse.ArgumentParser, groups: Groups) -> None:
     """Add one flag for each row, grouped as the rows are."""
-    for title, rows in _GROUPS:
+    for title, rows in groups:
         group = parser.add_argument_group(title)
         for row in rows:
             text = f"{row.help}{_default_text(row)}".replace("%", "%%")
@@ -75,12 +101,12 @@ def _metavar(row: Setting) -> str:
     return next((name for word, name in _METAVARS if word in row.expected), "NAME")
 
 
-def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, Any]:
     """What was given of the rows, converted.
 
     :raises ConfigurationError: a bad value.
     """
-    given = {row: getattr(arguments, row.name) for row in APP + TRANSPORT}
+    given = {row: getattr(arguments, row.name) for _, rows in groups for row in rows}
     return {row.name: row.settle(value) for row, value in given.items() if value is not None}
 
 
@@ -91,7 +117,7 @@ def as_typed(message: str) -> str:
     "--max-head 'x': expected a number of bytes"
     """
     name, _, rest = message.partition("=")
-    flags = {row.name: _flag(row) for row in APP + TRANSPORT}
+    flags = {row.name: _flag(row) for row in APP + SIGNING + TRANSPORT}
     return f"{flags[name]} {rest}" if name in flags else message
 
 
@@ -115,9 +141,10 @@ def add_access_log(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_target(text: str) -> str:
+def read_target(text: str, what: str = "TARGET") -> str:
     """The ``href`` that a target stands for.
 
+    :param what: what the command line calls it.
     :raises ConfigurationError: it stands for none.
 
     >>> read_target(":3000"), read_target("3000"), read_target("localhost:3000/app")
@@ -134,7 +161,7 @@ def read_target(text: str) -> str:
     except ConfigurationError as error:
         reason = str(error).removeprefix(f"href={href!r}: ")
         raise ConfigurationError(
-            f"TARGET {text!r}: {reason}; host:port and :port stand for http"
+            f"{what} {text!r}: {reason}; host:port and :port stand for http"
         ) from error
     return href
 

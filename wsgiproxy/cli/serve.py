@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import ssl
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
+from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
 from wsgiproxy.errors import ProxyError
@@ -110,7 +110,7 @@ def add_to(commands: Commands) -> None:
         help="start only if something answers at TARGET (default: on)",
     )
     options.add_access_log(parser)
-    options.add_settings(parser)
+    options.add_settings(parser, options.SERVE)
     parser.set_defaults(run=_run)
 
 
@@ -121,7 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
     site = Site(
         options.read_target(arguments.target),
         options.read_prefix(arguments.prefix),
-        options.given_settings(arguments),
+        options.given_settings(arguments, options.SERVE),
         access_log,
     )
     check_installed(arguments.server)
@@ -169,8 +169,8 @@ def check_target(proxy: WSGIProxyApp) -> None:
     try:
         transport.check(origin)
     except ProxyError as error:
-        cause = _first_cause(error)
-        words = _words_of(cause)
+        cause = first_cause(error)
+        words = words_of(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             what = f"no trust in {proxy.href}: {words}; give --ca-file or --no-verify"
         elif isinstance(cause, ssl.SSLError) or "handshake" in words:
@@ -178,23 +178,3 @@ def check_target(proxy: WSGIProxyApp) -> None:
         else:
             what = f"nothing answers at {proxy.href}: {words}; start it first"
         raise CannotStart(f"{what}, or use --no-check to serve all the same") from error
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return error
-
-
-def _words_of(error: BaseException) -> str:
-    """One line, without numbers and classes.
-
-    >>> _words_of(ConnectionRefusedError(111, "Connection refused"))
-    'connection refused'
-    """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    # OpenSSL's words come as "[SSL: NAME] words (_ssl.c:1002)" or "_ssl.c:1002: words".
-    text = " ".join(re.sub(r"\[.*?\]|\(?_ssl\.c:\d+[:)]", "", str(text)).split())
-    return text[:1].lower() + text[1:]

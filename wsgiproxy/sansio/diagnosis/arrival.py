@@ -170,7 +170,7 @@ def _path(asked: Asked, found: Examination) -> Finding:
         lost = path[: len(path) - len(tail)]
         home = f"below {prefix!r}" if prefix else "at the root"
         where = f"{sentence} and thinks that it lives {home}: its links lack {lost!r}."
-        return bad("prefix", where, _cure("prefix", found))
+        return bad("prefix", where, _cure("prefix", found).replace("/the/path", lost))
     if whole.endswith(path):
         return bad(
             "prefix",

@@ -1,0 +1,20 @@
+"""What the commands leave behind in a process that goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _loggers() -> Iterator[None]:
+    """A command logs to the stderr of its test, which is gone afterwards."""
+    loggers = [logging.getLogger(name) for name in ("wsgiproxy", "wsgiproxy.access")]
+    before = [(list(each.handlers), each.propagate, each.level) for each in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+        logger.setLevel(level)

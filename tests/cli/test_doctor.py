@@ -1,0 +1,575 @@
+"""``doctor`` against whole stacks: what it finds, how it says so, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import nginx
+from tests.support.fronts import front as running_front
+from wsgiproxy import __version__
+from wsgiproxy.app import WSGIProxyApp
+from wsgiproxy.cli import doctor_report, main
+from wsgiproxy.cli.demo import in_background
+from wsgiproxy.cli.doctor import Doctor, own_address
+from wsgiproxy.cli.listen import Listen, open_listener
+from wsgiproxy.cli.mount import Mount
+from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.diagnosis import ODD_PATHS, Asked, Finding, Heard, Here, diagnose
+from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.target import parse_href
+from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.transport import PooledTransport
+
+QUESTIONS = ["plain", "forged", "names", *ODD_PATHS]
+
+
+@pytest.fixture
+def secret(tmp_path, capsys) -> str:
+    path = str(tmp_path / "secret.txt")
+    assert main(["keygen", path, "--keyid", "k1"]) == 0
+    capsys.readouterr()
+    return path
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"hello"]
+
+
+def answering(status: str, **headers: str):
+    def app(environ, start_response):
+        start_response(status, [("Content-Length", "0"), *headers.items()])
+        return []
+
+    return app
+
+
+@contextlib.contextmanager
+def served(app) -> Iterator[str]:
+    with open_listener(Listen("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with in_background(app, listener):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def stack(backend, **options: Any) -> Iterator[str]:
+    """A proxy before *backend*; ``wrap`` is put before that."""
+    wrap: Callable[[Any], Any] = options.pop("wrap", lambda app: app)
+    with (
+        served(backend) as href,
+        contextlib.closing(WSGIProxyApp(href, **options)) as proxy,
+        served(wrap(proxy)) as url,
+    ):
+        yield url
+
+
+def doctor(capsys, *argv: str) -> tuple[int, dict[str, Any]]:
+    """Its exit status and report."""
+    status = main(["doctor", *argv, "--json"])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return status, json.loads(out)
+
+
+def levels(report: dict[str, Any]) -> dict[str, str]:
+    """Topic -> the worst level of it."""
+    order = ["ok", "warn", "bad"]
+    found: dict[str, str] = {}
+    for finding in report["findings"]:
+        worst = max(found.get(finding["topic"], "ok"), finding["level"], key=order.index)
+        found[finding["topic"]] = worst
+    return found
+
+
+def sentence(report: dict[str, Any], topic: str) -> str:
+    return " ".join(each["sentence"] for each in report["findings"] if each["topic"] == topic)
+
+
+# -- healthy ---------------------------------------------------------------------------
+
+
+def test_a_signed_stack_is_healthy(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
+        status, report = doctor(capsys, url + "/", "--secret-file", secret)
+    assert (status, report["healthy"]) == (0, True)
+    assert set(levels(report).values()) == {"ok"}
+    assert "made with key 'k1'" in sentence(report, "signature")
+    assert "byte for byte" in sentence(report, "path")
+
+
+def test_so_it_is_under_a_mount_and_a_path(secret, capsys):
+    with (
+        served(WSGIProxyMiddleware(hello, secret)) as href,
+        contextlib.closing(WSGIProxyApp(f"{href}/deep/down?a=b", secret)) as proxy,
+        served(Mount(proxy, "/app")) as url,
+    ):
+        status, report = doctor(capsys, f"{url}/app/x/?q=1", "--secret-file", secret)
+    assert (status, set(levels(report).values())) == (0, {"ok"})
+    assert "below '/app' (signed)" in sentence(report, "prefix")
+    seen = report["questions"]["plain"]["answer"]["seen"]
+    assert seen["wsgiproxy.traversal_path"] == "/deep/down"
+    assert seen["QUERY_STRING"] == "q=1"
+
+
+def test_a_trusted_proxy_is_healthy(secret, capsys):
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    with stack(backend) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, set(levels(report).values())) == (0, {"ok"})
+    assert "by X-Forwarded-Host" in sentence(report, "host")
+
+
+def test_ed25519(tmp_path, capsys):
+    path = str(tmp_path / "secret.txt")
+    assert main(["keygen", path, "--algorithm", "ed25519"]) == 0
+    capsys.readouterr()
+    with stack(WSGIProxyMiddleware(hello, f"{path}.pub"), secret_file=path) as url:
+        assert doctor(capsys, url, "--secret-file", path)[0] == 0
+    assert main(["doctor", url, "--secret-file", f"{path}.pub"]) == 2
+    assert "a public half cannot sign" in capsys.readouterr().err
+
+
+def test_with_a_memory_of_nonces_all_questions_are_answered(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret, replay="memory"), secret_file=secret) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert status == 0
+    assert all(report["questions"][name]["answer"] for name in QUESTIONS)
+
+
+def test_a_unix_socket(secret, tmp_path, capsys):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with in_background(WSGIProxyMiddleware(hello, doctor_file=secret), listener):
+            status, report = doctor(capsys, f"unix:{path}:/x", "--secret-file", secret)
+    assert status == 0
+    assert report["questions"]["plain"]["answer"]["seen"]["PATH_INFO"] == "/x"
+
+
+# -- not healthy -----------------------------------------------------------------------
+
+
+def test_a_proxy_that_does_not_sign(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret)) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, levels(report)["signature"]) == (1, "bad")
+    assert "refuses it with 403: not signed" in sentence(report, "signature")
+
+
+def test_the_backend_itself_was_asked(secret, capsys):
+    with served(WSGIProxyMiddleware(hello, secret)) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert status == 1
+    (finding,) = [each for each in report["findings"] if each["topic"] == "signature"]
+    assert "you may have asked the backend itself" in finding["cure"]
+
+
+def test_a_proxy_with_another_key(secret, tmp_path, capsys):
+    other = str(tmp_path / "other.txt")
+    assert main(["keygen", other, "--keyid", "k2"]) == 0
+    capsys.readouterr()
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=other) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert status == 1
+    assert "no such key: 'k2'" in sentence(report, "signature")
+
+
+def test_a_proxy_between_that_changes_host(secret, capsys):
+    def spoil(environ, start_response):
+        return middleware({**environ, "HTTP_HOST": "evil.example"}, start_response)
+
+    middleware = WSGIProxyMiddleware(hello, secret)
+    with stack(spoil, secret_file=secret) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert status == 1
+    assert "here the method is 'GET', Host 'evil.example'" in sentence(report, "signature")
+
+
+def test_a_prefix_that_is_lost(secret, capsys):
+    def cut(app):
+        def shorter(environ, start_response):
+            rest = environ["PATH_INFO"].removeprefix("/app")
+            raw = environ["REQUEST_URI"].removeprefix("/app")
+            return app({**environ, "PATH_INFO": rest, "REQUEST_URI": raw}, start_response)
+
+        return shorter
+
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret, wrap=cut) as url:
+        status, report = doctor(capsys, f"{url}/app/x", "--secret-file", secret)
+    assert (status, levels(report)["prefix"]) == (1, "bad")
+    assert "its links lack '/app'" in sentence(report, "prefix")
+
+
+@pytest.mark.parametrize(
+    "trusting",
+    [{"trust_ips": "*"}, {"x_for": 1, "x_host": 1, "x_proto": 1, "x_prefix": 1}],
+    ids=["everybody", "counts"],
+)
+def test_forged_fields_that_are_believed(trusting, secret, capsys):
+    with served(WSGIProxyMiddleware(hello, doctor_file=secret, **trusting)) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, levels(report)["forgery"]) == (1, "bad")
+    assert "forge its client address, host, scheme and prefix" in sentence(report, "forgery")
+    assert report["questions"]["forged"]["answer"]["seen"]["HTTP_HOST"] == "doctor.invalid"
+
+
+def test_a_backend_that_believes_nobody(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, doctor_file=secret)) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    found = levels(report)
+    assert (status, found["trust"], found["host"], found["forgery"]) == (1, "bad", "bad", "ok")
+
+
+def test_names_with_underscores_pass_wsgiref(secret, capsys):
+    options = json.dumps({"trust_ips": "127.0.0.1", "doctor_file": secret})
+    with running_front("wsgiref", "tests.support.backend:restored", {"OPTIONS": options}) as server:
+        status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
+    assert status == 0
+    assert "Names with underscores get through" in sentence(report, "underscores")
+    assert levels(report)["path"] == "warn" and "cannot tell %2F" in sentence(report, "path")
+
+
+def test_a_front_an_hour_behind(secret, capsys):
+    with served(WSGIProxyMiddleware(hello, secret)) as href:
+        env = {"UPSTREAM": href, "SECRET": secret}
+        with running_front("waitress", "tests.cli.late:front", env) as server:
+            status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
+    assert (status, levels(report)["signature"], levels(report)["clock"]) == (1, "bad", "warn")
+    assert re.search("created 360[0-9] seconds ago", sentence(report, "signature"))
+    assert "60 minutes ahead of the signing front's" in sentence(report, "clock")
+
+
+@pytest.mark.parametrize("wrong", [-3600, 3600], ids=["behind", "ahead"])
+def test_a_doctor_an_hour_wrong_asks_again_by_the_clock_there(wrong, secret):
+    key = KeyFile(secret).keyring().signer()
+    with (
+        stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url,
+        contextlib.closing(PooledTransport()) as transport,
+    ):
+        base = parse_href(url)
+        examiner = Doctor(transport, base, key, clock=lambda: time.time() + wrong)
+        heard = examiner.examine()
+    findings = diagnose(
+        Asked("http", base.origin.authority, "/", "127.0.0.1", "k1"), heard, Here(__version__)
+    )
+    assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock"]
+    (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]
+    how = "ahead of" if wrong < 0 else "behind"
+    assert clock == f"The backend's clock is 60 minutes {how} the doctor's."
+
+
+def test_a_clock_that_cannot_be_followed(secret):
+    """With the least of ages, no question is ever in time."""
+    key = KeyFile(secret).keyring().signer()
+    middleware = WSGIProxyMiddleware(hello, secret, max_age=1e-6, clock_skew=1e-6)
+    with served(middleware) as url, contextlib.closing(PooledTransport()) as transport:
+        heard = Doctor(transport, parse_href(url), key).examine()
+    assert heard["plain"].examination is None
+    assert heard["plain"].fault == "its clock is not to be followed"
+
+
+# -- behind nginx ----------------------------------------------------------------------
+
+CAREFUL = """
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Forwarded-Port "";
+    proxy_set_header X-Forwarded-Prefix "";
+"""
+CARELESS = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+
+
+@contextlib.contextmanager
+def behind_nginx(backend, lines: str, folder: Path, location: str = "/") -> Iterator[str]:
+    with served(backend) as href:
+        upstream = href if location == "/" else f"{href}/"
+        server = f"location {location} {{ proxy_pass {upstream}; {lines} }}"
+        with nginx(folder, server) as port:
+            yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.system("nginx")
+def test_a_careful_nginx(secret, tmp_path, capsys):
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    with behind_nginx(backend, CAREFUL, tmp_path) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert status == 0
+    # Of the addresses, our own is behind the forged one, and it is trusted, as nginx is.
+    assert {topic for topic, level in levels(report).items() if level != "ok"} == {"forgery"}
+    assert "an address that is trusted as a proxy" in sentence(report, "forgery")
+    assert "dropped on the way" in sentence(report, "underscores")
+
+
+@pytest.mark.system("nginx")
+def test_a_careless_nginx(secret, tmp_path, capsys):
+    """It passes on what clients write; what they do not write, the application lacks."""
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    with behind_nginx(backend, CARELESS, tmp_path, "/app/") as url:
+        status, report = doctor(capsys, f"{url}/app/", "--secret-file", secret)
+    found = levels(report)
+    assert (status, found["forgery"], found["host"], found["prefix"]) == (1, "bad", "bad", "bad")
+    assert "forge its client address, host, scheme and prefix" in sentence(report, "forgery")
+    cures = " ".join(finding["cure"] for finding in report["findings"])
+    assert "proxy_set_header X-Forwarded-Host $http_host;" in cures
+    assert "proxy_set_header X-Forwarded-Prefix /app;" in cures
+
+
+# -- nobody answers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("app", "text"),
+    [
+        pytest.param(hello, "It answers with 200, but not the middleware", id="no-middleware"),
+        pytest.param(answering("404 Not Found"), "with 404, but not", id="404"),
+        pytest.param(answering("401 Unauthorized"), "a login is in front of it", id="login"),
+        pytest.param(
+            answering("302 Found", Location="https://a.example/"), "'https://a.exam", id="redirect"
+        ),
+        pytest.param(answering("502 Bad Gateway"), "not the backend", id="502"),
+    ],
+)
+def test_an_answer_of_somebody_else(app, text, secret, capsys):
+    with served(app) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, report["healthy"]) == (2, None)
+    assert text in sentence(report, "answer")
+    assert list(report["questions"]) == ["plain"]
+
+
+def test_a_doctor_with_another_key(secret, tmp_path, capsys):
+    other = str(tmp_path / "other.txt")
+    assert main(["keygen", other, "--keyid", "k1"]) == 0
+    capsys.readouterr()
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
+        status, report = doctor(capsys, url, "--secret-file", other)
+    assert (status, report["questions"]["plain"]["status"]) == (2, 200)
+    with served(WSGIProxyMiddleware(hello, secret)) as url:
+        status, report = doctor(capsys, url, "--secret-file", other)
+    assert (status, report["questions"]["plain"]["status"]) == (2, 403)
+    assert "its key file is not ours" in sentence(report, "answer")
+
+
+def test_a_doctor_without_a_key(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
+        status, report = doctor(capsys, url)
+    assert status == 2
+    assert "--secret-file FILE" in report["findings"][-1]["cure"]
+
+
+def test_nothing_listens(secret, capsys):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        where = f":{deaf.getsockname()[1]}"
+        status, report = doctor(capsys, where, "--secret-file", secret)
+    assert (status, sentence(report, "answer")) == (2, "Nothing answers: connection refused.")
+
+
+def test_an_answer_that_takes_too_long(secret, upstream, capsys):
+    upstream.behaviour = [("read",)]
+    argv = [upstream.url, "--secret-file", secret, "--timeout", "0.2"]
+    status, report = doctor(capsys, *argv)
+    assert status == 2
+    assert sentence(report, "answer").startswith("Nothing answers: ")
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(secret, upstream, capsys):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
+    upstream.behaviour = [("read",), ("send", head + b"x" * 600_000)]
+    status, report = doctor(capsys, upstream.url, "--secret-file", secret)
+    assert (status, report["questions"]["plain"]["status"]) == (2, 200)
+
+
+def test_tls(secret, tls_files, tls_upstream, capsys):
+    status, report = doctor(capsys, tls_upstream.url, "--secret-file", secret)
+    assert status == 2 and "certificate" in sentence(report, "answer")
+    for trust in (["--ca-file", str(tls_files[1])], ["--no-verify"]):
+        status, report = doctor(capsys, tls_upstream.url, "--secret-file", secret, *trust)
+        assert report["questions"]["plain"]["status"] == 200
+
+
+# -- how it asks -----------------------------------------------------------------------
+
+
+def test_the_bytes_of_a_question(secret, upstream, capsys):
+    argv = [upstream.url + "/a%2Fb?x=1", "--secret-file", secret, "--header", "Cookie: id=1"]
+    doctor(capsys, *argv)
+    (request,) = upstream.wait_for_requests(1)
+    fields = dict(request.headers)
+    assert request.target == "/a%2Fb?x=1"
+    assert fields["Host"] == upstream.netloc and fields["Cookie"] == "id=1"
+    assert fields["X-Doctor"].startswith("k1.")
+    assert not any(name.lower().startswith("x-forwarded") for name in fields)
+
+
+def test_a_login_is_passed(secret, capsys):
+    def guarded(environ, start_response):
+        inside = environ.get("HTTP_AUTHORIZATION") == "Bearer 1"
+        app = middleware if inside else answering("401 Unauthorized")
+        return app(environ, start_response)
+
+    middleware = WSGIProxyMiddleware(hello, doctor_file=secret)
+    with served(guarded) as url:
+        assert doctor(capsys, url, "--secret-file", secret)[0] == 2
+        argv = [url, "--secret-file", secret, "--header", "Authorization: Bearer 1"]
+        status, report = doctor(capsys, *argv)
+    assert status == 0
+    assert "Bearer" not in json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        pytest.param(["nothing"], "URL 'nothing': expected", id="url"),
+        pytest.param([], "the following arguments are required: URL", id="none"),
+        pytest.param([":1", "--secret-file", "/no"], "--secret-file '/no': cannot be", id="file"),
+        pytest.param([":1", "--timeout", "0"], "--timeout '0': expected", id="timeout"),
+        pytest.param([":1", "--header", "x"], "--header 'x': expected 'Name: value'", id="header"),
+        pytest.param([":1", "--header", "a: b\nc"], "--header 'a: b\\nc': expected", id="lines"),
+        pytest.param([":1", "--ca-file", "/no"], "--ca-file '/no': expected", id="ca-file"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant(argv, line, capsys):
+    assert main(["doctor", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"wsgiproxy: {line}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "own"),
+    [
+        (Origin("http", "127.0.0.1", 80), "127.0.0.1"),
+        (Origin("http", "localhost", 80, "/run/x.sock"), ""),
+        (Origin("http", "256.0.0.1", 80), ""),
+    ],
+    ids=["tcp", "unix", "no-address"],
+)
+def test_our_own_address(origin, own):
+    assert own_address(origin) == own
+
+
+# -- how it says so --------------------------------------------------------------------
+
+
+def test_the_json(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
+        _, report = doctor(capsys, url, "--secret-file", secret)
+    assert set(report) == {"url", "version", "healthy", "findings", "questions"}
+    assert (report["url"], report["version"]) == (url, __version__)
+    for finding in report["findings"]:
+        assert set(finding) == {"level", "topic", "sentence", "cure"}
+        assert finding["level"] in ("ok", "warn", "bad")
+        assert all(isinstance(value, str) for value in finding.values())
+    assert list(report["questions"]) == QUESTIONS
+    for question in report["questions"].values():
+        assert set(question) == {"status", "fault", "answer"}
+        assert (question["status"], question["fault"]) == (200, None)
+
+
+def test_the_text(secret, capsys):
+    with stack(WSGIProxyMiddleware(hello, secret)) as url:
+        assert main(["doctor", url, "--secret-file", secret]) == 1
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0] == f"wsgiproxy doctor {url}"
+    assert lines[2].startswith("ok    answer       WSGIProxyMiddleware ")
+    assert "WRONG signature    The backend refuses it with 403: not signed;" in out
+    assert lines[-1] == "Not healthy: one thing is wrong, one thing is worth a look."
+    assert "\x1b" not in out and max(map(len, lines)) <= 100
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+FINDINGS = [
+    Finding("ok", "host", "Fine."),
+    Finding("warn", "path", "So so."),
+    Finding("bad", "forgery", "Wrong.", "Mend it."),
+]
+
+
+def text(out: io.StringIO, findings: list[Finding], status: int) -> list[str]:
+    heard = {"plain": Heard()}
+    return doctor_report.as_text("http://a", findings, heard, status, out).splitlines()
+
+
+@pytest.fixture
+def colourful(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_on_a_terminal(colourful):
+    lines = text(Terminal(), FINDINGS, 1)
+    assert lines[2:6] == [
+        "\x1b[32m✔    \x1b[0m host         Fine.",
+        "\x1b[33m!    \x1b[0m path         So so.",
+        "\x1b[1;31m✘    \x1b[0m forgery      Wrong.",
+        " " * 19 + "-> Mend it.",
+    ]
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("NO_COLOR", ""), ("TERM", "dumb")])
+def test_no_colours_for_those_who_want_none(name, value, colourful, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert text(Terminal(), FINDINGS, 1)[2] == "ok    host         Fine."
+
+
+def test_no_ticks_where_there_are_none(colourful):
+    class Old(Terminal):
+        encoding = "latin-1"
+
+    assert text(Old(), FINDINGS, 1)[4] == "\x1b[1;31mWRONG\x1b[0m forgery      Wrong."
+
+
+@pytest.mark.parametrize(
+    ("count", "status", "summary"),
+    [
+        ((1, 0, 0), 0, "Healthy."),
+        ((1, 1, 0), 0, "Healthy; one thing is worth a look."),
+        ((0, 2, 1), 1, "Not healthy: one thing is wrong, 2 things are worth a look."),
+        ((0, 0, 2), 1, "Not healthy: 2 things are wrong."),
+        ((0, 0, 1), 2, "The backend could not be asked."),
+    ],
+)
+def test_the_summary(count, status, summary):
+    findings = [one for number, one in zip(count, FINDINGS, strict=True) for _ in range(number)]
+    assert text(io.StringIO(), findings, status)[-1] == summary
+
+
+def test_a_narrow_terminal_and_names_that_stay_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    finding = Finding("ok", "fields", "Arrived as well: X-Forwarded-Script-Name, X-Forwarded-For.")
+    lines = text(io.StringIO(), [finding], 0)[2:-2]
+    assert [line[19:] for line in lines] == [
+        "Arrived as well:",
+        "X-Forwarded-Script-Name,",
+        "X-Forwarded-For.",
+    ]
+    assert os.environ["COLUMNS"] == "50"
+
+
+def test_what_a_page_says_cannot_write_to_the_terminal(secret, capsys):
+    nasty = answering("302 Found", Location="https://a/\x9b31m")
+    with served(nasty) as url:
+        assert main(["doctor", url, "--secret-file", secret]) == 2
+    out = capsys.readouterr().out
+    assert "\x9b" not in out and "\\x9b31m" in out
