@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WSGIProxyMiddleware"]
 
+
 class WSGIProxyMiddleware:
     """Restores the original request at the backend, for those who may speak for it.
 
