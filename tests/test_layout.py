@@ -25,7 +25,7 @@ ARTEFACTS = {"build", "dist", "__pycache__", "htmlcov"}
 LAYERS = [
     {PACKAGE, "errors"},
     {"sansio"},
-    {"caution"},
+    {"body", "caution"},
     {"replay", "secretloader", "settings"},
     {"accesslog", "errorpage", "examination", "signature", "transport", "watch"},
     {"exactproxy"},

@@ -21,9 +21,10 @@ from wsgiproxy.sansio.forwarded import (
     via,
 )
 from wsgiproxy.sansio.headers import Remembered, without
+from wsgiproxy.sansio.href import Base, join, parse_href
 from wsgiproxy.sansio.location import has_addresses, map_headers
 from wsgiproxy.sansio.message import Headers, Inbound, bracketed
-from wsgiproxy.sansio.target import Base, escapes, is_allowed, join, parse_href
+from wsgiproxy.sansio.target import escapes, is_allowed
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
 from wsgiproxy.signature import Signer
@@ -271,8 +272,9 @@ def _signer(settled: Mapping[str, Any]) -> Signer | None:
                     " could believe it unsigned"
                 )
         return None
-    file = KeyFile(settled["secret_file"], strict_permissions=settled["strict_permissions"])
-    file.keyring().signer()
+    file = KeyFile(
+        settled["secret_file"], strict_permissions=settled["strict_permissions"], signs=True
+    )
     if settled["pickle_keys"]:
         warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
     limit = settled["max_signed_body"] if settled["sign_body"] else None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
+from wsgiproxy.body import BLOCK, blocks_of, read
 from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import BadRequest, ClientGone, ContentTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio import environ as environs
@@ -23,7 +24,7 @@ from wsgiproxy.sansio.exchange import (
     whole_target,
 )
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
-from wsgiproxy.transport import BLOCK, PooledTransport, Timeouts, Transport, is_own_request
+from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
 from wsgiproxy.watch import client_watch
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Gateway:
             return None, request
         if limit is not None and length > limit:
             raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
-        return _blocks_of(environ, length), request
+        return blocks_of(environ, length), request
 
 
 class Stream:
@@ -186,18 +187,10 @@ def _timeouts(environ: WSGIEnvironment) -> Timeouts:
     return Timeouts(limit, limit, limit)
 
 
-def _blocks_of(environ: WSGIEnvironment, length: int) -> Iterator[bytes]:
-    """At most *length* bytes of ``wsgi.input``; the transport minds that they are all."""
-    left = length
-    while left and (block := _read(environ, min(left, BLOCK))):
-        left -= len(block)
-        yield block
-
-
 def _blocks_to_end(environ: WSGIEnvironment, limit: int | None) -> Iterator[bytes]:
     """What ``wsgi.input`` gives until it ends, as ``wsgi.input_terminated`` promises."""
     total = 0
-    while block := _read(environ, BLOCK):
+    while block := read(environ, BLOCK):
         total += len(block)
         if limit is not None and total > limit:
             raise ContentTooLarge(f"a body of more than max_body={limit} bytes")
@@ -207,15 +200,6 @@ def _blocks_to_end(environ: WSGIEnvironment, limit: int | None) -> Iterator[byte
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _read(environ: WSGIEnvironment, size: int) -> bytes:
-    # Servers raise what they like when a client leaves in mid-body: OSError, EOFError,
-    # HTTP exceptions of their own. All of them mean that there is no whole request.
-    try:
-        return bytes(environ["wsgi.input"].read(size))
-    except Exception as error:
-        raise BadRequest(f"reading the request body: {error!r}") from error
 
 
 def _check_own(inbound: Inbound) -> None:

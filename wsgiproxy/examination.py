@@ -150,7 +150,7 @@ def _belief(settled: Mapping[str, Any]) -> dict[str, Any]:
     if settled["secret_file"]:
         return {"mode": "secret_file"}
     counts = [f"{name}={settled[name]}" for name in Counts._fields if settled[name] is not None]
-    trusted = settled["trust_ips"] or (("*",) if counts else ())
+    trusted = settled["trust_ips"]
     everybody = trusted == ("*",)
     if counts:
         return {"mode": "counts", "reads": ", ".join(counts), "everybody": everybody}

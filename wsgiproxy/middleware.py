@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.caution import Refusals, warn_once
@@ -105,7 +105,7 @@ class WSGIProxyMiddleware:
         self._strips = settled["unsigned"] == "strip"
         self._accepted = frozenset(settled["accept_keys"])
         self._unpickles = settled["allow_pickle"]
-        self._trusts = _trusts(settled, self._counts)
+        self._trusts = trust(settled["trust_ips"], "trust_ips", everybody=True)
         self._family = settled["family"]
         self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
         self._allowed_hosts = settled["allowed_hosts"]
@@ -199,25 +199,16 @@ def _counts(settled: Mapping[str, Any]) -> Counts | None:
     return Counts(**{"x_for": 1, "x_proto": 1, **given}) if given else None
 
 
-def _trusts(settled: Mapping[str, Any], counts: Counts | None) -> Callable[[str], bool]:
-    """Whether a peer may speak for others; counting believes everybody, as ProxyFix does."""
-    trusted = settled["trust_ips"] or (("*",) if counts else ())
-    if trusted == ("*",):
-        warn_once("trust_ips='*': whoever reaches this application can forge its clients")
-    return trust(trusted, "trust_ips", everybody=True)
-
-
-_NEED_SECRET = (
-    "accept_keys",
-    "unsigned",
-    "max_age",
-    "clock_skew",
-    "replay",
-    "allow_pickle",
-    "sign_body",
-    "max_signed_body",
-    "strict_permissions",
-)
+# Without effect, and so a mistake, without one of these key files.
+_NEEDS = {
+    **dict.fromkeys(
+        ("accept_keys", "unsigned", "allow_pickle", "sign_body", "max_signed_body"),
+        ("secret_file",),
+    ),
+    **dict.fromkeys(
+        ("max_age", "clock_skew", "replay", "strict_permissions"), ("secret_file", "doctor_file")
+    ),
+}
 # A setting that would be silently without effect, or contradict another.
 _NOT_TOGETHER = (
     ("secret_file", "trust_ips"),
@@ -241,12 +232,30 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigurationError(
                 f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
             )
-    for name in _NEED_SECRET:
-        if name in given and "secret_file" not in given:
-            raise ConfigurationError(f"{name}={given[name]!r}: expected a secret_file beside it")
+    settled = settle(MIDDLEWARE, given)
+    defaults = {row.name: row.default for row in MIDDLEWARE}
+    for name, files in _NEEDS.items():
+        if settled[name] != defaults[name] and given.keys().isdisjoint(files):
+            raise ConfigurationError(
+                f"{name}={given[name]!r}: expected a {' or a '.join(files)} beside it"
+            )
     if "family" in given and "trust_ips" not in given:
         raise ConfigurationError(f"family={given['family']!r}: expected trust_ips beside it")
-    return settle(MIDDLEWARE, given)
+    _settle_trust(settled, given)
+    return settled
+
+
+def _settle_trust(settled: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Counting believes every peer, as ProxyFix does, unless told whom; "" means nobody."""
+    counted = [name for name in Counts._fields if settled[name] is not None]
+    if counted and "trust_ips" not in given:
+        settled["trust_ips"] = ("*",)
+        warn_once(
+            f"{counted[0]}={settled[counted[0]]} without trust_ips: whoever reaches this"
+            " application can forge its clients"
+        )
+    elif settled["trust_ips"] == ("*",):
+        warn_once("trust_ips='*': whoever reaches this application can forge its clients")
 
 
 def _verifier(settled: Mapping[str, Any]) -> Verifier | None:

@@ -6,6 +6,8 @@ import logging
 import os
 import secrets
 import stat
+import time
+from typing import NamedTuple
 
 from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
@@ -17,13 +19,24 @@ _log = logging.getLogger("wsgiproxy.error")
 # Far more than any number of keys.
 _LIMIT = 65536
 
-# What tells one state of a file from another; rotation within one clock tick changes the size
-# or, by renaming, the inode.
-_State = tuple[int, int, int]
+# Seconds between two attempts to read a file that cannot be used as it is: what stands in
+# the way (too many open files, a mode) may go away without a change of the file.
+_RETRY = 1.0
+
+# What tells one state of a file from another. Renaming changes the inode, chmod the ctime.
+_State = tuple[int, int, int, int]
 
 
 def _state(found: os.stat_result) -> _State:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+class _Loaded(NamedTuple):
+    """A file as it was read: one value, so that threads see all of it or nothing."""
+
+    state: _State
+    content: bytes
+    keys: Keyring
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -38,6 +51,7 @@ class KeyFile:
     :param setting: its name, for messages.
     :param strict_permissions: whether a file that all may read is an error, and not only
         worth a warning (Docker and Kubernetes mount secrets so).
+    :param signs: whether its first key must be able to sign.
     :raises ConfigurationError: it cannot be read, holds no key, or others may write it.
     """
 
@@ -47,34 +61,48 @@ class KeyFile:
         setting: str = "secret_file",
         *,
         strict_permissions: bool = False,
+        signs: bool = False,
     ) -> None:
-        self._path = os.fspath(path)
+        # A daemon changes its directory, and must find the file then, too.
+        self._path = os.path.abspath(path)
         self._setting = setting
         self._strict = strict_permissions
-        self._state, self.content, self._keys = self._read()
+        self._signs = signs
+        self._tried: _State | None = None
+        self._retry_at = 0.0
+        self._complaint = ""
+        self._loaded = self._read()
+
+    @property
+    def content(self) -> bytes:
+        """What the file holds, as it was read last."""
+        return self._loaded.content
 
     def keyring(self) -> Keyring:
         """The keys as they are now. If the new file is broken, the old ones; and a log line."""
         try:
-            found = os.stat(self._path)
-            state: _State | None = (found.st_mtime_ns, found.st_size, found.st_ino)
+            state: _State | None = _state(os.stat(self._path))
         except OSError:
             state = None
-        if state != self._state:
+        if state != self._loaded.state and (
+            state != self._tried or time.monotonic() >= self._retry_at
+        ):
             self._reread(state)
-        return self._keys
+        return self._loaded.keys
 
     def _reread(self, state: _State | None) -> None:
         try:
-            self._state, self.content, self._keys = self._read()
+            self._loaded = loaded = self._read()
         except ConfigurationError as error:
-            # Once for each state of the file, not for each request.
-            self._state = state
-            _log.error("keeping the old keys: %s", error)
+            self._tried, self._retry_at = state, time.monotonic() + _RETRY
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                _log.error("keeping the old keys: %s", error)
         else:
-            _log.info("%s=%r: read again, keys %s", self._setting, self._path, [*self._keys.keys])
+            self._complaint = ""
+            _log.info("%s=%r: read again, keys %s", self._setting, self._path, [*loaded.keys.keys])
 
-    def _read(self) -> tuple[_State | None, bytes, Keyring]:
+    def _read(self) -> _Loaded:
         try:
             with open(self._path, "rb", opener=_open_at_once) as file:
                 found = os.fstat(file.fileno())
@@ -89,12 +117,14 @@ class KeyFile:
             raise self._error(f"others than its owner may write it ({mode:o}): chmod 600")
         try:
             keys = parse_keys(content)
+            if self._signs:
+                keys.signer()
         except ConfigurationError as error:
             raise self._error(str(error)) from error
         # Public halves are no secrets.
         if any(key.sign for key in keys.keys.values()):
             self._check_readers(mode)
-        return _state(found), content, keys
+        return _Loaded(_state(found), content, keys)
 
     def _check_readers(self, mode: int) -> None:
         if mode & stat.S_IROTH:

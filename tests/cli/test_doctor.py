@@ -26,8 +26,8 @@ from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.mount import Mount
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.diagnosis import ODD_PATHS, Asked, Finding, Heard, Here, diagnose
+from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Origin
-from wsgiproxy.sansio.target import parse_href
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.transport import PooledTransport
 

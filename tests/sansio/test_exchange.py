@@ -24,8 +24,8 @@ from wsgiproxy.sansio.exchange import (
 )
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, chunk, request_head
 from wsgiproxy.sansio.headers import values
+from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
-from wsgiproxy.sansio.target import parse_href
 from wsgiproxy.settings import APP, settle
 
 ENVIRON: dict[str, Any] = {

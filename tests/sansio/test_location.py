@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.sansio.forwarded import Public
+from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.location import map_address, map_cookie, map_headers, map_refresh
 from wsgiproxy.sansio.message import Headers
-from wsgiproxy.sansio.target import parse_href
 
 BASE = parse_href("http://10.0.0.7:8000/app")
 ROOT = parse_href("http://10.0.0.7:8000")

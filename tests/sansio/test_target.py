@@ -11,17 +11,15 @@ from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.href import Base, join, parse_href
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.target import (
     Absolute,
-    Base,
     Target,
     absolute_form,
     decoded,
     escapes,
     is_allowed,
-    join,
-    parse_href,
     raw_target,
     rebuilt_target,
     split_host,

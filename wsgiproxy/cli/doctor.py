@@ -34,9 +34,9 @@ from wsgiproxy.sansio.diagnosis import (
     verdict,
 )
 from wsgiproxy.sansio.headers import is_token, values
+from wsgiproxy.sansio.href import Base, parse_href
 from wsgiproxy.sansio.keys import Key, base64url
 from wsgiproxy.sansio.message import Headers, Origin, Request
-from wsgiproxy.sansio.target import Base, parse_href
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.transport import PooledTransport, Reply, Transport
 

@@ -13,7 +13,8 @@ from typing import Any
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.target import escapes, parse_href, split_host
+from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.target import escapes, split_host
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT, Setting
 
 __all__ = [

@@ -17,7 +17,7 @@ from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.sansio.target import parse_href
+from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.transport import PooledTransport
 
 if TYPE_CHECKING:

@@ -18,13 +18,7 @@ from wsgiproxy.errors import (
 )
 from wsgiproxy.sansio.headers import Remembered, environ_field, is_host, is_token, list_members
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
-from wsgiproxy.sansio.target import (
-    Absolute,
-    Target,
-    absolute_form,
-    raw_target,
-    rebuilt_target,
-)
+from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
 
 __all__ = ["body_framing", "read"]
 

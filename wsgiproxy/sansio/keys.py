@@ -123,7 +123,7 @@ def hmac_key(keyid: str, secret: bytes) -> Key:
 def _ed25519_key(keyid: str, der: bytes) -> Key:
     """A key for ``ed25519`` (RFC 9421, 3.3.6), in the DER of RFC 8410: PKCS #8, or SPKI."""
     try:
-        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+        from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric import ed25519
         from cryptography.hazmat.primitives.serialization import (
             load_der_private_key,
@@ -136,10 +136,10 @@ def _ed25519_key(keyid: str, der: bytes) -> Key:
     sign = None
     try:
         public: object = load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm):
+    except Exception:  # odd DER raises whatever OpenSSL makes of it, InternalError too
         try:
             private = load_der_private_key(der, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except Exception:
             private = None
         if not isinstance(private, ed25519.Ed25519PrivateKey):
             raise ConfigurationError(

@@ -11,8 +11,9 @@ import re
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded import Public
 from wsgiproxy.sansio.headers import Remembered, is_host
+from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
-from wsgiproxy.sansio.target import Absolute, Base, absolute_form, split_host, under
+from wsgiproxy.sansio.target import Absolute, absolute_form, split_host, under
 
 __all__ = ["has_addresses", "map_address", "map_cookie", "map_headers", "map_refresh"]
 
@@ -43,7 +44,7 @@ def map_address(address: str, base: Base, known: Public) -> str:
     :param base: the upstream and its base path.
     :param known: the public address of this request.
 
-    >>> from wsgiproxy.sansio.target import parse_href
+    >>> from wsgiproxy.sansio.href import parse_href
     >>> base = parse_href("http://10.0.0.7:8000/app")
     >>> known = Public("https", "example.com", "443", "/mount", "")
     >>> map_address("http://10.0.0.7:8000/app/login?next=/", base, known)
@@ -121,7 +122,7 @@ def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str |
     :param scope: map the path, and give one to a cookie whose path is outside.
     :param domain: replaces the domain; empty removes it; None leaves it.
 
-    >>> from wsgiproxy.sansio.target import parse_href
+    >>> from wsgiproxy.sansio.href import parse_href
     >>> known = Public("https", "example.com", "443", "/mount", "")
     >>> map_cookie("a=b; Path=/; Secure", parse_href("http://b/"), known, True, None)
     'a=b; Path=/mount; Secure'

@@ -30,6 +30,8 @@ def is_own(label: str, member: Member) -> bool:
 
 
 _OWN_TAG = re.compile(rf'; *tag="{LABEL}"')
+# Where the grammar does not help: whatever could be taken for our label or our tag.
+_NAMES_US = re.compile(rf'(?:^|[\s,]){LABEL}\s*(?:=|;|,|$)|tag\s*=\s*"?{LABEL}\b', re.IGNORECASE)
 
 
 # One member, which is ours: no comma, and so no other.
@@ -52,10 +54,11 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
     try:
         inputs, signatures = (dictionary(text) if text else {} for text in fields)
     except ValueError:
-        if joinable or any(LABEL in text.lower() for text in fields):
+        if joinable or any(_NAMES_US.search(text) for text in fields):
             return Fields("", "")
         return fields
-    own = {label for label, member in inputs.items() if is_own(label, member)} | {LABEL}
+    both = [*inputs.items(), *signatures.items()]
+    own = {label for label, member in both if is_own(label, member)}
     return Fields(
         ", ".join(member.text for label, member in inputs.items() if label not in own),
         ", ".join(member.text for label, member in signatures.items() if label not in own),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.envelope import Envelope, client_path, client_query
-from wsgiproxy.sansio.forwarded import PORT, Said
+from wsgiproxy.sansio.forwarded import Said, port_number
 from wsgiproxy.sansio.headers import is_forwarding_key, is_host
 from wsgiproxy.sansio.members import Fields, foreign
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
@@ -200,9 +200,9 @@ def _fixed_host(fixed: Fixed, environ: Environ) -> Changes:
         host = _with_port(bracketed(name), str(port), scheme)
         return {"HTTP_HOST": host, "SERVER_NAME": name, "SERVER_PORT": str(port)}
     changes: Changes = {}
-    served = str(environ.get("SERVER_PORT", ""))
     # On a Unix socket it is empty (gunicorn) or a path (waitress).
-    served = served if PORT.fullmatch(served) else str(DEFAULT_PORTS.get(scheme, 80))
+    served = port_number(str(environ.get("SERVER_PORT", "")))
+    served = served or str(DEFAULT_PORTS.get(scheme, 80))
     if fixed.port:
         changes["SERVER_PORT"] = fixed.port
     if fixed.domain:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from wsgiproxy.errors import BadSignature
+from wsgiproxy.errors import BadRequest, BadSignature
 from wsgiproxy.sansio.headers import Remembered
 from wsgiproxy.sansio.keys import Key
 from wsgiproxy.sansio.members import LABEL, LIMIT, Fields, is_own
@@ -90,7 +90,7 @@ def sign(
     :param nonce: 16 to 64 characters of the base64url alphabet, never used before.
     :param label: label and tag.
     :returns: one member for each field.
-    :raises BadSignature: a value cannot be covered.
+    :raises BadRequest: a value cannot be covered.
     """
     assert key.sign is not None
     covered = tuple(components)
@@ -98,7 +98,12 @@ def sign(
         f"{_component_list[covered]};created={created}"
         f';keyid="{key.keyid}";alg="{key.algorithm}";nonce="{nonce}";tag="{label}"'
     )
-    signature = key.sign(_base(covered, components.__getitem__, member))
+    try:
+        base = _base(covered, components.__getitem__, member)
+    except BadSignature as error:
+        # Here it is the client's request that cannot be signed, and nobody has signed badly.
+        raise BadRequest(str(error)) from error
+    signature = key.sign(base)
     encoded = binascii.b2a_base64(signature, newline=False).decode("ascii")
     return Fields(f"{label}={member}", f"{label}=:{encoded}:")
 
@@ -234,8 +239,9 @@ _covered = Remembered(_component_names, limit=64)
 def _check_time(said: _Said, now: float, max_age: float, clock_skew: float) -> None:
     age = now - int(said.created)
     if not -clock_skew <= age <= max_age:
+        when = f"{age:.0f} seconds ago" if age >= 0 else f"{-age:.0f} seconds in the future"
         raise BadSignature(
-            f"created {age:.0f} seconds ago, allowed are {-clock_skew:g} to {max_age:g}; if the"
+            f"created {when}, allowed are {-clock_skew:g} to {max_age:g}; if the"
             " request was not held up, the clocks of the two machines differ"
         )
     if said.expires is not None and now > int(_matched(_CREATED, said.expires, "expires")):

@@ -10,20 +10,19 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from wsgiproxy.errors import BadRequest, ConfigurationError
+from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Origin
 
 __all__ = [
+    "ABSOLUTE",
+    "PRINTABLE",
     "Absolute",
-    "Base",
     "Target",
     "absolute_form",
     "decoded",
+    "decoded_but_slashes",
     "escapes",
     "is_allowed",
-    "join",
-    "parse_href",
     "raw_target",
     "rebuilt_target",
     "split_host",
@@ -35,8 +34,10 @@ __all__ = [
 _PCHAR = "-._~!$&'()*+,;=:@/"
 _PLAIN = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=:@/-]*")
 _NEVER_IN_TARGET = re.compile(r"[\x00-\x20\x7f#]")
-_PRINTABLE = re.compile(r"[!-~]*")
-_ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?")
+#: What a target may consist of.
+PRINTABLE = re.compile(r"[!-~]*")
+#: scheme, authority, path and query of an absolute URI.
+ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?")
 _OCTET = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 
 
@@ -69,7 +70,7 @@ def absolute_form(raw: str) -> Absolute | None:
     >>> absolute_form("http://example.com:81/a%2Fb?x")
     Absolute(scheme='http', authority='example.com:81', rest='/a%2Fb?x')
     """
-    match = _ABSOLUTE.fullmatch(raw)
+    match = ABSOLUTE.fullmatch(raw)
     if match is None:
         return None
     scheme, authority, path, query = match.groups("")
@@ -79,11 +80,19 @@ def absolute_form(raw: str) -> Absolute | None:
 
 
 def decoded(raw: str) -> str:
-    """A raw path as WSGI has it: each percent-encoded byte one character (PEP 3333)."""
-    return unquote_to_bytes(raw).decode("latin-1") if "%" in raw else raw
+    """A raw path as WSGI has it: each percent-encoded byte one character (PEP 3333).
+
+    :raises BadRequest: a character that is no byte.
+    """
+    if "%" not in raw:
+        return raw
+    try:
+        return unquote_to_bytes(raw.encode("latin-1")).decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadRequest("the path of the request holds characters that are no bytes") from error
 
 
-def _decoded_but_slashes(raw: str) -> str:
+def decoded_but_slashes(raw: str) -> str:
     """As cheroot decodes: ``%2F`` stays as it is, in upper case."""
     return "%2F".join(decoded(part) for part in re.split("%2[Ff]", raw))
 
@@ -116,13 +125,13 @@ def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target
     if _NEVER_IN_TARGET.search(raw):
         raise BadRequest("the request-target has a fragment, a space or a control character")
     path, mark, raw_query = raw.partition("?")
-    if raw_query != query or raw[:1] != "/" or not _PRINTABLE.fullmatch(raw):
+    if raw_query != query or raw[:1] != "/" or not PRINTABLE.fullmatch(raw):
         return None
     if "%" not in path:
         if path != script_name + path_info:
             return None
         cut = len(script_name)
-    elif script_name + path_info in (decoded(path), _decoded_but_slashes(path)):
+    elif script_name + path_info in (decoded(path), decoded_but_slashes(path)):
         cut = _cut(path, len(script_name))
         if decoded(path[:cut]) != script_name:
             return None
@@ -159,7 +168,7 @@ _QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("#", "")
 
 
 def _quoted_query(query: str) -> str:
-    if _PRINTABLE.fullmatch(query) and "#" not in query:
+    if PRINTABLE.fullmatch(query) and "#" not in query:
         return query
     return quote_from_bytes(query.encode("latin-1"), _QUERY_SAFE)
 
@@ -202,41 +211,6 @@ def escapes(path: str) -> bool:
     return _has_dot_dot(path)
 
 
-class Base(NamedTuple):
-    """What ``href`` says: where to connect to, and what every target begins with.
-
-    :param origin: the upstream.
-    :param path: raw base path without a slash at its end; empty for the root.
-    :param slash: the base path was written with a slash at its end.
-    :param query: raw query that is put before the client's.
-    """
-
-    origin: Origin
-    path: str
-    slash: bool
-    query: str
-
-    @property
-    def location(self) -> str:
-        """The base path as ``href`` gave it, with its slash, if any."""
-        return self.path + "/" if self.slash else self.path
-
-
-def join(base: Base, path: str, query: str) -> str:
-    """The base and the client's path with exactly one slash between them; href's query first.
-
-    >>> base = parse_href("http://127.0.0.1:8000/app/?key=1")
-    >>> join(base, "//x", "?a=b")
-    '/app//x?key=1&a=b'
-    >>> join(base, "", "")
-    '/app/?key=1'
-    """
-    path = base.path + path if path else base.location or "/"
-    if not base.query:
-        return path + query
-    return f"{path}?{base.query}&{query[1:]}" if len(query) > 1 else f"{path}?{base.query}"
-
-
 def split_host(host: str, default_port: int) -> tuple[str, int]:
     """Split ``host[:port]``; the brackets of IPv6 are taken off.
 
@@ -259,42 +233,3 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
         return False
     name = split_host(host, 0)[0].lower()
     return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)
-
-
-def parse_href(href: str) -> Base:
-    """Read the address of an upstream.
-
-    ``http://host[:port][/base][?query]``, the same with ``https``, or ``unix:/path/of.sock``
-    and, after a second colon, a base path.
-
-    :raises ConfigurationError: anything else; nothing is guessed.
-
-    >>> parse_href("unix:/run/app.sock:/base").origin.unix
-    '/run/app.sock'
-    """
-    expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
-    if not isinstance(href, str) or "#" in href or not _PRINTABLE.fullmatch(href):
-        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
-    if href.startswith("unix:"):
-        socket_path, _, rest = href[5:].partition(":")
-        origin = Origin("http", "localhost", 80, socket_path)
-        good = socket_path.startswith(("/", "@")) and len(socket_path) > 1
-        good = good and not rest.startswith("//")
-    else:
-        origin, rest = _split_href(href)
-        good = origin.port > 0
-    path, _, query = rest.partition("?")
-    if not good or path[:1] not in ("", "/"):
-        raise ConfigurationError(f"href={href!r}: {expected}")
-    if escapes(path):
-        raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
-    return Base(origin, path.rstrip("/"), path.endswith("/"), query)
-
-
-def _split_href(href: str) -> tuple[Origin, str]:
-    match = _ABSOLUTE.fullmatch(href)
-    scheme, authority, path, query = match.groups("") if match else ("", "", "", "")
-    if scheme.lower() not in DEFAULT_PORTS or not is_host[authority]:
-        return Origin("http", "", 0), ""
-    host, port = split_host(authority, DEFAULT_PORTS[scheme.lower()])
-    return Origin(scheme.lower(), host, port), path + query

@@ -21,6 +21,7 @@ __all__ = [
     "field_names",
     "host_port",
     "hosts",
+    "leeway",
     "mount",
     "name_without_port",
     "nonces",
@@ -53,6 +54,14 @@ def seconds(value: object) -> float:
     """A time above zero."""
     number = float(str(value))
     if not 0 < number < 1e9:
+        raise ValueError(number)
+    return number
+
+
+def leeway(value: object) -> float:
+    """A time from zero on."""
+    number = float(str(value))
+    if not 0 <= number < 1e9:
         raise ValueError(number)
     return number
 

@@ -11,6 +11,7 @@ from wsgiproxy.settings.convert import (
     field_names,
     host_port,
     hosts,
+    leeway,
     mount,
     name_without_port,
     nonces,
@@ -28,6 +29,7 @@ from wsgiproxy.settings.setting import Setting
 __all__ = ["APP", "MIDDLEWARE", "SIGNING", "TRANSPORT"]
 
 _SECONDS = "a number of seconds above 0"
+_LEEWAY = "a number of seconds from 0 on"
 _COUNT = "a whole number from 0 on"
 _SIZE = "a number of bytes, such as 65536 or 64k"
 _BOOLEAN = "true or false"
@@ -127,7 +129,13 @@ MIDDLEWARE = (
         "what to do with a request that bears no signature",
     ),
     Setting("max_age", seconds, 60.0, _SECONDS, "seconds for which a signature is good"),
-    Setting("clock_skew", seconds, 5.0, _SECONDS, "seconds by which the sender may be ahead"),
+    Setting(
+        "clock_skew",
+        leeway,
+        5.0,
+        _LEEWAY,
+        "seconds by which the sender may be ahead",
+    ),
     Setting(
         "replay",
         or_none(nonces),

@@ -70,7 +70,13 @@ def check_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
     :raises ConfigurationError: the secret is none.
     """
     keyring = _keyring(secret)
-    Verifier(lambda: keyring).check(environ)
+    _, _, changes = Verifier(lambda: keyring).check(environ)
+    # A covered body has been read: the application gets it once more.
+    for key, value in changes.items():
+        if value is None:
+            environ.pop(key, None)
+        else:
+            environ[key] = value
     rest = foreign(Fields(environ["HTTP_SIGNATURE_INPUT"], environ["HTTP_SIGNATURE"]))
     del environ["HTTP_WSGIPROXY"]
     for key, value in zip(("HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE"), rest, strict=True):

@@ -47,7 +47,7 @@ def with_digest(headers: Headers, data: bytes) -> tuple[Headers, str]:
     except ValueError:
         members = {}
     said = members.pop("sha-256", None)
-    if said is not None and said.value == ours:
+    if said is not None and said.value == ours and found.isprintable():
         value = found
     else:
         value = ", ".join([*(member.text for member in members.values()), f"sha-256={ours}"])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wsgiproxy.body import blocks_of
 from wsgiproxy.errors import BadSignature, ContentTooLarge, Unavailable
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.keys import Keyring
-from wsgiproxy.sansio.members import LABEL, Fields
+from wsgiproxy.sansio.members import LABEL, Fields, foreign
 from wsgiproxy.sansio.signing import Proof, authority, verify
 from wsgiproxy.signature.digest import check_digest, spooled
 
@@ -62,8 +63,7 @@ class Verifier:
         proof = self.prove(environ)
         envelope = open_envelope(environ["HTTP_WSGIPROXY"])
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
-        if not belongs(envelope.target, path, raw):
+        if not belongs(envelope.target, path):
             raise BadSignature(f"signed for {envelope.target!r}, but it came to {path!r}")
         changes = self._body(environ, proof)
         if self._replay is not None:
@@ -76,6 +76,8 @@ class Verifier:
         :raises BadSignature: saying why, for the log.
         """
         if not is_signed(environ):
+            if "wsgiproxy.verified" in environ:
+                raise BadSignature("verified already: is the middleware applied twice?")
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
         ours = authority(host, scheme)
@@ -121,7 +123,7 @@ class Verifier:
         limit = self._max_signed_body
         if length is not None and length > limit:
             raise ContentTooLarge(f"a body of {length} bytes, over max_signed_body={limit}")
-        data = spooled(_blocks(environ, limit + 1 if to_end else length or 0), limit)
+        data = spooled(blocks_of(environ, limit + 1 if to_end else length or 0), limit)
         check_digest(environ, data)
         return {
             "wsgi.input": io.BytesIO(data),
@@ -139,16 +141,10 @@ class Verifier:
             raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")
 
 
-def _blocks(environ: WSGIEnvironment, size: int) -> Iterator[bytes]:
-    """At most *size* bytes of the body; servers give less than is asked for."""
-    while size and (block := environ["wsgi.input"].read(size)):
-        size -= len(block)
-        yield block
-
-
 def is_signed(environ: Mapping[str, Any]) -> bool:
     """Whether a request claims to be signed by us."""
+    if "HTTP_WSGIPROXY" in environ:
+        return True
     get = environ.get
-    return "HTTP_WSGIPROXY" in environ or LABEL in (
-        get("HTTP_SIGNATURE_INPUT", "") + get("HTTP_SIGNATURE", "")
-    )
+    fields = Fields(get("HTTP_SIGNATURE_INPUT", ""), get("HTTP_SIGNATURE", ""))
+    return any(LABEL in text.lower() for text in fields) and foreign(fields) != fields

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from wsgiproxy.transport.pool import PooledTransport, Transport
 from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.wire import BLOCK, Timeouts, is_own_request
+from wsgiproxy.transport.wire import Timeouts, is_own_request
 
-__all__ = ["BLOCK", "PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]
+__all__ = ["PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]

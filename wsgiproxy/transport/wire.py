@@ -13,13 +13,12 @@ import ssl
 from collections.abc import Callable
 from time import monotonic
 
+from wsgiproxy.body import BLOCK
 from wsgiproxy.errors import ClientGone, UpstreamTimeout
 from wsgiproxy.sansio.message import Origin, Request
 
-__all__ = ["BLOCK", "Patience", "Timeouts", "Wire", "is_own_request"]
+__all__ = ["Patience", "Timeouts", "Wire", "is_own_request"]
 
-#: What one recv may bring, in bytes: a long answer is never held beyond it.
-BLOCK = 65536
 # A wait is cut into slices, so that a client that has left is noticed within a second.
 _SLICE = 0.5
 # There is nothing to read, or no room to write, right now.

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from wsgiproxy.sansio.headers import words
-from wsgiproxy.sansio.target import decoded
+from wsgiproxy.sansio.target import decoded, decoded_but_slashes
 
 __all__ = [
     "LIMIT",
@@ -114,21 +114,22 @@ def _normalised(path: str) -> str:
     return "/".join(kept)
 
 
-def belongs(target: str, path: str, raw: str) -> bool:
+def belongs(target: str, path: str) -> bool:
     """Whether a request has come to the path that its envelope names.
 
     It need not be exact: what the application gets is what the envelope says.
 
     :param target: the target in the envelope.
     :param path: the decoded path that arrived.
-    :param raw: the raw target, if the server has kept it; else empty.
 
-    >>> belongs("/a%2Fb?", "/a/b", ""), belongs("/a%2Fb", "/a%2Fb", "/a%2Fb?x=1")
-    (True, True)
+    >>> belongs("/a%2Fb?", "/a/b"), belongs("/x/..//y", "/y"), belongs("/y", "/x/../y")
+    (True, True, False)
     """
     sent = target.partition("?")[0]
     whole = decoded(sent)
-    if path == whole or raw.partition("?")[0] == sent:
+    if path == whole or path == decoded_but_slashes(sent):
         return True
-    # Paste decodes as UTF-8 (against PEP 3333), and resolves.
-    return _normalised(path) in (_normalised(whole), _normalised(unquote(sent)))
+    # Paste resolves, and decodes as UTF-8 (against PEP 3333). A path that is still to be
+    # resolved was not made so by a server, and could lead a dispatcher astray.
+    normal = _normalised(path)
+    return normal == path.strip("/") and normal in (_normalised(whole), _normalised(unquote(sent)))

@@ -102,12 +102,14 @@ def seal(
     keys = _carried_json(carried) if carried else ""
     if keys:
         # Base64 makes four characters of three.
-        if (len(said) + len(keys)) * 4 > LIMIT * 3:
+        if len(keys) * 4 > LIMIT * 3:
             raise ProxyError(_too_large(carried or {}))
         parts.append(f'"env":{keys}')
     text = base64url((",".join(parts) + "}").encode("ascii"))
     if len(text) > WHOLE_LIMIT:
-        raise HeadTooLarge(f"an envelope of {len(text)} characters: the path is too long")
+        raise HeadTooLarge(
+            f"an envelope of {len(text)} characters, over {WHOLE_LIMIT}: path or host are too long"
+        )
     return text
 
 
@@ -117,6 +119,6 @@ def _too_large(carried: Carried) -> str:
     }
     name = max(sizes, key=sizes.__getitem__)
     return (
-        f"the carried key {name!r} of {sizes[name]} bytes makes the envelope larger than"
-        f" {LIMIT} bytes"
+        f"the carried key {name!r} of {sizes[name]} bytes makes the keys in the envelope larger"
+        f" than {LIMIT} bytes"
     )

@@ -9,12 +9,12 @@ from wsgiproxy.sansio.forwarded.addresses import (
     trust,
 )
 from wsgiproxy.sansio.forwarded.announced import (
-    PORT,
     PREFIX,
     Public,
     announce,
     direct,
     forwarded_element,
+    port_number,
     public,
     via,
 )
@@ -22,7 +22,6 @@ from wsgiproxy.sansio.forwarded.believed import FAMILIES, Counts, Said, believe,
 
 __all__ = [
     "FAMILIES",
-    "PORT",
     "PREFIX",
     "Counts",
     "Public",
@@ -35,6 +34,7 @@ __all__ = [
     "forwarded_element",
     "nearest_untrusted",
     "node_address",
+    "port_number",
     "public",
     "trust",
     "via",

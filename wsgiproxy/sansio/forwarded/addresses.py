@@ -62,7 +62,7 @@ def trust(
             unix = True
             continue
         try:
-            networks.append(ip_network(entry))
+            networks.append(_unmapped(ip_network(entry)))
         except ValueError as error:
             raise ConfigurationError(
                 f"{setting}={entry!r}: expected an address, a network or 'unix'"
@@ -76,6 +76,14 @@ def trust(
         return any(parsed.version == net.version and parsed in net for net in networks)
 
     return Remembered(test).__getitem__ if networks else (lambda peer: unix and test(peer))
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network of IPv4-mapped addresses as IPv4, which peers are compared as."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 # With a port, as some load balancers write them; IPv6 then has brackets (RFC 7239, 6).

@@ -17,24 +17,33 @@ from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
 from wsgiproxy.sansio.target import decoded, escapes, split_host
 
 __all__ = [
-    "PORT",
     "PREFIX",
     "Public",
     "announce",
     "direct",
     "forwarded_element",
     "is_prefix",
+    "port_number",
     "public",
     "via",
 ]
 
-#: A port number; 65535 is the largest.
-PORT = re.compile("[0-9]{1,5}")
+_PORT = re.compile("[0-9]{1,5}")
 #: A path prefix: no empty segment, nothing that a page could not show as it is.
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 
 # Decoded, it is a SCRIPT_NAME: "//" and "/\" would begin an address, a line end a header.
 _NEVER_IN_PREFIX = re.compile(r"/\.?(?:/|\Z)|[\x00-\x1f\x7f\\]")
+
+
+def port_number(text: str) -> str:
+    """A port as ``SERVER_PORT`` has it; empty if the text is none.
+
+    >>> port_number("00080"), port_number("0"), port_number("65536"), port_number("http")
+    ('80', '', '', '')
+    """
+    number = int(text) if _PORT.fullmatch(text) else 0
+    return str(number) if 0 < number <= 65535 else ""
 
 
 def is_prefix(text: str) -> bool:
@@ -88,7 +97,7 @@ def public(inbound: Inbound, trusts: Callable[[str], bool]) -> Public:
     said = _nearest(headers, "X-Forwarded-Host")
     host = said if is_host[said] else host
     said = _nearest(headers, "X-Forwarded-Port")
-    port = said if PORT.fullmatch(said) and int(said) <= 65535 else ""
+    port = port_number(said)
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
     prefix = said + prefix if is_prefix(said) else prefix
     said = ", ".join(values(headers, "X-Forwarded-For"))

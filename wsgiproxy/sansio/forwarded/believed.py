@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.forwarded.addresses import nearest_untrusted, node_address
-from wsgiproxy.sansio.forwarded.announced import PORT, is_prefix
+from wsgiproxy.sansio.forwarded.announced import is_prefix, port_number
 from wsgiproxy.sansio.headers import TOKEN, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
@@ -67,10 +67,6 @@ def _scheme(text: str) -> str:
     return text.lower() if text.lower() in DEFAULT_PORTS else ""
 
 
-def _port(text: str) -> str:
-    return text if PORT.fullmatch(text) and 0 < int(text) <= 65535 else ""
-
-
 def _host(text: str) -> str:
     if text and not is_host[text]:
         raise BadRequest(f"the host {text!r}, announced by a trusted peer, is not host[:port]")
@@ -90,7 +86,7 @@ def _x_forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
         client=nearest_untrusted(_members(environ, "X_FORWARDED_FOR"), trusts),
         scheme=_scheme(_nth(environ, "X_FORWARDED_PROTO")),
         host=_host(_nth(environ, "X_FORWARDED_HOST")),
-        port=_port(_nth(environ, "X_FORWARDED_PORT")),
+        port=port_number(_nth(environ, "X_FORWARDED_PORT")),
         prefix=_prefix(_nth(environ, "X_FORWARDED_PREFIX")),
     )
 
@@ -192,6 +188,6 @@ def count(environ: Mapping[str, Any], counts: Counts) -> Said:
         client=node_address(_nth(environ, "X_FORWARDED_FOR", counts.x_for)),
         scheme=_scheme(_nth(environ, "X_FORWARDED_PROTO", counts.x_proto)),
         host=_host(_nth(environ, "X_FORWARDED_HOST", counts.x_host)),
-        port=_port(_nth(environ, "X_FORWARDED_PORT", counts.x_port)),
+        port=port_number(_nth(environ, "X_FORWARDED_PORT", counts.x_port)),
         prefix=_prefix(_nth(environ, "X_FORWARDED_PREFIX", counts.x_prefix)),
     )
