@@ -641,7 +641,8 @@ def test_one_request_or_none(policy: Policy, environ: dict[str, Any]) -> None:
 
 _BONES = re.compile(
     "(?:x-forwarded-|x-wsgiproxy|x-traversal-|wsgiproxy).*|forwarded|x-real-ip|x-script-name"
-    "|script-name|path-info|remote-user|x-original-url|x-rewrite-url|proxy"
+    "|script-name|path-info|remote-user|x-original-url|x-rewrite-url|x-url-scheme"
+    "|front-end-https|proxy"
 )
 _ANNOUNCED = {"Host", "Proto", "Port", "Server", "Scheme", "For", "Prefix", "Script-Name"}
 _OURS = {f"X-Forwarded-{name}" for name in _ANNOUNCED}

@@ -288,6 +288,8 @@ NAMESPACE = [
     "Remote.User",
     "X-Original-URL",
     "X-Rewrite-URL",
+    "X-URL-Scheme",
+    "Front-End-Https",
     "Proxy",
 ]
 

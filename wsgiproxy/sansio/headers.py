@@ -116,7 +116,7 @@ _NEVER_SENT = frozenset(["proxy", "expect"])
 _OUR_PREFIXES = ("x-forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
 _OUR_NAMES = words(
     "forwarded x-real-ip x-script-name script-name path-info remote-user x-original-url "
-    "x-rewrite-url proxy"
+    "x-rewrite-url x-url-scheme front-end-https proxy"
 )
 
 

@@ -1,0 +1,89 @@
+"""What ``href`` says: where to connect to, and what every target begins with.
+
+It refuses whatever it would have to guess.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Origin
+from wsgiproxy.sansio.target import ABSOLUTE, PRINTABLE, escapes, split_host
+
+__all__ = ["Base", "join", "parse_href"]
+
+
+class Base(NamedTuple):
+    """What ``href`` says: where to connect to, and what every target begins with.
+
+    :param origin: the upstream.
+    :param path: raw base path without a slash at its end; empty for the root.
+    :param slash: the base path was written with a slash at its end.
+    :param query: raw query that is put before the client's.
+    """
+
+    origin: Origin
+    path: str
+    slash: bool
+    query: str
+
+    @property
+    def location(self) -> str:
+        """The base path as ``href`` gave it, with its slash, if any."""
+        return self.path + "/" if self.slash else self.path
+
+
+def join(base: Base, path: str, query: str) -> str:
+    """The base and the client's path with exactly one slash between them; href's query first.
+
+    >>> base = parse_href("http://127.0.0.1:8000/app/?key=1")
+    >>> join(base, "//x", "?a=b")
+    '/app//x?key=1&a=b'
+    >>> join(base, "", "")
+    '/app/?key=1'
+    """
+    path = base.path + path if path else base.location or "/"
+    if not base.query:
+        return path + query
+    return f"{path}?{base.query}&{query[1:]}" if len(query) > 1 else f"{path}?{base.query}"
+
+
+def parse_href(href: str) -> Base:
+    """Read the address of an upstream.
+
+    ``http://host[:port][/base][?query]``, the same with ``https``, or ``unix:/path/of.sock``
+    and, after a second colon, a base path.
+
+    :raises ConfigurationError: anything else; nothing is guessed.
+
+    >>> parse_href("unix:/run/app.sock:/base").origin.unix
+    '/run/app.sock'
+    """
+    expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
+    if not isinstance(href, str) or "#" in href or not PRINTABLE.fullmatch(href):
+        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
+    if href.startswith("unix:"):
+        socket_path, _, rest = href[5:].partition(":")
+        origin = Origin("http", "localhost", 80, socket_path)
+        good = socket_path.startswith(("/", "@")) and len(socket_path) > 1
+        good = good and not rest.startswith("//")
+    else:
+        origin, rest = _split_href(href)
+        good = origin.port > 0
+    path, _, query = rest.partition("?")
+    if not good or path[:1] not in ("", "/"):
+        raise ConfigurationError(f"href={href!r}: {expected}")
+    if escapes(path):
+        raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
+    return Base(origin, path.rstrip("/"), path.endswith("/"), query)
+
+
+def _split_href(href: str) -> tuple[Origin, str]:
+    match = ABSOLUTE.fullmatch(href)
+    scheme, authority, path, query = match.groups("") if match else ("", "", "", "")
+    if scheme.lower() not in DEFAULT_PORTS or not is_host[authority]:
+        return Origin("http", "", 0), ""
+    host, port = split_host(authority, DEFAULT_PORTS[scheme.lower()])
+    return Origin(scheme.lower(), host, port), path + query
