@@ -106,8 +106,9 @@ def test_p1_the_forwarding_namespace_is_ours(upstream, made, name, connection):
     assert request.values("X-Forwarded-For") == ["192.0.2.7"]
 
 
-def test_p2_the_chain_grows_behind_trusted_peers_only(upstream, made):
-    app = made(trusted_proxies="10.0.0.0/8, unix")
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:10.0.0.9"])
+def test_p2_the_chain_grows_behind_trusted_peers_only(upstream, made, network):
+    app = made(trusted_proxies=f"{network}, unix")
     theirs = {
         "HTTP_X_FORWARDED_FOR": "203.0.113.5",
         "HTTP_X_FORWARDED_PROTO": "https",

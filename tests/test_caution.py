@@ -54,7 +54,8 @@ UNSAFE = [
         id="everybody-trusted",
     ),
     pytest.param(
-        middleware, {"x_for": 1}, "trust_ips='*': whoever reaches this application can forge",
+        middleware, {"x_for": 1},
+        "x_for=1 without trust_ips: whoever reaches this application can forge",
         id="counts-from-everybody",
     ),
     pytest.param(
@@ -100,6 +101,7 @@ def test_both_ends_in_one_process_warn_once(secret, caplog):
         pytest.param(middleware, {}, id="nobody"),
         pytest.param(middleware, {"trust_ips": "10.0.0.0/8 unix"}, id="known-peers"),
         pytest.param(middleware, {"trust_ips": "10.0.0.1", "x_for": 1}, id="counts-of-known-peers"),
+        pytest.param(middleware, {"trust_ips": "", "x_for": 1}, id="counts-of-nobody"),
         pytest.param(middleware, {"secret_file": True, "accept_keys": "a"}, id="secret"),
         pytest.param(middleware, {"secret_file": True, "unsigned": "strip"}, id="strip"),
         pytest.param(proxy, {}, id="unsigned"),

@@ -22,6 +22,7 @@ from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.members import Fields
 from wsgiproxy.sansio.signing import sign
 from wsgiproxy.secretloader import KeyFile, new_key
+from wsgiproxy.settings import MIDDLEWARE
 
 PEER = "10.0.0.2"
 CLIENT = "192.0.2.1"
@@ -99,6 +100,9 @@ def test_m1_nobody_is_believed_by_default(key, options):
     [
         pytest.param("10.0.0.2", "::ffff:10.0.0.2", CLIENT, id="mapped-address"),
         pytest.param("10.0.0.0/8", "::FFFF:10.0.0.2", CLIENT, id="mapped-network"),
+        pytest.param("::ffff:10.0.0.2", "10.0.0.2", CLIENT, id="mapped-entry"),
+        pytest.param("::ffff:10.0.0.2", "::ffff:10.0.0.2", CLIENT, id="mapped-entry-and-peer"),
+        pytest.param("::ffff:10.0.0.0/104", "10.0.0.2", CLIENT, id="mapped-network-as-entry"),
         pytest.param("fe80::/10", "fe80::2%eth0", CLIENT, id="zone"),
         pytest.param("::1", "::1", CLIENT, id="ipv6"),
         pytest.param("10.0.0.2", "::10.0.0.2", "::10.0.0.2", id="compatible-is-not-mapped"),
@@ -447,6 +451,12 @@ def test_m14_what_is_not_under_the_prefix_is_a_404(path):
     assert b"bar" not in run(behind.middleware, environ).whole.lower()
 
 
+@pytest.mark.parametrize("path", ["/bar/\udcff%2e", "/bar/%\ud800", "/bar/\u2603%41"])
+def test_m14_what_is_no_path_is_a_400(path):
+    """Waitress and others decode in their own way; nothing of it may be raised out of us."""
+    assert Behind(pop_prefix="/bar").status(asked() | {"PATH_INFO": path}) == 400
+
+
 @pytest.mark.parametrize(
     ("options", "host", "name", "port"),
     [
@@ -578,6 +588,23 @@ def test_any_change_to_a_byte_of_the_body_is_a_403(secret, signed_post):
         assert behind.status(environ) == 403, changed
 
 
+class Broken:
+    """A body whose client has left."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def read(self, size: int = -1) -> bytes:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), EOFError(), ValueError("closed"), KeyError(1)])
+def test_a_body_that_cannot_be_read_is_a_400(secret, signed_post, error):
+    environ = {**signed_post, "wsgi.input": Broken(error)}
+    assert Behind(secret).status(environ) == 400
+    assert Behind(secret, sign_body=True, unsigned="strip").status(environ) == 400
+
+
 def test_a_length_that_cuts_the_body_is_a_403(secret, signed_post):
     for length in ("0", "13", ""):
         environ = with_body(signed_post) | {"CONTENT_LENGTH": length}
@@ -588,8 +615,11 @@ def test_a_length_that_cuts_the_body_is_a_403(secret, signed_post):
     ("path", "status"),
     [
         ("/base/pay", 200),
-        ("/base//pay/", 200),
-        ("/base/x/../pay", 200),
+        ("/base/pay/", 200),
+        ("//base/pay", 200),
+        ("/base//pay/", 403),
+        ("/base/x/../pay", 403),
+        ("/other/../base/pay", 403),
         ("/base/pay2", 403),
         ("/pay", 403),
         ("/base/PAY", 403),
@@ -605,6 +635,15 @@ def test_the_path_is_that_of_the_envelope(secret, signed_post, path, status):
     assert behind.status(with_body({**signed_post, "PATH_INFO": path})) == status
     if status == 200:
         assert behind.seen["PATH_INFO"] == "/pay"
+
+
+@pytest.mark.parametrize("more", [{}, {"REQUEST_URI": "/a/x"}, {"RAW_URI": "/a/x"}])
+def test_no_raw_target_excuses_another_path(secret, more):
+    """What stands before the middleware (a dispatcher, a guard) has gone by PATH_INFO."""
+    environ = signed_environ(secret, front_environ(PATH_INFO="/a/x"), href="http://b/")
+    assert Behind(secret).status({**environ, **more}) == 200
+    for path in ("/b/../a/x", "/b", "/a/./x"):
+        assert Behind(secret).status({**environ, **more, "PATH_INFO": path}) == 403
 
 
 def test_a_signature_is_not_good_for_another_mount(secret, signed_post):
@@ -900,6 +939,13 @@ def test_the_log_says_why(secret, caplog, clock):
     assert all(reason.startswith("refused: 403 BadSignature: ") for reason in reasons)
 
 
+def test_the_log_knows_a_middleware_that_is_applied_twice(secret, caplog):
+    twice = WSGIProxyMiddleware(Behind(secret).middleware, secret)
+    assert run(twice, signed_environ(secret)).head.status == 403
+    [record] = caplog.records
+    assert "verified already: is the middleware applied twice?" in record.getMessage()
+
+
 def test_the_log_says_it_once_a_second(secret, caplog, clock):
     middleware = Behind(secret).middleware
     for _ in range(50):
@@ -931,6 +977,7 @@ THEIRS = (
     'sig1=("@method" "@authority");created=1618884473;keyid="bot";tag="web-bot-auth"',
     "sig1=:AAAA:",
 )
+LIKE_OURS = ('wsgiproxy2=("@method");keyid="wsgiproxy"', "wsgiproxy2=:AAAA:")
 CAVAGE = 'keyId="https://a.example/users/1#main-key",headers="(request-target) date",signature="x="'
 
 
@@ -943,7 +990,11 @@ CAVAGE = 'keyId="https://a.example/users/1#main-key",headers="(request-target) d
                      id="ours-is-forged-beside-it"),
         pytest.param(('x=("@method");tag="wsgiproxy"', "x=:AAAA:"), (None, None), id="our-tag"),
         pytest.param(("wsgiproxy=()", "wsgiproxy=:AAAA:"), (None, None), id="our-label"),
-        pytest.param(("Wsgiproxy garbage", None), (None, None), id="malformed-and-names-us"),
+        pytest.param(("Wsgiproxy=(", None), (None, None), id="malformed-and-names-us"),
+        pytest.param((THEIRS[0], 'sig1=:AAAA:, x=:AAAA:;tag="wsgiproxy"'), THEIRS,
+                     id="our-tag-in-the-other-field"),
+        pytest.param(LIKE_OURS, LIKE_OURS, id="our-name-in-a-value"),
+        pytest.param(("wsgiproxy garbage", None), ("wsgiproxy garbage", None), id="malformed"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["no-secret", "trusted", "signed", "unsigned"])
@@ -952,11 +1003,11 @@ def test_members_of_others_pass_and_ours_do_not(secret, sent, arrived, way):
     said = {key: value for key, value in zip(fields, sent, strict=True) if value}
     if way == "signed":
         # Together with a field that is no dictionary ours could not be read.
-        arrived = (None, None) if sent[1] == CAVAGE else arrived
+        arrived = (None, None) if CAVAGE in sent or "wsgiproxy garbage" in sent else arrived
         after = Behind(secret)(signed_environ(secret, front_environ(**said)))
     elif way == "unsigned":
         behind = Behind(secret, unsigned="strip")
-        if "wsgiproxy" in str(sent):
+        if arrived != sent:
             assert behind.status(asked(**said)) == 403
             return
         after = behind(asked(**said))
@@ -987,6 +1038,10 @@ def test_p8_allowed_hosts(secret, host, status):
         assert Behind(domain=host.partition(":")[0], **options).status(asked()) == status
 
 
+NEED_SECRET = [
+    "accept_keys", "unsigned", "max_age", "clock_skew", "replay", "allow_pickle", "sign_body",
+    "max_signed_body", "strict_permissions",
+]  # fmt: skip
 SET = [
     pytest.param({"trust_ips": "10.0.0.300"}, "trust_ips='10.0.0.300': expected an", id="ip"),
     pytest.param({"trust_ips": 5}, "trust_ips=5: expected addresses", id="ip-type"),
@@ -1017,7 +1072,7 @@ SET = [
     pytest.param({"allowed_hosts": "a/b"}, "allowed_hosts='a/b': expected host", id="allowed"),
     *[pytest.param({name: value}, f"{name}=.*: expected a secret_file", id=f"{name}-alone")
       for name, value in [
-          ("accept_keys", "REMOTE_USER"), ("unsigned", "strip"), ("max_age", 5), ("clock_skew", 5),
+          ("accept_keys", "REMOTE_USER"), ("unsigned", "strip"), ("max_age", 5), ("clock_skew", 0),
           ("replay", "memory"), ("allow_pickle", True), ("sign_body", True),
           ("max_signed_body", "1k"), ("strict_permissions", True)]],
 ]  # fmt: skip
@@ -1027,6 +1082,37 @@ SET = [
 def test_a_bad_setting_is_named_with_its_value_and_what_was_expected(options, message):
     with pytest.raises(ConfigurationError, match=message):
         Behind(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{row.name: row.default} for row in MIDDLEWARE if row.name in NEED_SECRET],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_changes_nothing_needs_no_secret(options):
+    """Settings that a program passes through, as they are where nobody has set them."""
+    assert Behind(**options).status(asked()) == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "good"),
+    [
+        ({"max_age": 5}, True),
+        ({"clock_skew": 0}, True),
+        ({"replay": "memory"}, True),
+        ({"strict_permissions": True}, True),
+        ({"accept_keys": "a"}, False),
+        ({"unsigned": "strip"}, False),
+        ({"sign_body": True}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_checked_for_the_doctor_is_set_beside_its_file(secret, options, good):
+    if good:
+        assert Behind(doctor_file=secret, **options).status(asked()) == 200
+    else:
+        with pytest.raises(ConfigurationError, match="expected a secret_file beside it"):
+            Behind(doctor_file=secret, **options)
 
 
 @pytest.mark.parametrize(
@@ -1142,6 +1228,16 @@ def test_counts_can_be_held_to_known_peers():
     assert Behind(x_for=1)(environ)["REMOTE_ADDR"] == CLIENT
     assert Behind(x_for=1, trust_ips=PEER)(environ)["REMOTE_ADDR"] == CLIENT
     assert Behind(x_for=1, trust_ips="10.9.9.9")(environ)["REMOTE_ADDR"] == PEER
+
+
+@pytest.mark.parametrize("nobody", ["", [], (), " , "], ids=repr)
+@pytest.mark.parametrize("counts", [{"x_for": 1}, {"x_for": 1, "x_host": 1}, {}])
+def test_an_empty_trust_ips_is_nobody(nobody, counts):
+    """As a deployment has it that fills the list from a variable, which is empty."""
+    environ = asked(HTTP_X_FORWARDED_FOR=CLIENT, HTTP_X_FORWARDED_HOST="x.example")
+    after = Behind(trust_ips=nobody, **counts)(environ)
+    assert (after["REMOTE_ADDR"], after["HTTP_HOST"]) == (PEER, "backend.example")
+    assert "HTTP_X_FORWARDED_FOR" not in after
 
 
 # -- any request at all ----------------------------------------------------------------

@@ -161,6 +161,15 @@ def _is_refused(environ: dict[str, Any], href: str, server: str) -> bool:
     return server == "cheroot" and (not is_upper or (not has_base and path.startswith("//")))
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("server", PARSERS)
+def test_any_method_comes_to_any_path(server, secret, method):
+    """Cheroot does not decode the path of OPTIONS."""
+    environ = front_environ(REQUEST_METHOD=method, PATH_INFO="/a b/caf\xc3\xa9")
+    status, after = passed(environ, HREFS["root"], server, secret)
+    assert (status, after["PATH_INFO"]) == (200, "/a b/caf\xc3\xa9")
+
+
 @pytest.mark.parametrize("server", PARSERS)
 @given(environ=environs(), href=st.sampled_from(list(HREFS.values())), preserves=st.booleans())
 def test_the_environ_after_is_the_environ_before(server, secret, environ, href, preserves):

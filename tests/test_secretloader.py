@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from wsgiproxy import caution
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.keys import base64url, ed25519_halves
 from wsgiproxy.secretloader import KeyFile, get_secret, new_key
 
 RAW = "correct horse battery staple, and then some"
@@ -85,6 +90,11 @@ BROKEN = [
     pytest.param(f"{new_key('k1')}\n{new_key('k1')}", "line 2: the key 'k1'.*twice", id="twice"),
     pytest.param(f"{new_key('k1')}\nk2:rsa:AAAA", "line 2: expected keyid", id="other-algorithm"),
     pytest.param("#" * 70_000, "at most 65536 bytes", id="huge"),
+    pytest.param(
+        "k2:ed25519:MC4CAQAwBQYDK2VvBCIEIHNzc3Puc3Nzc3Nzc3Nzc75zc3Nzc3Nzc3Nzc3Nzc3Nz",
+        "line 1: key 'k2': expected an ed25519 key",
+        id="odd-ed25519-key",
+    ),
 ]
 
 
@@ -250,14 +260,86 @@ def test_a_new_file_that_others_may_write_is_not_believed(path, caplog, mode):
     assert "evil" not in caplog.text
 
 
-def test_rights_that_are_corrected_are_seen_at_the_next_change(path):
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes as one sets it."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_rights_that_are_corrected_are_seen_at_once(path, clock):
+    """chmod changes neither size nor time of the content, and is all that the log asks for."""
     file = KeyFile(key_file(path, new_key("k1")))
     new = path.with_name("new")
     key_file(new, new_key("k2"), 0o666)
     new.replace(path)
     assert keyids(file) == ["k1"]
-    path.chmod(0o600)
-    os.utime(path)
+    refused = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == refused:  # until the clock of the file system ticks
+        path.chmod(0o600)
+    assert keyids(file) == ["k2"]
+
+
+@contextmanager
+def no_file_to_spare() -> Iterator[None]:
+    """Every open fails with EMFILE, as in a server with too many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_could_not_be_read_for_a_moment_is_read_later(path, clock, caplog):
+    """The file is the same as at the first attempt; it is tried once a second, and told once."""
+    file = KeyFile(key_file(path, new_key("k1")))
+    replace(path, new_key("k2"))
+    with no_file_to_spare():
+        for _ in range(3):
+            assert keyids(file) == ["k1"]
+            clock[0] += 1
+    [record] = caplog.records
+    assert "keeping the old keys: secret_file=" in record.getMessage()
+    assert "Too many open files" in record.getMessage()
+    assert keyids(file) == ["k2"]
+
+
+def test_what_cannot_be_read_is_not_tried_for_each_request(path, clock):
+    file = KeyFile(key_file(path, new_key("k1")))
+    replace(path, new_key("k2"))
+    with no_file_to_spare():
+        assert keyids(file) == ["k1"]
+    clock[0] += 0.99
+    assert keyids(file) == ["k1"]
+    clock[0] += 0.01
+    assert keyids(file) == ["k2"]
+
+
+def test_a_directory_in_its_place_keeps_the_old_keys(path, clock, caplog):
+    file = KeyFile(key_file(path, new_key("k1")))
+    away = path.rename(path.with_name("away"))
+    path.mkdir()
+    for _ in range(3):
+        assert keyids(file) == ["k1"]
+        clock[0] += 1
+    assert len(caplog.records) == 1
+    path.rmdir()
+    away.rename(path)
+    replace(path, new_key("k2"))
+    assert keyids(file) == ["k2"]
+
+
+def test_a_relative_path_is_that_of_the_start(tmp_path, monkeypatch):
+    """A daemon changes its directory, and its keys are rotated all the same."""
+    monkeypatch.chdir(tmp_path)
+    key_file(tmp_path / "secret", new_key("k1"))
+    file = KeyFile("secret")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert keyids(file) == ["k1"]
+    replace(tmp_path / "secret", new_key("k2"))
     assert keyids(file) == ["k2"]
 
 
@@ -301,6 +383,22 @@ def test_the_old_key_verifies_until_it_is_removed(tmp_path):
         assert run(middleware, environ).head.status == status
 
 
+def test_a_front_keeps_its_keys_when_the_new_first_one_cannot_sign(tmp_path, caplog):
+    """A public half belongs to the backend; at the front it would make each request a 500."""
+    old, public = new_key("old"), f"new:ed25519:{base64url(ed25519_halves(bytes(32))[1])}"
+    front, back = tmp_path / "front", tmp_path / "back"
+    middleware = WSGIProxyMiddleware(answering, key_file(back, f"{public}\n{old}"))
+    proxy = WSGIProxyApp("http://backend/", key_file(front, old), transport=Backend(middleware))
+    replace(front, f"{public}\n{old}")
+    for _ in range(3):
+        head = run(proxy, front_environ()).head
+        assert (head.status, dict(head.headers)["X-Key"]) == (200, "old")
+    [record] = caplog.records
+    assert record.getMessage().startswith(f"keeping the old keys: secret_file={str(front)!r}: ")
+    with pytest.raises(ConfigurationError, match="secret_file="):
+        WSGIProxyApp("http://backend/", str(front))
+
+
 # -- the names of 0.2 ------------------------------------------------------------------
 
 
@@ -326,7 +424,8 @@ def test_get_secret_refuses_what_a_key_file_refuses(path):
 def test_no_representation_shows_a_secret(path):
     text = new_key("k1")
     file = KeyFile(key_file(path, text))
-    shown = [repr(file), repr(file.keyring()), str(file.keyring().first), repr(vars(file)["_keys"])]
+    ring = file.keyring()
+    shown = [repr(file), repr(ring), str(ring.first), repr(ring.keys)]
     assert not [each for each in shown if text[3:] in each]
 
 

@@ -132,6 +132,15 @@ def test_a_refused_environ_is_left_as_it_was():
     assert environ == before
 
 
+@pytest.mark.parametrize("framed", ["length", "chunked"])
+def test_a_covered_body_that_was_checked_can_be_read(secret, framed):
+    asked = front_environ(BODY) if framed == "length" else chunked(BODY)
+    environ = signed_environ(secret, asked, sign_body=True)
+    check_request(environ, get_secret(secret))
+    assert environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])) == BODY
+    assert not environ.keys() & {*FIELDS, "HTTP_TRANSFER_ENCODING"}
+
+
 def test_signing_twice_leaves_one_signature():
     environ = front_environ()
     sign_request(environ, SECRET)
@@ -317,6 +326,9 @@ def test_an_endless_body_is_not_read_to_its_end(secret, end):
         pytest.param(f"sha-512=:AAAA:, {digest(b'x')}", f"sha-512=:AAAA:, {digest(BODY)}",
                      id="wrong-beside-another"),
         pytest.param("not a dictionary!", digest(BODY), id="malformed"),
+        pytest.param(f"{digest(BODY)},\tsha-512=:AAAA:", f"sha-512=:AAAA:, {digest(BODY)}",
+                     id="a-tab-between"),
+        pytest.param(f"\t{digest(BODY)}\t", digest(BODY), id="tabs-around"),
     ],
 )  # fmt: skip
 def test_a_clients_own_content_digest(secret, theirs, arrives):
@@ -383,7 +395,7 @@ def test_without_sign_body_a_body_streams(secret):
     ("keys", "values", "message"),
     [
         pytest.param({"json_keys": "a b"}, {"a": "x", "b": "y" * 4000}, "'b' of 4002 bytes makes "
-                     "the envelope larger than 4096", id="over-4-kib"),
+                     "the keys in the envelope larger than 4096", id="over-4-kib"),
         pytest.param({"json_keys": "a b", "string_keys": "c"},
                      {"a": "x" * 1500, "b": "y" * 1400, "c": "z" * 300}, "'a' of 1502 bytes",
                      id="over-4-kib-together"),
@@ -438,6 +450,14 @@ def test_a_value_that_contains_itself_is_a_500(secret):
 def test_a_long_path_is_the_clients_fault(secret):
     proxy = WSGIProxyApp("http://b/", secret, transport=Backend())
     assert run(proxy, front_environ(PATH_INFO="/" + "x" * 7000)).head.status == 431
+
+
+@pytest.mark.parametrize(("letters", "status"), [(3100, 200), (7000, 431)])
+def test_a_long_host_is_not_the_fault_of_a_carried_key(secret, caplog, letters, status):
+    proxy = WSGIProxyApp("http://b/", secret, string_keys="a", transport=Backend())
+    environ = front_environ(HTTP_HOST="h" * letters) | {"a": "x"}
+    assert run(proxy, environ).head.status == status
+    assert "carried key" not in caplog.text
 
 
 def test_what_a_client_signs_in_our_name_does_not_go_up(secret):

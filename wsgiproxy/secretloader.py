@@ -38,6 +38,10 @@ class _Loaded(NamedTuple):
     content: bytes
     keys: Keyring
 
+    def __repr__(self) -> str:
+        # Debuggers show what they find; the content is a secret.
+        return f"_Loaded({[*self.keys.keys]})"
+
 
 def _open_at_once(path: str, flags: int) -> int:
     # A FIFO, of which nobody writes the other end, would be waited for.

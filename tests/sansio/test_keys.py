@@ -253,6 +253,13 @@ def test_ed25519_takes_nothing_else(der: bytes) -> None:
         parse_keys(private(der=der))
 
 
+def test_ed25519_that_openssl_cannot_name() -> None:
+    """PKCS #8 with one bit changed: cryptography raises InternalError, which is no ValueError."""
+    odd = b"k2:ed25519:MC4CAQAwBQYDK2VvBCIEIHNzc3Puc3Nzc3Nzc3Nzc75zc3Nzc3Nzc3Nzc3Nzc3Nz"
+    with pytest.raises(ConfigurationError, match="line 1: key 'k2': expected an ed25519 key"):
+        parse_keys(odd)
+
+
 def test_ed25519_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install; other keys need nothing."""
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)

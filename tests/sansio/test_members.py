@@ -70,6 +70,27 @@ def test_is_own(text: str, own: bool) -> None:
         pytest.param(joined(OURS, OURS), NONE, id="ours-twice"),
         pytest.param(Fields(BOT[0], f"{BOT[1]}, wsgiproxy=("), NONE, id="one-field-is-broken"),
         pytest.param(Fields("wsgiproxy=1;x=(", ""), NONE, id="ours-broken-and-alone"),
+        pytest.param(
+            Fields(BOT[0], f'{BOT[1]}, x=:AAAA:;tag="wsgiproxy"'),
+            BOT,
+            id="our-tag-in-signature-alone",
+        ),
+        pytest.param(
+            Fields(f"{BOT[0]}, x=()", f'{BOT[1]}, x=:AAAA:;tag="wsgiproxy"'),
+            BOT,
+            id="our-tag-in-one-takes-both",
+        ),
+        pytest.param(Fields('x=(;tag="wsgiproxy"', ""), NONE, id="no-dictionary-but-our-tag"),
+        pytest.param(
+            Fields("wsgiproxy2=(", "x"),
+            Fields("wsgiproxy2=(", "x"),
+            id="no-dictionary-and-a-longer-name",
+        ),
+        pytest.param(
+            Fields("", 'keyId="https://wsgiproxy.example/"'),
+            Fields("", 'keyId="https://wsgiproxy.example/"'),
+            id="no-dictionary-and-our-name-in-a-value",
+        ),
     ],
 )
 def test_foreign(fields: Fields, left: Fields) -> None:
@@ -148,7 +169,7 @@ def test_signed(headers: Headers, ours: Fields | None, left: Headers) -> None:
 _label = st.sampled_from(["sig1", "b", "wsgiproxy", "wsgiproxy2", "*"])
 _tag = st.sampled_from(["", ';tag="wsgiproxy"', ';tag="x"', ";tag=wsgiproxy", "; tag"])
 _inputs = st.lists(st.builds('{}=("@method"){}'.format, _label, _tag), max_size=4).map(", ".join)
-_signatures = st.lists(st.builds("{}=:AAAA:".format, _label), max_size=4).map(", ".join)
+_signatures = st.lists(st.builds("{}=:AAAA:{}".format, _label, _tag), max_size=4).map(", ".join)
 _noise = st.text('wsgiproxy=():;, "', max_size=12)
 
 
@@ -177,7 +198,9 @@ def test_what_is_not_ours_passes_as_it_was(inputs: str, signatures: str) -> None
         before = [dictionary(text) if text else {} for text in (inputs, signatures)]
     except ValueError:
         return
-    own = {label for label, member in before[0].items() if is_own(label, member)} | {"wsgiproxy"}
+    own = {
+        label for members in before for label, member in members.items() if is_own(label, member)
+    }
     after = foreign(Fields(inputs, signatures))
     for members, text in zip(before, after, strict=True):
         kept = [member.text for label, member in members.items() if label not in own]

@@ -35,9 +35,7 @@ _LINE = re.compile(rf"({_KEYID.pattern}):(?:({ED25519}):)?([A-Za-z0-9_-]+)={{0,2
 # and must not become a secret: everybody may know it. Neither must a line with a slip (a byte
 # order mark, a blank, quotes), or the two sides have different keys and nobody knows why.
 _SLIP = rf"""(?:\xef\xbb\xbf)?["'\s]*{_KEYID.pattern}["']?\s*:\s*["']?[A-Za-z0-9+/_-]{{40}}"""
-_KEY_FILE = re.compile(
-    rf"#|[^:]*:{ED25519}:|-----BEGIN |ssh-{ED25519} |{_LINE.pattern}\Z|{_SLIP}"
-)
+_KEY_FILE = re.compile(rf"#|[^:]*:{ED25519}:|-----BEGIN |ssh-{ED25519} |{_LINE.pattern}\Z|{_SLIP}")
 
 
 def base64url(data: bytes) -> str:

@@ -127,7 +127,8 @@ def belongs(target: str, path: str) -> bool:
     """
     sent = target.partition("?")[0]
     whole = decoded(sent)
-    if path == whole or path == decoded_but_slashes(sent):
+    # cheroot leaves %2F as it is, and with OPTIONS the whole path.
+    if path in (whole, decoded_but_slashes(sent), sent):
         return True
     # Paste resolves, and decodes as UTF-8 (against PEP 3333). A path that is still to be
     # resolved was not made so by a server, and could lead a dispatcher astray.
