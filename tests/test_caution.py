@@ -146,3 +146,14 @@ def test_what_was_not_told_is_counted(caplog, monkeypatch):
         " (and 1 more since the last line)",
         "",
     ]
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+@pytest.mark.parametrize(
+    ("make", "setting"), [(middleware, "trust_ips"), (proxy, "trusted_proxies")]
+)
+def test_a_network_of_everybody_is_told_of(caplog, make, setting, network):
+    make(**{setting: ["10.0.0.0/8", network]})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{setting}={network!r}: whoever reaches this application can forge its clients"
+    ]

@@ -23,6 +23,7 @@ ARTEFACTS = {"build", "dist", "__pycache__", "htmlcov"}
 
 #: A room imports rooms of earlier lines and itself, nothing else.
 LAYERS = [
+    {"version"},
     {PACKAGE, "errors"},
     {"sansio"},
     {"body", "caution"},

@@ -459,3 +459,13 @@ def test_new_keys_differ_and_are_good(path):
     one, two = new_key("k1"), new_key("k1")
     assert one != two
     assert keyids(KeyFile(key_file(path, one))) == ["k1"]
+
+
+def test_any_text_does_not_replace_lines_of_keys(path, caplog):
+    """It would be a secret of 0.2, also the error page that a download has brought."""
+    file = KeyFile(key_file(path, new_key("k1")))
+    replace(path, "<html><title>404 Not Found</title> nothing of the kind </html>")
+    assert keyids(file) == ["k1"]
+    assert "expected lines of keys" in caplog.text
+    replace(path, new_key("k2"))
+    assert keyids(file) == ["k2"]

@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from wsgiproxy.version import __version__
+
 if TYPE_CHECKING:
     from wsgiproxy.app import WSGIProxyApp
     from wsgiproxy.errors import ConfigurationError, ProxyError
     from wsgiproxy.exactproxy import Gateway, proxy_exact_request
     from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.transport import PooledTransport
-
-__version__ = "1.0.dev0"
 
 #: The wire protocol that WSGIProxy 0.2 spoke about itself; kept for those who read it.
 protocol_version = "0.1"
@@ -37,6 +37,7 @@ __all__ = [
     "ProxyError",
     "WSGIProxyApp",
     "WSGIProxyMiddleware",
+    "__version__",
     "protocol_version",
     "proxy_exact_request",
 ]

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsgiproxy.caution import warn_once
+from wsgiproxy.caution import warn_of_everybody, warn_once
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.exactproxy import Gateway
 from wsgiproxy.sansio.envelope import Facts, facts
@@ -177,6 +177,7 @@ class WSGIProxyApp:
         settled = settle(APP + SIGNING + TRANSPORT, given)
         self._options = {row.name: settled[row.name] for row in APP}
         self._signer = _signer(settled)
+        warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
         theirs: Any = {name: value for name, value in options.items() if name in names}

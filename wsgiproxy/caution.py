@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 
 from wsgiproxy.errors import ProxyError
 
-__all__ = ["Refusals", "warn_once"]
+__all__ = ["Refusals", "warn_of_everybody", "warn_once"]
 
 _log = logging.getLogger("wsgiproxy.error")
 _warned: set[str] = set()
@@ -18,6 +19,15 @@ def warn_once(text: str) -> None:
     if text not in _warned:
         _warned.add(text)
         _log.warning("%s", text)
+
+
+def warn_of_everybody(setting: str, trusted: Iterable[str]) -> None:
+    """Warn of an entry that trusts every address."""
+    for entry in trusted:
+        if entry == "*" or entry.endswith("/0"):
+            warn_once(
+                f"{setting}={entry!r}: whoever reaches this application can forge its clients"
+            )
 
 
 class Refusals:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import wsgiproxy
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.diagnosis import ENVIRON_KEY, Examination, Question, asked, shown
@@ -27,6 +26,7 @@ from wsgiproxy.sansio.members import LABEL, LIMIT
 from wsgiproxy.sansio.restored import Fixed
 from wsgiproxy.sansio.structured import dictionary, parameters
 from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -73,7 +73,7 @@ class Examiner:
         self._replay: Replay | None = MemoryReplay() if replay == "memory" else replay
         self._accepted = frozenset(settled["accept_keys"])
         self._about = Examination(
-            version=wsgiproxy.__version__,
+            version=__version__,
             python=platform.python_version(),
             **_belief(settled),
             fixed=tuple(name for name in Fixed._fields if settled[name] is not None),
@@ -175,7 +175,7 @@ def _carried(environ: WSGIEnvironment) -> tuple[str, ...]:
 
 # -- the installation ------------------------------------------------------------------
 
-_HERE = os.path.dirname(os.path.abspath(wsgiproxy.__file__))
+_HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:

@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.caution import Refusals, warn_once
+from wsgiproxy.caution import Refusals, warn_of_everybody, warn_once
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyError
 from wsgiproxy.examination import ENVIRON_KEY, examiner
 from wsgiproxy.replay import MemoryReplay
@@ -254,8 +254,8 @@ def _settle_trust(settled: dict[str, Any], given: Mapping[str, Any]) -> None:
             f"{counted[0]}={settled[counted[0]]} without trust_ips: whoever reaches this"
             " application can forge its clients"
         )
-    elif settled["trust_ips"] == ("*",):
-        warn_once("trust_ips='*': whoever reaches this application can forge its clients")
+    else:
+        warn_of_everybody("trust_ips", settled["trust_ips"])
 
 
 def _verifier(settled: Mapping[str, Any]) -> Verifier | None:

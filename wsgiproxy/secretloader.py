@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.keys import Keyring, base64url, parse_keys
+from wsgiproxy.sansio.keys import Keyring, base64url, has_lines, parse_keys
 
 __all__ = ["KeyFile", "get_secret", "new_key"]
 
@@ -23,12 +23,13 @@ _LIMIT = 65536
 # the way (too many open files, a mode) may go away without a change of the file.
 _RETRY = 1.0
 
-# What tells one state of a file from another. Renaming changes the inode, chmod the ctime.
-_State = tuple[int, int, int, int]
+# What tells one state of a file from another: every write and every chmod changes the ctime,
+# which nobody can set, and a renamed file has another inode.
+_State = tuple[int, int, int]
 
 
 def _state(found: os.stat_result) -> _State:
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino
 
 
 class _Loaded(NamedTuple):
@@ -96,7 +97,11 @@ class KeyFile:
 
     def _reread(self, state: _State | None) -> None:
         try:
-            self._loaded = loaded = self._read()
+            loaded = self._read()
+            if has_lines(self.content) and not has_lines(loaded.content):
+                # Any text is a secret of 0.2, also the error page that a download has brought.
+                raise self._error("expected lines of keys, as before")
+            self._loaded = loaded
         except ConfigurationError as error:
             self._tried, self._retry_at = state, time.monotonic() + _RETRY
             if str(error) != self._complaint:
@@ -113,7 +118,8 @@ class KeyFile:
                 content = file.read(_LIMIT + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise self._error(f"cannot be read: {reason}") from error
+            hint = "; `wsgiproxy keygen` makes one" if isinstance(error, FileNotFoundError) else ""
+            raise self._error(f"cannot be read: {reason}{hint}") from error
         if not stat.S_ISREG(found.st_mode) or len(content) > _LIMIT:
             raise self._error(f"expected a file of at most {_LIMIT} bytes")
         mode = stat.S_IMODE(found.st_mode)

@@ -138,7 +138,7 @@ def test_ed25519(tmp_path, capsys):
     with stack(WSGIProxyMiddleware(hello, f"{path}.pub"), secret_file=path) as url:
         assert doctor(capsys, url, "--secret-file", path)[0] == 0
     assert main(["doctor", url, "--secret-file", f"{path}.pub"]) == 2
-    assert "a public half cannot sign" in capsys.readouterr().err
+    assert "expected a key that can sign" in capsys.readouterr().err
 
 
 def test_with_a_memory_of_nonces_all_questions_are_answered(secret, capsys):

@@ -342,3 +342,13 @@ def test_a_failure_in_the_middle_leaves_the_old_file(path, monkeypatch, capsys):
     new = path.parent / "new.txt"
     assert refused(capsys, new)[0] == 1
     assert not new.exists()
+
+
+def test_public_halves_are_not_rotated(tmp_path, capsys):
+    """The new line would be a private half, in a file that everybody may read."""
+    file = tmp_path / "secret.txt"
+    assert main(["keygen", "--algorithm", "ed25519", str(file)]) == 0
+    before = (tmp_path / "secret.txt.pub").read_bytes()
+    assert main(["keygen", "--rotate", "--algorithm", "ed25519", f"{file}.pub"]) == 2
+    assert "these are public halves" in capsys.readouterr().err
+    assert (tmp_path / "secret.txt.pub").read_bytes() == before

@@ -6,16 +6,17 @@ Each sub-command is a module with ``add_to``, which adds its parser; it decides 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from wsgiproxy import __version__
 from wsgiproxy.cli import demo, doctor, keygen, serve
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.options import as_typed
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.version import __version__
 
 __all__ = ["main", "parser"]
 
@@ -94,6 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(as_typed(str(error)), 2)
     except CannotStart as error:
         return _complain(str(error), 1)
+    except BrokenPipeError:
+        # Whoever read our output has gone (| head); the interpreter must not tell of it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130  # a second Ctrl-C, or one before the server could see it
     return status

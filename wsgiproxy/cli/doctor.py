@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy import __version__
 from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.doctor_report import as_json, as_text
@@ -39,6 +38,7 @@ from wsgiproxy.sansio.keys import Key, base64url
 from wsgiproxy.sansio.message import Headers, Origin, Request
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.transport import PooledTransport, Reply, Transport
+from wsgiproxy.version import __version__
 
 if TYPE_CHECKING:
     from wsgiproxy.cli.serve import Commands
@@ -99,7 +99,12 @@ def _run(arguments: argparse.Namespace) -> int:
     base = parse_href(href)
     key = None
     if arguments.secret_file is not None:
-        key = KeyFile(arguments.secret_file).keyring().signer()
+        key = KeyFile(arguments.secret_file).keyring().first
+        if key.sign is None:
+            raise ConfigurationError(
+                f"--secret-file {arguments.secret_file!r}: expected a key that can sign; with"
+                " ed25519 that is the file of the front, without .pub"
+            )
     waits = {f"{name}_timeout": arguments.timeout for name in ("connect", "head", "idle")}
     settings: dict[str, Any] = options.given_settings(arguments, options.TLS)
     headers = [read_header(text) for text in arguments.header]

@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from wsgiproxy import __version__
 from wsgiproxy.sansio.diagnosis import BAD, OK, WARN, Finding, Heard
+from wsgiproxy.version import __version__
 
 __all__ = ["as_json", "as_text"]
 

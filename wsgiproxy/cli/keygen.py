@@ -140,6 +140,11 @@ def _create(path: str, new: _New) -> int:
 
 
 def _rotate(path: str, new: _New) -> int:
+    if KeyFile(path, "FILE").keyring().first.sign is None:
+        raise ConfigurationError(
+            f"{path}: these are public halves; --rotate the private file, at the front, and copy"
+            " its FILE.pub here"
+        )
     keyfile.change(path, partial(keyfile.added, line=new.line))
     changed = [path]
     public = f"{path}.pub"
@@ -150,7 +155,8 @@ def _rotate(path: str, new: _New) -> int:
     if new.public and public not in changed:
         print("There is no FILE.pub here. Its public half, for the file of the backends:")
         print(f"  {new.public}")
-    print("Copy that to every machine that has the old one. When all have it:")
+    print("Copy that to every machine that has the old one (FILE.pub, where that is FILE.pub).")
+    print("When all have it:")
     print(f"  wsgiproxy keygen --promote {new.keyid} {path}")
     return 0
 
@@ -158,7 +164,8 @@ def _rotate(path: str, new: _New) -> int:
 def _promote(path: str, keyid: str) -> int:
     old = KeyFile(path, "FILE").keyring().first.keyid
     keyfile.change(path, partial(keyfile.promoted, keyid=keyid))
-    print(f"The key {keyid} is the first of {path}, and signs.")
+    signs = KeyFile(path, "FILE").keyring().first.sign is not None
+    print(f"The key {keyid} is the first of {path}{', and signs' if signs else ''}.")
     if old != keyid:
         print("Copy that to the front. A minute later, everywhere:")
         print(f"  wsgiproxy keygen --remove {old} {path}")

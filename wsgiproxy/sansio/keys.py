@@ -20,6 +20,7 @@ __all__ = [
     "Keyring",
     "base64url",
     "ed25519_halves",
+    "has_lines",
     "hmac_key",
     "parse_keys",
     "unbase64url",
@@ -184,6 +185,19 @@ def ed25519_halves(seed: bytes) -> tuple[bytes, bytes]:
     )
 
 
+def _lines(content: bytes) -> list[str]:
+    return [line.strip() for line in content.decode("latin-1").splitlines()]
+
+
+def has_lines(content: bytes) -> bool:
+    """Whether a key file has lines of keys, and is not one secret.
+
+    >>> has_lines(b"k1:" + b"A" * 43), has_lines(b"correct horse battery staple")
+    (True, False)
+    """
+    return any(map(_KEY_FILE.match, _lines(content)))
+
+
 def parse_keys(content: bytes) -> Keyring:
     """Read a key file: the first key signs, all of them verify.
 
@@ -195,11 +209,13 @@ def parse_keys(content: bytes) -> Keyring:
     >>> parse_keys(b"# since May\\nk2:" + b"A" * 43).first
     Key('k2', 'hmac-sha256')
     """
-    lines = [line.strip() for line in content.decode("latin-1").splitlines()]
-    if not any(map(_KEY_FILE.match, lines)):
+    lines = _lines(content)
+    if not has_lines(content):
         secret = content.rstrip(b"\r\n")
         if len(secret) < _LEAST:
-            raise ConfigurationError(f"expected a secret of at least {_LEAST} bytes")
+            raise ConfigurationError(
+                f"expected a secret of at least {_LEAST} bytes, as `wsgiproxy keygen` makes one"
+            )
         keyid = base64url(hmac.digest(secret, b"wsgiproxy keyid", "sha256"))[:8]
         return Keyring(key := hmac_key(keyid, secret), {keyid: key})
     keys: dict[str, Key] = {}

@@ -241,7 +241,7 @@ def _check_time(said: _Said, now: float, max_age: float, clock_skew: float) -> N
     if not -clock_skew <= age <= max_age:
         when = f"{age:.0f} seconds ago" if age >= 0 else f"{-age:.0f} seconds in the future"
         raise BadSignature(
-            f"created {when}, allowed are {-clock_skew:g} to {max_age:g}; if the"
+            f"created {when}, allowed is up to {max_age:g} ago and {clock_skew:g} ahead; if the"
             " request was not held up, the clocks of the two machines differ"
         )
     if said.expires is not None and now > int(_matched(_CREATED, said.expires, "expires")):

@@ -154,7 +154,7 @@ def choice(*allowed: str) -> Callable[[object], str]:
 def environ_keys(value: object) -> tuple[str, ...]:
     """A list of environ keys that may be carried."""
     found = words(value)
-    if any(map(is_reserved, found)):
+    if any(is_reserved(key) or "*" in key for key in found):
         raise ValueError(value)
     return found
 

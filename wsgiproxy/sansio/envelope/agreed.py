@@ -128,7 +128,7 @@ def belongs(target: str, path: str) -> bool:
     sent = target.partition("?")[0]
     whole = decoded(sent)
     # cheroot leaves %2F as it is, and with OPTIONS the whole path.
-    if path in (whole, decoded_but_slashes(sent), sent):
+    if path in (whole, sent) or path == decoded_but_slashes(sent):
         return True
     # Paste resolves, and decodes as UTF-8 (against PEP 3333). A path that is still to be
     # resolved was not made so by a server, and could lead a dispatcher astray.

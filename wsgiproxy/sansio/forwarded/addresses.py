@@ -65,7 +65,7 @@ def trust(
             networks.append(_unmapped(ip_network(entry)))
         except ValueError as error:
             raise ConfigurationError(
-                f"{setting}={entry!r}: expected an address, a network or 'unix'"
+                f"{setting}={entry!r}: expected an address, a network or 'unix': {error}"
             ) from error
 
     def test(peer: str) -> bool:
