@@ -6,6 +6,7 @@ credential, no other header and nothing of a key. To all others it does not exis
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -204,12 +205,14 @@ def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:
 
 def _modules(distribution: Distribution, here: str) -> Iterator[tuple[str, bool]]:
     """The modules that it has put into our folder, and whether they still are as it has."""
-    if distribution.files is None and str(distribution.locate_file("wsgiproxy")) == here:
+    record = distribution.read_text("RECORD")
+    if record is None and str(distribution.locate_file("wsgiproxy")) == here:
         yield "wsgiproxy/__init__.py", True  # the packages of Linux systems have no lists
-    for path in distribution.files or ():
-        place = os.path.abspath(str(distribution.locate_file(path)))
-        if path.suffix == ".py" and place.startswith(here + os.sep):
-            yield str(path), path.hash is None or _sha256(place) == path.hash.value
+    # Not distribution.files: from Python 3.12 on, that leaves out what is missing.
+    for name, digest, *_ in csv.reader((record or "").splitlines()):
+        place = os.path.abspath(str(distribution.locate_file(name)))
+        if name.endswith(".py") and place.startswith(here + os.sep):
+            yield name, not digest or digest == f"sha256={_sha256(place)}"
 
 
 def _sha256(path: str) -> str:
