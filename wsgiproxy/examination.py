@@ -22,7 +22,7 @@ from wsgiproxy.errors import ProxyError
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.diagnosis import ENVIRON_KEY, Examination, Question, asked, shown
 from wsgiproxy.sansio.envelope import open_envelope
-from wsgiproxy.sansio.forwarded import Counts
+from wsgiproxy.sansio.forwarded import Counts, peer_of
 from wsgiproxy.sansio.members import LABEL, LIMIT
 from wsgiproxy.sansio.restored import Fixed
 from wsgiproxy.sansio.structured import dictionary, parameters
@@ -123,11 +123,10 @@ class Examiner:
     def _examine(
         self, environ: WSGIEnvironment, restore: Restore, question: Question, now: float
     ) -> Examination:
-        peer = environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
         found = self._about._replace(
             doctor=question.nonce,
             clock=now,
-            peer_trusted=self._trusts(peer),
+            peer_trusted=self._trusts(peer_of(environ)),
             arrived=shown(environ),
             created=_created(environ.get("HTTP_SIGNATURE_INPUT", "")),
             clash=tuple(clash()),

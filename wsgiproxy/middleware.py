@@ -16,7 +16,7 @@ from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyErr
 from wsgiproxy.examination import ENVIRON_KEY, examiner
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.envelope import Carried
-from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, trust
+from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, peer_of, trust
 from wsgiproxy.sansio.restored import (
     Changes,
     Fixed,
@@ -28,7 +28,7 @@ from wsgiproxy.sansio.restored import (
 from wsgiproxy.sansio.target import is_allowed
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
-from wsgiproxy.signature import Verifier, is_signed
+from wsgiproxy.signature import Verifier, apply, is_signed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -138,14 +138,13 @@ class WSGIProxyMiddleware:
                 proven, carried = self._proven(self._verifier, environ)
                 changes.update(proven)
         else:
-            peer = environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
-            if self._trusts(peer):
+            if self._trusts(peer_of(environ)):
                 changes.update(by_family(self._said(environ), environ))
         restored = dict(environ)
-        _apply(changes, restored)
+        apply(changes, restored)
         restored.update(carried)
         configured = by_configuration(self._fixed, restored)
-        _apply(configured, restored)
+        apply(configured, restored)
         changes.update(configured)
         host = restored.get("HTTP_HOST", "")
         if self._allowed_hosts and not is_allowed(host, self._allowed_hosts):
@@ -183,14 +182,6 @@ class WSGIProxyMiddleware:
             return pickle.loads(base64.b64decode(value, validate=True))
         except Exception as error:  # a pickle can raise whatever it likes
             raise Forbidden(f"the key {name!r} cannot be unpickled: {error!r}") from error
-
-
-def _apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
-    for key, value in changes.items():
-        if value is None:
-            environ.pop(key, None)
-        else:
-            environ[key] = value
 
 
 def _counts(settled: Mapping[str, Any]) -> Counts | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import secrets
 import time
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wsgiproxy.cli import keyfile
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.keys import ED25519, HMAC, base64url, ed25519_halves
+from wsgiproxy.sansio.keys import ED25519, HMAC, KEYID, base64url, ed25519_halves
 from wsgiproxy.secretloader import KeyFile, new_key
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _today() -> str:
 
 def _new(arguments: argparse.Namespace, algorithm: str) -> _New:
     keyid = arguments.keyid or f"{_today()}-{secrets.token_hex(4)}"
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", keyid):
+    if not KEYID.fullmatch(keyid):
         raise ConfigurationError(f"--keyid {keyid!r}: expected up to 64 of A-Z a-z 0-9 . _ -")
     if algorithm == HMAC:
         return _New(keyid, new_key(keyid))

@@ -18,6 +18,7 @@ __all__ = [
     "cleaned",
     "end_to_end",
     "environ_field",
+    "environ_key",
     "for_wsgi",
     "is_forwarding_key",
     "is_host",
@@ -192,6 +193,15 @@ def _environ_field(key: str) -> str | None:
 
 #: environ key -> field name; None for keys that are no header, and for Host.
 environ_field = Remembered(_environ_field)
+
+
+def environ_key(name: str) -> str:
+    """The environ key of a field (PEP 3333), for fields that have no key of their own.
+
+    >>> environ_key("Signature-Input")
+    'HTTP_SIGNATURE_INPUT'
+    """
+    return "HTTP_" + name.upper().replace("-", "_")
 
 
 def list_members(value: str) -> list[str]:

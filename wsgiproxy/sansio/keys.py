@@ -16,6 +16,7 @@ from wsgiproxy.errors import ConfigurationError
 __all__ = [
     "ED25519",
     "HMAC",
+    "KEYID",
     "Key",
     "Keyring",
     "base64url",
@@ -30,12 +31,13 @@ HMAC = "hmac-sha256"
 ED25519 = "ed25519"
 # RFC 9421, 7.3.1, and RFC 2104, 3: a key as long as the hash's output.
 _LEAST = 32
-_KEYID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LINE = re.compile(rf"({_KEYID.pattern}):(?:({ED25519}):)?([A-Za-z0-9_-]+)={{0,2}}")
+#: The name of a key.
+KEYID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINE = re.compile(rf"({KEYID.pattern}):(?:({ED25519}):)?([A-Za-z0-9_-]+)={{0,2}}")
 # What no secret of 0.2 begins with. A public half that was copied wrongly is a broken line,
 # and must not become a secret: everybody may know it. Neither must a line with a slip (a byte
 # order mark, a blank, quotes), or the two sides have different keys and nobody knows why.
-_SLIP = rf"""(?:\xef\xbb\xbf)?["'\s]*{_KEYID.pattern}["']?\s*:\s*["']?[A-Za-z0-9+/_-]{{40}}"""
+_SLIP = rf"""(?:\xef\xbb\xbf)?["'\s]*{KEYID.pattern}["']?\s*:\s*["']?[A-Za-z0-9+/_-]{{40}}"""
 _KEY_FILE = re.compile(rf"#|[^:]*:{ED25519}:|-----BEGIN |ssh-{ED25519} |{_LINE.pattern}\Z|{_SLIP}")
 
 

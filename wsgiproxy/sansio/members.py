@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from wsgiproxy.sansio.headers import values, without
 from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.structured import Member, dictionary
 
-__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "signed"]
+__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "received", "signed"]
 
 #: Label and tag of our member (RFC 9421, 2.3 and 4).
 LABEL = "wsgiproxy"
@@ -22,6 +23,11 @@ class Fields(NamedTuple):
 
     signature_input: str
     signature: str
+
+
+def received(environ: Mapping[str, Any]) -> Fields:
+    """The two fields of a request, empty where they are not there."""
+    return Fields(environ.get("HTTP_SIGNATURE_INPUT", ""), environ.get("HTTP_SIGNATURE", ""))
 
 
 def is_own(label: str, member: Member) -> bool:

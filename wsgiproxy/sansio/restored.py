@@ -12,7 +12,7 @@ from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.envelope import Envelope, client_path, client_query
 from wsgiproxy.sansio.forwarded import Said, port_number
 from wsgiproxy.sansio.headers import is_forwarding_key, is_host
-from wsgiproxy.sansio.members import Fields, foreign
+from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 from wsgiproxy.sansio.target import decoded, escapes, raw_target, split_host, under
 
@@ -49,8 +49,7 @@ def namespace(environ: Environ) -> Changes:
     """
     changes: Changes = {key: None for key in environ if is_forwarding_key[key]}
     if "HTTP_SIGNATURE_INPUT" in environ or "HTTP_SIGNATURE" in environ:
-        get = environ.get
-        rest = foreign(Fields(get("HTTP_SIGNATURE_INPUT", ""), get("HTTP_SIGNATURE", "")))
+        rest = foreign(received(environ))
         changes["HTTP_SIGNATURE_INPUT"] = rest.signature_input or None
         changes["HTTP_SIGNATURE"] = rest.signature or None
     return changes

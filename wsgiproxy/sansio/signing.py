@@ -22,6 +22,7 @@ __all__ = [
     "REQUIRED",
     "Proof",
     "authority",
+    "is_fresh",
     "sign",
     "verify",
 ]
@@ -236,9 +237,18 @@ def _component_names(text: str) -> tuple[str, ...]:
 _covered = Remembered(_component_names, limit=64)
 
 
+def is_fresh(created: int, now: float, max_age: float, clock_skew: float) -> bool:
+    """Whether what was made then is neither old nor from the future; times in seconds.
+
+    >>> is_fresh(100, 160, 60, 5), is_fresh(100, 161, 60, 5), is_fresh(100, 94, 60, 5)
+    (True, False, False)
+    """
+    return -clock_skew <= now - created <= max_age
+
+
 def _check_time(said: _Said, now: float, max_age: float, clock_skew: float) -> None:
     age = now - int(said.created)
-    if not -clock_skew <= age <= max_age:
+    if not is_fresh(int(said.created), now, max_age, clock_skew):
         when = f"{age:.0f} seconds ago" if age >= 0 else f"{-age:.0f} seconds in the future"
         raise BadSignature(
             f"created {when}, allowed is up to {max_age:g} ago and {clock_skew:g} ahead; if the"

@@ -12,17 +12,25 @@ from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.envelope import facts
 from wsgiproxy.sansio.exchange import whole_target
 from wsgiproxy.sansio.forwarded import direct
-from wsgiproxy.sansio.headers import values
+from wsgiproxy.sansio.headers import environ_key, values
 from wsgiproxy.sansio.keys import Keyring, parse_keys
-from wsgiproxy.sansio.members import Fields, foreign
+from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.signature.signer import Signer
-from wsgiproxy.signature.verifier import Verifier, is_signed
+from wsgiproxy.signature.verifier import Verifier, apply, is_signed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["BadSignature", "Signer", "Verifier", "check_request", "is_signed", "sign_request"]
+__all__ = [
+    "BadSignature",
+    "Signer",
+    "Verifier",
+    "apply",
+    "check_request",
+    "is_signed",
+    "sign_request",
+]
 
 
 def _keyring(secret: bytes | str) -> Keyring:
@@ -58,7 +66,7 @@ def sign_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
     keyring = _keyring(secret)
     _, sealed = Signer(lambda: keyring).seal(environ, said, inbound.scheme, request, None)
     for name, value in sealed.headers:
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
+        environ[environ_key(name)] = value
 
 
 def check_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
@@ -71,16 +79,14 @@ def check_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
     """
     keyring = _keyring(secret)
     _, _, changes = Verifier(lambda: keyring).check(environ)
+    rest = foreign(received(environ))
     # A covered body has been read: the application gets it once more.
-    for key, value in changes.items():
-        if value is None:
-            environ.pop(key, None)
-        else:
-            environ[key] = value
-    rest = foreign(Fields(environ["HTTP_SIGNATURE_INPUT"], environ["HTTP_SIGNATURE"]))
-    del environ["HTTP_WSGIPROXY"]
-    for key, value in zip(("HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE"), rest, strict=True):
-        if value:
-            environ[key] = value
-        else:
-            del environ[key]
+    apply(
+        {
+            **changes,
+            "HTTP_WSGIPROXY": None,
+            "HTTP_SIGNATURE_INPUT": rest.signature_input or None,
+            "HTTP_SIGNATURE": rest.signature or None,
+        },
+        environ,
+    )

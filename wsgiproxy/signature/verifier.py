@@ -12,7 +12,7 @@ from wsgiproxy.errors import BadSignature, ContentTooLarge, Unavailable
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.keys import Keyring
-from wsgiproxy.sansio.members import LABEL, Fields, foreign
+from wsgiproxy.sansio.members import LABEL, foreign, received
 from wsgiproxy.sansio.signing import Proof, authority, verify
 from wsgiproxy.signature.digest import check_digest, spooled
 
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from wsgiproxy.replay import Replay
 
-__all__ = ["Verifier", "is_signed"]
+__all__ = ["Verifier", "apply", "is_signed"]
+
+
+def apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
+    """Make changes of an environ; None removes a key."""
+    for key, value in changes.items():
+        if value is None:
+            environ.pop(key, None)
+        else:
+            environ[key] = value
 
 
 class Verifier:
@@ -103,7 +112,7 @@ class Verifier:
             "content-digest": get("HTTP_CONTENT_DIGEST"),
         }
         return verify(
-            Fields(get("HTTP_SIGNATURE_INPUT", ""), get("HTTP_SIGNATURE", "")),
+            received(environ),
             components.get,
             self._keys().keys,
             now=time.time(),
@@ -145,6 +154,5 @@ def is_signed(environ: Mapping[str, Any]) -> bool:
     """Whether a request claims to be signed by us."""
     if "HTTP_WSGIPROXY" in environ:
         return True
-    get = environ.get
-    fields = Fields(get("HTTP_SIGNATURE_INPUT", ""), get("HTTP_SIGNATURE", ""))
+    fields = received(environ)
     return any(LABEL in text.lower() for text in fields) and foreign(fields) != fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from wsgiproxy.sansio.headers import is_forwarding_key, words
+from wsgiproxy.sansio.headers import environ_key, is_forwarding_key, words
 
 __all__ = ["Examination", "read_examination", "shown"]
 
@@ -70,7 +70,7 @@ _KEYS = words(
 # Of the forwarding namespace, those that speak of the request. Others may be credentials:
 # X-Forwarded-Access-Token is one, and the envelope holds whatever the front has carried.
 _FIELDS = frozenset(
-    "HTTP_" + name.upper().replace("-", "_")
+    environ_key(name)
     for name in words(
         "x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port x-forwarded-prefix "
         "x-forwarded-scheme x-forwarded-server x-forwarded-script-name x-forwarded-ssl forwarded "

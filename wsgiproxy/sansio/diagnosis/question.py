@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from wsgiproxy.sansio.keys import Key, base64url, unbase64url
+from wsgiproxy.sansio.keys import KEYID, Key, base64url, unbase64url
+from wsgiproxy.sansio.signing import is_fresh
 
 __all__ = ["ENVIRON_KEY", "HEADER", "Question", "ask", "asked"]
 
@@ -21,7 +22,7 @@ ENVIRON_KEY = "HTTP_X_DOCTOR"
 
 # A key id may hold dots; the other three cannot.
 _QUESTION = re.compile(
-    r"([A-Za-z0-9._-]{1,64})\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{16,64})\.([A-Za-z0-9_-]{1,128})"
+    rf"({KEYID.pattern})\.([1-9][0-9]{{0,11}})\.([A-Za-z0-9_-]{{16,64}})\.([A-Za-z0-9_-]{{1,128}})"
 )
 
 
@@ -39,7 +40,7 @@ class Question(NamedTuple):
 
     def is_fresh(self, now: float, max_age: float, clock_skew: float) -> bool:
         """Whether it is neither old nor from the future."""
-        return -clock_skew <= now - self.created <= max_age
+        return is_fresh(self.created, now, max_age, clock_skew)
 
 
 def _text(question: Question) -> bytes:

@@ -18,7 +18,7 @@ from wsgiproxy.sansio.forwarded.announced import (
     public,
     via,
 )
-from wsgiproxy.sansio.forwarded.believed import FAMILIES, Counts, Said, believe, count
+from wsgiproxy.sansio.forwarded.believed import FAMILIES, Counts, Said, believe, count, peer_of
 
 __all__ = [
     "FAMILIES",
@@ -34,6 +34,7 @@ __all__ = [
     "forwarded_element",
     "nearest_untrusted",
     "node_address",
+    "peer_of",
     "port_number",
     "public",
     "trust",

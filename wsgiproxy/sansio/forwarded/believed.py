@@ -16,7 +16,7 @@ from wsgiproxy.sansio.forwarded.announced import is_prefix, port_number
 from wsgiproxy.sansio.headers import TOKEN, is_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
-__all__ = ["FAMILIES", "Counts", "Said", "believe", "count"]
+__all__ = ["FAMILIES", "Counts", "Said", "believe", "count", "peer_of"]
 
 
 class Said(NamedTuple):
@@ -159,6 +159,11 @@ FAMILIES: dict[str, Callable[[Mapping[str, Any], Trusts], Said]] = {
     "historical": _historical,
     "forwarded": _forwarded,
 }
+
+
+def peer_of(environ: Mapping[str, Any]) -> str:
+    """The peer whose word it is: what a server has kept aside, before anything else."""
+    return environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
 
 
 def believe(environ: Mapping[str, Any], family: str, trusts: Trusts) -> Said:
