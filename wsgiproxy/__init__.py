@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wsgiproxy.errors import ConfigurationError, ProxyError
     from wsgiproxy.exactproxy import Gateway, proxy_exact_request
     from wsgiproxy.middleware import WSGIProxyMiddleware
+    from wsgiproxy.spawn import SpawningApplication
     from wsgiproxy.transport import PooledTransport
 
 #: The wire protocol that WSGIProxy 0.2 spoke about itself; kept for those who read it.
@@ -25,6 +26,7 @@ _HOMES = {
     "Gateway": "wsgiproxy.exactproxy",
     "PooledTransport": "wsgiproxy.transport",
     "ProxyError": "wsgiproxy.errors",
+    "SpawningApplication": "wsgiproxy.spawn",
     "WSGIProxyApp": "wsgiproxy.app",
     "WSGIProxyMiddleware": "wsgiproxy.middleware",
     "proxy_exact_request": "wsgiproxy.exactproxy",
@@ -35,6 +37,7 @@ __all__ = [
     "Gateway",
     "PooledTransport",
     "ProxyError",
+    "SpawningApplication",
     "WSGIProxyApp",
     "WSGIProxyMiddleware",
     "__version__",

@@ -57,6 +57,10 @@ class Record:
         if self._error is None:
             self._error = (type(error).__name__, error.side)
 
+    def discard(self) -> None:
+        """Write nothing: the exchange was nobody's but ours."""
+        self._environ = None
+
     def end(self, status: int, received: int = 0) -> None:
         """Write the record; a second call does nothing.
 

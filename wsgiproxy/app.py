@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.caution import warn_of_everybody, warn_once
-from wsgiproxy.errors import BadRequest, ConfigurationError
+from wsgiproxy.caution import warn_of_everybody
+from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.exactproxy import Gateway
-from wsgiproxy.sansio.envelope import Facts, facts
-from wsgiproxy.sansio.exchange import Outgoing, request_for
-from wsgiproxy.sansio.forwarded import (
-    Public,
-    announce,
-    direct,
-    forwarded_element,
-    public,
-    trust,
-    via,
-)
-from wsgiproxy.sansio.headers import Remembered, without
-from wsgiproxy.sansio.href import Base, join, parse_href
-from wsgiproxy.sansio.location import has_addresses, map_headers
-from wsgiproxy.sansio.message import Headers, Inbound, bracketed
-from wsgiproxy.sansio.target import escapes, is_allowed
-from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.message import bracketed
+from wsgiproxy.sansio.reverse import ReversePolicy
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
-from wsgiproxy.signature import Signer
+from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
 
 if TYPE_CHECKING:
@@ -36,97 +22,7 @@ if TYPE_CHECKING:
 
     from wsgiproxy.settings import AppOptions
 
-__all__ = ["ReversePolicy", "WSGIProxyApp"]
-
-
-class _Context(NamedTuple):
-    """What the answer's addresses are mapped with, and what the envelope will say."""
-
-    base: Base
-    known: Public
-    facts: Facts
-
-
-class ReversePolicy:
-    """Stages 3 and 6 of a reverse proxy; pure, and the same for every request.
-
-    :param base: where to, from :func:`~wsgiproxy.sansio.target.parse_href`.
-    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
-    :param pseudonym: our name in Via.
-    """
-
-    keeps_namespace = False
-
-    def __init__(self, base: Base, options: Mapping[str, Any], pseudonym: str) -> None:
-        self._base = base
-        self._options = options
-        self._pseudonym = pseudonym
-        self._host = "" if options["preserve_host"] else base.origin.authority
-        self._trusts = trust(options["trusted_proxies"])
-        # What is said of an untrusted peer follows from five facts, and clients come back.
-        self._direct = Remembered(self._announce_direct)
-        self._fixed: Headers = []
-        if base.path:
-            self._fixed.append(("X-Traversal-Path", base.path))
-        if base.query:
-            self._fixed.append(("X-Traversal-Query-String", base.query))
-
-    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
-        """The outgoing request.
-
-        :raises BadRequest: a host that is not allowed, or a path that leaves ``href``.
-        :raises LoopDetected: the request has been here before.
-        """
-        base, options = self._base, self._options
-        if options["suppress_headers"]:
-            headers = without(headers, options["suppress_headers"])
-        if inbound.path[:1] == "*":
-            raise BadRequest("the target * has no place behind a reverse proxy")
-        # The path of href is a wall, and so is the mount: a backend that resolves dots
-        # would leave what this application was given.
-        if (base.path or inbound.script_name) and escapes(inbound.path):
-            raise BadRequest("a '..' segment in the path")
-        if self._trusts(inbound.peer):
-            context, ours = self._announce(public(inbound, self._trusts), inbound.script_name)
-        else:
-            context, ours = self._direct[
-                inbound.scheme,
-                inbound.host,
-                inbound.script_name,
-                inbound.peer,
-                inbound.server_port,
-            ]
-        host = context.known.host
-        if options["allowed_hosts"] and not is_allowed(host, options["allowed_hosts"]):
-            raise BadRequest(f"Host {host!r} is not in allowed_hosts")
-        rest, trace = via(headers, inbound.protocol, self._pseudonym)
-        lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
-        request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
-        return Outgoing(base.origin, request, context, context.facts)
-
-    def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
-        ours = [*announce(known, script_name), *self._fixed]
-        if self._options["forwarded"]:
-            ours.append(("Forwarded", forwarded_element(known)))
-        said = facts(known, self._base.path, self._base.query)
-        return _Context(self._base, known, said), ours
-
-    def _announce_direct(self, known: tuple[str, str, str, str, int]) -> tuple[_Context, Headers]:
-        return self._announce(direct(*known), known[2])
-
-    def response(self, headers: Headers, context: object) -> Headers:
-        """Location, Content-Location, Refresh and cookies, mapped to the public address."""
-        assert isinstance(context, _Context)
-        options = self._options
-        if not options["rewrite_location"] or not has_addresses(headers):
-            return headers
-        return map_headers(
-            headers,
-            context.base,
-            context.known,
-            scope_cookies=options["scope_cookies"],
-            cookie_domain=options["cookie_domain"],
-        )
+__all__ = ["WSGIProxyApp"]
 
 
 class WSGIProxyApp:
@@ -176,7 +72,7 @@ class WSGIProxyApp:
         }
         settled = settle(APP + SIGNING + TRANSPORT, given)
         self._options = {row.name: settled[row.name] for row in APP}
-        self._signer = _signer(settled)
+        self._signer = configured_signer(settled)
         warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
@@ -243,40 +139,3 @@ class WSGIProxyApp:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._href!r})"
-
-
-def _signer(settled: Mapping[str, Any]) -> Signer | None:
-    """What signs, if there is a secret.
-
-    :raises ConfigurationError: keys are to be carried without one, or twice, or by pickle.
-    """
-    declared = {
-        "string": settled["string_keys"],
-        "text": settled["unicode_keys"],
-        "json": settled["json_keys"],
-        "pickle": settled["pickle_keys"],
-    }
-    names = [name for some in declared.values() for name in some]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"{name!r} is to be carried twice: expected one type for it")
-    if settled["pickle_keys"] and not settled["allow_pickle"]:
-        raise ConfigurationError(
-            f"pickle_keys={settled['pickle_keys']!r}: expected allow_pickle=True beside it, here"
-            " and at the backend; json_keys need neither"
-        )
-    if settled["secret_file"] is None:
-        for setting in ("string_keys", "unicode_keys", "json_keys", "pickle_keys", "sign_body"):
-            if settled[setting]:
-                raise ConfigurationError(
-                    f"{setting}={settled[setting]!r}: expected a secret_file beside it; nobody"
-                    " could believe it unsigned"
-                )
-        return None
-    file = KeyFile(
-        settled["secret_file"], strict_permissions=settled["strict_permissions"], signs=True
-    )
-    if settled["pickle_keys"]:
-        warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
-    limit = settled["max_signed_body"] if settled["sign_body"] else None
-    return Signer(file.keyring, declared, limit)

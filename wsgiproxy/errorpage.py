@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from string import Template
 from typing import TYPE_CHECKING
 
 with warnings.catch_warnings():
@@ -11,7 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from webob import exc
 
-from wsgiproxy.errors import ClientGone, LoopDetected, ProxyError
+from wsgiproxy.errors import ClientGone, LoopDetected, NotReady, NotStarted, ProxyError
 from wsgiproxy.sansio.message import ALLOWED
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class _ClientGone(exc.HTTPClientError):
     title = "Client Closed Request"
 
 
+_WITH_DETAIL = Template("${explanation}\n\n<pre>${detail}</pre>")
+
 _PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.status: _ClientGone}
 
 
@@ -44,6 +47,11 @@ def error_page(error: ProxyError) -> WSGIApplication:
     """
     page = _PAGES[error.status](body_template="${explanation}")
     page.explanation = error.public
+    if isinstance(error, NotReady):
+        page.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NotStarted) and error.detail:
+        page.body_template_obj = _WITH_DETAIL
+        page.detail = error.detail
     if error.status == 405:
         page.headers["Allow"] = ", ".join(ALLOWED)
 

@@ -23,6 +23,8 @@ __all__ = [
     "LoopDetected",
     "MethodNotAllowed",
     "NotFound",
+    "NotReady",
+    "NotStarted",
     "NotSupported",
     "ProxyError",
     "Unavailable",
@@ -173,3 +175,25 @@ class Unavailable(ProxyError):
 
     status = 503
     public = "The service is not available at the moment."
+
+
+class NotReady(Unavailable):
+    """The process behind this address is not there yet, or not again.
+
+    :ivar retry_after: seconds after which another attempt makes sense.
+    """
+
+    public = "The application is starting. Please try again in a moment."
+    retry_after = 1
+
+
+class NotStarted(ProxyError):
+    """The process behind this address could not be started.
+
+    :ivar detail: its last lines of output, where the client may see them.
+    """
+
+    status = 502
+    public = "The application could not be started."
+    side = "upstream"
+    detail = ""

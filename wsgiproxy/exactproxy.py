@@ -65,7 +65,7 @@ class Gateway:
         """Serve one request (PEP 3333). The environ is read and never changed."""
         record = Record(environ)
         try:
-            head, body = self._answer(environ, record)
+            head, body = self.exchange(environ, record)
         except ProxyError as error:
             return refuse(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
@@ -83,9 +83,15 @@ class Gateway:
                 record.end(head.status, len(body[0]) if body else 0)
         return body
 
-    def _answer(
+    def exchange(
         self, environ: WSGIEnvironment, record: Record
     ) -> tuple[ResponseHead, list[bytes] | Stream]:
+        """Send one request, and begin its answer.
+
+        :param record: what is noted of it.
+        :returns: the head for the client, and its body, which is to be closed if it streams.
+        :raises ProxyError: there is no answer.
+        """
         inbound = environs.read(environ)
         if self.policy.keeps_namespace:
             _check_own(inbound)
@@ -144,9 +150,10 @@ class Stream:
     A class, since the ``finally`` of a generator that was never started does not run.
     """
 
-    __slots__ = ("_greeting", "_record", "_reply", "_status")
+    __slots__ = ("_at_end", "_greeting", "_record", "_reply", "_status")
 
     def __init__(self, reply: Reply, status: int, record: Record) -> None:
+        self._at_end: Callable[[], None] | None = None
         self._reply = reply
         self._status = status
         self._record = record
@@ -171,8 +178,15 @@ class Stream:
             self._record.fail(error)
             raise
 
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called once, when the stream is closed."""
+        self._at_end = callback
+
     def close(self) -> None:
         """Called by the server at the end, whatever the end was."""
+        callback, self._at_end = self._at_end, None
+        if callback is not None:
+            callback()
         self._reply.close()
         if not self._reply.complete:
             self._record.fail(ClientGone("the server closed the answer before its end"))

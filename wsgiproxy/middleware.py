@@ -7,6 +7,7 @@ name, and loads nothing that could connect.
 from __future__ import annotations
 
 import base64
+import os
 import pickle
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from wsgiproxy.sansio.restored import (
     namespace,
 )
 from wsgiproxy.sansio.target import is_allowed
-from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.secretloader import SECRET_FILE, KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
 from wsgiproxy.signature import Verifier, apply, is_signed
 
@@ -111,6 +112,27 @@ class WSGIProxyMiddleware:
         self._allowed_hosts = settled["allowed_hosts"]
         self._examiner = examiner(settled, self._trusts)
         self._refusals = Refusals()
+
+    @classmethod
+    def from_env(
+        cls, application: WSGIApplication, **options: Unpack[MiddlewareOptions]
+    ) -> WSGIProxyMiddleware:
+        """For an application that :class:`~wsgiproxy.spawn.SpawningApplication` has started.
+
+        It believes its own parent, and nobody else gets in. The keys are in the file that the
+        environment variable ``WSGIPROXY_SECRET_FILE`` names.
+
+        :param application: the WSGI application.
+        :param options: rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
+        :raises ConfigurationError: there is no such variable, since nobody has spawned us.
+        """
+        secret_file = os.environ.get(SECRET_FILE)
+        if not secret_file:
+            raise ConfigurationError(
+                f"{SECRET_FILE} is not set: expected to be started by SpawningApplication or"
+                " `wsgiproxy serve -- COMMAND`, with sign=True"
+            )
+        return cls(application, secret_file, **options)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333); the environ is copied, and the caller's left alone."""

@@ -13,7 +13,10 @@ from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.keys import Keyring, base64url, has_lines, parse_keys
 
-__all__ = ["KeyFile", "get_secret", "new_key"]
+__all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key"]
+
+#: The environment variable in which a spawner tells its child where their common keys are.
+SECRET_FILE = "WSGIPROXY_SECRET_FILE"
 
 _log = logging.getLogger("wsgiproxy.error")
 # Far more than any number of keys.

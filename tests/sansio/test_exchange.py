@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.judges import JudgedRequest, h11_requests, llhttp_requests
-from wsgiproxy.app import ReversePolicy
+from wsgiproxy.sansio.reverse import ReversePolicy
 from wsgiproxy.errors import BadRequest, HeadTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio.environ import read
 from wsgiproxy.sansio.exchange import (

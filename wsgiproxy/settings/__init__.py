@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsgiproxy.settings.rows import APP, MIDDLEWARE, SIGNING, TRANSPORT
+from wsgiproxy.settings.rows import (
+    APP,
+    MIDDLEWARE,
+    SIGNING,
+    SPAWN,
+    SPAWNED_TRANSPORT,
+    TRANSPORT,
+)
 from wsgiproxy.settings.setting import Setting, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import TypedDict
 
@@ -53,6 +60,28 @@ if TYPE_CHECKING:
         max_signed_body: int | str
         strict_permissions: bool | str
 
+    class SpawnOptions(AppOptions, total=False):
+        """Options of :class:`wsgiproxy.spawn.SpawningApplication`, as keyword arguments."""
+
+        socket: str | None
+        ready: str | Callable[[str], object] | None
+        ready_statuses: str | int | Iterable[int | str]
+        start_timeout: float | str
+        stop_timeout: float | str
+        inherit_env: bool | str | Iterable[str]
+        max_waiting: int | str
+        max_wait: float | str
+        waiting_page: float | str
+        share: bool | str
+        debug: bool | str
+        sign: bool | str
+        strip_script_name: bool | str
+        secret_file: str | None
+        string_keys: str | Iterable[str]
+        unicode_keys: str | Iterable[str]
+        json_keys: str | Iterable[str]
+        pickle_keys: str | Iterable[str]
+
     class MiddlewareOptions(TypedDict, total=False):
         """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
 
@@ -75,4 +104,13 @@ if TYPE_CHECKING:
         x_prefix: int | str | None
 
 
-__all__ = ["APP", "MIDDLEWARE", "SIGNING", "TRANSPORT", "Setting", "settle"]
+__all__ = [
+    "APP",
+    "MIDDLEWARE",
+    "SIGNING",
+    "SPAWN",
+    "SPAWNED_TRANSPORT",
+    "TRANSPORT",
+    "Setting",
+    "settle",
+]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wsgiproxy.sansio.envelope import is_reserved
 from wsgiproxy.sansio.forwarded import PREFIX
 from wsgiproxy.sansio.headers import is_host, is_token
-from wsgiproxy.sansio.target import escapes, split_host
+from wsgiproxy.sansio.target import PRINTABLE, escapes, split_host
 
 __all__ = [
     "boolean",
     "choice",
+    "command",
     "count",
+    "directory",
     "domain",
     "environ_keys",
     "field_names",
@@ -28,10 +31,16 @@ __all__ = [
     "or_none",
     "path",
     "port",
+    "port_to_take",
+    "probe",
     "seconds",
+    "share",
     "size",
+    "statuses",
     "text",
     "token",
+    "variables",
+    "variable_names",
     "words",
 ]
 
@@ -195,3 +204,90 @@ def nonces(value: object) -> Any:
     if value != "memory" and not callable(getattr(value, "add", None)):
         raise ValueError(value)
     return value
+
+
+def command(value: object) -> tuple[str, ...]:
+    """The words of a command; a string is split as a shell would, and no shell sees it."""
+    found = tuple(shlex.split(value)) if isinstance(value, str) else words(value)
+    if not found or not found[0] or any("\0" in word for word in found):
+        raise ValueError(value)
+    return found
+
+
+def directory(value: object) -> str:
+    """The path of a directory that is there."""
+    found = path(value)
+    if not os.path.isdir(found):
+        raise ValueError(found)
+    return found
+
+
+def variables(value: object) -> dict[str, str]:
+    """Environment variables: a mapping, or ``NAME=value`` words as a shell would split them."""
+    if isinstance(value, str):
+        pairs = [word.partition("=")[::2] for word in shlex.split(value)]
+        if any("=" not in word for word in shlex.split(value)):
+            raise ValueError(value)
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        raise ValueError(value)
+    for name, text in pairs:
+        if not isinstance(name, str) or not isinstance(text, str) or not name:
+            raise ValueError(value)
+        if "=" in name or "\0" in name + text:
+            raise ValueError(value)
+    return dict(pairs)
+
+
+def variable_names(value: object) -> tuple[str, ...]:
+    """Names of environment variables, with ``*`` in them; true for all of them."""
+    if not isinstance(value, (str, bool)):
+        return words(value)
+    try:
+        return ("*",) if boolean(value) else ()
+    except ValueError:
+        return words(value)
+
+
+def port_to_take(value: object) -> int:
+    """A port number to listen on."""
+    return int(port(value))
+
+
+def probe(value: object) -> Any:
+    """A path that is asked for, or a function that is called."""
+    if not callable(value) and not (isinstance(value, str) and PRINTABLE.fullmatch(value)):
+        raise ValueError(value)
+    if isinstance(value, str) and (value[:1] != "/" or "#" in value):
+        raise ValueError(value)
+    return value
+
+
+def statuses(value: object) -> frozenset[int]:
+    """HTTP statuses: numbers and ranges such as ``200-399``."""
+    found: set[int] = set()
+    for word in [str(value)] if isinstance(value, int) else map(str, _listed(value)):
+        match = re.fullmatch("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", word)
+        if match is None:
+            raise ValueError(value)
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    if not found:
+        raise ValueError(value)
+    return frozenset(found)
+
+
+def _listed(value: object) -> Iterable[object]:
+    if isinstance(value, str):
+        return words(value)
+    if not isinstance(value, Iterable):
+        raise ValueError(value)
+    return value
+
+
+def share(value: object) -> str | None:
+    """The path of a folder, or true or false: empty for one of our choice, None for none."""
+    try:
+        return "" if boolean(value) else None
+    except ValueError:
+        return path(value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from wsgiproxy.settings.convert import (
     boolean,
     choice,
+    command,
     count,
+    directory,
     domain,
     environ_keys,
     field_names,
@@ -18,15 +20,21 @@ from wsgiproxy.settings.convert import (
     or_none,
     path,
     port,
+    port_to_take,
+    probe,
     seconds,
+    share,
     size,
+    statuses,
     text,
     token,
+    variable_names,
+    variables,
     words,
 )
 from wsgiproxy.settings.setting import Setting
 
-__all__ = ["APP", "MIDDLEWARE", "SIGNING", "TRANSPORT"]
+__all__ = ["APP", "MIDDLEWARE", "SIGNING", "SPAWN", "SPAWNED_TRANSPORT", "TRANSPORT"]
 
 _SECONDS = "a number of seconds above 0"
 _LEEWAY = "a number of seconds from 0 on"
@@ -152,5 +160,90 @@ MIDDLEWARE = (
     *(
         Setting(f"x_{name}", or_none(count), None, _COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")
+    ),
+)
+
+_LOCAL = (
+    "connect_timeout",
+    "head_timeout",
+    "idle_timeout",
+    "keep_alive",
+    "max_idle",
+    "max_head",
+    "max_fields",
+    "max_line",
+)
+#: Rows of :data:`TRANSPORT` that mean something on the way to a process of this machine.
+SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)
+
+#: Of the spawner, beside those of :data:`APP`, :data:`SIGNING` and :data:`SPAWNED_TRANSPORT`.
+SPAWN = (
+    Setting("start_script", command, None, "a command", "what to run, in the foreground"),
+    Setting("cwd", or_none(directory), None, "a directory", "where to run it"),
+    Setting(
+        "script_env",
+        variables,
+        {},
+        "variables such as NAME=value",
+        "environment variables to set for it",
+    ),
+    Setting("spawned_port", or_none(port_to_take), None, "a port number", "the port; any free one"),
+    Setting(
+        "idle_shutdown", or_none(seconds), None, _SECONDS, "seconds without a request to end it"
+    ),
+    Setting(
+        "socket",
+        or_none(choice("inherit", "unix", "port")),
+        None,
+        "inherit, unix or port",
+        "how it gets its socket; as its placeholders say, if not given",
+    ),
+    Setting(
+        "ready",
+        or_none(probe),
+        None,
+        "a path such as /health, or a function",
+        "what has to answer before requests are sent",
+    ),
+    Setting(
+        "ready_statuses",
+        statuses,
+        frozenset(range(200, 400)),
+        "HTTP statuses such as 200-399",
+        "what ready has to answer",
+    ),
+    Setting("start_timeout", seconds, 30.0, _SECONDS, "seconds that a start may take"),
+    Setting("stop_timeout", leeway, 10.0, _LEEWAY, "seconds between SIGTERM and SIGKILL"),
+    Setting(
+        "inherit_env",
+        variable_names,
+        (),
+        "names of variables, or true for all",
+        "further environment variables to pass on",
+    ),
+    Setting("max_waiting", count, 500, _COUNT, "requests that may wait for a start"),
+    Setting("max_wait", seconds, 30.0, _SECONDS, "seconds that one of them may wait"),
+    Setting(
+        "waiting_page",
+        leeway,
+        2.0,
+        _LEEWAY,
+        "seconds after which a browser gets a page to wait with",
+    ),
+    Setting(
+        "share",
+        share,
+        None,
+        "true, false or the path of a folder",
+        "one process for all workers of a server",
+    ),
+    Setting("debug", boolean, False, _BOOLEAN, "show the last lines of output to clients"),
+    Setting("sign", boolean, True, _BOOLEAN, "sign requests, for WSGIProxyMiddleware.from_env"),
+    Setting(
+        "strip_script_name",
+        boolean,
+        False,
+        _BOOLEAN,
+        "leave the mount out of the path that is sent",
     ),
 )

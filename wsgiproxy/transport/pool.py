@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
@@ -57,6 +58,8 @@ class Transport(Protocol):
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 
+    :param connected: shown each new connection before a byte is sent; it raises a
+        :class:`~wsgiproxy.errors.ProxyError` to refuse it.
     :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as
         ``connect_timeout`` (seconds), ``max_idle`` (connections) or ``ca_file`` (a path).
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -66,8 +69,14 @@ class PooledTransport:
     1.0
     """
 
-    def __init__(self, **options: Unpack[TransportOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        connected: Callable[[socket.socket], None] | None = None,
+        **options: Unpack[TransportOptions],
+    ) -> None:
         settled = settle(TRANSPORT, options)
+        self._connected = connected
         self.timeouts = Timeouts(
             settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
         )
@@ -124,6 +133,12 @@ class PooledTransport:
 
     def _dial(self, origin: Origin, patience: Patience) -> Wire:
         wire = Wire(self._dialler.dial(origin, patience.timeouts.connect), origin)
+        if self._connected is not None:
+            try:
+                self._connected(wire.sock)
+            except BaseException:
+                wire.close()
+                raise
         if wire.has_spoken_first():
             wire.close()
             raise BadResponse("the upstream answered before it was asked")

@@ -1,0 +1,105 @@
+"""Starting the command, and knowing what is left of it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+
+__all__ = ["adopt", "children", "start"]
+
+_LISTEN_FD = 3  # sd_listen_fds(3): the first of the descriptors that are handed over
+
+# <linux/prctl.h>
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux's prctl(2); elsewhere nothing happens."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
+def adopt() -> None:
+    """Become the parent of whatever the command leaves behind, however it hides."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def start(command: list[str], inherited: int) -> tuple[int, int]:
+    """Run *command* in a session of its own; its pid, and the descriptor to read its output.
+
+    :param inherited: descriptor of its listening socket; -1 for none.
+    :raises OSError: it cannot be run.
+    """
+    heard, said = os.pipe()
+    failed, failing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            # Out of the way of the socket that the command gets.
+            failing = fcntl.fcntl(failing, fcntl.F_DUPFD_CLOEXEC, 10)
+            _become(command, inherited, said)
+        except OSError as error:
+            os.write(failing, b"%d" % (error.errno or errno.EIO))
+        finally:
+            os._exit(127)
+    os.close(said)
+    os.close(failing)
+    number = os.read(failed, 16)
+    os.close(failed)
+    if number:
+        os.waitpid(pid, 0)
+        os.close(heard)
+        raise OSError(int(number), os.strerror(int(number)))
+    return pid, heard
+
+
+def _become(command: list[str], inherited: int, said: int) -> None:
+    os.setsid()
+    # Should the process in between be killed. It has one thread, which lives as long as itself:
+    # the signal would come at the end of the thread that forks.
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # What our parent ignores or blocks is its own matter, and Python ignores SIGPIPE.
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    if inherited >= 0:
+        if inherited == _LISTEN_FD:
+            os.set_inheritable(inherited, True)
+        else:
+            os.dup2(inherited, _LISTEN_FD)
+        os.environ["LISTEN_FDS"] = "1"
+        os.environ["LISTEN_PID"] = str(os.getpid())
+    os.execvp(command[0], command)
+
+
+def children() -> list[int]:
+    """Our own children: the command, and what we have adopted; dead ones included."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/self/task/{own}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return _children_by_stat(own)
+
+
+def _children_by_stat(own: int) -> list[int]:
+    """The same where the kernel does not list them."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        try:
+            with open(f"/proc/{int(name)}/stat", "rb") as file:
+                # The second field is a name, which may hold anything, in parentheses.
+                if int(file.read().rpartition(b")")[2].split()[1]) == own:
+                    found.append(int(name))
+        except (OSError, ValueError):
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""The rules of a reverse proxy: where to, which Host, what to announce, and how to map back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.envelope import Facts, facts
+from wsgiproxy.sansio.exchange import Outgoing, request_for
+from wsgiproxy.sansio.forwarded import (
+    Public,
+    announce,
+    direct,
+    forwarded_element,
+    public,
+    trust,
+    via,
+)
+from wsgiproxy.sansio.headers import Remembered, without
+from wsgiproxy.sansio.href import Base, join
+from wsgiproxy.sansio.location import has_addresses, map_headers
+from wsgiproxy.sansio.message import Headers, Inbound, Origin
+from wsgiproxy.sansio.target import escapes, is_allowed
+
+__all__ = ["ReversePolicy", "SpawnPolicy"]
+
+
+class _Context(NamedTuple):
+    """What the answer's addresses are mapped with, and what the envelope will say."""
+
+    base: Base
+    known: Public
+    facts: Facts
+
+
+# Receivers put these before the path that they see.
+_REMOVED = frozenset(["X-Forwarded-Prefix", "X-Forwarded-Script-Name"])
+
+
+class ReversePolicy:
+    """Stages 3 and 6 of a reverse proxy; pure, and the same for every request.
+
+    :param base: where to, from :func:`~wsgiproxy.sansio.target.parse_href`.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
+    :param pseudonym: our name in Via.
+    :param whole: the base path is the mount, and so nothing of it is announced as removed.
+    :param fixed: what is announced besides.
+    """
+
+    keeps_namespace = False
+
+    def __init__(
+        self,
+        base: Base,
+        options: Mapping[str, Any],
+        pseudonym: str,
+        *,
+        whole: bool = False,
+        fixed: Headers | None = None,
+    ) -> None:
+        self._base = base
+        self._options = options
+        self._pseudonym = pseudonym
+        self._host = "" if options["preserve_host"] else base.origin.authority
+        self._trusts = trust(options["trusted_proxies"])
+        # What is said of an untrusted peer follows from five facts, and clients come back.
+        self._direct = Remembered(self._announce_direct)
+        self._whole = whole
+        self._fixed: Headers = list(fixed or ())
+        if base.path:
+            self._fixed.append(("X-Traversal-Path", base.path))
+        if base.query:
+            self._fixed.append(("X-Traversal-Query-String", base.query))
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """The outgoing request.
+
+        :raises BadRequest: a host that is not allowed, or a path that leaves ``href``.
+        :raises LoopDetected: the request has been here before.
+        """
+        base, options = self._base, self._options
+        if options["suppress_headers"]:
+            headers = without(headers, options["suppress_headers"])
+        if inbound.path[:1] == "*":
+            raise BadRequest("the target * has no place behind a reverse proxy")
+        # The path of href is a wall, and so is the mount: a backend that resolves dots
+        # would leave what this application was given.
+        if (base.path or inbound.script_name) and escapes(inbound.path):
+            raise BadRequest("a '..' segment in the path")
+        if self._trusts(inbound.peer):
+            context, ours = self._announce(public(inbound, self._trusts), inbound.script_name)
+        else:
+            context, ours = self._direct[
+                inbound.scheme,
+                inbound.host,
+                inbound.script_name,
+                inbound.peer,
+                inbound.server_port,
+            ]
+        host = context.known.host
+        if options["allowed_hosts"] and not is_allowed(host, options["allowed_hosts"]):
+            raise BadRequest(f"Host {host!r} is not in allowed_hosts")
+        rest, trace = via(headers, inbound.protocol, self._pseudonym)
+        lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
+        request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
+        return Outgoing(base.origin, request, context, context.facts)
+
+    def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
+        ours = [*announce(known, script_name), *self._fixed]
+        if self._whole:
+            ours = [field for field in ours if field[0] not in _REMOVED]
+        if self._options["forwarded"]:
+            ours.append(("Forwarded", forwarded_element(known)))
+        said = facts(known, self._base.path, self._base.query)
+        return _Context(self._base, known, said), ours
+
+    def _announce_direct(self, known: tuple[str, str, str, str, int]) -> tuple[_Context, Headers]:
+        return self._announce(direct(*known), known[2])
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Location, Content-Location, Refresh and cookies, mapped to the public address."""
+        assert isinstance(context, _Context)
+        options = self._options
+        if not options["rewrite_location"] or not has_addresses(headers):
+            return headers
+        return map_headers(
+            headers,
+            context.base,
+            context.known,
+            scope_cookies=options["scope_cookies"],
+            cookie_domain=options["cookie_domain"],
+        )
+
+
+class SpawnPolicy:
+    """The same for a process of our own: it is asked for the whole original path.
+
+    What 0.2.2 documented of its spawner is sent: X-Script-Name, X-Forwarded-Scheme and
+    X-Forwarded-For.
+
+    :param origin: where it listens.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
+    :param pseudonym: our name in Via.
+    :param strips: leave the mount out of the path, as a reverse proxy does.
+    """
+
+    keeps_namespace = False
+
+    def __init__(
+        self, origin: Origin, options: Mapping[str, Any], pseudonym: str, *, strips: bool
+    ) -> None:
+        def mounted(script_name: str) -> ReversePolicy:
+            base = Base(origin, "" if strips else script_name, False, "")
+            fixed = [("X-Script-Name", script_name)] if script_name else []
+            return ReversePolicy(base, options, pseudonym, whole=not strips, fixed=fixed)
+
+        # One for each mount, and there are few of them.
+        self._mounted = Remembered(mounted, limit=16)
+        self._root = mounted("")
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """As :meth:`ReversePolicy.request`."""
+        return self._mounted[inbound.script_name].request(inbound, headers)
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """As :meth:`ReversePolicy.response`; the context knows the mount."""
+        return self._root.response(headers, context)

@@ -1,0 +1,72 @@
+"""What a person sees while a process is starting: a page that comes again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+__all__ = ["is_navigation", "waiting_page"]
+
+# The page asks again, and that request waits for the process on our side.
+_PAUSE = 1  # seconds
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="{pause}">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Starting…</title>
+<style>
+body {{ font: 1.1em/1.5 system-ui, sans-serif; margin: 20vh auto 0; max-width: 34em;
+        padding: 0 1em; text-align: center }}
+progress {{ width: 100%; accent-color: #2a7 }}
+pre {{ text-align: left; font-size: .75em; overflow-x: auto; border: 1px solid #8888;
+       border-radius: .4em; padding: .7em }}
+small {{ opacity: .7 }}
+</style>
+<h1>The application is starting</h1>
+<p><progress aria-label="starting"></progress>
+<p>This page comes again by itself.{since}
+{lines}</html>
+"""
+
+
+def is_navigation(environ: Mapping[str, Any]) -> bool:
+    """Whether a person waits for a page: a GET by a browser, of a document.
+
+    A form that was sent, an image or a script would not become the page by being asked for
+    again (Fetch Metadata, sections 2.1 and 2.3).
+
+    >>> is_navigation({"REQUEST_METHOD": "GET", "HTTP_ACCEPT": "text/html,*/*;q=0.8"})
+    True
+    >>> is_navigation({"REQUEST_METHOD": "GET", "HTTP_ACCEPT": "*/*"})
+    False
+    """
+    return (
+        environ.get("REQUEST_METHOD") == "GET"
+        and "text/html" in environ.get("HTTP_ACCEPT", "")
+        and environ.get("HTTP_SEC_FETCH_DEST", "document") in ("document", "iframe", "frame")
+        and "HTTP_X_REQUESTED_WITH" not in environ
+        and "HTTP_RANGE" not in environ
+    )
+
+
+def waiting_page(seconds: float | None, lines: list[str]) -> tuple[list[tuple[str, str]], bytes]:
+    """The headers and the body of the page.
+
+    :param seconds: for how long it has been starting; None if it is not.
+    :param lines: what it has written; empty unless clients may see it.
+    """
+    since = f" <small>{seconds:.0f} s so far.</small>" if seconds is not None else ""
+    shown = f"<pre>{escape(chr(10).join(lines))}</pre>\n" if lines else ""
+    body = _PAGE.format(pause=_PAUSE, since=since, lines=shown).encode("utf-8", "replace")
+    headers = [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Retry-After", str(_PAUSE)),
+    ]
+    return headers, body

@@ -1,0 +1,52 @@
+"""A signer from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsgiproxy.caution import warn_once
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.signature.signer import Signer
+
+__all__ = ["configured_signer"]
+
+
+def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
+    """What signs, if there is a secret.
+
+    :param settled: the rows of :data:`wsgiproxy.settings.SIGNING`.
+    :returns: None without a ``secret_file``.
+    :raises ConfigurationError: keys are to be carried without one, or twice, or by pickle.
+    """
+    declared = {
+        "string": settled["string_keys"],
+        "text": settled["unicode_keys"],
+        "json": settled["json_keys"],
+        "pickle": settled["pickle_keys"],
+    }
+    names = [name for some in declared.values() for name in some]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{name!r} is to be carried twice: expected one type for it")
+    if settled["pickle_keys"] and not settled["allow_pickle"]:
+        raise ConfigurationError(
+            f"pickle_keys={settled['pickle_keys']!r}: expected allow_pickle=True beside it, here"
+            " and at the backend; json_keys need neither"
+        )
+    if settled["secret_file"] is None:
+        for setting in ("string_keys", "unicode_keys", "json_keys", "pickle_keys", "sign_body"):
+            if settled[setting]:
+                raise ConfigurationError(
+                    f"{setting}={settled[setting]!r}: expected a secret_file beside it; nobody"
+                    " could believe it unsigned"
+                )
+        return None
+    file = KeyFile(
+        settled["secret_file"], strict_permissions=settled["strict_permissions"], signs=True
+    )
+    if settled["pickle_keys"]:
+        warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
+    limit = settled["max_signed_body"] if settled["sign_body"] else None
+    return Signer(file.keyring, declared, limit)

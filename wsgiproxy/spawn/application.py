@@ -1,0 +1,208 @@
+"""The WSGI application that is a subprocess."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError
+from wsgiproxy.exactproxy import Stream, refuse
+from wsgiproxy.sansio.command import socket_kind
+from wsgiproxy.sansio.waiting import is_navigation, waiting_page
+from wsgiproxy.settings import APP, SIGNING, SPAWN, SPAWNED_TRANSPORT, settle
+from wsgiproxy.spawn.backend import Backend, Limits
+from wsgiproxy.spawn.gateways import Gateways
+from wsgiproxy.spawn.readiness import readiness
+from wsgiproxy.spawn.run import Plan
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Self, Unpack
+
+    from wsgiproxy.settings import SpawnOptions
+
+__all__ = ["SpawningApplication"]
+
+
+class SpawningApplication:
+    """A WSGI application that is a process of its own, started when somebody asks for it.
+
+    The first request starts the command and waits for it. The process, with all that it has
+    started, ends with :meth:`close`, at the end of the program, after ``idle_shutdown``
+    seconds without a request, and whenever this process dies, however it dies.
+
+    :param start_script: the command, which has to stay in the foreground: a list, or a string
+        that is split as a shell would; no shell ever sees it. ``{port}`` (``__PORT__``),
+        ``{fd}`` (``__FD__``) and ``{socket}`` are replaced.
+    :param cwd: its working directory.
+    :param script_env: variables of its environment, which else is a minimal one.
+    :param spawned_port: the port for it; any free one if not given.
+    :param idle_shutdown: seconds without a request after which it is ended.
+    :param logger: a logger or its name; ``wsgiproxy.spawn`` if not given. What the command
+        writes goes to the child ``output`` of it.
+    :param options: the rows of :data:`wsgiproxy.settings.SPAWN`,
+        :data:`~wsgiproxy.settings.APP` (with ``preserve_host=True``),
+        :data:`~wsgiproxy.settings.SIGNING` and
+        :data:`~wsgiproxy.settings.SPAWNED_TRANSPORT`; strings are converted.
+    :raises ConfigurationError: naming the setting, its value and what was expected.
+
+    >>> import sys
+    >>> from webob import Request
+    >>> command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]
+    >>> with SpawningApplication(command, cwd="docs", idle_shutdown=60) as app:
+    ...     Request.blank("/index.rst").get_response(app).status
+    '200 OK'
+    """
+
+    def __init__(
+        self,
+        start_script: str | Sequence[str],
+        cwd: str | os.PathLike[str] | None = None,
+        script_env: Mapping[str, str] | str | None = None,
+        spawned_port: int | str | None = None,
+        idle_shutdown: float | str | None = None,
+        logger: logging.Logger | str | None = None,
+        **options: Unpack[SpawnOptions],
+    ) -> None:
+        positional = {
+            "cwd": cwd,
+            "script_env": script_env,
+            "spawned_port": spawned_port,
+            "idle_shutdown": idle_shutdown,
+        }
+        given: dict[str, Any] = {
+            "preserve_host": True,
+            "start_script": start_script,
+            **options,
+            **{name: value for name, value in positional.items() if value is not None},
+        }
+        settled = settle(SPAWN + APP + SIGNING + SPAWNED_TRANSPORT, given)
+        self._backend = Backend(
+            plan(settled),
+            Limits(
+                settled["start_timeout"],
+                settled["stop_timeout"],
+                settled["idle_shutdown"],
+                settled["max_waiting"],
+            ),
+            gateways=Gateways(settled),
+            unready=readiness(settled["ready"], settled["ready_statuses"]),
+            log=_logger(logger),
+        )
+        self._leave = self._backend.leave
+        self._max_wait = settled["max_wait"]
+        self._waiting_page = settled["waiting_page"]
+        self._debug = settled["debug"]
+        # Nobody holds it any more: its process has no use.
+        weakref.finalize(self, self._backend.close, wait=False).atexit = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        waits = self._max_wait
+        if self._backend.gateway is None and is_navigation(environ):
+            waits = min(waits, self._waiting_page)
+        try:
+            gateway = self._backend.enter(environ, waits)
+        except ProxyError as error:
+            return self._refused(error, environ, start_response)
+        try:
+            answer = gateway(environ, start_response)
+        except BaseException:
+            self._leave()
+            raise
+        if isinstance(answer, Stream):
+            answer.at_end(self._leave)
+        else:
+            self._leave()
+        return answer
+
+    def _refused(
+        self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        record = Record(environ)
+        if isinstance(error, NotReady) and is_navigation(environ):
+            lines = self._backend.lines if self._debug else []
+            headers, body = waiting_page(self._backend.starting_for, lines)
+            record.fail(error)
+            record.end(error.status)
+            start_response("503 Service Unavailable", headers)
+            return [body]
+        if isinstance(error, NotStarted) and not self._debug:
+            error.detail = ""
+        return refuse(error, environ, start_response, record)
+
+    # For those who own it
+
+    @property
+    def state(self) -> str:
+        """``stopped``, ``starting``, ``ready``, ``draining``, ``backing off`` or ``failed``."""
+        return self._backend.state.phase.value
+
+    @property
+    def pid(self) -> int | None:
+        """The process number of the command; None while it does not run."""
+        return self._backend.pid
+
+    def start(self) -> None:
+        """Start the process now, and wait until it is ready.
+
+        :raises ProxyError: it does not get ready.
+        """
+        self._backend.enter({}, self._max_wait)
+        self._leave()
+
+    def stop(self) -> None:
+        """End the process and wait for its end; the next request starts another."""
+        self._backend.stop()
+
+    #: The name of 0.2.
+    shutdown_subprocess = stop
+
+    def close(self) -> None:
+        """End the process and wait for its end; every later request gets 503."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
+
+
+def _logger(given: logging.Logger | str | None) -> logging.Logger:
+    return (
+        given
+        if isinstance(given, logging.Logger)
+        else logging.getLogger(given or "wsgiproxy.spawn")
+    )
+
+
+def plan(settled: Mapping[str, Any]) -> Plan:
+    """What to run, from settings.
+
+    :raises ConfigurationError: two of them contradict each other.
+    """
+    command, variables = settled["start_script"], settled["script_env"]
+    kind = socket_kind([*command, *variables.values()], settled["socket"])
+    port = settled["spawned_port"]
+    if kind == "unix" and port is not None:
+        raise ConfigurationError(f"spawned_port={port!r}: expected none with a Unix socket")
+    secret_file = settled["secret_file"]
+    if secret_file is not None and not settled["sign"]:
+        raise ConfigurationError(f"secret_file={secret_file!r}: expected no sign=False beside it")
+    return Plan(
+        command,
+        settled["cwd"],
+        variables,
+        settled["inherit_env"],
+        kind,
+        port,
+        os.path.abspath(secret_file) if secret_file else "" if settled["sign"] else None,
+    )

@@ -1,0 +1,156 @@
+"""One run of the command, as seen from here: its warden, and the line to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from wsgiproxy import lifeline
+from wsgiproxy.errors import ConfigurationError
+
+__all__ = ["Child", "Told"]
+
+_WARDEN = os.path.join(os.path.dirname(lifeline.__file__), "__main__.py")
+
+
+class Told(NamedTuple):
+    """One line of the warden.
+
+    :param kind: a letter of :mod:`wsgiproxy.lifeline.warden`.
+    :param text: the rest.
+    """
+
+    kind: str
+    text: str
+
+
+def _interpreter() -> str:
+    """A Python to run the warden with; in uWSGI or mod_wsgi sys.executable is none."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    places = [
+        sys.executable,
+        *(
+            os.path.join(prefix, "bin", name)
+            for prefix in (sys.prefix, sys.base_prefix)
+            for name in (version, "python3", "python")
+        ),
+        shutil.which("python3"),
+    ]
+    for place in places:
+        if place and os.path.basename(place).startswith("python") and os.access(place, os.X_OK):
+            return place
+    raise ConfigurationError(f"sys.executable={sys.executable!r}: expected a Python interpreter")
+
+
+class Child:
+    """The other end of a lifeline. As long as somebody holds one, the command may live.
+
+    :param line: our end.
+    :param process: the warden, if it is a child of this process.
+    """
+
+    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
+        line.setblocking(False)
+        self._line = line
+        self._process = process
+        self._heard = b""
+
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        folder: str,
+        cwd: str | None,
+        environment: Mapping[str, str],
+        inherited: socket.socket | None = None,
+        door: socket.socket | None = None,
+    ) -> Child:
+        """Run *command*.
+
+        :param folder: what the warden removes at the end.
+        :param inherited: a listening socket to hand over.
+        :param door: a listening socket for further lifelines.
+        :raises OSError: the warden cannot be started; what becomes of the command comes as
+            the first line.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            numbers = [-1 if each is None else each.fileno() for each in (theirs, door, inherited)]
+            try:
+                process = subprocess.Popen(
+                    [_interpreter(), "-I", "-S", _WARDEN, *map(str, numbers), folder, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[number for number in numbers if number >= 0],
+                    cwd=cwd,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return cls(ours, process)
+
+    @classmethod
+    def join(cls, door: str) -> Child:
+        """One more lifeline to what another process has started.
+
+        :param door: path of the socket that the warden listens on.
+        :raises OSError: nobody is there.
+        """
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(door)
+        except BaseException:
+            line.close()
+            raise
+        return cls(line)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has started it."""
+        return self._process is not None
+
+    def fileno(self) -> int:
+        """For select and poll."""
+        return self._line.fileno()
+
+    def hear(self) -> list[Told] | None:
+        """The lines that have come; None when nothing is left of the command."""
+        try:
+            data = self._line.recv(65536)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        texts = (line.decode("utf-8", "replace") for line in lines)
+        return [Told(text[:1], text[2:]) for text in texts]
+
+    def stop(self, grace: float) -> None:
+        """Have it end: SIGTERM, and SIGKILL after *grace* seconds; returns at once."""
+        # It has ended by itself, perhaps.
+        with contextlib.suppress(OSError):
+            self._line.send(b"S %g\n" % grace)
+
+    def bury(self) -> None:
+        """After its end: leave nothing behind."""
+        self._line.close()
+        if self._process is not None:
+            self._process.wait()
+
+    def abandon(self) -> None:
+        """In a forked process: it is the parent's, and none of ours."""
+        self._line.close()
+        if self._process is not None:
+            self._process.returncode = 0  # or Popen would wait for it some day

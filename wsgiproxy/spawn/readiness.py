@@ -1,0 +1,75 @@
+"""Asking a process that listens whether it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.exactproxy import Gateway, Stream
+from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.target import decoded
+
+if TYPE_CHECKING:
+    from wsgiproxy.spawn.run import Run
+
+__all__ = ["Check", "readiness"]
+
+# Seconds for one answer; a start has many of them.
+_PATIENCE = 2.0
+
+#: Asks, and gives what is missing; empty if nothing is.
+Check = Callable[[Gateway, "Run"], str]
+
+
+def _address(origin: Origin) -> str:
+    return f"unix:{origin.unix}" if origin.unix else f"http://{origin.authority}"
+
+
+def readiness(ready: Any, statuses: frozenset[int]) -> Check:
+    """A check from the settings ``ready`` and ``ready_statuses``.
+
+    :param ready: a path to ask for, a function of the address, or None: whoever listens is
+        ready.
+    """
+    if ready is None:
+        return lambda gateway, run: ""
+    if callable(ready):
+        return lambda gateway, run: _called(ready, _address(run.socket.origin))
+    return lambda gateway, run: _asked(gateway, ready, statuses)
+
+
+def _called(ready: Callable[[str], object], address: str) -> str:
+    try:
+        return "" if ready(address) else "ready() says no"
+    except Exception as error:  # somebody else's function
+        return f"ready() raised {type(error).__name__}: {error}"
+
+
+def _asked(gateway: Gateway, target: str, statuses: frozenset[int]) -> str:
+    path, mark, query = target.partition("?")
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "REQUEST_URI": target,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": decoded(path),
+        "QUERY_STRING": query,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost",
+        "HTTP_USER_AGENT": "wsgiproxy",
+        "wsgi.url_scheme": "http",
+        "webob.client.timeout": _PATIENCE,
+    }
+    record = Record(environ)
+    record.discard()
+    try:
+        head, body = gateway.exchange(environ, record)
+    except ProxyError as error:
+        return f"{target} gives no answer: {error}"
+    if isinstance(body, Stream):
+        body.close()
+    return "" if head.status in statuses else f"{target} answers {head.status}"

@@ -1,0 +1,195 @@
+"""One child for several processes: what they agree on, in a folder that is theirs alone.
+
+``lock`` is held by whoever starts the child, until it serves or has failed. ``use`` is held,
+shared, by every process that has a request in flight, and alone by the one that stops the child:
+the kernel lets go of both when a process dies. ``current`` says where the child is, and
+``failure`` when it may be tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import stat
+import tempfile
+import time
+from typing import Any
+
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.spawn.run import DOOR
+
+__all__ = ["Shared", "shared_folder"]
+
+
+def shared_folder(share: str, identity: object) -> str:
+    """The folder that the processes of one application share; it is made if need be.
+
+    :param share: its path; empty to take one that follows from *identity* and the parent
+        process, so that the workers of one server meet, and those of another do not.
+    :raises ConfigurationError: it belongs to somebody else, or others may enter it.
+    """
+    if share:
+        return _private(share)
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    top = _private(os.path.join(base, f"wsgiproxy-{os.geteuid()}"))
+    digest = hashlib.sha256(repr((os.getppid(), identity)).encode()).hexdigest()
+    return _private(os.path.join(top, digest[:16]))
+
+
+def _private(path: str) -> str:
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        found = os.lstat(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"share={path!r}: expected a folder that can be made: {error.strerror}"
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise ConfigurationError(
+            f"share={path!r}: expected a folder of ours that nobody else may enter (chmod 700)"
+        )
+    return os.path.abspath(path)
+
+
+class Shared:
+    """The agreement, as one process takes part in it.
+
+    :param folder: of :func:`shared_folder`.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(self._path("lock"), flags, 0o600)
+        self._use = os.open(self._path("use"), flags, 0o600)
+        self._run = ""
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def reopen(self) -> None:
+        """In a forked process: locks belong to open files, and those are the parent's."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        os.close(self._lock)
+        os.close(self._use)
+
+    # Starting
+
+    def lock(self) -> bool:
+        """Whether it is now ours to start the child."""
+        return _locked(self._lock, fcntl.LOCK_EX)
+
+    def unlock(self) -> None:
+        """Let others look."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def new_folder(self) -> tuple[str, socket.socket]:
+        """A folder for a new run, and the socket at its door; the lock is held."""
+        for name in os.listdir(self.folder):
+            if name.startswith("run-"):  # of a warden that was killed
+                shutil.rmtree(self._path(name), ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix="run-", dir=self.folder)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            door.bind(os.path.join(folder, DOOR))
+            door.listen(128)
+        except BaseException:
+            door.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return folder, door
+
+    def publish(self, facts: dict[str, Any]) -> None:
+        """Say where the child is; the lock is held."""
+        folder = facts["folder"]
+        self._write("failure", {})
+        os.close(os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_WRONLY, 0o600))
+        self._write("current", facts)
+        self.joined(folder)
+
+    def current(self) -> dict[str, Any]:
+        """Where the child is, if there is one."""
+        return self._read("current")
+
+    def joined(self, folder: str) -> None:
+        """It is the child of that folder that we use."""
+        self._run = os.path.join(folder, "alive")
+        self.touch()
+
+    def record_failure(self, failures: int, until: float) -> None:
+        """Say that it is not to be tried before *until* (of the monotonic clock)."""
+        self._write("failure", {"failures": failures, "until": until})
+
+    def failure(self) -> tuple[int, float]:
+        """How often it has failed in a row, and until when it is not to be tried."""
+        found = self._read("failure")
+        return int(found.get("failures", 0)), float(found.get("until", 0.0))
+
+    def _write(self, name: str, facts: dict[str, Any]) -> None:
+        path = self._path(f"{name}.{os.getpid()}")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(facts, file)
+        os.replace(path, self._path(name))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            with open(self._path(name), encoding="utf-8") as file:
+                found: dict[str, Any] = json.load(file)
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    # Using and stopping
+
+    def claim(self) -> bool:
+        """Begin to use the child, unless it is being stopped."""
+        if not _locked(self._use, fcntl.LOCK_SH):
+            return False
+        if os.path.exists(self._run):
+            return True
+        fcntl.flock(self._use, fcntl.LOCK_UN)
+        return False
+
+    def release(self) -> None:
+        """Use it no more."""
+        self.touch()
+        fcntl.flock(self._use, fcntl.LOCK_UN)
+
+    def touch(self) -> None:
+        """Note that it has been used just now; by a clock that all processes share."""
+        now = time.monotonic_ns()
+        os.utime(self._use, ns=(now, now))
+
+    def last_used(self) -> float:
+        """When anybody used it last, in seconds of the monotonic clock."""
+        return os.fstat(self._use).st_mtime_ns / 1e9
+
+    def begin_stop(self) -> bool:
+        """Keep everybody from using it; False if somebody does."""
+        if not _locked(self._use, fcntl.LOCK_EX):
+            return False
+        with contextlib.suppress(OSError):
+            os.unlink(self._run)
+        return True
+
+
+def _locked(number: int, kind: int) -> bool:
+    # Never waiting: no lock has a time limit, and whoever waits for one cannot be told anything.
+    try:
+        fcntl.flock(number, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
