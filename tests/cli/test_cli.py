@@ -101,7 +101,7 @@ def test_python_m_is_the_same(monkeypatch, capsys):
         ),
         pytest.param(["serve", "nothing"], "TARGET 'nothing': expected", id="a-bare-name"),
         pytest.param(["serve", "http://h/../x"], "TARGET 'http://h/../x': '..' in", id="dots"),
-        pytest.param(["serve"], "the following arguments are required: TARGET", id="no-target"),
+        pytest.param(["serve"], "expected a TARGET, or -- and a COMMAND", id="no-target"),
         pytest.param([], "the following arguments are required: COMMAND", id="nothing"),
         pytest.param(["frobnicate"], "argument COMMAND: invalid choice", id="command"),
         pytest.param(["serve", ":1", "--frob"], "unrecognized arguments: --frob", id="flag"),

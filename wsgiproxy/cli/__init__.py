@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from wsgiproxy.cli import demo, doctor, keygen, serve
+from wsgiproxy.cli import demo, doctor, keygen, run, serve
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.options import as_typed
 from wsgiproxy.errors import ConfigurationError
@@ -26,6 +26,7 @@ examples:
   wsgiproxy serve http://localhost:3000         all of http://127.0.0.1:8080/
   wsgiproxy :3000                               the same in short
   wsgiproxy serve :3000 --prefix /app           mounted at http://127.0.0.1:8080/app/
+  wsgiproxy -- python -m http.server {port}     a command, started when somebody comes
   wsgiproxy keygen secret.txt                   a key that the proxy and its backend share
   wsgiproxy doctor https://www.example.com/     what arrives at the backend, and what is lost
 """
@@ -34,6 +35,7 @@ examples:
 COMMANDS = {
     "demo": demo.add_to,
     "serve": serve.add_to,
+    "run": run.add_to,
     "keygen": keygen.add_to,
     "doctor": doctor.add_to,
 }
@@ -65,17 +67,26 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _with_command(argv: Sequence[str]) -> list[str]:
-    """A lone target stands for ``serve`` and the target.
+def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What argparse is to read, and the command that stands after ``--``.
+
+    A lone target, or a lone command, stands for ``serve`` with it.
 
     >>> _with_command([":3000", "--prefix", "/app"])
-    ['serve', ':3000', '--prefix', '/app']
+    (['serve', ':3000', '--prefix', '/app'], [])
+    >>> _with_command(["--", "node", "server.js"])
+    (['serve'], ['node', 'server.js'])
     >>> _with_command(["demo"])
-    ['demo']
+    (['demo'], [])
     """
-    if argv and argv[0] not in COMMANDS and _TARGET.fullmatch(argv[0]):
-        return ["serve", *argv]
-    return list(argv)
+    words = list(argv)
+    at = words.index("--") if "--" in words else len(words)
+    words, command = words[:at], words[at + 1 :]
+    if (command and not COMMANDS.keys() & set(words[:1])) or (
+        words and words[0] not in COMMANDS and _TARGET.fullmatch(words[0])
+    ):
+        words.insert(0, "serve")
+    return words, command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +100,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     try:
-        arguments = parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+        words, command = _with_command(sys.argv[1:] if argv is None else argv)
+        arguments = parser().parse_args(words)
+        if command:
+            if "command" not in arguments:
+                raise ConfigurationError(f"-- {command[0]}: expected `serve` before it")
+            arguments.command = command
         status: int = arguments.run(arguments)
     except ConfigurationError as error:
         return _complain(as_typed(str(error)), 2)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, open_listener
-from wsgiproxy.cli.serve import log_to_stderr, wants_access_log
+from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.servers import SERVERS, Plan, waitress_settings
 from wsgiproxy.secretloader import new_key
 

@@ -15,16 +15,29 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import escapes, split_host
-from wsgiproxy.settings import APP, SIGNING, TRANSPORT, Setting
+from wsgiproxy.settings import (
+    APP,
+    MIDDLEWARE,
+    SIGNING,
+    SPAWN,
+    SPAWNED_TRANSPORT,
+    TRANSPORT,
+    Setting,
+)
 
 __all__ = [
+    "PROCESS",
+    "RUN",
     "SERVE",
+    "SPAWNED",
     "TLS",
     "Groups",
     "add_access_log",
     "add_listen",
     "add_settings",
+    "add_rows",
     "as_typed",
+    "flag",
     "given_settings",
     "read_listen",
     "read_prefix",
@@ -49,6 +62,23 @@ SERVE: Groups = (
     ),
     ("connections to the target", TRANSPORT),
 )
+# There is one process that serves, and the command has a place of its own.
+_NOT_TYPED = ("start_script", "share")
+#: Those of ``serve -- COMMAND`` alone.
+PROCESS = tuple(row for row in SPAWN if row.name not in _NOT_TYPED)
+#: All of ``serve -- COMMAND``.
+SPAWNED: Groups = (
+    ("COMMAND", PROCESS),
+    *SERVE[:2],
+    ("connections to the target", SPAWNED_TRANSPORT),
+)
+#: Those of ``run``. Its keys are its parent's.
+RUN: Groups = (
+    (
+        "what to believe",
+        _rows(MIDDLEWARE, "accept_keys", "max_age", "clock_skew", "replay", "allowed_hosts"),
+    ),
+)
 #: Those of ``doctor``.
 TLS: Groups = (
     (
@@ -68,6 +98,13 @@ _METAVARS = (
     ("header names", "NAMES"),
     ("http://", "URL"),
     ("domain", "DOMAIN"),
+    ("port number", "PORT"),
+    ("directory", "FOLDER"),
+    ("NAME=value", "NAME=VALUE"),
+    ("variables", "NAMES"),
+    ("inherit, unix", "KIND"),
+    ("path such as", "PATH"),
+    ("statuses", "STATUSES"),
 )
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")
@@ -79,16 +116,21 @@ DEFAULT_HOST = "127.0.0.1"
 def add_settings(parser: argparse.ArgumentParser, groups: Groups) -> None:
     """Add one flag for each row, grouped as the rows are."""
     for title, rows in groups:
-        group = parser.add_argument_group(title)
-        for row in rows:
-            text = f"{row.help}{_default_text(row)}".replace("%", "%%")
-            if isinstance(row.default, bool):
-                group.add_argument(_flag(row), action=argparse.BooleanOptionalAction, help=text)
-            else:
-                group.add_argument(_flag(row), metavar=_metavar(row), help=text)
+        add_rows(parser.add_argument_group(title), rows)
 
 
-def _flag(row: Setting) -> str:
+def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
+    """Add one flag for each row."""
+    for row in rows:
+        text = f"{row.help}{_default_text(row)}".replace("%", "%%")
+        if isinstance(row.default, bool):
+            group.add_argument(flag(row), action=argparse.BooleanOptionalAction, help=text)
+        else:
+            group.add_argument(flag(row), metavar=_metavar(row), help=text)
+
+
+def flag(row: Setting) -> str:
+    """What stands for a row on the command line."""
     return "--" + row.name.replace("_", "-")
 
 
@@ -118,7 +160,7 @@ def as_typed(message: str) -> str:
     "--max-head 'x': expected a number of bytes"
     """
     name, _, rest = message.partition("=")
-    flags = {row.name: _flag(row) for row in APP + SIGNING + TRANSPORT}
+    flags = {row.name: flag(row) for row in APP + SIGNING + TRANSPORT + PROCESS}
     return f"{flags[name]} {rest}" if name in flags else message
 
 

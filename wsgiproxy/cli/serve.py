@@ -1,11 +1,9 @@
-"""``wsgiproxy serve TARGET``: one target, at one address."""
+"""``wsgiproxy serve TARGET``: one target, or one command, at one address."""
 
 from __future__ import annotations
 
 import argparse
-import logging
 import ssl
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +13,10 @@ from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
+from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
-from wsgiproxy.errors import ProxyError
+from wsgiproxy.cli.spawned import Spawned, read_spawned
+from wsgiproxy.errors import ConfigurationError, ProxyError
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.transport import PooledTransport
 
@@ -27,17 +27,23 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["Site", "add_to", "check_target", "log_to_stderr"]
+__all__ = ["Site", "add_to", "check_target"]
 
 _EPILOG = """\
 TARGET is http://host[:port][/path][?query], https://..., unix:/path/of.sock[:/path],
 host:port, or :port on this machine. `serve` may be left out.
+
+COMMAND is started by the first request, in the foreground, and ends with us. In its words,
+{port}, {fd} and {socket} stand for the socket that it gets, and {prefix} for --prefix, which is
+part of the paths that it is asked for unless --strip-script-name is given.
 
 examples:
   wsgiproxy serve http://localhost:3000 --prefix /app
   wsgiproxy serve https://intranet.example/wiki/ --ca-file ca.pem --listen 0.0.0.0:8000
   wsgiproxy serve unix:/run/app.sock --preserve-host --server gunicorn --threads 32
   wsgiproxy :3000
+  wsgiproxy serve -- python -m http.server --bind 127.0.0.1 {port}
+  wsgiproxy serve --prefix /app --idle-shutdown 600 -- gunicorn -b fd://{fd} site:app
 
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken or nothing answers
 at TARGET, and with 2 if the command line cannot be meant.
@@ -59,12 +65,28 @@ class Site:
     settings: Mapping[str, Any]
     access_log: bool
 
+    @property
+    def title(self) -> str:
+        """For people to read."""
+        return self.href
+
     def proxy(self) -> WSGIProxyApp:
         """The proxy alone.
 
         :raises ConfigurationError: a setting that cannot be meant.
         """
         return WSGIProxyApp(self.href, **cast("AppOptions", self.settings))
+
+    def check(self, answers: bool) -> None:
+        """Find what stands in the way before anything is served.
+
+        :param answers: whether something has to answer there.
+        :raises ConfigurationError: a setting that cannot be meant.
+        :raises CannotStart: nothing answers.
+        """
+        proxy = self.proxy()
+        if answers:
+            check_target(proxy)
 
     def application(self) -> WSGIApplication:
         """The proxy at its place; to be called in the process that serves it."""
@@ -79,14 +101,16 @@ def add_to(commands: Commands) -> None:
     """Add the parser of this command."""
     parser = commands.add_parser(
         "serve",
-        usage="%(prog)s TARGET [options]",
-        help="serve a target at an address of this machine",
-        description="Serve TARGET, and let it know where it lives.",
+        usage="%(prog)s TARGET [options]\n       %(prog)s [options] -- COMMAND ...",
+        help="serve a target, or a command, at an address of this machine",
+        description="Serve TARGET, or what COMMAND serves, and let it know where it lives.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="TARGET", help="the application to put behind us")
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help="the application to put behind us"
+    )
     options.add_listen(parser)
     parser.add_argument(
         "--prefix", metavar="/PATH", default="", help="serve it below this path, not at the root"
@@ -107,55 +131,53 @@ def add_to(commands: Commands) -> None:
         "--check",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="start only if something answers at TARGET (default: on)",
+        help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
     options.add_access_log(parser)
     options.add_settings(parser, options.SERVE)
-    parser.set_defaults(run=_run)
+    group = parser.add_argument_group("COMMAND")
+    group.add_argument(
+        "--now", action="store_true", help="start it now, and not when somebody comes"
+    )
+    options.add_rows(group, options.PROCESS)
+    parser.set_defaults(run=_run, command=[])
 
 
 def _run(arguments: argparse.Namespace) -> int:
     listen = options.read_listen(arguments.listen)
     threads = options.read_threads(arguments.threads)
-    access_log = wants_access_log(arguments)
-    site = Site(
-        options.read_target(arguments.target),
-        options.read_prefix(arguments.prefix),
-        options.given_settings(arguments, options.SERVE),
-        access_log,
-    )
+    site = _site(arguments)
     check_installed(arguments.server)
-    proxy = site.proxy()
-    if arguments.check:
-        check_target(proxy)
+    site.check(arguments.check)
     started = partial(_say_started, listen, site, f"{arguments.server}, {threads} threads")
     plan = Plan(site.application, listen, threads, started, site.settings.get("max_body"))
     return SERVERS[arguments.server](plan)
 
 
-def _say_started(listen: Listen, site: Site, how: str, port: int) -> None:
+def _site(arguments: argparse.Namespace) -> Site | Spawned:
+    """What the command line says.
+
+    :raises ConfigurationError: neither a target nor a command, or flags of the other.
+    """
+    access_log = wants_access_log(arguments)
+    if arguments.command:
+        return read_spawned(arguments, access_log)
+    if arguments.target is None:
+        raise ConfigurationError("expected a TARGET, or -- and a COMMAND (see --help)")
+    for row in options.PROCESS:
+        if getattr(arguments, row.name) is not None:
+            raise ConfigurationError(f"{options.flag(row)}: expected -- and a COMMAND, no TARGET")
+    return Site(
+        options.read_target(arguments.target),
+        options.read_prefix(arguments.prefix),
+        options.given_settings(arguments, options.SERVE),
+        access_log,
+    )
+
+
+def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
     where = listen.url(port, site.prefix + "/")
-    print(f"Serving {where} -> {site.href} ({how}). Ctrl-C ends it.", flush=True)
-
-
-def wants_access_log(arguments: argparse.Namespace) -> bool:
-    """What ``--access-log`` says, or whether somebody is looking."""
-    said: bool | None = arguments.access_log
-    return sys.stderr.isatty() if said is None else said
-
-
-def log_to_stderr(access_log: bool) -> None:
-    """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
-    logger = logging.getLogger("wsgiproxy")
-    if logger.handlers:
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger.addHandler(handler)
-    logger.propagate = False
-    # It speaks of a queue when a thread has not woken up yet.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("wsgiproxy.access").setLevel(logging.INFO if access_log else logging.ERROR)
+    print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
 
 
 def check_target(proxy: WSGIProxyApp) -> None:

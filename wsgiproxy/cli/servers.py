@@ -26,7 +26,7 @@ from wsgiproxy.errors import ConfigurationError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["SERVERS", "Plan", "check_installed", "waitress_settings"]
+__all__ = ["SERVERS", "Plan", "check_installed", "run_waitress", "waitress_settings"]
 
 #: Seconds that running exchanges have left when the server is told to end.
 GRACE = 5
@@ -69,10 +69,14 @@ def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
     }
 
 
-def _run_waitress(plan: Plan) -> int:
+def run_waitress(plan: Plan, listener: socket.socket | None = None) -> int:
+    """Serve with waitress.
+
+    :param listener: the socket to use, if there is one already.
+    """
     from waitress.server import create_server
 
-    with open_listener(plan.listen) as listener:
+    with listener or open_listener(plan.listen) as listener:
         server = create_server(
             plan.make(),
             sockets=[listener],
@@ -188,7 +192,7 @@ def _when_open(host: str, port: int, then: Callable[[], None], patience: float =
 
 #: By the value of ``--server``.
 SERVERS: dict[str, Callable[[Plan], int]] = {
-    "waitress": _run_waitress,
+    "waitress": run_waitress,
     "gunicorn": _run_gunicorn,
     "granian": _run_granian,
 }

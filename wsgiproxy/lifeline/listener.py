@@ -13,6 +13,7 @@ class Listener:
     """One connection.
 
     :param number: its descriptor.
+    :ivar grace: seconds to stop in when it has left; None if it has just gone.
     """
 
     def __init__(self, number: int) -> None:
@@ -21,6 +22,7 @@ class Listener:
         self.unsent = bytearray()
         self.lost = 0
         self.heard = b""
+        self.grace: float | None = None
 
     def tell(self, line: bytes, *, droppable: bool = False) -> None:
         """Have *line* sent; it may get lost where too much waits already."""

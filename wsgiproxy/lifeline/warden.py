@@ -1,10 +1,10 @@
 """The loop of the process in between.
 
-What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno`` (the command cannot be run), ``O`` or
-``o`` and a line of output (one listener is to log it, the others are to remember it), ``L n``
-(lines that a listener had no room for), ``D`` (it begins to stop), ``X status`` (of the command;
-negative for a signal). What we tell it: ``S seconds`` to stop, with so much time between SIGTERM
-and SIGKILL.
+What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno``
+(the command cannot be run), ``O`` or ``o`` and a line of output (one listener is to log it, the
+others are to remember it), ``L n`` (lines that a listener had no room for), ``D`` (it begins to
+stop), ``X status`` (of the command; negative for a signal). What we tell it, with the time
+between SIGTERM and SIGKILL: ``S seconds`` to stop, ``Q seconds`` to stop if nobody else listens.
 """
 
 from __future__ import annotations
@@ -185,12 +185,14 @@ class Lifeline:
             if line[:2] == b"S ":
                 self._tell(b"D")
                 self._end(float(line[2:]))
+            elif line[:2] == b"Q ":
+                listener.grace = float(line[2:])
 
     def _hang_up(self, listener: Listener) -> None:
         self._listeners.remove(listener)
         os.close(listener.number)
         if not self._listeners:
-            self._end(_ORPHAN_GRACE)
+            self._end(_ORPHAN_GRACE if listener.grace is None else listener.grace)
 
     def _tell(self, line: bytes) -> None:
         for listener in self._listeners:

@@ -16,7 +16,7 @@ from wsgiproxy.sansio.headers import environ_key, values
 from wsgiproxy.sansio.keys import Keyring, parse_keys
 from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import Request
-from wsgiproxy.signature.configured import configured_signer
+from wsgiproxy.signature.configured import configured_signer, declared_keys
 from wsgiproxy.signature.signer import Signer
 from wsgiproxy.signature.verifier import Verifier, apply, is_signed
 
@@ -30,6 +30,7 @@ __all__ = [
     "apply",
     "check_request",
     "configured_signer",
+    "declared_keys",
     "is_signed",
     "sign_request",
 ]

@@ -10,15 +10,14 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.signature.signer import Signer
 
-__all__ = ["configured_signer"]
+__all__ = ["configured_signer", "declared_keys"]
 
 
-def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
-    """What signs, if there is a secret.
+def declared_keys(settled: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The environ keys to carry, by their types.
 
     :param settled: the rows of :data:`wsgiproxy.settings.SIGNING`.
-    :returns: None without a ``secret_file``.
-    :raises ConfigurationError: keys are to be carried without one, or twice, or by pickle.
+    :raises ConfigurationError: one of them twice, or pickle without ``allow_pickle``.
     """
     declared = {
         "string": settled["string_keys"],
@@ -35,6 +34,18 @@ def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
             f"pickle_keys={settled['pickle_keys']!r}: expected allow_pickle=True beside it, here"
             " and at the backend; json_keys need neither"
         )
+    return declared
+
+
+def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
+    """What signs, if there is a secret.
+
+    :param settled: the rows of :data:`wsgiproxy.settings.SIGNING`.
+    :returns: None without a ``secret_file``.
+    :raises ConfigurationError: keys are to be carried without one, or as
+        :func:`declared_keys` says.
+    """
+    declared = declared_keys(settled)
     if settled["secret_file"] is None:
         for setting in ("string_keys", "unicode_keys", "json_keys", "pickle_keys", "sign_body"):
             if settled[setting]:

@@ -14,10 +14,12 @@ from wsgiproxy.exactproxy import Stream, refuse
 from wsgiproxy.sansio.command import socket_kind
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
 from wsgiproxy.settings import APP, SIGNING, SPAWN, SPAWNED_TRANSPORT, settle
-from wsgiproxy.spawn.backend import Backend, Limits
+from wsgiproxy.spawn.backend import Backend
 from wsgiproxy.spawn.gateways import Gateways
+from wsgiproxy.spawn.life import Limits
 from wsgiproxy.spawn.readiness import readiness
 from wsgiproxy.spawn.run import Plan
+from wsgiproxy.spawn.starter import starter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -82,7 +84,8 @@ class SpawningApplication:
         }
         settled = settle(SPAWN + APP + SIGNING + SPAWNED_TRANSPORT, given)
         self._backend = Backend(
-            plan(settled),
+            settled["start_script"],
+            starter(_plan(settled), settled["share"]),
             Limits(
                 settled["start_timeout"],
                 settled["stop_timeout"],
@@ -93,7 +96,7 @@ class SpawningApplication:
             unready=readiness(settled["ready"], settled["ready_statuses"]),
             log=_logger(logger),
         )
-        self._leave = self._backend.leave
+        self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"]
         self._waiting_page = settled["waiting_page"]
         self._debug = settled["debug"]
@@ -103,7 +106,7 @@ class SpawningApplication:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         waits = self._max_wait
-        if self._backend.gateway is None and is_navigation(environ):
+        if self._backend.life.gateway is None and is_navigation(environ):
             waits = min(waits, self._waiting_page)
         try:
             gateway = self._backend.enter(environ, waits)
@@ -147,11 +150,15 @@ class SpawningApplication:
         """The process number of the command; None while it does not run."""
         return self._backend.pid
 
-    def start(self) -> None:
-        """Start the process now, and wait until it is ready.
+    def start(self, *, wait: bool = True) -> None:
+        """Start the process now.
 
+        :param wait: until it is ready.
         :raises ProxyError: it does not get ready.
         """
+        if not wait:
+            self._backend.wanted()
+            return
         self._backend.enter({}, self._max_wait)
         self._leave()
 
@@ -184,7 +191,7 @@ def _logger(given: logging.Logger | str | None) -> logging.Logger:
     )
 
 
-def plan(settled: Mapping[str, Any]) -> Plan:
+def _plan(settled: Mapping[str, Any]) -> Plan:
     """What to run, from settings.
 
     :raises ConfigurationError: two of them contradict each other.

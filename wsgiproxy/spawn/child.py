@@ -143,6 +143,19 @@ class Child:
         with contextlib.suppress(OSError):
             self._line.send(b"S %g\n" % grace)
 
+    def leave(self, grace: float) -> None:
+        """Let go of it; whoever is the last to do so ends it, with so many seconds."""
+        with contextlib.suppress(OSError):
+            self._line.send(b"Q %g\n" % grace)
+            # Our own end of the line hears that, too.
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._disown()
+
+    def _disown(self) -> None:
+        if self._process is not None:
+            self._process.returncode = 0  # or Popen would wait for it some day
+            self._process = None
+
     def bury(self) -> None:
         """After its end: leave nothing behind."""
         self._line.close()
@@ -152,5 +165,4 @@ class Child:
     def abandon(self) -> None:
         """In a forked process: it is the parent's, and none of ours."""
         self._line.close()
-        if self._process is not None:
-            self._process.returncode = 0  # or Popen would wait for it some day
+        self._disown()

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from socket import socket as Connection
 from typing import TYPE_CHECKING, Any
 
+from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.exactproxy import Gateway
 from wsgiproxy.sansio.reverse import SpawnPolicy
-from wsgiproxy.settings import SIGNING, SPAWNED_TRANSPORT, settle
-from wsgiproxy.signature import configured_signer
+from wsgiproxy.settings import SPAWNED_TRANSPORT
+from wsgiproxy.signature import configured_signer, declared_keys
 from wsgiproxy.transport import PooledTransport
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ class Gateways:
     """
 
     def __init__(self, settled: Mapping[str, Any]) -> None:
+        declared = declared_keys(settled)
+        if not settled["sign"] and any(declared.values()):
+            raise ConfigurationError(
+                "sign=False: expected no keys to carry beside it; nobody could believe them"
+            )
         self._settled = settled
         self._socket: Socket | None = None
         names = [row.name for row in SPAWNED_TRANSPORT]

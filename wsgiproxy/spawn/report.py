@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
-from collections.abc import Iterable
 from logging import Logger
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -104,9 +104,9 @@ class Report:
             self._log.exception("unexpected failure of the spawner")
             self.note(f"unexpected {type(error).__name__}")
 
-    def ended(self, state: State, now: float, lines: Iterable[str]) -> None:
+    def ended(self, state: State, now: float, run: Run | None) -> None:
         """Nothing is left of it."""
-        self._lines = tuple(map(_plain, lines))
+        self._lines = tuple(map(_plain, run.lines)) if run is not None else ()
         if state.phase is Phase.STOPPED and not self._reason:
             self._tell(state.phase, "stopped")
             return
@@ -116,14 +116,15 @@ class Report:
         )
         text = "".join(f"\n  | {line}" for line in self._lines)
         said = f"; its last lines:{text}" if text else "; it has written nothing"
-        self._log.error(
-            "%s: %s%s%s", self._command, reason, pause, said, extra={"spawn": state.phase}
-        )
+        # Of several processes that use it, one has started it.
+        level = logging.WARNING if run is not None and not run.child.is_ours else logging.ERROR
+        what = (self._command, reason, pause, said)
+        self._log.log(level, "%s: %s%s%s", *what, extra={"spawn": state.phase})
 
-    def failure(self, phase: Phase) -> ProxyError:
+    def failure(self) -> ProxyError:
         """What a request is told that has waited for it in vain."""
-        error = NotStarted(f"{self._command}: {self._reason or phase.value}")
-        error.detail = "\n".join([f"{self._command}: {self._reason}", *self._lines])
+        error = NotStarted(f"{self._command}: {self._reason}")
+        error.detail = "\n".join([str(error), *self._lines])
         return error
 
     def _tell(self, phase: Phase, text: str, *values: object) -> None:

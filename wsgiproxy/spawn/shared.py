@@ -168,6 +168,10 @@ class Shared:
         self.touch()
         fcntl.flock(self._use, fcntl.LOCK_UN)
 
+    def end_stop(self) -> None:
+        """What was used, or was being stopped, is gone."""
+        fcntl.flock(self._use, fcntl.LOCK_UN)
+
     def touch(self) -> None:
         """Note that it has been used just now; by a clock that all processes share."""
         now = time.monotonic_ns()

@@ -75,7 +75,9 @@ def open_socket(kind: str, folder: str, port: int | None) -> Socket:
         if len(os.fsencode(path)) > _LONGEST_PATH:
             raise OSError(errno.ENAMETOOLONG, "too long for a Unix socket", path)
         return Unix(path)
-    return Inherited(port) if kind == "inherit" else Port(_free_port(port))
+    if kind == "inherit":
+        return Inherited(port)
+    return Port(_free_port(port))
 
 
 def _bound(port: int | None) -> socket.socket:
@@ -138,9 +140,8 @@ class Inherited:
 class Unix:
     """A Unix socket in a folder that nobody else may enter."""
 
-    inherited = None
-
     def __init__(self, path: str) -> None:
+        self.inherited: socket.socket | None = None
         self.origin = Origin("http", "localhost", 80, path)
         self.values = {"socket": path}
         self._warden = self._pid = 0
@@ -176,9 +177,8 @@ class Unix:
 class Port:
     """A port that was free a moment ago, for programs that can do nothing else."""
 
-    inherited = None
-
     def __init__(self, port: int) -> None:
+        self.inherited: socket.socket | None = None
         self.origin = Origin("http", _LOOPBACK, port)
         self.values = {"port": str(port)}
         self._warden = self._inode = 0

@@ -1,0 +1,29 @@
+"""What the command writes on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+__all__ = ["log_to_stderr", "wants_access_log"]
+
+
+def wants_access_log(arguments: argparse.Namespace) -> bool:
+    """What ``--access-log`` says, or whether somebody is looking."""
+    said: bool | None = arguments.access_log
+    return sys.stderr.isatty() if said is None else said
+
+
+def log_to_stderr(access_log: bool) -> None:
+    """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
+    logger = logging.getLogger("wsgiproxy")
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.propagate = False
+    # It speaks of a queue when a thread has not woken up yet.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("wsgiproxy.access").setLevel(logging.INFO if access_log else logging.ERROR)

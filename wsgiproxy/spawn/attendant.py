@@ -1,0 +1,131 @@
+"""The thread that lives as long as a child does: it listens to its warden and keeps the time."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.lifecycle import Event, Phase, State
+from wsgiproxy.spawn.sockets import Taken
+from wsgiproxy.spawn.starter import Postponed
+
+if TYPE_CHECKING:
+    from wsgiproxy.exactproxy import Gateway
+    from wsgiproxy.spawn.child import Told
+    from wsgiproxy.spawn.gateways import Gateways
+    from wsgiproxy.spawn.life import Life
+    from wsgiproxy.spawn.readiness import Check
+    from wsgiproxy.spawn.report import Report
+    from wsgiproxy.spawn.run import Run
+
+__all__ = ["Attendant"]
+
+# Seconds between two looks at a start: it is over soon, or takes long.
+_FIRST_TICK = 0.002
+_LAST_TICK = 0.05
+
+
+class Attendant(threading.Thread):
+    """Attends one run, from its start to its end.
+
+    :param life: the state that it changes.
+    :param gateways: the way to the run.
+    :param unready: asks whether it is ready: empty, or what is missing.
+    :param report: told of everything.
+    """
+
+    def __init__(self, life: Life, gateways: Gateways, unready: Check, report: Report) -> None:
+        super().__init__(name="spawn", daemon=True)
+        self._life = life
+        self._gateways = gateways
+        self._unready = unready
+        self._report = report
+        self._gateway: Gateway | None = None
+
+    def run(self) -> None:
+        """What the thread does."""
+        run, state = None, None
+        self._report.starting()
+        try:
+            run = self._life.starter.begin(self._life.is_wanted)
+            self._life.begun(run)
+            self._follow(run)
+        except Postponed as postponed:
+            state = postponed.state
+            self._report.note(str(postponed))
+        except ConfigurationError as error:
+            self._report.note(str(error))
+            self._life.feed(Event.UNUSABLE)
+        except Exception as error:  # the system says no, in one of its many ways
+            self._report.trouble(error)
+        finally:
+            self._end(run, state)
+
+    def _end(self, run: Run | None, instead: State | None) -> None:
+        if run is not None:
+            self._gateways.close()
+            run.bury()
+        with self._life.changed:
+            state = self._life.gone(instead)
+            # Before anybody who waits can ask for the reason.
+            self._report.ended(state, monotonic(), run)
+
+    def _follow(self, run: Run) -> None:
+        """Until nothing is left of the command."""
+        poll = select.poll()
+        poll.register(run.child, select.POLLIN)
+        tick = _FIRST_TICK
+        while True:
+            event, idle, wait = self._life.keep_time()
+            if event is not None:
+                self._report.due(event, idle)
+            if self._life.state.phase is Phase.STARTING:
+                self._try(run)
+                wait, tick = tick, min(tick * 1.3, _LAST_TICK)
+            if not poll.poll(None if wait is None else wait * 1000 + 1):
+                continue
+            told = run.child.hear()
+            if told is None:
+                return
+            for each in told:
+                self._heed(run, each)
+
+    def _try(self, run: Run) -> None:
+        """Let it serve if it is ready."""
+        try:
+            missing = run.missing()
+        except Taken as error:
+            self._report.note(str(error))
+            self._life.feed(Event.LATE)
+            return
+        if not missing:
+            self._gateway = self._gateway or self._gateways.to(run)
+            missing = self._unready(self._gateway, run)
+        self._report.waiting(missing)
+        if not missing and self._gateway and self._life.serves(run, self._gateway):
+            self._report.ready(run)
+
+    def _heed(self, run: Run, told: Told) -> None:
+        """What the warden says; see :mod:`wsgiproxy.lifeline.warden`."""
+        kind, text = told
+        if kind == "P":
+            run.pid, run.warden = map(int, text.split())
+            self._report.running(run.pid)
+        elif kind == "E":
+            self._report.note(f"it cannot be run: {os.strerror(int(text))}")
+            self._life.feed(Event.UNUSABLE)
+        elif kind in "Oo":
+            run.lines.append(text)
+            if kind == "O":
+                self._report.output(text)
+        elif kind == "L":
+            self._report.output(f"({text} lines lost)")
+        elif kind == "D":
+            self._life.feed(Event.STOP)
+        elif kind == "X":
+            self._report.exited(int(text), self._life.state.phase)
+            self._life.feed(Event.CRASHED if int(text) else Event.ENDED)

@@ -1,0 +1,217 @@
+"""Who starts the child, and who may end it: one process alone, or several together."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from wsgiproxy.sansio.lifecycle import Phase, State
+from wsgiproxy.spawn.run import Plan, Run
+from wsgiproxy.spawn.shared import Shared, shared_folder
+
+__all__ = ["Alone", "Postponed", "Starter", "Together", "starter"]
+
+# Seconds between two looks at what another process is doing: no lock has a time limit, and
+# no descriptor tells of a file.
+_LOOK = 0.01
+
+
+class Postponed(Exception):
+    """Another process has just failed to start it.
+
+    :ivar state: the state to be in.
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__("another process has failed to start it")
+        self.state = state
+
+
+class Starter(Protocol):
+    """What one process may do by itself, and several have to agree on."""
+
+    def begin(self, wanted: Callable[[], bool]) -> Run:
+        """Get a run that is alive: start it, or find it.
+
+        :param wanted: whether anybody still waits for it.
+        :raises Postponed: it has just failed elsewhere.
+        :raises OSError: it cannot be had.
+        """
+
+    def serves(self, run: Run) -> None:
+        """It is ready."""
+
+    def ended(self, state: State) -> None:
+        """It is gone, and that is the state now."""
+
+    def claim(self) -> bool:
+        """Begin to use it; False if it is just being stopped."""
+
+    def release(self) -> None:
+        """Use it no more."""
+
+    def last_used(self, ours: float) -> float:
+        """When anybody has used it last.
+
+        :param ours: when this process has.
+        """
+
+    def begin_stop(self) -> bool:
+        """Keep everybody from using it; False if somebody does."""
+
+    def end(self, run: Run, grace: float, closing: bool) -> None:
+        """End it.
+
+        :param grace: seconds between SIGTERM and SIGKILL.
+        :param closing: it is this process that ends.
+        """
+
+    def forked(self) -> None:
+        """We are in a new process now."""
+
+
+def starter(plan: Plan, share: str | None) -> Starter:
+    """The starter for the setting ``share``.
+
+    :raises ConfigurationError: the folder cannot be used.
+    """
+    if share is None:
+        return Alone(plan)
+    return Together(plan, Shared(shared_folder(share, plan)))
+
+
+class Alone:
+    """There is nobody to agree with."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def begin(self, wanted: Callable[[], bool]) -> Run:
+        """Start it."""
+        return Run.start(self._plan)
+
+    def serves(self, run: Run) -> None:
+        """Nobody has to know."""
+
+    def ended(self, state: State) -> None:
+        """Nobody has to know."""
+
+    def claim(self) -> bool:
+        """It is ours."""
+        return True
+
+    def release(self) -> None:
+        """It stays ours."""
+
+    def last_used(self, ours: float) -> float:
+        """Nobody else has."""
+        return ours
+
+    def begin_stop(self) -> bool:
+        """Nobody else could."""
+        return True
+
+    def end(self, run: Run, grace: float, closing: bool) -> None:
+        """End it."""
+        run.child.stop(grace)
+
+    def forked(self) -> None:
+        """There is nothing to share with the parent."""
+
+
+class Together:
+    """The first that needs it starts it, and it lives as long as any of them.
+
+    :param plan: what to start.
+    :param shared: what they agree on.
+    """
+
+    def __init__(self, plan: Plan, shared: Shared) -> None:
+        self._plan = plan
+        self._shared = shared
+        self._starts = False
+
+    def begin(self, wanted: Callable[[], bool]) -> Run:
+        """Find it, or be the one that starts it."""
+        while True:
+            run = self._found() or (self._started() if self._shared.lock() else None)
+            if run is not None:
+                return run
+            if not wanted():
+                raise OSError("another process starts it, and is not ready in time")
+            time.sleep(_LOOK)
+
+    def _found(self) -> Run | None:
+        facts = self._shared.current()
+        if not facts:
+            return None
+        try:
+            run = Run.join(facts)
+        except OSError:  # it is gone, and nobody has said so
+            return None
+        self._shared.joined(run.folder)
+        return run
+
+    def _started(self) -> Run:
+        """Start it; the lock is ours until it serves or has failed."""
+        shared = self._shared
+        with contextlib.ExitStack() as undo:
+            undo.callback(shared.unlock)
+            run = self._found()  # by whoever had the lock before
+            if run is not None:
+                return run
+            failures, until = shared.failure()
+            if until > time.monotonic():
+                raise Postponed(State(Phase.BACKING_OFF, time.monotonic(), until, failures))
+            folder, door = shared.new_folder()
+            with door:
+                run = Run.start(self._plan, folder, door)
+            self._starts = True
+            undo.pop_all()
+        return run
+
+    def serves(self, run: Run) -> None:
+        """Tell the others, if it was us."""
+        if self._starts:
+            self._shared.publish(run.facts())
+            self._starts = False
+            self._shared.unlock()
+
+    def ended(self, state: State) -> None:
+        """Tell the others how long to wait, if it was us."""
+        if self._starts:
+            self._starts = False
+            if state.phase in (Phase.BACKING_OFF, Phase.FAILED):
+                self._shared.record_failure(state.failures, state.until)
+            self._shared.unlock()
+        self._shared.end_stop()
+
+    def claim(self) -> bool:
+        """Hold the lock of the users."""
+        return self._shared.claim()
+
+    def release(self) -> None:
+        """Let go of the lock of the users."""
+        self._shared.release()
+
+    def last_used(self, ours: float) -> float:
+        """What the file says."""
+        return max(ours, self._shared.last_used())
+
+    def begin_stop(self) -> bool:
+        """Be the only one to hold the lock of the users."""
+        return self._shared.begin_stop()
+
+    def end(self, run: Run, grace: float, closing: bool) -> None:
+        """End it, or leave it to the others."""
+        if closing:
+            run.child.leave(grace)
+        else:
+            run.child.stop(grace)
+
+    def forked(self) -> None:
+        """Locks belong to open files, and those are the parent's."""
+        self._starts = False
+        self._shared.reopen()
