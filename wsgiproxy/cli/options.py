@@ -149,8 +149,8 @@ def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, A
 
     :raises ConfigurationError: a bad value.
     """
-    given = {row: getattr(arguments, row.name) for _, rows in groups for row in rows}
-    return {row.name: row.settle(value) for row, value in given.items() if value is not None}
+    given = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
+    return {row.name: row.settle(value) for row, value in given if value is not None}
 
 
 def as_typed(message: str) -> str:

@@ -112,6 +112,18 @@ def add_to(commands: Commands) -> None:
         "target", metavar="TARGET", nargs="?", help="the application to put behind us"
     )
     options.add_listen(parser)
+    _add_server(parser)
+    options.add_access_log(parser)
+    options.add_settings(parser, options.SERVE)
+    group = parser.add_argument_group("COMMAND")
+    group.add_argument(
+        "--now", action="store_true", help="start it now, and not when somebody comes"
+    )
+    options.add_rows(group, options.PROCESS)
+    parser.set_defaults(run=_run, command=[])
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", metavar="/PATH", default="", help="serve it below this path, not at the root"
     )
@@ -133,14 +145,6 @@ def add_to(commands: Commands) -> None:
         default=True,
         help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
-    options.add_access_log(parser)
-    options.add_settings(parser, options.SERVE)
-    group = parser.add_argument_group("COMMAND")
-    group.add_argument(
-        "--now", action="store_true", help="start it now, and not when somebody comes"
-    )
-    options.add_rows(group, options.PROCESS)
-    parser.set_defaults(run=_run, command=[])
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -83,19 +83,7 @@ class SpawningApplication:
             **{name: value for name, value in positional.items() if value is not None},
         }
         settled = settle(SPAWN + APP + SIGNING + SPAWNED_TRANSPORT, given)
-        self._backend = Backend(
-            settled["start_script"],
-            starter(_plan(settled), settled["share"]),
-            Limits(
-                settled["start_timeout"],
-                settled["stop_timeout"],
-                settled["idle_shutdown"],
-                settled["max_waiting"],
-            ),
-            gateways=Gateways(settled),
-            unready=readiness(settled["ready"], settled["ready_statuses"]),
-            log=_logger(logger),
-        )
+        self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"]
         self._waiting_page = settled["waiting_page"]
@@ -183,11 +171,22 @@ class SpawningApplication:
         return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
 
 
-def _logger(given: logging.Logger | str | None) -> logging.Logger:
-    return (
-        given
-        if isinstance(given, logging.Logger)
-        else logging.getLogger(given or "wsgiproxy.spawn")
+def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:
+    if not isinstance(logger, logging.Logger):
+        logger = logging.getLogger(logger or "wsgiproxy.spawn")
+    limits = Limits(
+        settled["start_timeout"],
+        settled["stop_timeout"],
+        settled["idle_shutdown"],
+        settled["max_waiting"],
+    )
+    return Backend(
+        settled["start_script"],
+        starter(_plan(settled), settled["share"]),
+        limits,
+        gateways=Gateways(settled),
+        unready=readiness(settled["ready"], settled["ready_statuses"]),
+        log=logger,
     )
 
 
