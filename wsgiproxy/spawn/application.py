@@ -56,8 +56,8 @@ class SpawningApplication:
     >>> from webob import Request
     >>> command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]
     >>> with SpawningApplication(command, cwd="docs", idle_shutdown=60) as app:
-    ...     Request.blank("/index.rst").get_response(app).status
-    '200 OK'
+    ...     Request.blank("/index.rst").get_response(app).text.splitlines()[0]
+    'wsgiproxy'
     """
 
     def __init__(
