@@ -83,15 +83,27 @@ def nginx_version() -> str:
     return answer.stderr.strip().rpartition("/")[2]
 
 
-def start_nginx(directory: Path, http: str) -> Process:
-    """nginx with the `http` blocks, all of its files in `directory`."""
+def nginx_command(directory: Path, http: str) -> list[str]:
+    """The command of an nginx with the `http` blocks, all of its files in `directory`."""
     directory.mkdir()
     # Without a user, a worker of root becomes nobody, who may not enter our directory.
     user = "user root;\n" if os.geteuid() == 0 else ""
     config = directory / "nginx.conf"
     config.write_text(_MAIN.format(dir=directory, http=http, user=user))
-    command = [nginx_path(), "-p", str(directory), "-c", str(config), "-e", "stderr"]
-    return Process(command, directory / "log")
+    return [nginx_path(), "-p", str(directory), "-c", str(config), "-e", "stderr"]
+
+
+def start_nginx(directory: Path, http: str) -> Process:
+    """The same, started."""
+    return Process(nginx_command(directory, http), directory / "log")
+
+
+def upstream_command(directory: Path, port: int) -> list[str]:
+    """The command of the upstream of :func:`running_upstream`, without its big file."""
+    command = nginx_command(directory, _UPSTREAM.format(port=port, dir=directory, events=9))
+    (directory / "root").mkdir()
+    (directory / "root" / "1k").write_bytes(b"x" * SMALL)
+    return command
 
 
 def proxy_config(port: int, upstream: int, *, kind: str) -> str:

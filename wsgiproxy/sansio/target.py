@@ -6,7 +6,7 @@ It refuses to normalise anything, and to leave the path that ``href`` gives (RFC
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -23,6 +23,7 @@ __all__ = [
     "decoded_but_slashes",
     "escapes",
     "is_allowed",
+    "matcher",
     "raw_target",
     "rebuilt_target",
     "split_host",
@@ -233,3 +234,16 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
         return False
     name = split_host(host, 0)[0].lower()
     return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], object] | None:
+    """A test for decoded paths; None if there is nothing to test for.
+
+    :param patterns: paths, in which ``*`` stands for any characters.
+
+    >>> is_api = matcher(["/health", "/api/*"])
+    >>> bool(is_api("/api/x/y")), bool(is_api("/health/x"))
+    (True, False)
+    """
+    parts = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns]
+    return re.compile("|".join(parts), re.DOTALL).fullmatch if parts else None

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     class SpawnOptions(AppOptions, total=False):
         """Options of :class:`wsgiproxy.spawn.SpawningApplication`, as keyword arguments."""
 
+        idle_ignore: str | Iterable[str]
         socket: str | None
         ready: str | Callable[[str], object] | None
         ready_statuses: str | int | Iterable[int | str]

@@ -192,6 +192,13 @@ SPAWN = (
         "idle_shutdown", or_none(seconds), None, _SECONDS, "seconds without a request to end it"
     ),
     Setting(
+        "idle_ignore",
+        words,
+        (),
+        "paths such as /health or /api/*",
+        "paths whose requests neither start it nor keep it running",
+    ),
+    Setting(
         "socket",
         or_none(choice("inherit", "unix", "port")),
         None,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError
-from wsgiproxy.exactproxy import Stream, refuse
+from wsgiproxy.exactproxy import Gateway, Stream, refuse
 from wsgiproxy.sansio.command import socket_kind
+from wsgiproxy.sansio.target import matcher
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
 from wsgiproxy.settings import APP, SIGNING, SPAWN, SPAWNED_TRANSPORT, settle
 from wsgiproxy.spawn.backend import Backend
@@ -88,11 +90,14 @@ class SpawningApplication:
         self._max_wait = settled["max_wait"]
         self._waiting_page = settled["waiting_page"]
         self._debug = settled["debug"]
+        self._ignored = matcher(settled["idle_ignore"])
         # Nobody holds it any more: its process has no use.
         weakref.finalize(self, self._backend.close, wait=False).atexit = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
+        if self._ignored is not None and self._ignored(environ.get("PATH_INFO", "")):
+            return self._unnoticed(environ, start_response)
         waits = self._max_wait
         if self._backend.life.gateway is None and is_navigation(environ):
             waits = min(waits, self._waiting_page)
@@ -100,16 +105,19 @@ class SpawningApplication:
             gateway = self._backend.enter(environ, waits)
         except ProxyError as error:
             return self._refused(error, environ, start_response)
-        try:
-            answer = gateway(environ, start_response)
-        except BaseException:
-            self._leave()
-            raise
-        if isinstance(answer, Stream):
-            answer.at_end(self._leave)
-        else:
-            self._leave()
-        return answer
+        return _served(gateway, environ, start_response, self._leave)
+
+    def _unnoticed(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """A request of a page that was left open: it neither starts the process nor keeps it."""
+        life = self._backend.life
+        with life.changed:
+            gateway = life.take()
+        if gateway is None:
+            error = NotReady("idle_ignore: a request for this path does not start it")
+            return refuse(error, environ, start_response, Record(environ))
+        return _served(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(
         self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
@@ -169,6 +177,25 @@ class SpawningApplication:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
+
+
+def _served(
+    gateway: Gateway,
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    leave: Callable[[], None],
+) -> Iterable[bytes]:
+    """The answer of the process, which is in use until the end of it."""
+    try:
+        answer = gateway(environ, start_response)
+    except BaseException:
+        leave()
+        raise
+    if isinstance(answer, Stream):
+        answer.at_end(leave)
+    else:
+        leave()
+    return answer
 
 
 def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:

@@ -163,7 +163,7 @@ class Backend:
         """End the process, if there is one; the next request starts another."""
         life = self.life
         with life.changed:
-            if not life.closed:
+            if life.state.phase is Phase.READY and not life.closed:
                 life.starter.begin_stop()
             life.step(Event.STOP, monotonic())
             thread = self._thread

@@ -102,14 +102,18 @@ class Life:
             self._in_flight += 1
         return gateway
 
-    def leave(self) -> None:
-        """The request is answered, or will never be."""
+    def leave(self, *, used: bool = True) -> None:
+        """The request is answered, or will never be.
+
+        :param used: it counts as use.
+        """
         with self.changed:
             self._in_flight = max(0, self._in_flight - 1)  # it may be from before a fork
-            self._last_used = monotonic()
+            if used:
+                self._last_used = monotonic()
             if self._claimed and not self._in_flight:
                 self._claimed = False
-                self.starter.release()
+                self.starter.release(used)
 
     def keep_time(self) -> tuple[Event | None, float, float | None]:
         """Do what is due.

@@ -165,11 +165,6 @@ class Shared:
 
     def release(self) -> None:
         """Use it no more."""
-        self.touch()
-        fcntl.flock(self._use, fcntl.LOCK_UN)
-
-    def end_stop(self) -> None:
-        """What was used, or was being stopped, is gone."""
         fcntl.flock(self._use, fcntl.LOCK_UN)
 
     def touch(self) -> None:

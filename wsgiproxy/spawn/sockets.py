@@ -129,6 +129,8 @@ class Inherited:
 
     def check(self, sock: socket.socket) -> None:
         """Nobody else can listen there as long as we hold the socket."""
+        if self.inherited is None or self.inherited.fileno() < 0:
+            raise ConnectFailed("our process, and its socket, are gone")
 
     def close(self) -> None:
         """Close our copy, and the probe."""

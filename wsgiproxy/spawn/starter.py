@@ -49,8 +49,11 @@ class Starter(Protocol):
     def claim(self) -> bool:
         """Begin to use it; False if it is just being stopped."""
 
-    def release(self) -> None:
-        """Use it no more."""
+    def release(self, used: bool) -> None:
+        """Use it no more.
+
+        :param used: what was done with it counts as use.
+        """
 
     def last_used(self, ours: float) -> float:
         """When anybody has used it last.
@@ -102,7 +105,7 @@ class Alone:
         """It is ours."""
         return True
 
-    def release(self) -> None:
+    def release(self, used: bool) -> None:
         """It stays ours."""
 
     def last_used(self, ours: float) -> float:
@@ -186,14 +189,16 @@ class Together:
             if state.phase in (Phase.BACKING_OFF, Phase.FAILED):
                 self._shared.record_failure(state.failures, state.until)
             self._shared.unlock()
-        self._shared.end_stop()
+        self._shared.release()  # of whoever used it, or was stopping it
 
     def claim(self) -> bool:
         """Hold the lock of the users."""
         return self._shared.claim()
 
-    def release(self) -> None:
+    def release(self, used: bool) -> None:
         """Let go of the lock of the users."""
+        if used:
+            self._shared.touch()
         self._shared.release()
 
     def last_used(self, ours: float) -> float:
