@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 with warnings.catch_warnings():
     # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 deprecate; nobody who runs with
@@ -38,6 +38,13 @@ _WITH_DETAIL = Template("${explanation}\n\n<pre>${detail}</pre>")
 _PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.status: _ClientGone}
 
 
+def _show_detail(page: Any, error: NotStarted) -> None:
+    page.body_template_obj = _WITH_DETAIL
+    page.detail = error.detail
+    # WebOb's own takes out what looks like a tag, and joins the lines.
+    page.plain_body = lambda environ: f"{page.status}\n\n{error.public}\n\n{error.detail}\n"
+
+
 def error_page(error: ProxyError) -> WSGIApplication:
     """The page for *error*; HTML, JSON or text as the client's Accept says.
 
@@ -50,8 +57,7 @@ def error_page(error: ProxyError) -> WSGIApplication:
     if isinstance(error, NotReady):
         page.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotStarted) and error.detail:
-        page.body_template_obj = _WITH_DETAIL
-        page.detail = error.detail
+        _show_detail(page, error)
     if error.status == 405:
         page.headers["Allow"] = ", ".join(ALLOWED)
 

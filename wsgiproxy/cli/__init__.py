@@ -22,13 +22,13 @@ __all__ = ["main", "parser"]
 
 _EPILOG = """\
 examples:
-  wsgiproxy demo                                see what a proxy does to a request
-  wsgiproxy serve http://localhost:3000         all of http://127.0.0.1:8080/
-  wsgiproxy :3000                               the same in short
-  wsgiproxy serve :3000 --prefix /app           mounted at http://127.0.0.1:8080/app/
-  wsgiproxy -- python -m http.server {port}     a command, started when somebody comes
-  wsgiproxy keygen secret.txt                   a key that the proxy and its backend share
-  wsgiproxy doctor https://www.example.com/     what arrives at the backend, and what is lost
+  wsgiproxy demo                             see what a proxy does to a request
+  wsgiproxy serve http://localhost:3000      all of http://127.0.0.1:8080/
+  wsgiproxy :3000                            the same in short
+  wsgiproxy serve :3000 --prefix /app        at http://127.0.0.1:8080/app/
+  wsgiproxy -- flask run --port {port}       a command, when somebody comes
+  wsgiproxy keygen secret.txt                a key for a proxy and its backend
+  wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
 """
 
 #: The sub-commands, in the order of the help.
@@ -48,7 +48,9 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"{message} (see {self.prog} --help)")
+        # Somebody may have typed `wsgiproxy npm start`.
+        hint = "a command of yours stands after --; " if "COMMAND: invalid" in message else ""
+        raise ConfigurationError(f"{message} ({hint}see {self.prog} --help)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +74,8 @@ def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
     A lone target, or a lone command, stands for ``serve`` with it.
 
+    :raises ConfigurationError: nothing stands after ``--``, or what takes no command before it.
+
     >>> _with_command([":3000", "--prefix", "/app"])
     (['serve', ':3000', '--prefix', '/app'], [])
     >>> _with_command(["--", "node", "server.js"])
@@ -81,11 +85,15 @@ def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     words = list(argv)
     at = words.index("--") if "--" in words else len(words)
-    words, command = words[:at], words[at + 1 :]
+    marked, words, command = at < len(words), words[:at], words[at + 1 :]
+    if marked and not command:
+        raise ConfigurationError("expected a COMMAND after --")
     if (command and not COMMANDS.keys() & set(words[:1])) or (
         words and words[0] not in COMMANDS and _TARGET.fullmatch(words[0])
     ):
         words.insert(0, "serve")
+    if command and words[0] != "serve":
+        raise ConfigurationError(f"-- {command[0]}: only `serve` takes a COMMAND")
     return words, command
 
 
@@ -100,13 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     try:
-        words, command = _with_command(sys.argv[1:] if argv is None else argv)
-        arguments = parser().parse_args(words)
-        if command:
-            if "command" not in arguments:
-                raise ConfigurationError(f"-- {command[0]}: expected `serve` before it")
-            arguments.command = command
-        status: int = arguments.run(arguments)
+        status: int = _run(*_with_command(sys.argv[1:] if argv is None else argv))
     except ConfigurationError as error:
         return _complain(as_typed(str(error)), 2)
     except CannotStart as error:
@@ -117,6 +119,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:
         return 130  # a second Ctrl-C, or one before the server could see it
+    return status
+
+
+def _run(words: list[str], command: list[str]) -> int:
+    arguments, unknown = parser().parse_known_args(words)
+    if unknown:
+        # Somebody may have typed `wsgiproxy serve npm start`.
+        target = "" if command else getattr(arguments, "target", None) or ""
+        forgotten = target and not _TARGET.fullmatch(target)
+        hint = "a COMMAND stands after --; " if forgotten else ""
+        raise ConfigurationError(
+            f"unrecognized arguments: {' '.join(unknown)} ({hint}see wsgiproxy {words[0]} --help)"
+        )
+    if command:
+        arguments.command = command
+    status: int = arguments.run(arguments)
     return status
 
 

@@ -1,84 +1,203 @@
-"""One line on a terminal that moves while a process is starting."""
+"""One line on a terminal that moves while a process is starting or stopping.
+
+It is drawn below all else, never wider than the terminal, and erased when the wait is over.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import threading
-from time import monotonic
+from collections.abc import Iterator
+from time import monotonic, sleep
 from typing import TextIO
+from unicodedata import east_asian_width
 
 from wsgiproxy.sansio.lifecycle import Phase
 
-__all__ = ["LiveLine"]
+__all__ = ["LiveLine", "erase", "fitted", "hidden", "plain"]
 
 _WHEEL = "|/-\\"
-_INTERVAL = 0.1  # seconds
-_ERASE = "\r\x1b[2K"
+_INTERVAL = 0.1  # seconds; a start that is over sooner is never drawn
+_ERASE = "\r\x1b[2K"  # ECMA-48: EL, the whole line
+_VERBS = {Phase.STARTING: "starting", Phase.DRAINING: "stopping"}
+# Terminals that would show the sequence above as text.
+_SIMPLE = ("dumb", "unknown")
+_LEAST = 20  # columns that the command gets, should there be so many
+
+
+def plain(text: str) -> str:
+    """*text* with everything escaped that a terminal would obey, or that cannot be written.
+
+    >>> plain("sh -c 'a\\nb\\x1b[2J'")
+    "sh -c 'a\\\\nb\\\\x1b[2J'"
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def fitted(text: str, columns: int) -> str:
+    """The beginning of *text* that takes no more than so many columns.
+
+    A character takes two where some terminals draw it wide (UAX #11), else one, also if it
+    combines with the one before: too short a line does no harm.
+
+    >>> fitted("starting", 8), fitted("starting", 7), fitted("日本語", 5)
+    ('starting', 'star...', '日...')
+    """
+    if sum(map(_columns, text)) <= columns:
+        return text
+    room, end = columns - 3, 0
+    for each in text:
+        room -= _columns(each)
+        if room < 0:
+            break
+        end += 1
+    return (text[:end] + "...")[: max(columns, 0)]
+
+
+def _columns(character: str) -> int:
+    return 2 if east_asian_width(character) in "WFA" else 1
 
 
 class LiveLine(logging.StreamHandler[TextIO]):
     """A handler that writes records as ever, and below them what is being waited for.
 
-    It looks at ``record.spawn``, the phase that :mod:`wsgiproxy.spawn` gives to its records.
+    It looks at two attributes of a record: ``spawn``, the phase that :mod:`wsgiproxy.spawn`
+    gives to its records, and ``missing``, what keeps a process from being ready. A record below
+    INFO changes the line alone.
+
+    :param title: the command, for people to read.
+    :param stream: the terminal; stderr if not given.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, title: str, stream: TextIO | None = None) -> None:
         super().__init__(stream)
-        self._began: float | None = None
-        self._last = ""
-        self._wake = threading.Event()
+        self._title = plain(title)
+        self._verb = self._missing = ""
+        self._began = 0.0
+        self._drawn = False
+        self._turns = 0
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def attach(cls, logger: logging.Logger) -> None:
-        """Take the place of the logger's first handler, with its format."""
+    def attach(cls, title: str) -> bool:
+        """Take the place of the handler of our log; False if stderr is no terminal for it.
+
+        :param title: the command.
+        """
+        if not _is_terminal():
+            return False
+        logger = logging.getLogger("wsgiproxy")
         before = logger.handlers[0]
-        live = cls()
+        live = cls(title)
         live.setFormatter(before.formatter)
         logger.removeHandler(before)
-        logger.addHandler(live)
+        # waitress has no handler, and would write into the line.
+        for each in (logger, logging.getLogger("waitress")):
+            each.addHandler(live)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record above the line."""
-        phase = getattr(record, "spawn", None)
-        if self._began is not None:
-            self.stream.write(_ERASE)
-        super().emit(record)
-        if phase is Phase.STARTING:
-            self._began = self._began or monotonic()
-            self._draw_from_now_on()
-        elif phase is not None:
-            self._began = None
-            self._wake.set()
-        if record.name.endswith(".output"):
-            self._last = record.getMessage()
+        try:
+            self._heed(record)
+            self._write(f"{self.format(record)}\n" if record.levelno >= logging.INFO else "")
+        except Exception:  # as every handler does: what is logged goes on
+            self.handleError(record)
 
-    def _draw_from_now_on(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._wake.clear()
+    def _heed(self, record: logging.LogRecord) -> None:
+        phase = getattr(record, "spawn", None)
+        if phase is None:
+            return
+        verb = _VERBS.get(phase, "")
+        if verb != self._verb:
+            self._verb, self._missing = verb, ""
+            self._began, self._turns = monotonic(), 0
+        self._missing = getattr(record, "missing", self._missing)
+        if verb and self._thread is None:
             self._thread = threading.Thread(target=self._turn, name="live line", daemon=True)
             self._thread.start()
 
     def _turn(self) -> None:
-        turns = 0
-        while not self._wake.wait(_INTERVAL):
-            self.acquire()
-            try:
-                began = self._began
-                if began is None:
-                    return
-                self.stream.write(_ERASE + self.line(turns, monotonic() - began))
-                self.stream.flush()
-            finally:
-                self.release()
-            turns += 1
+        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+            while True:
+                sleep(_INTERVAL)
+                with self._alone():
+                    if not self._verb:
+                        self._thread = None
+                        return
+                    if monotonic() - self._began >= _INTERVAL:
+                        self._turns += 1
+                        self._drawn = True
+                        self._write("")
 
-    def line(self, turns: int, seconds: float) -> str:
-        """The line, as wide as the terminal at most."""
-        text = f"{_WHEEL[turns % len(_WHEEL)]} starting for {seconds:.1f} s  {self._last}"
+    def _write(self, text: str) -> None:
+        """Write *text* in the place of the line, and the line below it, at one go."""
+        # What stands there when a person has ended us is the ^C of the terminal.
+        erase = _ERASE if self._drawn or self._verb == _VERBS[Phase.DRAINING] else ""
+        self._drawn = self._drawn and bool(self._verb)
+        self.stream.write(erase + text + (self._line() if self._drawn else ""))
+        self.stream.flush()
+
+    def _line(self) -> str:
         try:
-            width = os.get_terminal_size(self.stream.fileno()).columns
+            columns = os.get_terminal_size(self.stream.fileno()).columns
         except (OSError, ValueError, AttributeError):
-            width = 80
-        return text[: width - 1]
+            columns = 0
+        # Without the last column: some terminals go on in the next line when it is taken.
+        return self.line(monotonic() - self._began, (columns or 80) - 1)
+
+    def line(self, seconds: float, columns: int) -> str:
+        """What is being waited for.
+
+        :param seconds: since when.
+        :param columns: how many it may take.
+        """
+        wheel = _WHEEL[self._turns % len(_WHEEL)]
+        head = f"{wheel} {self._verb} for {seconds:.1f} s: "
+        tail = f" ({plain(self._missing)})" if self._missing else ""
+        room = columns - len(head) - sum(map(_columns, tail))
+        return fitted(head + fitted(self._title, max(room, _LEAST)) + tail, columns)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Keep it away as long as something is written by other means."""
+        with self._alone():
+            if self._drawn:
+                self._drawn = False
+                self.stream.write(_ERASE)
+                self.stream.flush()
+            yield
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") not in _SIMPLE
+
+
+def erase() -> None:
+    """Erase the line of the cursor; without a lock, for somebody who ends us at once."""
+    if _is_terminal():
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), _ERASE.encode())
+
+
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Keep the live line away, if there is one, as long as something else is written."""
+    with contextlib.ExitStack() as stack:
+        for each in logging.getLogger("wsgiproxy").handlers:
+            if isinstance(each, LiveLine):
+                stack.enter_context(each.hidden())
+        yield

@@ -15,13 +15,26 @@ def wants_access_log(arguments: argparse.Namespace) -> bool:
     return sys.stderr.isatty() if said is None else said
 
 
+class _Formatter(logging.Formatter):
+    """Marks what a spawned command says, so that nobody takes its words for ours."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S", defaults={"mark": ""})
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record."""
+        if record.name.endswith(".output"):
+            record.mark = "| "
+        return super().format(record)
+
+
 def log_to_stderr(access_log: bool) -> None:
     """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
     logger = logging.getLogger("wsgiproxy")
     if logger.handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Formatter())
     logger.addHandler(handler)
     logger.propagate = False
     # It speaks of a queue when a thread has not woken up yet.

@@ -26,6 +26,7 @@ from wsgiproxy.settings import (
 )
 
 __all__ = [
+    "ELSEWHERE",
     "PROCESS",
     "RUN",
     "SERVE",
@@ -38,6 +39,7 @@ __all__ = [
     "add_rows",
     "as_typed",
     "flag",
+    "given_flags",
     "given_settings",
     "read_listen",
     "read_prefix",
@@ -53,25 +55,22 @@ def _rows(rows: tuple[Setting, ...], *names: str) -> tuple[Setting, ...]:
     return tuple(row for row in rows if row.name in names)
 
 
+_SIGNATURE = _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions")
+#: Flags that mean nothing on the way to a process of this machine.
+ELSEWHERE = tuple(row for row in TRANSPORT if row not in SPAWNED_TRANSPORT)
 #: The flags of ``serve``. Keys to carry are not among them: nobody fills an environ there.
 SERVE: Groups = (
     ("what the proxy does", APP),
-    (
-        "signature",
-        _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions"),
-    ),
-    ("connections to the target", TRANSPORT),
+    ("signature", _SIGNATURE),
+    ("connections", SPAWNED_TRANSPORT),
+    ("connections to a TARGET", ELSEWHERE),
 )
 # There is one process that serves, and the command has a place of its own.
 _NOT_TYPED = ("start_script", "share")
 #: Those of ``serve -- COMMAND`` alone.
 PROCESS = tuple(row for row in SPAWN if row.name not in _NOT_TYPED)
 #: All of ``serve -- COMMAND``.
-SPAWNED: Groups = (
-    ("COMMAND", PROCESS),
-    *SERVE[:2],
-    ("connections to the target", SPAWNED_TRANSPORT),
-)
+SPAWNED: Groups = (("COMMAND", PROCESS), *SERVE[:3])
 #: Those of ``run``. Its keys are its parent's.
 RUN: Groups = (
     (
@@ -102,8 +101,11 @@ _METAVARS = (
     ("directory", "FOLDER"),
     ("NAME=value", "NAME=VALUE"),
     ("variables", "NAMES"),
-    ("inherit, unix", "KIND"),
+    ("environ keys", "KEYS"),
+    ("inherit, unix", "{inherit,unix,port}"),
+    ("'memory'", "memory"),
     ("path such as", "PATH"),
+    ("paths", "PATHS"),
     ("statuses", "STATUSES"),
 )
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
@@ -126,7 +128,47 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
         if isinstance(row.default, bool):
             group.add_argument(flag(row), action=argparse.BooleanOptionalAction, help=text)
         else:
-            group.add_argument(flag(row), metavar=_metavar(row), help=text)
+            action = _REPEATED.get(type(row.default), "store")
+            group.add_argument(flag(row), metavar=_metavar(row), action=action, help=text)
+
+
+class _Words(argparse.Action):
+    """A list: what is given again is added."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
+
+
+class _Variables(argparse.Action):
+    """One variable each time; its value may hold anything."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, value = values.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
+        before = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**before, name: value})
+
+
+# Type of the default -> what becomes of a flag that is given more than once.
+_REPEATED: dict[type, type[argparse.Action]] = {
+    tuple: _Words,
+    frozenset: _Words,
+    dict: _Variables,
+}
 
 
 def flag(row: Setting) -> str:
@@ -137,7 +179,9 @@ def flag(row: Setting) -> str:
 def _default_text(row: Setting) -> str:
     if isinstance(row.default, bool):
         return " (default: on)" if row.default else ""
-    return f" (default: {row.default:g})" if isinstance(row.default, (int, float)) else ""
+    if isinstance(row.default, int):
+        return f" (default: {row.default})"
+    return f" (default: {row.default:g})" if isinstance(row.default, float) else ""
 
 
 def _metavar(row: Setting) -> str:
@@ -153,14 +197,27 @@ def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, A
     return {row.name: row.settle(value) for row, value in given if value is not None}
 
 
+def given_flags(arguments: argparse.Namespace, rows: tuple[Setting, ...]) -> list[str]:
+    """The flags of *rows* that were given, as they were typed."""
+    given = [(flag(row), getattr(arguments, row.name)) for row in rows]
+    return [
+        name.replace("--", "--no-", 1) if value is False else name
+        for name, value in given
+        if value is not None
+    ]
+
+
 def as_typed(message: str) -> str:
     """A message about a setting, which then is named by its flag.
 
     >>> as_typed("max_head='x': expected a number of bytes")
     "--max-head 'x': expected a number of bytes"
     """
+    if message.startswith("start_script: "):
+        return message.replace("start_script", "COMMAND", 1).replace("socket=", "--socket ")
     name, _, rest = message.partition("=")
-    flags = {row.name: flag(row) for row in APP + SIGNING + TRANSPORT + PROCESS}
+    rows = APP + SIGNING + TRANSPORT + PROCESS + RUN[0][1]
+    flags = {"start_script": "COMMAND", **{row.name: flag(row) for row in rows}}
     return f"{flags[name]} {rest}" if name in flags else message
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import socket
 import sys
 from functools import partial
@@ -16,6 +17,7 @@ from wsgiproxy.cli.log import log_to_stderr
 from wsgiproxy.cli.servers import Plan, run_waitress
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.secretloader import SECRET_FILE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -26,12 +28,16 @@ __all__ = ["add_to", "handed_over", "load"]
 
 _LISTEN_FD = 3  # sd_listen_fds(3)
 
+_EXPECTED = "expected MODULE:NAME, such as mysite.wsgi:application"
+# What may stand for an application.
+_PLACE = re.compile(r"[^\s:.]+(?:\.[^\s:.]+)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
+
 _EPILOG = """\
 example:
   wsgiproxy serve --prefix /app -- wsgiproxy run mysite.wsgi:application
 
-The application sees scheme, host, address, prefix and path as the client asked for them; all
-requests that its parent has not signed get 403. In code, the same is
+The application sees scheme, host, address, prefix and path as the client asked
+for them; requests that its parent has not signed get 403. In code, the same is
 WSGIProxyMiddleware.from_env(application).
 """
 
@@ -41,8 +47,7 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="serve a WSGI application that `serve --` has started",
-        description="Serve a WSGI application behind `wsgiproxy serve --`, whose word it takes "
-        "for what the client asked for.",
+        description="Serve a WSGI application behind `wsgiproxy serve --`, which it believes.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -68,24 +73,31 @@ def load(place: str) -> WSGIApplication:
     >>> load("wsgiref.simple_server:demo_app").__name__
     'demo_app'
     """
-    module, _, name = place.partition(":")
-    calls = name.endswith("()")
+    module, name = _split(place)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in _parents(module):
+            raise  # something that the module itself imports
+        raise ConfigurationError(f"{place!r}: {_EXPECTED} ({error})") from error
+    try:
         for part in name.removesuffix("()").split("."):
             found = getattr(found, part)
-    except (ModuleNotFoundError, AttributeError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name not in _parents(module):
-            raise  # something that the module itself imports
-        raise ConfigurationError(
-            f"{place!r}: expected MODULE:NAME, such as mysite.wsgi:application ({error})"
-        ) from error
-    application = found() if calls else found
+    except AttributeError as error:
+        raise ConfigurationError(f"{place!r}: {_EXPECTED} ({error})") from error
+    application = found() if name.endswith("()") else found
     if not callable(application):
         raise ConfigurationError(f"{place!r}: expected a WSGI application, not {application!r}")
     return application  # type: ignore[no-any-return]  # whoever types it means one
+
+
+def _split(place: str) -> tuple[str, str]:
+    if not _PLACE.fullmatch(place):
+        raise ConfigurationError(f"{place!r}: {_EXPECTED}")
+    module, _, name = place.partition(":")
+    return module, name
 
 
 def _parents(module: str) -> set[str]:
@@ -98,19 +110,38 @@ def handed_over() -> socket.socket:
 
     :raises CannotStart: there is none.
     """
-    if os.environ.get("LISTEN_FDS") != "1" or os.environ.get("LISTEN_PID") != str(os.getpid()):
-        raise CannotStart(
-            "nobody has handed a socket over; start it by `wsgiproxy serve -- wsgiproxy run ...`"
-        )
-    return socket.socket(fileno=_LISTEN_FD)
+    # A program in between, such as `uv run`, has a number of its own in LISTEN_PID.
+    ours = os.environ.get("LISTEN_PID") == str(os.getpid()) or SECRET_FILE in os.environ
+    listener = _listener(_LISTEN_FD) if os.environ.get("LISTEN_FDS") == "1" and ours else None
+    if listener is None:
+        raise CannotStart("nobody has handed a socket over")
+    for name in ("LISTEN_FDS", "LISTEN_PID"):  # it is ours alone
+        os.environ.pop(name, None)
+    listener.set_inheritable(False)
+    return listener
+
+
+def _listener(number: int) -> socket.socket | None:
+    try:
+        sock = socket.socket(fileno=number)
+    except OSError:
+        return None
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return sock
+    sock.detach()
+    return None
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    place = arguments.application
+    _split(place)
     threads = options.read_threads(arguments.threads)
     settings = options.given_settings(arguments, options.RUN)
-    listener = handed_over()
-    log_to_stderr(access_log=False)
-    application = load(arguments.application)
-    make = partial(WSGIProxyMiddleware.from_env, application, **settings)
-    plan = Plan(make, Listen("", 0), threads, lambda port: None)
-    return run_waitress(plan, listener)
+    try:
+        listener = handed_over()
+    except CannotStart as error:
+        raise CannotStart(f"{error}; try: wsgiproxy serve -- wsgiproxy run {place}") from error
+    with listener:
+        log_to_stderr(access_log=False)
+        make = partial(WSGIProxyMiddleware.from_env, load(place), **settings)
+        return run_waitress(Plan(make, Listen("", 0), threads, lambda port: None), listener)

@@ -13,6 +13,7 @@ from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
+from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
 from wsgiproxy.cli.spawned import Spawned, read_spawned
@@ -30,23 +31,27 @@ if TYPE_CHECKING:
 __all__ = ["Site", "add_to", "check_target"]
 
 _EPILOG = """\
-TARGET is http://host[:port][/path][?query], https://..., unix:/path/of.sock[:/path],
-host:port, or :port on this machine. `serve` may be left out.
+TARGET is http://host[:port][/path][?query], https://..., host:port, :port on
+this machine, or unix:/path/of.sock[:/path]. `serve` may be left out.
 
-COMMAND is started by the first request, in the foreground, and ends with us. In its words,
-{port}, {fd} and {socket} stand for the socket that it gets, and {prefix} for --prefix, which is
-part of the paths that it is asked for unless --strip-script-name is given.
+COMMAND is started by the first request, has to stay in the foreground, and
+ends with us, with all that it has started. In its words, {port}, {fd} and
+{socket} stand for the socket that it gets, and {prefix} for --prefix, which is
+part of the paths that it is asked for unless --strip-script-name is given. It
+is told the client's Host unless --no-preserve-host is given.
 
 examples:
   wsgiproxy serve http://localhost:3000 --prefix /app
-  wsgiproxy serve https://intranet.example/wiki/ --ca-file ca.pem --listen 0.0.0.0:8000
-  wsgiproxy serve unix:/run/app.sock --preserve-host --server gunicorn --threads 32
+  wsgiproxy serve https://intranet.example/wiki/ --ca-file ca.pem
+  wsgiproxy serve unix:/run/app.sock --server gunicorn --listen 0.0.0.0:8000
   wsgiproxy :3000
   wsgiproxy serve -- python -m http.server --bind 127.0.0.1 {port}
-  wsgiproxy serve --prefix /app --idle-shutdown 600 -- gunicorn -b fd://{fd} site:app
+  wsgiproxy serve --prefix /app -- streamlit run app.py --server.port {port}
+  wsgiproxy serve --idle-shutdown 600 -- gunicorn -b fd://{fd} site:app
 
-It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken or nothing answers
-at TARGET, and with 2 if the command line cannot be meant.
+It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, if
+nothing answers at TARGET, or if there is no such COMMAND, and with 2 if the
+command line cannot be meant. A second Ctrl-C waits for nothing.
 """
 
 
@@ -69,6 +74,11 @@ class Site:
     def title(self) -> str:
         """For people to read."""
         return self.href
+
+    @property
+    def note(self) -> str:
+        """What to say of it at the start."""
+        return ""
 
     def proxy(self) -> WSGIProxyApp:
         """The proxy alone.
@@ -115,7 +125,7 @@ def add_to(commands: Commands) -> None:
     _add_server(parser)
     options.add_access_log(parser)
     options.add_settings(parser, options.SERVE)
-    group = parser.add_argument_group("COMMAND")
+    group = parser.add_argument_group("the process of a COMMAND")
     group.add_argument(
         "--now", action="store_true", help="start it now, and not when somebody comes"
     )
@@ -153,7 +163,8 @@ def _run(arguments: argparse.Namespace) -> int:
     site = _site(arguments)
     check_installed(arguments.server)
     site.check(arguments.check)
-    started = partial(_say_started, listen, site, f"{arguments.server}, {threads} threads")
+    how = f"{site.note}{arguments.server}, {threads} threads"
+    started = partial(_say_started, listen, site, how)
     plan = Plan(site.application, listen, threads, started, site.settings.get("max_body"))
     return SERVERS[arguments.server](plan)
 
@@ -167,10 +178,12 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
     if arguments.command:
         return read_spawned(arguments, access_log)
     if arguments.target is None:
-        raise ConfigurationError("expected a TARGET, or -- and a COMMAND (see --help)")
-    for row in options.PROCESS:
-        if getattr(arguments, row.name) is not None:
-            raise ConfigurationError(f"{options.flag(row)}: expected -- and a COMMAND, no TARGET")
+        raise ConfigurationError(
+            "expected a TARGET, or -- and a COMMAND (see wsgiproxy serve --help)"
+        )
+    flags = ["--now"] * arguments.now + options.given_flags(arguments, options.PROCESS)
+    if flags:
+        raise ConfigurationError(f"{flags[0]}: expected -- and a COMMAND, no TARGET")
     return Site(
         options.read_target(arguments.target),
         options.read_prefix(arguments.prefix),
@@ -181,7 +194,8 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
 
 def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
     where = listen.url(port, site.prefix + "/")
-    print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
+    with hidden():
+        print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
 
 
 def check_target(proxy: WSGIProxyApp) -> None:

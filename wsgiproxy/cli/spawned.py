@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.cli import options
+from wsgiproxy.cli.ending import Ending
 from wsgiproxy.cli.listen import CannotStart
-from wsgiproxy.cli.liveline import LiveLine
+from wsgiproxy.cli.liveline import LiveLine, plain
 from wsgiproxy.cli.log import log_to_stderr
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.settings import SPAWNED_TRANSPORT, TRANSPORT
 from wsgiproxy.spawn import SpawningApplication
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Spawned:
     :param settings: rows of :mod:`wsgiproxy.settings`.
     :param access_log: write a line for each exchange.
     :param now: start it at once, and not when somebody comes.
+    :param first: number of the process that a person has started.
     """
 
     command: tuple[str, ...]
@@ -44,11 +45,17 @@ class Spawned:
     settings: Mapping[str, Any]
     access_log: bool
     now: bool
+    first: int = field(default_factory=os.getpid)
 
     @property
     def title(self) -> str:
         """For people to read."""
-        return shlex.join(self.command)
+        return plain(shlex.join(self.command))
+
+    @property
+    def note(self) -> str:
+        """What to say of it at the start."""
+        return "started now; " if self.now else "started by the first request; "
 
     def proxy(self) -> SpawningApplication:
         """The application alone.
@@ -67,24 +74,46 @@ class Spawned:
         self.proxy().close()
         if not exists:
             return
-        name = self.command[0]
-        place = os.path.join(self.settings.get("cwd") or "", name) if "/" in name else name
-        if shutil.which(place) is None:
-            raise CannotStart(f"no such command: {name}; give its whole path, or install it")
+        path = self.settings.get("script_env", {}).get("PATH")
+        reason = _unusable(self.command[0], self.settings.get("cwd") or "", path)
+        if reason:
+            raise CannotStart(reason)
 
     def application(self) -> WSGIApplication:
         """The application at its place; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
         log_to_stderr(self.access_log)
-        logger = logging.getLogger("wsgiproxy.spawn")
-        logger.setLevel(logging.INFO)
-        if sys.stderr.isatty():
-            LiveLine.attach(logging.getLogger("wsgiproxy"))
+        # What is waited for, at every moment, is for the live line alone.
+        level = logging.DEBUG if LiveLine.attach(self.title) else logging.INFO
+        logging.getLogger("wsgiproxy.spawn").setLevel(level)
         proxy = self.proxy()
+        Ending(proxy, self.first)
         if self.now:
             proxy.start(wait=False)
         return Mount(proxy, self.prefix) if self.prefix else proxy
+
+
+def _unusable(name: str, cwd: str, path: str | None) -> str:
+    """Why there is no such command; empty if there is.
+
+    :param name: the first word.
+    :param cwd: where it is to run; empty for here.
+    :param path: where to look for it; None for our own PATH.
+    """
+    place = os.path.join(cwd, name) if "/" in name else name
+    if shutil.which(place, path=path) is not None:
+        return ""
+    if "/" in name and os.path.isfile(place):
+        return f"{plain(name)} is not executable; chmod +x it, or write its interpreter before it"
+    hint = "give its whole path, or install it"
+    if re.match(r"[A-Za-z_][A-Za-z0-9_]*=", name):
+        hint = "variables are given by --script-env NAME=VALUE"
+    elif "://" in name or name[:1] == ":":
+        hint = "a TARGET stands alone, without --"
+    elif " " in name:
+        hint = "its words stand apart, without quotes around all of them"
+    return f"no such command: {plain(name)}; {hint}"
 
 
 def read_spawned(arguments: argparse.Namespace, access_log: bool) -> Spawned:
@@ -93,16 +122,17 @@ def read_spawned(arguments: argparse.Namespace, access_log: bool) -> Spawned:
     :raises ConfigurationError: a flag that has no meaning with a command.
     """
     prefix = options.read_prefix(arguments.prefix)
-    strange = [row for row in TRANSPORT if row not in SPAWNED_TRANSPORT]
-    for row in strange:
-        if getattr(arguments, row.name) is not None:
-            raise ConfigurationError(
-                f"{options.flag(row)}: expected a TARGET; a COMMAND is on this machine"
-            )
+    flags = options.given_flags(arguments, options.ELSEWHERE)
+    if flags:
+        raise ConfigurationError(f"{flags[0]}: expected a TARGET; a COMMAND is on this machine")
     if arguments.target is not None:
         raise ConfigurationError(
             f"TARGET {arguments.target!r} and a command: expected only one of them"
         )
+    if arguments.ready is not None:
+        arguments.ready = arguments.ready.replace("{prefix}", prefix)
+    for name, value in (arguments.script_env or {}).items():
+        arguments.script_env[name] = value.replace("{prefix}", prefix)
     return Spawned(
         tuple(word.replace("{prefix}", prefix) for word in arguments.command),
         prefix,

@@ -1,4 +1,4 @@
-"""``python -I -S .../lifeline/__main__.py LIFELINE DOOR SOCKET FOLDER COMMAND...``."""
+"""``python -I -S .../lifeline/__main__.py LIFELINE DOOR SOCKET FOLDER CWD COMMAND...``."""
 
 import os
 import sys

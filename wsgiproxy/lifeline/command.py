@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import signal
 
-__all__ = ["adopt", "children", "start"]
+__all__ = ["children", "settle_in", "start"]
 
 _LISTEN_FD = 3  # sd_listen_fds(3): the first of the descriptors that are handed over
 
@@ -26,14 +27,29 @@ def _prctl(option: int, value: int) -> None:
         pass
 
 
-def adopt() -> None:
-    """Become the parent of whatever the command leaves behind, however it hides."""
+def settle_in(ours: set[int]) -> None:
+    """Make this process what a warden has to be.
+
+    In a session of its own, the parent of whatever the command leaves behind, however it hides,
+    and without descriptors of others.
+
+    :param ours: the descriptors that it was given; the command does not get them.
+    """
+    os.setsid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    for number in map(int, os.listdir("/dev/fd")):
+        if number > 2 and number not in ours:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(number)
+    for number in ours:
+        if number >= 0:
+            os.set_inheritable(number, False)
 
 
-def start(command: list[str], inherited: int) -> tuple[int, int]:
+def start(command: list[str], cwd: str, inherited: int) -> tuple[int, int]:
     """Run *command* in a session of its own; its pid, and the descriptor to read its output.
 
+    :param cwd: where to run it; empty for here.
     :param inherited: descriptor of its listening socket; -1 for none.
     :raises OSError: it cannot be run.
     """
@@ -44,6 +60,8 @@ def start(command: list[str], inherited: int) -> tuple[int, int]:
         try:
             # Out of the way of the socket that the command gets.
             failing = fcntl.fcntl(failing, fcntl.F_DUPFD_CLOEXEC, 10)
+            if cwd:
+                os.chdir(cwd)
             _become(command, inherited, said)
         except OSError as error:
             os.write(failing, b"%d" % (error.errno or errno.EIO))
@@ -76,9 +94,20 @@ def _become(command: list[str], inherited: int, said: int) -> None:
             os.set_inheritable(inherited, True)
         else:
             os.dup2(inherited, _LISTEN_FD)
-        os.environ["LISTEN_FDS"] = "1"
-        os.environ["LISTEN_PID"] = str(os.getpid())
+        if "LISTEN_FDS" in os.environ:
+            os.environ["LISTEN_PID"] = str(os.getpid())
+    if not _had("LC_CTYPE"):
+        os.environ.pop("LC_CTYPE", None)
     os.execvp(command[0], command)
+
+
+def _had(name: str) -> bool:
+    """Whether we were given a variable; Python sets LC_CTYPE where there is no locale (PEP 538)."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return any(each.startswith(f"{name}=".encode()) for each in file.read().split(b"\0"))
+    except OSError:
+        return True
 
 
 def children() -> list[int]:

@@ -3,7 +3,8 @@
 What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno``
 (the command cannot be run), ``O`` or ``o`` and a line of output (one listener is to log it, the
 others are to remember it), ``L n`` (lines that a listener had no room for), ``D`` (it begins to
-stop), ``X status`` (of the command; negative for a signal). What we tell it, with the time
+stop), ``X status n`` (of the command, negative for a signal, and the processes that it has left
+behind). What we tell it, with the time
 between SIGTERM and SIGKILL: ``S seconds`` to stop, ``Q seconds`` to stop if nobody else listens.
 """
 
@@ -16,7 +17,7 @@ import select
 import signal
 import time
 
-from wsgiproxy.lifeline.command import adopt, children, start
+from wsgiproxy.lifeline.command import children, settle_in, start
 from wsgiproxy.lifeline.listener import Listener
 from wsgiproxy.lifeline.output import Output
 
@@ -45,14 +46,15 @@ class Lifeline:
         self._killing = False
         self._signalled: set[int] = set()
 
-    def run(self, command: list[str], inherited: int, woken: int) -> None:
+    def run(self, command: list[str], cwd: str, inherited: int, woken: int) -> None:
         """Start *command*, and return when nothing is left of it.
 
+        :param cwd: where to run it; empty for here.
         :param inherited: descriptor of its listening socket; -1 for none.
         :param woken: descriptor that is readable after SIGCHLD.
         """
         try:
-            self._child, heard = start(command, inherited)
+            self._child, heard = start(command, cwd, inherited)
         except OSError as error:
             self._tell(b"E %d" % (error.errno or errno.EIO))
         else:
@@ -131,7 +133,8 @@ class Lifeline:
                 code = found.si_status
                 self._status = code if found.si_code == os.CLD_EXITED else -code
                 self._tell_output(self._output.rest())
-                self._tell(b"X %d" % self._status)
+                left = sum(pid != self._child for pid in children())
+                self._tell(b"X %d %d" % (self._status, left))
                 self._end(_LEFTOVER_GRACE)
         for pid in children():
             if pid != self._child:
@@ -219,12 +222,11 @@ def main(arguments: list[str]) -> None:
     """What the script does.
 
     :param arguments: descriptors of the lifeline, the door and the socket to hand over, the
-        folder to remove at the end (empty for none), and the command.
+        folder to remove at the end, the one to run in (empty for none), and the command.
     """
     number, door, inherited = map(int, arguments[:3])
-    for each in (number, door, inherited):
-        if each >= 0:
-            os.set_inheritable(each, False)
+    folder, cwd, *command = arguments[3:]
+    settle_in({number, door, inherited})
     woken, wake = os.pipe()
     for each in (woken, wake):
         os.set_blocking(each, False)
@@ -234,11 +236,10 @@ def main(arguments: list[str]) -> None:
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(each, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    adopt()
     try:
-        Lifeline(number, door).run(arguments[4:], inherited, woken)
+        Lifeline(number, door).run(command, cwd, inherited, woken)
     finally:
-        if arguments[3]:
+        if folder:
             import shutil
 
-            shutil.rmtree(arguments[3], ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)

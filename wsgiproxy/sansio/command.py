@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from wsgiproxy.errors import ConfigurationError
 
-__all__ = ["KINDS", "fill", "socket_kind"]
+__all__ = ["KINDS", "fill", "meanings", "socket_kind"]
 
 # What a person may write -> what it stands for. The names in capitals are those of 0.2.
 _PLACEHOLDERS = {
@@ -35,6 +35,15 @@ def _used(texts: Iterable[str]) -> dict[str, str]:
     }
 
 
+def meanings(texts: Iterable[str]) -> set[str]:
+    """What the placeholders in *texts* stand for.
+
+    >>> meanings(["--bind=fd://{fd}"])
+    {'fd'}
+    """
+    return set(_used(texts).values())
+
+
 def socket_kind(texts: Iterable[str], given: str | None = None) -> str:
     """One of :data:`KINDS`: as given, or as the placeholders ask for it.
 
@@ -46,13 +55,13 @@ def socket_kind(texts: Iterable[str], given: str | None = None) -> str:
     ('port', 'inherit')
     """
     used = _used(texts)
-    meanings = set(used.values())
+    wanted = set(used.values())
     if given:
         kind = given
-    elif "fd" in meanings or not meanings:
+    elif "fd" in wanted or not wanted:
         kind = "inherit"
     else:
-        kind = "unix" if "socket" in meanings else "port"
+        kind = "unix" if "socket" in wanted else "port"
     for written, meaning in used.items():
         if meaning not in KINDS[kind]:
             raise ConfigurationError(

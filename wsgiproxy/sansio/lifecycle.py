@@ -76,14 +76,14 @@ class State(NamedTuple):
     :param since: when it began, in seconds of a monotonic clock.
     :param until: when it is over: the limit of a start, the end of a pause; else infinite.
     :param failures: starts and runs in a row that ended badly.
-    :param broken: DRAINING because something went wrong.
+    :param then: the phase after DRAINING.
     """
 
     phase: Phase
     since: float = 0.0
     until: float = math.inf
     failures: int = 0
-    broken: bool = False
+    then: Phase = Phase.STOPPED
 
 
 STOPPED = State(Phase.STOPPED)
@@ -96,7 +96,7 @@ _TABLE: dict[tuple[Phase, Event], tuple[Phase, Action]] = {
     (Phase.STARTING, Event.ANSWERS): (Phase.READY, Action.NOTHING),
     (Phase.STARTING, Event.ENDED): (Phase.DRAINING, Action.NOTHING),
     (Phase.STARTING, Event.CRASHED): (Phase.DRAINING, Action.NOTHING),
-    (Phase.STARTING, Event.UNUSABLE): (Phase.FAILED, Action.NOTHING),
+    (Phase.STARTING, Event.UNUSABLE): (Phase.DRAINING, Action.NOTHING),
     (Phase.STARTING, Event.LATE): (Phase.DRAINING, Action.END),
     (Phase.STARTING, Event.STOP): (Phase.DRAINING, Action.END),
     (Phase.STARTING, Event.GONE): (Phase.BACKING_OFF, Action.NOTHING),
@@ -107,6 +107,7 @@ _TABLE: dict[tuple[Phase, Event], tuple[Phase, Action]] = {
     (Phase.READY, Event.STOP): (Phase.DRAINING, Action.END),
     (Phase.READY, Event.GONE): (Phase.BACKING_OFF, Action.NOTHING),
     (Phase.DRAINING, Event.ASKED): (Phase.DRAINING, Action.WAIT),
+    (Phase.DRAINING, Event.STOP): (Phase.DRAINING, Action.NOTHING),
     (Phase.DRAINING, Event.GONE): (Phase.STOPPED, Action.NOTHING),
     (Phase.BACKING_OFF, Event.ASKED): (Phase.BACKING_OFF, Action.REFUSE),
     (Phase.BACKING_OFF, Event.STOP): (Phase.STOPPED, Action.NOTHING),
@@ -114,8 +115,8 @@ _TABLE: dict[tuple[Phase, Event], tuple[Phase, Action]] = {
     (Phase.FAILED, Event.STOP): (Phase.STOPPED, Action.NOTHING),
 }
 _PAUSES = (Phase.BACKING_OFF, Phase.FAILED)
-# Events that mean that it did not end as it should.
-_BAD = frozenset([Event.CRASHED, Event.LATE, Event.GONE, Event.UNUSABLE])
+# Events that mean that it ends as it should.
+_WANTED = frozenset([Event.STOP, Event.IDLE])
 
 
 def pause(failures: int) -> float:
@@ -145,31 +146,38 @@ def step(
         elif state.phase is Phase.BACKING_OFF and state.until - now <= SHORT_PAUSE:
             return state, Action.WAIT
     phase, action = _TABLE.get((state.phase, event), (state.phase, Action.NOTHING))
+    if phase is state.phase is Phase.DRAINING and event is Event.STOP:
+        return state._replace(failures=0, then=Phase.STOPPED), action
     if phase is state.phase:
         return state, action
-    if event is Event.GONE and state.broken:
-        phase = Phase.BACKING_OFF
     return _entered(phase, state, event, now, start_timeout), action
 
 
 def _entered(phase: Phase, state: State, event: Event, now: float, start_timeout: float) -> State:
-    failures, until, broken = state.failures, math.inf, False
-    if phase is Phase.STARTING:
-        until = now + start_timeout
-    elif phase is Phase.READY:
-        pass  # who knows for how long
-    elif event is Event.STOP or event is Event.IDLE:
+    failures, then = state.failures, Phase.STOPPED
+    if event in _WANTED:
         failures = 0
-    elif state.phase is not Phase.DRAINING:
+    elif state.phase in (Phase.STARTING, Phase.READY) and event is not Event.ANSWERS:
         # A start has to lead to service; what ends in service may do so with status 0.
-        broken = event in _BAD or state.phase is Phase.STARTING
         served = now - state.since if state.phase is Phase.READY else 0.0
-        failures = (0 if served >= STABLE else failures) + broken
-    if phase is Phase.BACKING_OFF:
-        until, broken = now + pause(failures), False
-    elif phase is Phase.FAILED:
-        until, broken = now + LONGEST_PAUSE, False
-    return State(phase, now, until, failures, broken)
+        failures = 0 if served >= STABLE else failures
+        if state.phase is Phase.STARTING or event is not Event.ENDED:
+            failures += 1
+            then = Phase.FAILED if event is Event.UNUSABLE else Phase.BACKING_OFF
+    if state.phase is Phase.DRAINING:
+        phase = state.then
+    until = {
+        Phase.STARTING: now + start_timeout,
+        Phase.BACKING_OFF: now + pause(failures),
+        Phase.FAILED: now + LONGEST_PAUSE,
+    }
+    return State(
+        phase,
+        now,
+        until.get(phase, math.inf),
+        failures,
+        then if phase is Phase.DRAINING else Phase.STOPPED,
+    )
 
 
 def due(state: State, now: float, idle: float, idle_shutdown: float | None) -> Event | None:

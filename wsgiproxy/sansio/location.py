@@ -24,7 +24,12 @@ def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
     if scheme != base.origin.scheme or not is_host[authority]:
         return False
     host, port = split_host(authority, DEFAULT_PORTS[scheme])
-    return host.lower() == base.origin.host.lower() and port == base.origin.port
+    names = {host.lower(), base.origin.host.lower()}
+    return port == base.origin.port and (len(names) == 1 or names <= _LOOPBACK)
+
+
+# One machine has one service at a port, whatever it calls itself (RFC 6761, 6.3).
+_LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 
 
 def _map_path(rest: str, base: Base, prefix: str) -> str | None:

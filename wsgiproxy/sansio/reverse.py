@@ -113,6 +113,10 @@ class ReversePolicy:
         if self._options["forwarded"]:
             ours.append(("Forwarded", forwarded_element(known)))
         said = facts(known, self._base.path, self._base.query)
+        if self._whole:
+            # The paths are the same at both ends, but for what is in front of us.
+            outer = known._replace(prefix=known.prefix.removesuffix(script_name))
+            return _Context(self._base._replace(path=""), outer, said), ours
         return _Context(self._base, known, said), ours
 
     def _announce_direct(self, known: tuple[str, str, str, str, int]) -> tuple[_Context, Headers]:

@@ -239,7 +239,7 @@ SPAWN = (
     ),
     Setting(
         "share",
-        share,
+        or_none(share),
         None,
         "true, false or the path of a folder",
         "one process for all workers of a server",

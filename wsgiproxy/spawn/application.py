@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError
 from wsgiproxy.exactproxy import Gateway, Stream, refuse
-from wsgiproxy.sansio.command import socket_kind
+from wsgiproxy.sansio.command import meanings, socket_kind
 from wsgiproxy.sansio.target import matcher
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
 from wsgiproxy.settings import APP, SIGNING, SPAWN, SPAWNED_TRANSPORT, settle
@@ -207,12 +207,14 @@ def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) ->
         settled["idle_shutdown"],
         settled["max_waiting"],
     )
+    # One for which we answer, if not for all.
+    host = (*settled["allowed_hosts"], "localhost")[0].lstrip(".")
     return Backend(
         settled["start_script"],
         starter(_plan(settled), settled["share"]),
         limits,
         gateways=Gateways(settled),
-        unready=readiness(settled["ready"], settled["ready_statuses"]),
+        unready=readiness(settled["ready"], settled["ready_statuses"], host),
         log=logger,
     )
 
@@ -223,7 +225,8 @@ def _plan(settled: Mapping[str, Any]) -> Plan:
     :raises ConfigurationError: two of them contradict each other.
     """
     command, variables = settled["start_script"], settled["script_env"]
-    kind = socket_kind([*command, *variables.values()], settled["socket"])
+    texts = [*command, *variables.values()]
+    kind = socket_kind(texts, settled["socket"])
     port = settled["spawned_port"]
     if kind == "unix" and port is not None:
         raise ConfigurationError(f"spawned_port={port!r}: expected none with a Unix socket")
@@ -237,5 +240,6 @@ def _plan(settled: Mapping[str, Any]) -> Plan:
         settled["inherit_env"],
         kind,
         port,
+        "fd" in meanings(texts),
         os.path.abspath(secret_file) if secret_file else "" if settled["sign"] else None,
     )

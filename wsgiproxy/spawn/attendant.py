@@ -90,6 +90,7 @@ class Attendant(threading.Thread):
                 continue
             told = run.child.hear()
             if told is None:
+                run.kill()
                 return
             for each in told:
                 self._heed(run, each)
@@ -124,8 +125,10 @@ class Attendant(threading.Thread):
                 self._report.output(text)
         elif kind == "L":
             self._report.output(f"({text} lines lost)")
-        elif kind == "D":
-            self._life.feed(Event.STOP)
+        elif kind == "D" and self._life.state.phase is not Phase.DRAINING:
+            self._life.feed(Event.STOP)  # another process has stopped it
         elif kind == "X":
-            self._report.exited(int(text), self._life.state.phase)
-            self._life.feed(Event.CRASHED if int(text) else Event.ENDED)
+            status, left = map(int, text.split())
+            self._report.exited(status, left, self._life.state.phase)
+            # What goes into the background has not ended as it should.
+            self._life.feed(Event.CRASHED if status or left else Event.ENDED)

@@ -6,8 +6,8 @@ import contextlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -52,13 +52,16 @@ class Child:
     """The other end of a lifeline. As long as somebody holds one, the command may live.
 
     :param line: our end.
-    :param process: the warden, if it is a child of this process.
+    :param warden: its pid, if it is a child of this process.
+    :ivar is_ours: whether this process has started it, and not left it to others.
     """
 
-    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, line: socket.socket, warden: int | None = None) -> None:
         line.setblocking(False)
+        _ends.add(line)
         self._line = line
-        self._process = process
+        self._warden = warden
+        self.is_ours = warden is not None
         self._heard = b""
 
     @classmethod
@@ -81,23 +84,16 @@ class Child:
             the first line.
         """
         ours, theirs = socket.socketpair()
+        _ends.update((ours, theirs))
         with theirs:
             numbers = [-1 if each is None else each.fileno() for each in (theirs, door, inherited)]
+            words = [*map(str, numbers), folder, cwd or "", *command]
             try:
-                process = subprocess.Popen(
-                    [_interpreter(), "-I", "-S", _WARDEN, *map(str, numbers), folder, *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[number for number in numbers if number >= 0],
-                    cwd=cwd,
-                    env=environment,
-                    start_new_session=True,
-                )
+                warden = _spawn([_interpreter(), "-I", "-S", _WARDEN, *words], environment, numbers)
             except BaseException:
                 ours.close()
                 raise
-        return cls(ours, process)
+        return cls(ours, warden)
 
     @classmethod
     def join(cls, door: str) -> Child:
@@ -113,11 +109,6 @@ class Child:
             line.close()
             raise
         return cls(line)
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether this process has started it."""
-        return self._process is not None
 
     def fileno(self) -> int:
         """For select and poll."""
@@ -149,20 +140,49 @@ class Child:
             self._line.send(b"Q %g\n" % grace)
             # Our own end of the line hears that, too.
             self._line.shutdown(socket.SHUT_RDWR)
-        self._disown()
-
-    def _disown(self) -> None:
-        if self._process is not None:
-            self._process.returncode = 0  # or Popen would wait for it some day
-            self._process = None
+        self._warden = None
+        self.is_ours = False
 
     def bury(self) -> None:
         """After its end: leave nothing behind."""
         self._line.close()
-        if self._process is not None:
-            self._process.wait()
+        warden, self._warden = self._warden, None
+        if warden is not None:
+            # Somebody may wait for all children of this process.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(warden, 0)
 
     def abandon(self) -> None:
         """In a forked process: it is the parent's, and none of ours."""
         self._line.close()
-        self._disown()
+        self._warden = None
+
+
+def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int]) -> int:
+    """Start a process that gets the descriptors *numbers*, and no input or output.
+
+    Not by subprocess: it waits until its child has closed a pipe, which a process that another
+    thread forks meanwhile holds open as long as it lives.
+    """
+    nothing = os.devnull
+    actions: list[tuple[object, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, nothing, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, nothing, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+        # On itself: it is no longer closed by exec.
+        *((os.POSIX_SPAWN_DUP2, number, number) for number in numbers if number >= 0),
+    ]
+    return os.posix_spawn(words[0], words, environment, file_actions=actions)
+
+
+# All ends of lifelines: the copies in a forked process would keep the command alive, or its
+# warden in doubt.
+_ends: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_ends() -> None:
+    for end in list(_ends):
+        end.close()
+
+
+os.register_at_fork(after_in_child=_close_ends)

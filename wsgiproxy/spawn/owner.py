@@ -10,9 +10,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from wsgiproxy.sansio import inetdiag
 from wsgiproxy.sansio.procfs import Listening, listening, parents, socket_link
 
 __all__ = ["Holder", "backlog", "family", "holder", "is_known", "listeners", "peer_pid"]
+
+
+_NETLINK_SOCK_DIAG = 4
 
 
 def is_known() -> bool:
@@ -20,10 +24,33 @@ def is_known() -> bool:
     return os.path.exists("/proc/net/tcp")
 
 
-def _listening() -> Iterator[Listening]:
+def _by_netlink() -> list[Listening]:
+    found: list[Listening] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(1)
+        for each in (socket.AF_INET, socket.AF_INET6):
+            kernel.send(inetdiag.request(each))
+            last = False
+            while not last:
+                data = kernel.recv(65536)
+                last = inetdiag.is_last(data)
+                found += inetdiag.listening(data)
+    return found
+
+
+def _by_proc() -> list[Listening]:
+    found: list[Listening] = []
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError), open(name, encoding="ascii") as file:
-            yield from listening(file.read())
+            found += listening(file.read())
+    return found
+
+
+def _listening() -> list[Listening]:
+    try:
+        return _by_netlink()
+    except OSError:  # forbidden (RestrictAddressFamilies=), or not in this kernel
+        return _by_proc()
 
 
 def listeners(port: int) -> list[Listening]:

@@ -27,17 +27,18 @@ def _address(origin: Origin) -> str:
     return f"unix:{origin.unix}" if origin.unix else f"http://{origin.authority}"
 
 
-def readiness(ready: Any, statuses: frozenset[int]) -> Check:
+def readiness(ready: Any, statuses: frozenset[int], host: str = "localhost") -> Check:
     """A check from the settings ``ready`` and ``ready_statuses``.
 
     :param ready: a path to ask for, a function of the address, or None: whoever listens is
         ready.
+    :param host: the Host to ask for.
     """
     if ready is None:
         return lambda gateway, run: ""
     if callable(ready):
         return lambda gateway, run: _called(ready, _address(run.socket.origin))
-    return lambda gateway, run: _asked(gateway, ready, statuses)
+    return lambda gateway, run: _asked(gateway, ready, statuses, host)
 
 
 def _called(ready: Callable[[str], object], address: str) -> str:
@@ -47,7 +48,7 @@ def _called(ready: Callable[[str], object], address: str) -> str:
         return f"ready() raised {type(error).__name__}: {error}"
 
 
-def _asked(gateway: Gateway, target: str, statuses: frozenset[int]) -> str:
+def _asked(gateway: Gateway, target: str, statuses: frozenset[int], host: str) -> str:
     path, mark, query = target.partition("?")
     environ = {
         "REQUEST_METHOD": "GET",
@@ -59,7 +60,7 @@ def _asked(gateway: Gateway, target: str, statuses: frozenset[int]) -> str:
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "localhost",
+        "HTTP_HOST": host,
         "HTTP_USER_AGENT": "wsgiproxy",
         "wsgi.url_scheme": "http",
         "webob.client.timeout": _PATIENCE,

@@ -79,16 +79,20 @@ class Report:
             seconds = monotonic() - self._began
             self.note(f"it was not ready after {seconds:.0f} s: {self._missing}")
 
-    def exited(self, status: int, phase: Phase) -> None:
-        """The command has ended, as it should or not."""
+    def exited(self, status: int, left: int, phase: Phase) -> None:
+        """The command has ended, as it should or not.
+
+        :param status: negative for a signal.
+        :param left: how many processes it has left behind.
+        """
         if phase is Phase.DRAINING:
             return
         how = f"by {_signal(-status)}" if status < 0 else f"with status {status}"
+        where = ", and left others in the background," if left else ""
         if phase is Phase.STARTING:
-            where = ", or went into the background," if status == 0 else ""
             self.note(f"it ended{where} {how} before it was ready")
-        elif status:
-            self.note(f"it ended {how}")
+        elif status or left:
+            self.note(f"it ended{where} {how}")
         else:
             self._tell(Phase.DRAINING, "it ended with status 0")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections import deque
 from collections.abc import Mapping
@@ -34,6 +36,7 @@ class Plan(NamedTuple):
     :param inherit_env: names of further variables to take from ours.
     :param kind: how it gets its socket.
     :param port: the port to take; None for any free one.
+    :param names_fd: whether a placeholder says which descriptor it is.
     :param secret_file: keys to share with it; a fresh one if empty, none if None.
     """
 
@@ -43,6 +46,7 @@ class Plan(NamedTuple):
     inherit_env: tuple[str, ...]
     kind: str
     port: int | None
+    names_fd: bool
     secret_file: str | None
 
 
@@ -112,6 +116,13 @@ class Run:
             return "it has not begun yet"
         return self.socket.missing(self.warden)
 
+    def kill(self) -> None:
+        """After the warden's end: it leaves nothing, unless it was killed itself."""
+        if self.pid and self.child.is_ours:
+            # The number of a group is not given away as long as there is anybody in it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
     def bury(self) -> None:
         """After its end: leave nothing behind."""
         self.socket.close()
@@ -140,6 +151,8 @@ def _child(
     more = {name: fill(value, values) for name, value in plan.variables.items()}
     if secret_file is not None:
         more[SECRET_FILE] = secret_file
+    if socket.inherited is not None and not plan.names_fd:
+        more["LISTEN_FDS"] = "1"  # who is told twice opens it twice (gunicorn)
     if plan.kind == "port":
         more.setdefault("PORT", values["port"])  # what Heroku began, node's programs read
     return Child.start(

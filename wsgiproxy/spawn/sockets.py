@@ -13,6 +13,7 @@ from typing import Protocol
 
 from wsgiproxy.errors import ConnectFailed
 from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.procfs import Listening
 from wsgiproxy.spawn import owner
 
 __all__ = ["Inherited", "Port", "Socket", "Taken", "Unix", "open_socket"]
@@ -20,13 +21,13 @@ __all__ = ["Inherited", "Port", "Socket", "Taken", "Unix", "open_socket"]
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
 _LONGEST_PATH = 103  # bytes: sun_path of macOS and the BSDs; Linux takes 107
-# Addresses of listeners -> where to reach them: the wildcards, and the loopback ones.
+# Addresses of listeners -> where they may be reached. That of all IPv6 may be IPv4's, too.
 _REACHED_AT = {
-    bytes(4): _LOOPBACK,
-    socket.inet_aton(_LOOPBACK): _LOOPBACK,
-    bytes(16): _LOOPBACK,
-    bytes(10) + b"\xff\xff" + socket.inet_aton(_LOOPBACK): _LOOPBACK,
-    bytes(15) + b"\x01": "::1",
+    bytes(4): (_LOOPBACK,),
+    socket.inet_aton(_LOOPBACK): (_LOOPBACK,),
+    bytes(10) + b"\xff\xff" + socket.inet_aton(_LOOPBACK): (_LOOPBACK,),
+    bytes(16): (_LOOPBACK, "::1"),
+    bytes(15) + b"\x01": ("::1",),
 }
 
 
@@ -80,51 +81,78 @@ def open_socket(kind: str, folder: str, port: int | None) -> Socket:
     return Port(_free_port(port))
 
 
-def _bound(port: int | None) -> socket.socket:
+def _listening(port: int | None) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((_LOOPBACK, port or 0))
-    except BaseException:
+        sock.listen(_BACKLOG)
+    except OSError as error:
         sock.close()
-        raise
+        raise OSError(error.errno, f"port {port}: {error.strerror}") from error
     return sock
 
 
 def _free_port(port: int | None) -> int:
-    with _bound(port) as sock:
-        if port:
-            sock.listen(1)  # SO_REUSEADDR binds beside others, and listening does not
+    # SO_REUSEADDR binds beside others, and listening does not.
+    with _listening(port) as sock:
         return int(sock.getsockname()[1])
+
+
+class _Probe:
+    """A connection that waits in a queue until somebody accepts it: then somebody is there."""
+
+    def __init__(self) -> None:
+        self._sock: socket.socket | None = None
+        self._accepted = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits."""
+        return self._sock is not None
+
+    def is_waiting(self, address: tuple[str, int], inode: int) -> bool:
+        """Whether nobody has accepted it yet.
+
+        :param inode: of the socket that listens there; 0 if it is not known.
+        :raises OSError: there is no connection.
+        """
+        if self._accepted:
+            return False
+        if self._sock is None:
+            self._sock = socket.create_connection(address, 5)
+            waiting: int | None = inode  # it may not be in the queue yet
+        else:
+            waiting = owner.backlog(inode)
+        if waiting:
+            return True
+        self._accepted = True
+        self.close()
+        return False
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
 
 
 class Inherited:
     """We listen, and hand the socket over: nobody can come in between."""
 
     def __init__(self, port: int | None = None) -> None:
-        sock = _bound(port)
-        try:
-            sock.listen(_BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
+        sock = _listening(port)
         number = int(sock.getsockname()[1])
         self.inherited: socket.socket | None = sock
         self.origin = Origin("http", _LOOPBACK, number)
         self.values = {"fd": "3", "port": str(number)}
         self._inode = os.fstat(sock.fileno()).st_ino
-        self._probe: socket.socket | None = None
+        self._probe = _Probe()
 
     def missing(self, warden: int) -> str:
-        """A connection waits in the queue until somebody accepts: then somebody is there."""
-        if self._probe is None:
-            self._probe = socket.create_connection((_LOOPBACK, self.origin.port), 5)
-            waiting: int | None = 1  # it may not be in the queue yet
-        else:
-            waiting = owner.backlog(self._inode)
-        if waiting:
+        """Somebody has to accept."""
+        if self._probe.is_waiting((_LOOPBACK, self.origin.port), self._inode):
             return "nobody accepts connections on the socket that was handed over"
-        self._probe.close()
         return ""
 
     def check(self, sock: socket.socket) -> None:
@@ -134,9 +162,9 @@ class Inherited:
 
     def close(self) -> None:
         """Close our copy, and the probe."""
-        for sock in (self._probe, self.inherited):
-            if sock is not None:
-                sock.close()
+        self._probe.close()
+        if self.inherited is not None:
+            self.inherited.close()
 
 
 class Unix:
@@ -183,46 +211,68 @@ class Port:
         self.inherited: socket.socket | None = None
         self.origin = Origin("http", _LOOPBACK, port)
         self.values = {"port": str(port)}
-        self._warden = self._inode = 0
-        self._holder: owner.Holder | None = None
+        self._warden = 0
+        self._holders: dict[int, owner.Holder] = {}
+        self._probe = _Probe()
 
     def missing(self, warden: int) -> str:
-        """Whoever listens there has to be ours, at every address."""
+        """Whoever listens there has to be ours, at every address, and to accept."""
         self._warden = warden
         port = self.origin.port
         if not owner.is_known():
-            return self._unanswered(_LOOPBACK)
-        found = owner.listeners(port)
+            return self._unanswered(_LOOPBACK, 0)
+        found, _ = self._ours()
         if not found:
             return f"nothing listens on port {port}"
-        reached = {}
+        reached: dict[str, int] = {}
         for listener in found:
-            holder = owner.holder(listener.inode, warden)
-            if holder is None:
-                raise Taken(f"a process that is not ours listens on port {port}")
-            reached[_REACHED_AT.get(listener.address, "")] = listener.inode, holder
-        host = min(filter(None, reached), default="")
-        if not host:
-            return f"it listens on port {port}, but not on {_LOOPBACK}"
-        self.origin = Origin("http", host, port)
-        self._inode, self._holder = reached[host]
-        return self._unanswered(host)
+            for host in _REACHED_AT.get(listener.address, ()):
+                reached.setdefault(host, listener.inode)
+        missing = f"it listens on port {port}, but not on {_LOOPBACK}"
+        # A probe that is on its way has found its address.
+        for host in [self.origin.host] if self._probe.is_open else sorted(reached):
+            missing = self._unanswered(host, reached.get(host, 0))
+            if not missing or self._probe.is_open:
+                break
+        return missing
 
-    def _unanswered(self, host: str) -> str:
+    def _ours(self) -> tuple[list[Listening], bool]:
+        """Who listens on the port, and whether one of them did the last time.
+
+        :raises Taken: one of them is not ours.
+        """
+        before, self._holders = self._holders, {}
+        found = owner.listeners(self.origin.port)
+        for listener in found:
+            known = before.get(listener.inode)
+            held = known is not None and known.holds()
+            holder = known if held else owner.holder(listener.inode, self._warden)
+            if holder is None:
+                raise Taken(f"a process that is not ours listens on port {self.origin.port}")
+            self._holders[listener.inode] = holder
+        return found, not before.keys().isdisjoint(self._holders)
+
+    def _unanswered(self, host: str, inode: int) -> str:
+        port = self.origin.port
         try:
-            with socket.create_connection((host, self.origin.port), 5) as probe:
-                self.check(probe)
-        except (OSError, ConnectFailed) as error:
-            return f"no connection to port {self.origin.port}: {error}"
-        return ""
+            waits = self._probe.is_waiting((host, port), inode)
+        except OSError as error:
+            return f"no connection to port {port}: {error}"
+        self.origin = Origin("http", host, port)
+        return f"nobody accepts connections on port {port}" if waits else ""
 
     def check(self, sock: socket.socket) -> None:
-        """The socket that listened before still does: it has accepted the connection."""
-        if self._holder is None or self._holder.holds():
+        """Who listened before and listens after the connection was made has accepted it."""
+        if not owner.is_known():
             return
-        self._holder = owner.holder(self._inode, self._warden) or self._holder
-        if not self._holder.holds():
-            raise ConnectFailed(f"our process has given up port {self.origin.port}")
+        try:
+            _, stayed = self._ours()
+        except Taken as error:
+            raise ConnectFailed(str(error)) from error
+        if not stayed:
+            # Nobody knows who has accepted this one; the next is safe, if they are ours.
+            raise ConnectFailed(f"port {self.origin.port} has lost its listener")
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Close the probe."""
+        self._probe.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from wsgiproxy.errors import BadRequest, BadResponse
+from wsgiproxy.errors import BadRequest, BadResponse, ConnectFailed
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.settings import TRANSPORT, settle
@@ -58,8 +58,8 @@ class Transport(Protocol):
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 
-    :param connected: shown each new connection before a byte is sent; it raises a
-        :class:`~wsgiproxy.errors.ProxyError` to refuse it.
+    :param connected: shown each new connection before a byte is sent; it raises
+        :class:`~wsgiproxy.errors.ConnectFailed` to have another one made, once.
     :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as
         ``connect_timeout`` (seconds), ``max_idle`` (connections) or ``ca_file`` (a path).
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -132,16 +132,27 @@ class PooledTransport:
         self._dialler.dial(origin, self.timeouts.connect).close()
 
     def _dial(self, origin: Origin, patience: Patience) -> Wire:
-        wire = Wire(self._dialler.dial(origin, patience.timeouts.connect), origin)
-        if self._connected is not None:
-            try:
-                self._connected(wire.sock)
-            except BaseException:
-                wire.close()
-                raise
+        wire = self._connect(origin, patience)
         if wire.has_spoken_first():
             wire.close()
             raise BadResponse("the upstream answered before it was asked")
+        return wire
+
+    def _connect(self, origin: Origin, patience: Patience) -> Wire:
+        limit = patience.timeouts.connect
+        wire = Wire(self._dialler.dial(origin, limit), origin)
+        if self._connected is None:
+            return wire
+        # Twice, since nothing is sent yet, and who is there may just have changed.
+        for last in (False, True):
+            try:
+                self._connected(wire.sock)
+                break
+            except BaseException as error:
+                wire.close()
+                if last or not isinstance(error, ConnectFailed):
+                    raise
+            wire = Wire(self._dialler.dial(origin, limit), origin)
         return wire
 
     def _kept(self, origin: Origin) -> Wire | None:
