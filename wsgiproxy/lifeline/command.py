@@ -12,6 +12,8 @@ __all__ = ["children", "settle_in", "start"]
 
 _LISTEN_FD = 3  # sd_listen_fds(3): the first of the descriptors that are handed over
 
+_LONG = 1000  # characters of a path that is told
+
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -35,7 +37,8 @@ def settle_in(ours: set[int]) -> None:
 
     :param ours: the descriptors that it was given; the command does not get them.
     """
-    os.setsid()
+    with contextlib.suppress(PermissionError):  # we have one already
+        os.setsid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in map(int, os.listdir("/dev/fd")):
         if number > 2 and number not in ours:
@@ -57,24 +60,28 @@ def start(command: list[str], cwd: str, inherited: int) -> tuple[int, int]:
     failed, failing = os.pipe()
     pid = os.fork()
     if not pid:
+        what = cwd
         try:
             # Out of the way of the socket that the command gets.
             failing = fcntl.fcntl(failing, fcntl.F_DUPFD_CLOEXEC, 10)
             if cwd:
                 os.chdir(cwd)
+            what = command[0]
             _become(command, inherited, said)
         except OSError as error:
-            os.write(failing, b"%d" % (error.errno or errno.EIO))
+            os.write(
+                failing, f"{error.errno or errno.EIO} {what}"[:_LONG].encode("utf-8", "replace")
+            )
         finally:
             os._exit(127)
     os.close(said)
     os.close(failing)
-    number = os.read(failed, 16)
+    number, _, what = os.read(failed, 2 * _LONG).decode("utf-8", "replace").partition(" ")
     os.close(failed)
     if number:
         os.waitpid(pid, 0)
         os.close(heard)
-        raise OSError(int(number), os.strerror(int(number)))
+        raise OSError(int(number), os.strerror(int(number)), what)
     return pid, heard
 
 

@@ -1,11 +1,11 @@
 """The loop of the process in between.
 
-What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno``
+What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno path``
 (the command cannot be run), ``O`` or ``o`` and a line of output (one listener is to log it, the
 others are to remember it), ``L n`` (lines that a listener had no room for), ``D`` (it begins to
 stop), ``X status n`` (of the command, negative for a signal, and the processes that it has left
-behind). What we tell it, with the time
-between SIGTERM and SIGKILL: ``S seconds`` to stop, ``Q seconds`` to stop if nobody else listens.
+behind). What we tell it, with the time between SIGTERM and SIGKILL: ``S seconds`` to stop,
+``Q seconds`` to stop if nobody else listens.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Lifeline:
         try:
             self._child, heard = start(command, cwd, inherited)
         except OSError as error:
-            self._tell(b"E %d" % (error.errno or errno.EIO))
+            what = str(error.filename or "").replace("\n", "?")
+            self._tell(f"E {error.errno or errno.EIO} {what}".encode("utf-8", "replace"))
         else:
             self._output = Output(heard)
             self._tell(self._introduction())

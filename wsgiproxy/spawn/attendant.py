@@ -117,7 +117,8 @@ class Attendant(threading.Thread):
             run.pid, run.warden = map(int, text.split())
             self._report.running(run.pid)
         elif kind == "E":
-            self._report.note(f"it cannot be run: {os.strerror(int(text))}")
+            number, _, path = text.partition(" ")
+            self._report.note(f"it cannot be run: {os.strerror(int(number))}: {path!r}")
             self._life.feed(Event.UNUSABLE)
         elif kind in "Oo":
             run.lines.append(text)
