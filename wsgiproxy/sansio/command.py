@@ -68,6 +68,10 @@ def socket_kind(texts: Iterable[str], given: str | None = None) -> str:
                 f"start_script: {written} has no meaning with socket={kind!r}, where there is"
                 f" {' and '.join('{' + name + '}' for name in sorted(KINDS[kind]))}"
             )
+    if kind == "unix" and "socket" not in wanted:
+        raise ConfigurationError(
+            "start_script: expected {socket} in it with socket='unix'; it is a new one each time"
+        )
     return kind
 
 

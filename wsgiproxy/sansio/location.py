@@ -177,10 +177,20 @@ def has_addresses(headers: Headers) -> bool:
 
 
 def map_headers(
-    headers: Headers, base: Base, known: Public, *, scope_cookies: bool, cookie_domain: str | None
+    headers: Headers,
+    base: Base,
+    known: Public,
+    *,
+    scope_cookies: bool,
+    cookie_domain: str | None,
+    mount: tuple[Base, Public] | None = None,
 ) -> Headers:
-    """Stage 6: all addresses in the field lines of a response."""
+    """Stage 6: all addresses in the field lines of a response.
+
+    :param mount: what cookies are scoped by, if not by *base* and *known*.
+    """
     mapped = []
+    cookies = mount or (base, known)
     for name, value in headers:
         field = name.lower()
         if field in ("location", "content-location"):
@@ -188,6 +198,6 @@ def map_headers(
         elif field == "refresh":
             value = map_refresh(value, base, known)
         elif field == "set-cookie" and (scope_cookies or cookie_domain is not None):
-            value = map_cookie(value, base, known, scope_cookies, cookie_domain)
+            value = map_cookie(value, *cookies, scope_cookies, cookie_domain)
         mapped.append((name, value))
     return mapped

@@ -12,7 +12,7 @@ __all__ = ["Listening", "listening", "parents", "socket_link"]
 # sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
 _LISTENS = re.compile(
     r"^ *\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) [0-9A-F:]+ 0A "
-    r"[0-9A-F]+:([0-9A-F]+) \S+ \S+ +\d+ +\d+ (\d+)",
+    r"[0-9A-F]+:([0-9A-F]{1,16}) \S+ \S+ +\d+ +\d+ (\d{1,20})",
     re.MULTILINE,
 )
 # "pid (name) state ppid ...": the name may hold anything.

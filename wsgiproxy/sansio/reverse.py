@@ -27,15 +27,12 @@ __all__ = ["ReversePolicy", "SpawnPolicy"]
 
 
 class _Context(NamedTuple):
-    """What the answer's addresses are mapped with, and what the envelope will say."""
+    """What addresses and cookies are mapped with, and what the envelope will say."""
 
     base: Base
     known: Public
     facts: Facts
-
-
-# Receivers put these before the path that they see.
-_REMOVED = frozenset(["X-Forwarded-Prefix", "X-Forwarded-Script-Name"])
+    mount: tuple[Base, Public]
 
 
 class ReversePolicy:
@@ -107,17 +104,17 @@ class ReversePolicy:
         return Outgoing(base.origin, request, context, context.facts)
 
     def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
-        ours = [*announce(known, script_name), *self._fixed]
-        if self._whole:
-            ours = [field for field in ours if field[0] not in _REMOVED]
-        if self._options["forwarded"]:
-            ours.append(("Forwarded", forwarded_element(known)))
-        said = facts(known, self._base.path, self._base.query)
+        base, options = self._base, self._options
+        said = facts(known, base.path, base.query)
+        mount = base, known
         if self._whole:
             # The paths are the same at both ends, but for what is in front of us.
-            outer = known._replace(prefix=known.prefix.removesuffix(script_name))
-            return _Context(self._base._replace(path=""), outer, said), ours
-        return _Context(self._base, known, said), ours
+            known = known._replace(prefix=known.prefix.removesuffix(script_name))
+            base, script_name = base._replace(path=""), ""
+        ours = [*announce(known, script_name), *self._fixed]
+        if options["forwarded"]:
+            ours.append(("Forwarded", forwarded_element(known)))
+        return _Context(base, known, said, mount), ours
 
     def _announce_direct(self, known: tuple[str, str, str, str, int]) -> tuple[_Context, Headers]:
         return self._announce(direct(*known), known[2])
@@ -132,6 +129,7 @@ class ReversePolicy:
             headers,
             context.base,
             context.known,
+            mount=context.mount,
             scope_cookies=options["scope_cookies"],
             cookie_domain=options["cookie_domain"],
         )

@@ -29,7 +29,7 @@ small {{ opacity: .7 }}
 </style>
 <h1>The application is starting</h1>
 <p><progress aria-label="starting"></progress>
-<p>This page comes again by itself.{since}
+<p>This page reloads by itself.{since}
 {lines}</html>
 """
 
@@ -38,7 +38,7 @@ def is_navigation(environ: Mapping[str, Any]) -> bool:
     """Whether a person waits for a page: a GET by a browser, of a document.
 
     A form that was sent, an image or a script would not become the page by being asked for
-    again (Fetch Metadata, sections 2.1 and 2.3).
+    again (Fetch Metadata, section 2.1).
 
     >>> is_navigation({"REQUEST_METHOD": "GET", "HTTP_ACCEPT": "text/html,*/*;q=0.8"})
     True

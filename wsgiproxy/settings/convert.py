@@ -216,7 +216,7 @@ def command(value: object) -> tuple[str, ...]:
 
 def directory(value: object) -> str:
     """The path of a directory that is there."""
-    found = path(value)
+    found = os.path.abspath(path(value))  # we may go elsewhere
     if not os.path.isdir(found):
         raise ValueError(found)
     return found
@@ -271,7 +271,10 @@ def statuses(value: object) -> frozenset[int]:
         match = re.fullmatch("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", word)
         if match is None:
             raise ValueError(value)
-        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(value)
+        found.update(range(first, last + 1))
     if not found:
         raise ValueError(value)
     return frozenset(found)

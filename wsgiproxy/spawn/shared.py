@@ -46,9 +46,9 @@ def _private(path: str) -> str:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
         found = os.lstat(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"share={path!r}: expected a folder that can be made: {error.strerror}"
+            f"share={path!r}: expected a folder that can be made: {error}"
         ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise ConfigurationError(
