@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.judges import JudgedRequest, h11_requests, llhttp_requests
-from wsgiproxy.sansio.reverse import ReversePolicy
 from wsgiproxy.errors import BadRequest, HeadTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio.environ import read
 from wsgiproxy.sansio.exchange import (
@@ -26,6 +25,7 @@ from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, chunk, request_head
 from wsgiproxy.sansio.headers import values
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.reverse import ReversePolicy
 from wsgiproxy.settings import APP, settle
 
 ENVIRON: dict[str, Any] = {

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from wsgiproxy.cli.listen import Listen
+from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.href import parse_href
@@ -128,47 +129,8 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
         if isinstance(row.default, bool):
             group.add_argument(flag(row), action=argparse.BooleanOptionalAction, help=text)
         else:
-            action = _REPEATED.get(type(row.default), "store")
+            action = ACTIONS.get(type(row.default), "store")
             group.add_argument(flag(row), metavar=_metavar(row), action=action, help=text)
-
-
-class _Words(argparse.Action):
-    """A list: what is given again is added."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        before = getattr(namespace, self.dest)
-        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
-
-
-class _Variables(argparse.Action):
-    """One variable each time; its value may hold anything."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, equals, value = values.partition("=")
-        if not name or not equals:
-            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
-        before = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**before, name: value})
-
-
-# Type of the default -> what becomes of a flag that is given more than once.
-_REPEATED: dict[type, type[argparse.Action]] = {
-    tuple: _Words,
-    frozenset: _Words,
-    dict: _Variables,
-}
 
 
 def flag(row: Setting) -> str:
