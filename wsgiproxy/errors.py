@@ -26,6 +26,7 @@ __all__ = [
     "NotReady",
     "NotStarted",
     "NotSupported",
+    "Pausing",
     "ProxyError",
     "Unavailable",
     "UpstreamLost",
@@ -185,6 +186,12 @@ class NotReady(Unavailable):
 
     public = "The application is starting. Please try again in a moment."
     retry_after = 1
+
+
+class Pausing(NotReady):
+    """The process behind this address has failed, and it is too early to try again."""
+
+    public = "The application has failed, and will be started again. Please try again later."
 
 
 class NotStarted(ProxyError):

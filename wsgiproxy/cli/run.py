@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import sys
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -143,5 +142,10 @@ def _run(arguments: argparse.Namespace) -> int:
         raise CannotStart(f"{error}; try: wsgiproxy serve -- wsgiproxy run {place}") from error
     with listener:
         log_to_stderr(access_log=False)
-        make = partial(WSGIProxyMiddleware.from_env, load(place), **settings)
-        return run_waitress(Plan(make, Listen("", 0), threads, lambda port: None), listener)
+        application = load(place)
+        # One that has wrapped itself would find nothing that is signed any more.
+        if not isinstance(application, WSGIProxyMiddleware):
+            application = WSGIProxyMiddleware.from_env(application, **settings)
+        return run_waitress(
+            Plan(lambda: application, Listen("", 0), threads, lambda port: None), listener
+        )

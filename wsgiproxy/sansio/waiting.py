@@ -8,9 +8,6 @@ from typing import Any
 
 __all__ = ["is_navigation", "waiting_page"]
 
-# The page asks again, and that request waits for the process on our side.
-_PAUSE = 1  # seconds
-
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -18,7 +15,7 @@ _PAGE = """\
 <meta http-equiv="refresh" content="{pause}">
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
-<title>Starting…</title>
+<title>{title}</title>
 <style>
 body {{ font: 1.1em/1.5 system-ui, sans-serif; margin: 20vh auto 0; max-width: 34em;
         padding: 0 1em; text-align: center }}
@@ -27,8 +24,8 @@ pre {{ text-align: left; font-size: .75em; overflow-x: auto; border: 1px solid #
        border-radius: .4em; padding: .7em }}
 small {{ opacity: .7 }}
 </style>
-<h1>The application is starting</h1>
-<p><progress aria-label="starting"></progress>
+<h1>{title}</h1>
+<p><progress aria-label="waiting"></progress>
 <p>This page reloads by itself.{since}
 {lines}</html>
 """
@@ -54,19 +51,24 @@ def is_navigation(environ: Mapping[str, Any]) -> bool:
     )
 
 
-def waiting_page(seconds: float | None, lines: list[str]) -> tuple[list[tuple[str, str]], bytes]:
+def waiting_page(
+    pause: int, seconds: float | None, lines: list[str]
+) -> tuple[list[tuple[str, str]], bytes]:
     """The headers and the body of the page.
 
+    :param pause: seconds after which it asks again; that request waits on our side, too.
     :param seconds: for how long it has been starting; None if it is not.
     :param lines: what it has written; empty unless clients may see it.
     """
+    title = "The application is starting" if pause == 1 else "The application will start again"
     since = f" <small>{seconds:.0f} s so far.</small>" if seconds is not None else ""
     shown = f"<pre>{escape(chr(10).join(lines))}</pre>\n" if lines else ""
-    body = _PAGE.format(pause=_PAUSE, since=since, lines=shown).encode("utf-8", "replace")
+    page = _PAGE.format(pause=pause, title=title, since=since, lines=shown)
+    body = page.encode("utf-8", "replace")
     headers = [
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        ("Retry-After", str(_PAUSE)),
+        ("Retry-After", str(pause)),
     ]
     return headers, body

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         stop_timeout: float | str
         inherit_env: bool | str | Iterable[str]
         max_waiting: int | str
-        max_wait: float | str
+        max_wait: float | str | None
         waiting_page: float | str
         share: bool | str
         debug: bool | str

@@ -229,7 +229,13 @@ SPAWN = (
         "further environment variables to pass on",
     ),
     Setting("max_waiting", count, 500, _COUNT, "requests that may wait for a start"),
-    Setting("max_wait", seconds, 30.0, _SECONDS, "seconds that one of them may wait"),
+    Setting(
+        "max_wait",
+        or_none(seconds),
+        None,
+        _SECONDS,
+        "seconds that one of them may wait; 5 more than start_timeout, if not given",
+    ),
     Setting(
         "waiting_page",
         leeway,

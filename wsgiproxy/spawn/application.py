@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
+from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError
 from wsgiproxy.exactproxy import Gateway, Stream, refuse
 from wsgiproxy.sansio.command import meanings, socket_kind
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from wsgiproxy.settings import SpawnOptions
 
 __all__ = ["SpawningApplication"]
+
+# Seconds that a request waits longer than a start may take: it then learns what has failed.
+_MORE = 5.0
 
 
 class SpawningApplication:
@@ -87,7 +91,7 @@ class SpawningApplication:
         settled = settle(SPAWN + APP + SIGNING + SPAWNED_TRANSPORT, given)
         self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
-        self._max_wait = settled["max_wait"]
+        self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE
         self._waiting_page = settled["waiting_page"]
         self._debug = settled["debug"]
         self._ignored = matcher(settled["idle_ignore"])
@@ -115,8 +119,8 @@ class SpawningApplication:
         with life.changed:
             gateway = life.take()
         if gateway is None:
-            error = NotReady("idle_ignore: a request for this path does not start it")
-            return refuse(error, environ, start_response, Record(environ))
+            # Without a line in the log: the page that asks is open for hours.
+            return error_page(NotReady())(environ, start_response)
         return _served(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(
@@ -125,7 +129,7 @@ class SpawningApplication:
         record = Record(environ)
         if isinstance(error, NotReady) and is_navigation(environ):
             lines = self._backend.lines if self._debug else []
-            headers, body = waiting_page(self._backend.starting_for, lines)
+            headers, body = waiting_page(error.retry_after, self._backend.starting_for, lines)
             record.fail(error)
             record.end(error.status)
             start_response("503 Service Unavailable", headers)

@@ -91,9 +91,15 @@ class Attendant(threading.Thread):
             told = run.child.hear()
             if told is None:
                 run.kill()
+                self._left_out(run)
                 return
             for each in told:
                 self._heed(run, each)
+
+    def _left_out(self, run: Run) -> None:
+        """What we have only joined may end just then; that is no failed start."""
+        if not run.child.is_ours and self._life.state.phase is Phase.STARTING:
+            self._life.feed(Event.STOP)
 
     def _try(self, run: Run) -> None:
         """Let it serve if it is ready."""
@@ -130,6 +136,7 @@ class Attendant(threading.Thread):
             self._life.feed(Event.STOP)  # another process has stopped it
         elif kind == "X":
             status, left = map(int, text.split())
+            self._left_out(run)
             self._report.exited(status, left, self._life.state.phase)
             # What goes into the background has not ended as it should.
             self._life.feed(Event.CRASHED if status or left else Event.ENDED)

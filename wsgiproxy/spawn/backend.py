@@ -12,7 +12,7 @@ from logging import Logger
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.errors import ClientGone, NotReady, Unavailable
+from wsgiproxy.errors import ClientGone, NotReady, Pausing, Unavailable
 from wsgiproxy.sansio.lifecycle import Action, Event, Phase, State, retry_after
 from wsgiproxy.spawn.attendant import Attendant
 from wsgiproxy.spawn.gateways import Gateways
@@ -113,7 +113,7 @@ class Backend:
         if action is Action.REFUSE:
             if failed:
                 raise self._report.failure()
-            error = NotReady("it has failed, and is not tried again yet")
+            error = Pausing("it has failed, and is not tried again yet")
             error.retry_after = retry_after(life.state, now)
             raise error
         return None
@@ -176,6 +176,8 @@ class Backend:
             self.life.closed = True
             self.life.changed.notify_all()
         self.stop(wait=wait)
+        if wait and self.life.run is None:
+            self.life.starter.closed()
 
     def abandon(self) -> None:
         """In a forked process: all of it is the parent's."""

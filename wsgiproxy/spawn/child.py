@@ -136,12 +136,12 @@ class Child:
 
     def leave(self, grace: float) -> None:
         """Let go of it; whoever is the last to do so ends it, with so many seconds."""
+        self._warden = None
+        self.is_ours = False
         with contextlib.suppress(OSError):
             self._line.send(b"Q %g\n" % grace)
             # Our own end of the line hears that, too.
             self._line.shutdown(socket.SHUT_RDWR)
-        self._warden = None
-        self.is_ours = False
 
     def bury(self) -> None:
         """After its end: leave nothing behind."""

@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import tempfile
 import time
 from typing import Any
@@ -24,6 +25,8 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn.run import DOOR
 
 __all__ = ["Shared", "shared_folder"]
+
+_LONGEST = 80  # bytes of a folder in which there are Unix sockets
 
 
 def shared_folder(share: str, identity: object) -> str:
@@ -37,7 +40,10 @@ def shared_folder(share: str, identity: object) -> str:
         return _private(share)
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     top = _private(os.path.join(base, f"wsgiproxy-{os.geteuid()}"))
-    digest = hashlib.sha256(repr((os.getppid(), identity)).encode()).hexdigest()
+    # The workers of a server have its arguments, whether it has forked them before or after
+    # the application was made.
+    known = os.getppid(), os.getcwd(), sys.argv, identity
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()
     return _private(os.path.join(top, digest[:16]))
 
 
@@ -50,11 +56,17 @@ def _private(path: str) -> str:
         raise ConfigurationError(
             f"share={path!r}: expected a folder that can be made: {error}"
         ) from error
+    path = os.path.abspath(path)
+    if len(os.fsencode(path)) > _LONGEST:
+        raise ConfigurationError(
+            f"share={path!r}: expected a path of at most {_LONGEST} bytes, or sockets in it have"
+            " too long a name"
+        )
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise ConfigurationError(
             f"share={path!r}: expected a folder of ours that nobody else may enter (chmod 700)"
         )
-    return os.path.abspath(path)
+    return path
 
 
 class Shared:
@@ -68,10 +80,12 @@ class Shared:
         self._open()
 
     def _open(self) -> None:
+        _private(self.folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(self._path("lock"), flags, 0o600)
         self._use = os.open(self._path("use"), flags, 0o600)
         self._run = ""
+        self._pid = os.getpid()
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -86,11 +100,29 @@ class Shared:
         os.close(self._lock)
         os.close(self._use)
 
+    def remove(self) -> None:
+        """Remove the folder, if nobody uses or starts anything there."""
+        if self.lock():
+            # The warden removes its own folder at the end.
+            folder = self.current().get("folder", "")
+            if not os.path.exists(folder) and _locked(self._use, fcntl.LOCK_EX):
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.release()
+            self.unlock()
+
     # Starting
 
     def lock(self) -> bool:
         """Whether it is now ours to start the child."""
-        return _locked(self._lock, fcntl.LOCK_EX)
+        if os.getpid() != self._pid:
+            self.reopen()  # uWSGI forks, and tells nobody
+        if not _locked(self._lock, fcntl.LOCK_EX):
+            return False
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self._path("lock")), os.fstat(self._lock)):
+                return True
+        self.reopen()  # whoever left last has removed the folder
+        return False
 
     def unlock(self) -> None:
         """Let others look."""

@@ -241,7 +241,8 @@ class Port:
 
         :raises Taken: one of them is not ours.
         """
-        before, self._holders = self._holders, {}
+        before = self._holders
+        holders = {}
         found = owner.listeners(self.origin.port)
         for listener in found:
             known = before.get(listener.inode)
@@ -249,8 +250,9 @@ class Port:
             holder = known if held else owner.holder(listener.inode, self._warden)
             if holder is None:
                 raise Taken(f"a process that is not ours listens on port {self.origin.port}")
-            self._holders[listener.inode] = holder
-        return found, not before.keys().isdisjoint(self._holders)
+            holders[listener.inode] = holder
+        self._holders = holders  # at one go: other threads connect, too
+        return found, not before.keys().isdisjoint(holders)
 
     def _unanswered(self, host: str, inode: int) -> str:
         port = self.origin.port

@@ -1,0 +1,238 @@
+"""``serve -- COMMAND`` as a process: what is started, when, and what is told of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from tests.cli.serving import SERVERS, served
+from tests.cli.telling import TELLS
+from tests.spawn.children import alive, child, until
+from tests.support.daemon import free_port
+
+#: Answers a few paths; `TELLS` answers all.
+SERVE = child(port="{port}")
+
+
+@pytest.fixture(params=SERVERS)
+def server(request):
+    pytest.importorskip(request.param)
+    return request.param
+
+
+# The start
+
+
+def test_the_first_request_starts_it(server):
+    with served(TELLS, "--server", server, "--threads", "2", "--prefix", "/app") as site:
+        how = f"started by the first request; {server}, 2 threads"
+        url = f"http://127.0.0.1:{site.port}/app/"
+        assert site.said.startswith(f"Serving {url} -> ")
+        assert site.said.endswith(f"telling.py '{{port}}' ({how}). Ctrl-C ends it.\n")
+        assert not site.processes() and site.log == ""
+        assert site.told("/app/a//b?c")["line"] == "GET /app/a//b?c HTTP/1.1"
+        site.wait_for("ready after")
+        story = [re.sub(r"\d+", "1", line) for line in site.log.splitlines()]
+        assert story[0].startswith("1:1:1 starting: ")
+        assert re.fullmatch(r"1:1:1 ready after 1\.1 s: process 1 at http://1.1.1.1:1", story[1])
+
+
+def test_now_starts_it_before_anybody_comes(server):
+    with served(SERVE, "--server", server, "--now") as site:
+        assert f"(started now; {server}, 8 threads)" in site.said
+        site.wait_for("ready after")
+        pid = re.search(r"process (\d+) at", site.log)
+        assert pid and site.get().body.decode() == pid[1]
+
+
+def test_a_command_alone_is_served():
+    with served(SERVE) as site:
+        assert site.get().status == 200
+        assert site.told("/echo")["line"] == "GET /echo HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "where"),
+    [
+        pytest.param({"port": "{port}"}, [], "http://127.0.0.1:", id="port"),
+        pytest.param({"port": "__PORT__"}, [], "http://127.0.0.1:", id="port-of-0.2"),
+        pytest.param({"socket": "{socket}"}, [], "unix:/", id="unix"),
+        pytest.param({}, [], "http://127.0.0.1:", id="no-placeholder"),
+        pytest.param({}, ["--socket", "inherit"], "http://127.0.0.1:", id="inherit"),
+    ],
+)
+def test_a_placeholder_says_how_it_gets_its_socket(words, options, where):
+    with served(child(**words), *options) as site:
+        facts = site.told("/facts")
+        assert "{" not in "".join(facts["words"])
+        assert ("LISTEN_FDS" in facts["environment"]) == (not words.keys() & {"port", "socket"})
+        assert f" at {where}" in site.log
+
+
+def test_a_placeholder_stands_for_a_descriptor(tmp_path):
+    (tmp_path / "our_site.py").write_text(
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
+    )
+    gunicorn = [sys.executable, "-m", "gunicorn", "-b", "fd://{fd}", "our_site:app"]
+    with served(gunicorn, "--cwd", str(tmp_path)) as site:
+        assert site.get().body == b"x"
+        assert re.search(r" ready after .* at http://127\.0\.0\.1:\d+\n", site.log)
+
+
+def test_the_port_can_be_chosen():
+    port = free_port()
+    with served(SERVE, "--spawned-port", str(port)) as site:
+        assert site.told("/facts")["words"][-1] == f"port={port}"
+
+
+# What it is told
+
+
+def test_the_prefix_is_filled_in():
+    options = ["--prefix", "/a/b", "--script-env", "BASE={prefix}/", "--ready", "{prefix}/up"]
+    with served([*TELLS, "base={prefix}"], *options) as site:
+        told = site.told("/a/b/c")
+        assert told["words"][-1] == "base=/a/b"
+        assert told["environment"]["BASE"] == "/a/b/"
+        site.wait_for("| asked for /a/b/c\n")
+        assert re.findall(r"asked for (\S+)", site.log) == ["/a/b/up", "/a/b/c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        pytest.param([], "/app/x", id="the-whole-path"),
+        pytest.param(["--strip-script-name"], "/x", id="without-the-mount"),
+        pytest.param(["--no-strip-script-name"], "/app/x", id="the-whole-path-explicitly"),
+    ],
+)
+def test_the_mount_is_part_of_the_path_unless_it_is_stripped(options, path):
+    with served(TELLS, "--prefix", "/app", *options) as site:
+        asked = site.told("/app/x")
+        fields = {name.lower(): value for name, value in asked["headers"]}
+        assert asked["line"] == f"GET {path} HTTP/1.1"
+        assert fields["x-script-name"] == "/app"
+        assert ("x-forwarded-prefix" in fields) == (path == "/x")  # what is not in the path
+        assert fields["host"] == "front.example"
+
+
+def test_the_host_of_the_clients_is_kept_unless_told_otherwise():
+    with served(SERVE, "--no-preserve-host") as site:
+        assert dict(site.told("/echo")["headers"])["Host"].startswith("127.0.0.1:")
+
+
+def test_variables_are_set_one_by_one_and_may_hold_anything():
+    options = ["--script-env", "ONE=a b=c", "--script-env", "TWO=", "--script-env", "AT={port}"]
+    with served(SERVE, *options) as site:
+        facts = site.told("/facts")
+        environment = facts["environment"]
+        assert (environment["ONE"], environment["TWO"]) == ("a b=c", "")
+        assert facts["words"][-1] == f"port={environment['AT']}"
+
+
+def test_variables_are_inherited_by_name_alone():
+    env = {"CANARY": "1", "DB_USER": "2", "DB_PASSWORD": "3", "TOKEN": "4"}
+    with served(SERVE, "--inherit-env", "DB_*", "--inherit-env", "TOKEN", env=env) as site:
+        environment = site.told("/facts")["environment"]
+    assert {name: environment.get(name) for name in env} == {**env, "CANARY": None}
+
+
+def test_all_variables_are_inherited_if_that_is_wanted():
+    with served(SERVE, "--inherit-env", "true", env={"CANARY": "1"}) as site:
+        assert site.told("/facts")["environment"]["CANARY"] == "1"
+
+
+def test_it_runs_where_it_is_told_to_and_is_found_there(tmp_path):
+    script = tmp_path / "start"
+    script.write_text('#!/bin/sh\nexec "$@"\n')
+    script.chmod(0o755)
+    with served(["./start", *SERVE], "--cwd", str(tmp_path)) as site:
+        assert site.told("/facts")["cwd"] == str(tmp_path)
+
+
+# Its life
+
+
+def test_requests_wait_until_it_says_that_it_is_ready(tmp_path):
+    gate = tmp_path / "gate"
+    with served(SERVE, "--ready", f"/gate?{gate}", "--max-wait", "60") as site:
+        asked = site.ask("/pid")
+        site.wait_for("starting: ")
+        until(site.processes)
+        assert "ready after" not in site.log
+        gate.touch()
+        assert asked.answer().status == 200
+        assert "ready after" in site.log
+
+
+def test_it_is_not_ready_by_the_wrong_status():
+    options = ["--ready", "/nothing", "--start-timeout", "1"]
+    with served(SERVE, *options) as site:
+        assert site.get().status == 502
+        site.wait_for("it was not ready after 1 s: /nothing answers 404")
+    with served(SERVE, *options, "--ready-statuses", "200 404") as site:
+        assert site.get().status == 200
+
+
+def test_nobody_comes_and_it_is_ended_and_the_next_request_starts_another():
+    with served(SERVE, "--idle-shutdown", "0.2") as site:
+        first = int(site.get().body)
+        site.wait_for("stopping: no request for 0 s")
+        site.wait_for(" stopped\n")
+        assert not alive(first) and not site.processes()
+        assert int(site.get().body) != first
+
+
+# What is told of it
+
+
+def test_its_words_are_marked_so_that_nobody_takes_them_for_ours():
+    with served([*SERVE, "say=ready after 9 s"]) as site:
+        assert site.get().status == 200
+        site.wait_for("| ready after 9 s\n")
+        lines = [line[9:] for line in site.log.splitlines()]
+        assert "| ready after 9 s" in lines
+        assert all(line.startswith(("| ", "starting: ", "ready after ")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        pytest.param(
+            child("leave", status=3, say="no module"), "it ended with status 3 before", id="status"
+        ),
+        pytest.param(
+            child("leave", signal=6, say="no module"), "it ended by SIGABRT before", id="signal"
+        ),
+        pytest.param(
+            child("idle", say="no module"), "it was not ready after 1 s: ", id="never-listens"
+        ),
+    ],
+)
+def test_a_failure_is_an_error_with_its_last_lines(command, reason):
+    with served([*command, "port={port}"], "--start-timeout", "1") as site:
+        answer = site.get()
+        assert answer.status == 502
+        site.wait_for("; its last lines:\n  | no module\n")
+        assert reason in site.log and "Traceback" not in site.log
+        assert b"no module" not in answer.body
+
+
+def test_clients_see_the_last_lines_if_that_is_wanted():
+    with served(child("leave", status=3, say="no module"), "--debug") as site:
+        assert b"no module" in site.get().body
+
+
+def test_without_a_check_a_missing_command_is_an_error_of_the_first_request():
+    with served(["./nosuch"], "--no-check") as site:
+        assert site.get().status == 502
+        site.wait_for("it cannot be run: No such file or directory")
+        assert "Traceback" not in site.log
+
+
+def test_control_characters_of_the_command_are_written_out():
+    with served([*SERVE, "x=a\nb\x1b[2J\udcff"]) as site:
+        assert r"'x=a\nb\x1b[2J\udcff' (started" in site.said
+        assert site.told("/facts")["words"][-1] == "x=a\nb\x1b[2J\udcff"

@@ -1,0 +1,49 @@
+"""Flags that may be given more than once: lists, and variables."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from wsgiproxy.errors import ConfigurationError
+
+__all__ = ["ACTIONS"]
+
+
+class _Words(argparse.Action):
+    """A list: what is given again is added."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
+
+
+class _Variables(argparse.Action):
+    """One variable each time; its value may hold anything."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, value = values.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
+        before = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**before, name: value})
+
+
+#: By the type of the default.
+ACTIONS: dict[type, type[argparse.Action]] = {
+    tuple: _Words,
+    frozenset: _Words,
+    dict: _Variables,
+}
