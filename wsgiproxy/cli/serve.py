@@ -80,6 +80,11 @@ class Site:
         """What to say of it at the start."""
         return ""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that it needs to end."""
+        return 0.0
+
     def proxy(self) -> WSGIProxyApp:
         """The proxy alone.
 
@@ -165,7 +170,8 @@ def _run(arguments: argparse.Namespace) -> int:
     site.check(arguments.check)
     how = f"{site.note}{arguments.server}, {threads} threads"
     started = partial(_say_started, listen, site, how)
-    plan = Plan(site.application, listen, threads, started, site.settings.get("max_body"))
+    max_body = site.settings.get("max_body")
+    plan = Plan(site.application, listen, threads, started, max_body, site.patience)
     return SERVERS[arguments.server](plan)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from math import ceil
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class Plan:
     :param started: told the port as soon as connections are accepted.
     :param max_body: largest request body in bytes, None for no limit; the application
         enforces it as well, waitress before it has stored the body.
+    :param patience: seconds that the application needs to end after its last exchange.
     """
 
     make: Callable[[], WSGIApplication]
@@ -51,6 +53,7 @@ class Plan:
     threads: int
     started: Callable[[int], None]
     max_body: int | None = None
+    patience: float = 0.0
 
 
 def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
@@ -101,6 +104,11 @@ def _leave_ctrl_c_to_parent() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
+def _in_worker(worker: Any) -> None:
+    _leave_ctrl_c_to_parent()
+    worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
+
+
 def _gunicorn_settings(plan: Plan, listener: socket.socket) -> Mapping[str, object]:
     port = listener.getsockname()[1]
 
@@ -115,13 +123,13 @@ def _gunicorn_settings(plan: Plan, listener: socket.socket) -> Mapping[str, obje
         "workers": 1,
         "worker_class": "gthread",
         "threads": plan.threads,
-        "graceful_timeout": GRACE,
+        "graceful_timeout": GRACE + ceil(plan.patience),  # until a worker is killed
         "loglevel": "warning",
         "limit_request_line": 8190,  # the most that it takes
         # Who may speak of https is for --trusted-proxies to say.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
-        "post_fork": lambda arbiter, worker: _leave_ctrl_c_to_parent(),
+        "post_fork": lambda arbiter, worker: _in_worker(worker),
         "when_ready": ready,
     }
 
@@ -161,7 +169,7 @@ def _run_granian(plan: Plan) -> int:
             blocking_threads=plan.threads,
             websockets=False,
             log_level=LogLevels.error,
-            workers_kill_timeout=GRACE,
+            workers_kill_timeout=GRACE + ceil(plan.patience),
         )
         try:
             server.serve(target_loader=partial(_granian_worker, plan, port), wrap_loader=False)

@@ -57,6 +57,12 @@ class Spawned:
         """What to say of it at the start."""
         return "started now; " if self.now else "started by the first request; "
 
+    @property
+    def patience(self) -> float:
+        """Seconds that it needs to end."""
+        (row,) = (row for row in options.PROCESS if row.name == "stop_timeout")
+        return float(self.settings.get(row.name, row.default)) + 1.0
+
     def proxy(self) -> SpawningApplication:
         """The application alone.
 

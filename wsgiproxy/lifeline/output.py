@@ -37,6 +37,10 @@ class Output:
         left = self._second + 1.0 - time.monotonic()
         return left if self._bytes >= _BYTES_A_SECOND and left > 0 else 0.0
 
+    def held_for(self) -> float | None:
+        """Seconds for which lines are held back; None if none are."""
+        return max(0.0, self._second + 1.0 - time.monotonic()) if self._held else None
+
     def read(self) -> list[bytes]:
         """The lines to tell now."""
         now = time.monotonic()

@@ -77,6 +77,8 @@ class Lifeline:
     def _turn(self, woken: int) -> None:
         for number in self._wait(woken):
             self._attend(number, woken)
+        if self._output.number >= 0 and self._output.held_for() == 0.0:
+            self._tell_output(self._output.read())  # the flood is over
         self._reap()
         if self._kill_at is not None:
             self._signal_all()
@@ -95,6 +97,9 @@ class Lifeline:
                 limits.append(paused)
             else:
                 poll.register(self._output.number, select.POLLIN)
+            held = self._output.held_for()
+            if held is not None:
+                limits.append(held)
         if self._door >= 0:
             poll.register(self._door, select.POLLIN)
         for listener in self._listeners:

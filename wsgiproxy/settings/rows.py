@@ -179,7 +179,7 @@ SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)
 #: Of the spawner, beside those of :data:`APP`, :data:`SIGNING` and :data:`SPAWNED_TRANSPORT`.
 SPAWN = (
     Setting("start_script", command, None, "a command", "what to run, in the foreground"),
-    Setting("cwd", or_none(directory), None, "a directory", "where to run it"),
+    Setting("cwd", or_none(directory), None, "a directory", "its working directory"),
     Setting(
         "script_env",
         variables,
@@ -187,9 +187,19 @@ SPAWN = (
         "variables such as NAME=value",
         "environment variables to set for it",
     ),
-    Setting("spawned_port", or_none(port_to_take), None, "a port number", "the port; any free one"),
     Setting(
-        "idle_shutdown", or_none(seconds), None, _SECONDS, "seconds without a request to end it"
+        "spawned_port",
+        or_none(port_to_take),
+        None,
+        "a port number",
+        "the port to give it; any free one if not given",
+    ),
+    Setting(
+        "idle_shutdown",
+        or_none(seconds),
+        None,
+        _SECONDS,
+        "end it after so many seconds without a request",
     ),
     Setting(
         "idle_ignore",
@@ -217,7 +227,7 @@ SPAWN = (
         statuses,
         frozenset(range(200, 400)),
         "HTTP statuses such as 200-399",
-        "what ready has to answer",
+        "what ready has to answer (default: 200-399)",
     ),
     Setting("start_timeout", seconds, 30.0, _SECONDS, "seconds that a start may take"),
     Setting("stop_timeout", leeway, 10.0, _LEEWAY, "seconds between SIGTERM and SIGKILL"),

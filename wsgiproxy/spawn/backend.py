@@ -29,6 +29,8 @@ __all__ = ["Backend"]
 
 # A request that waits looks after its client so often, in seconds.
 _SLICE = 0.5
+# Seconds at the exit of the program for what was not closed before.
+_LAST_WAIT = 15.0
 
 
 class Backend:
@@ -204,6 +206,9 @@ def _close_all() -> None:
         backend.close(wait=False)  # all at once, and then wait for the slowest
     for backend in backends:
         backend.close()
+    for thread in threading.enumerate():  # of an application that nobody holds any more
+        if isinstance(thread, Attendant):
+            thread.join(_LAST_WAIT)
 
 
 os.register_at_fork(after_in_child=_abandon_all)

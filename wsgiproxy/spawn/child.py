@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import sys
 import weakref
@@ -172,7 +173,14 @@ def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int])
         # On itself: it is no longer closed by exec.
         *((os.POSIX_SPAWN_DUP2, number, number) for number in numbers if number >= 0),
     ]
-    return os.posix_spawn(words[0], words, environment, file_actions=actions)
+    # It has a session of its own only when it runs: a terminal's Ctrl-C has to wait until then.
+    return os.posix_spawn(
+        words[0],
+        words,
+        environment,
+        file_actions=actions,
+        setsigmask=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+    )
 
 
 # All ends of lifelines: the copies in a forked process would keep the command alive, or its

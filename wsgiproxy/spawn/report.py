@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import signal
 from logging import Logger
 from time import monotonic
@@ -19,12 +20,14 @@ __all__ = ["Report"]
 
 # Seconds between two lines about a start that takes long.
 _INTERVAL = 5.0
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]")  # ECMA-48: SGR, EL
 
 
 class Report:
     """The story of one command, told as it happens.
 
-    Records have ``extra={"spawn": ...}`` with the phase, so that a handler can draw it.
+    Records have ``extra={"spawn": ...}`` with the phase, and at DEBUG ``missing``, so that a
+    handler can draw it.
 
     :param log: the logger; its child ``output`` gets what the command says.
     :param command: as a person would type it.
@@ -33,7 +36,7 @@ class Report:
     def __init__(self, log: Logger, command: str) -> None:
         self._log = log
         self._output = log.getChild("output")
-        self._command = command
+        self._command = _plain(command)
         self._reason = ""
         self._missing = ""
         self._lines: tuple[str, ...] = ()
@@ -53,7 +56,10 @@ class Report:
     def waiting(self, missing: str) -> None:
         """It is not ready yet, for that reason."""
         now = monotonic()
-        self._missing = missing
+        if missing != self._missing:
+            self._missing = missing
+            more = {"spawn": Phase.STARTING, "missing": missing}
+            self._log.debug("waiting: %s", missing, extra=more)
         if missing and now - self._said >= _INTERVAL:
             self._said = now
             self._tell(
@@ -136,6 +142,8 @@ class Report:
 
 
 def _plain(line: str) -> str:
+    # Colours mean nothing without the terminal.
+    line = _COLOURS.sub("", line)
     return "".join(
         each if each.isprintable() or each == "\t" else "\N{REPLACEMENT CHARACTER}" for each in line
     )
