@@ -127,7 +127,7 @@ def numbers() -> dict[str, str]:
         "pauses": f"pause: {steps[0]} second, then {', '.join(steps[1:5])}, and {steps[5]} from",
         "stable": {60.0: "After a minute of service"}[STABLE],
         "the waiting page": f"waits {defaults['waiting_page']:g} seconds (``waiting_page``)",
-        "a wait": f"waits {defaults['max_wait']:g} seconds (``max_wait``)",
+        "a wait": f"waits {defaults['start_timeout'] + 5:g} seconds (``max_wait``:",
         "a stop": f"SIGKILL after ``stop_timeout`` ({defaults['stop_timeout']:g} seconds)",
         "an orphan": f"SIGKILL after {warden._ORPHAN_GRACE:g} seconds",
         "what is left": f"ends by itself, after {warden._LEFTOVER_GRACE:g} seconds",

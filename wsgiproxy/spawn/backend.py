@@ -178,8 +178,6 @@ class Backend:
             self.life.closed = True
             self.life.changed.notify_all()
         self.stop(wait=wait)
-        if wait and self.life.run is None:
-            self.life.starter.closed()
 
     def abandon(self) -> None:
         """In a forked process: all of it is the parent's."""

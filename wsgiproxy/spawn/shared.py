@@ -100,16 +100,6 @@ class Shared:
         os.close(self._lock)
         os.close(self._use)
 
-    def remove(self) -> None:
-        """Remove the folder, if nobody uses or starts anything there."""
-        if self.lock():
-            # The warden removes its own folder at the end.
-            folder = self.current().get("folder", "")
-            if not os.path.exists(folder) and _locked(self._use, fcntl.LOCK_EX):
-                shutil.rmtree(self.folder, ignore_errors=True)
-            self.release()
-            self.unlock()
-
     # Starting
 
     def lock(self) -> bool:
@@ -121,7 +111,7 @@ class Shared:
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self._path("lock")), os.fstat(self._lock)):
                 return True
-        self.reopen()  # whoever left last has removed the folder
+        self.reopen()  # somebody has tidied up the temporary files
         return False
 
     def unlock(self) -> None:

@@ -71,9 +71,6 @@ class Starter(Protocol):
         :param closing: it is this process that ends.
         """
 
-    def closed(self) -> None:
-        """This process will not start it again."""
-
     def forked(self) -> None:
         """We are in a new process now."""
 
@@ -122,9 +119,6 @@ class Alone:
     def end(self, run: Run, grace: float, closing: bool) -> None:
         """End it."""
         run.child.stop(grace)
-
-    def closed(self) -> None:
-        """There is nothing to leave."""
 
     def forked(self) -> None:
         """There is nothing to share with the parent."""
@@ -221,10 +215,6 @@ class Together:
             run.child.leave(grace)
         else:
             run.child.stop(grace)
-
-    def closed(self) -> None:
-        """The last one removes the folder."""
-        self._shared.remove()
 
     def forked(self) -> None:
         """Locks belong to open files, and those are the parent's."""

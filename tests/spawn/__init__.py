@@ -1,0 +1,1 @@
+"""Tests of the spawner, with real processes."""

@@ -1,0 +1,221 @@
+"""The folder in which processes agree on one child: whose it is, and what may be left in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.spawn.children import MARK, ask, program, until
+from tests.spawn.programs import server, told
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.spawn import SpawningApplication
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+
+#: Where it is when no test has moved it.
+BASE = tempfile.gettempdir()
+#: A program that shares: it answers each line of its stdin with the process that it reaches.
+SHARES = f"""
+import sys
+from tests.spawn.children import ask
+from tests.spawn.programs import told
+from wsgiproxy.spawn import SpawningApplication
+
+app = SpawningApplication(sys.argv[2:], share=sys.argv[1], inherit_env=[{MARK!r}])
+for line in sys.stdin:
+    print(told(ask(app))["pid"], flush=True)
+app.close()
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder to share, with a path that a Unix socket can have."""
+    with tempfile.TemporaryDirectory(dir=BASE) as found:
+        yield Path(found)
+
+
+# Who meets
+
+
+def test_programs_that_name_the_same_folder_share_one_process(mark, folder):
+    words = [SHARES, folder, *server()]
+    variables = {MARK: mark}
+    with program(*words, **variables) as one, program(*words, **variables) as two:
+        pids = []
+        for each in (one, two, one):
+            each.tell("")
+            pids.append(each.line())
+        assert len(set(pids)) == 1
+        one.kill()  # it has started it
+        two.tell("")
+        assert two.line() == pids[0]
+
+
+def test_two_applications_do_not_meet_in_one_folder(spawn, folder):
+    """Each is asked for what it serves itself, or one of them is refused."""
+    one = spawn(server(name="one"), share=str(folder))
+    two = spawn(server(name="two"), share=str(folder))
+    assert told(ask(one))["words"] == ["name=one"]
+    assert told(ask(two))["words"] == ["name=two"]
+
+
+def test_two_applications_of_one_server_do_not_meet(spawn, monkeypatch, folder):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    one, two = spawn(server(name="one"), share=True), spawn(server(name="two"), share=True)
+    same = spawn(server(name="one"), share=True)
+    assert told(ask(one))["words"] == ["name=one"]
+    assert told(ask(two))["words"] == ["name=two"]
+    assert told(ask(same))["pid"] == told(ask(one))["pid"]
+
+
+def test_what_is_made_is_for_us_alone(spawn, monkeypatch, folder):
+    """Whatever the umask is."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    before = os.umask(0)
+    try:
+        app = spawn(server(socket="{socket}"), share=True)
+        app.start()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_dir()}
+    assert len(modes) == 3  # of this user, of the application, of this run
+    assert set(modes.values()) == {0o700}
+
+
+# Whose it may be
+
+
+def refused(share: Path | str) -> str:
+    with pytest.raises(ConfigurationError, match="share") as error:
+        SpawningApplication(server(), share=str(share))
+    assert str(share) in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701, 0o770, 0o777])
+def test_a_folder_that_others_may_enter_is_refused(folder, mode):
+    made = folder / "made"
+    made.mkdir()
+    made.chmod(mode)
+    assert "chmod 700" in refused(made)
+    assert os.listdir(made) == []
+
+
+def test_a_link_is_refused(folder):
+    """It could be made to lead elsewhere at any time."""
+    real, link = folder / "real", folder / "link"
+    real.mkdir(0o700)
+    link.symlink_to(real)
+    refused(link)
+    assert os.listdir(real) == []
+
+
+@AS_ROOT
+def test_a_folder_of_somebody_else_is_refused(folder):
+    made = folder / "made"
+    made.mkdir(0o700)
+    os.chown(made, 65534, 65534)
+    refused(made)
+    assert os.listdir(made) == []
+
+
+@AS_ROOT
+def test_a_folder_that_somebody_else_has_made_for_us_is_refused(monkeypatch, folder):
+    """Its name can be guessed, and everybody may write in the folder for temporary files."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    made = folder / f"wsgiproxy-{os.geteuid()}"
+    made.mkdir(0o700)
+    os.chown(made, 65534, 65534)
+    with pytest.raises(ConfigurationError, match="share"):
+        SpawningApplication(server(), share=True)
+
+
+def test_a_file_is_refused(folder):
+    (folder / "file").write_text("")
+    refused(folder / "file")
+
+
+def test_a_folder_in_none_is_refused(folder):
+    refused(folder / "no" / "such")
+
+
+def test_a_path_too_long_for_a_unix_socket_is_refused_at_once(folder):
+    """Of 107 bytes, some are for names of ours."""
+    refused(folder / ("x" * 90))
+
+
+# What may be left in it
+
+
+def test_a_failure_from_before_the_machine_was_started_is_none(spawn, folder):
+    """Its clock began anew."""
+    until_when = time.monotonic() + 1_000_000
+    (folder / "failure").write_text(json.dumps({"failures": 3, "until": until_when}))
+    assert ask(spawn(server(), share=str(folder))).status == 200
+
+
+def test_a_process_that_is_gone_is_not_waited_for(spawn, folder):
+    app = spawn(server(), share=str(folder))
+    app.start()
+    left = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    app.close()
+    for name, content in left.items():
+        (folder / name).write_bytes(content)
+    assert ask(spawn(server(), share=str(folder))).status == 200
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"folder": "/nowhere"}'])
+def test_a_note_that_cannot_be_understood_is_none(spawn, folder, content):
+    """The disk was full, or it is of another version."""
+    for name in ("current", "failure"):
+        (folder / name).write_bytes(content)
+    assert ask(spawn(server(), share=str(folder))).status == 200
+
+
+def test_a_process_that_is_just_ending_is_not_joined(spawn, folder):
+    """It has taken the call, and hangs up before it has said a word."""
+    app = spawn(server(), share=str(folder))
+    app.start()
+    (current,) = folder.rglob("current")
+    note = current.read_bytes()
+    app.close()
+    until(lambda: not list(folder.rglob("door")), "the end of it")
+    facts = json.loads(note)
+    os.makedirs(facts["folder"], exist_ok=True)
+    door = Path(facts["folder"], "door")
+    current.write_bytes(note)
+
+    def hang_up(listener: socket.socket) -> None:
+        with listener, listener.accept()[0]:
+            door.unlink()
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(door))
+    listener.listen(1)
+    thread = threading.Thread(target=hang_up, args=[listener], daemon=True)
+    thread.start()
+    assert ask(spawn(server(), share=str(folder))).status == 200
+    thread.join()
+
+
+def test_a_folder_that_is_cleaned_up_does_not_end_the_service(spawn, folder):
+    """By those who remove temporary files that nobody has touched for days."""
+    app = spawn(server(), share=str(folder), max_wait=2, stop_timeout=1)
+    app.start()
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    until(lambda: ask(app).status == 200, "an answer")
+    assert app.state == "ready"

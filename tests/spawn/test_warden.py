@@ -1,0 +1,300 @@
+"""The process between us and the command: its protocol, and what it hands on."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.spawn.children import LIMIT, MARK, alive, ask, child, facts, lines_of, processes, until
+from wsgiproxy import lifeline
+
+WARDEN = Path(lifeline.__file__).with_name("__main__.py")
+
+
+class Line:
+    """One end of a lifeline, and what is heard there."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._heard = b""
+
+    def hear(self) -> str | None:
+        """The next line; None at the end."""
+        while b"\n" not in self._heard:
+            assert select.select([self.sock], [], [], LIMIT)[0], "the warden is silent"
+            data = self.sock.recv(4096)
+            if not data:
+                assert not self._heard, self._heard
+                return None
+            self._heard += data
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
+
+    def rest(self) -> list[str]:
+        """All lines to the end."""
+        return list(iter(self.hear, None))
+
+    def is_silent(self, seconds: float = 0.2) -> bool:
+        return not self._heard and not select.select([self.sock], [], [], seconds)[0]
+
+    def tell(self, line: str) -> None:
+        self.sock.sendall(line.encode() + b"\n")
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class Warden:
+    """A warden of our own, with a door."""
+
+    def __init__(self, folder: Path, command: list[str], mark: str) -> None:
+        folder.mkdir(mode=0o700)
+        self._path = str(folder / "door")
+        door = socket.socket(socket.AF_UNIX)
+        door.bind(self._path)
+        door.listen(5)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        ours, theirs = socket.socketpair()
+        self.line = Line(ours)
+        self._lines = [self.line]
+        numbers = [theirs.fileno(), door.fileno(), listener.fileno()]
+        with theirs, door, listener:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", WARDEN, *map(str, numbers), folder, "", *command],
+                pass_fds=numbers,
+                env={MARK: mark, "LISTEN_FDS": "1"},
+                stdin=subprocess.DEVNULL,
+            )
+
+    def join(self) -> Line:
+        """One more lifeline."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(self._path)
+        self._lines.append(Line(sock))
+        return self._lines[-1]
+
+    def begins(self) -> int:
+        """Hear the first line; the pid of the command."""
+        line = self.line.hear()
+        assert line is not None
+        found = re.fullmatch(r"P (\d+) (\d+)", line)
+        assert found is not None, line
+        assert int(found[2]) == self.process.pid
+        return int(found[1])
+
+    def ends(self) -> int:
+        """Its own status, when it has ended."""
+        return self.process.wait(LIMIT)
+
+    def close(self) -> None:
+        for line in self._lines:
+            line.close()
+        self.process.wait(LIMIT)
+
+
+@pytest.fixture
+def warden(mark, tmp_path) -> Iterator:
+    """``warden(command)``: a warden of our own."""
+    made: list[Warden] = []
+
+    def make(*command: str) -> Warden:
+        made.append(Warden(tmp_path / f"w{len(made)}", list(command), mark))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+        assert each.process.returncode == 0
+    assert not list(tmp_path.glob("w*"))  # a warden removes its folder at the end
+
+
+# What is said on the line
+
+
+def test_it_tells_who_runs_what_is_said_and_how_it_ends(warden):
+    it = warden("sh", "-c", "echo one; echo two >&2; printf three; exit 5")
+    it.begins()
+    assert it.line.rest() == ["O one", "O two", "O three", "X 5 0"]
+    assert it.ends() == 0
+
+
+def test_it_tells_why_a_command_cannot_be_run(warden, tmp_path):
+    assert warden("no-such-command-of-ours").line.rest() == ["E 2 no-such-command-of-ours"]
+    assert warden(str(tmp_path)).line.rest() == [f"E 13 {tmp_path}"]
+
+
+def test_the_end_by_a_signal_is_a_negative_number(warden):
+    it = warden("sh", "-c", "kill -SEGV $$")
+    it.begins()
+    assert it.line.rest() == ["X -11 0"]
+
+
+def test_it_stops_the_command_when_it_is_told_to(warden, tmp_path):
+    it = warden(*child(ended=tmp_path / "ended"))
+    pid = it.begins()
+    until(lambda: handles_sigterm(pid), "its handler")
+    it.line.tell("S 10")
+    assert it.line.rest() == ["D", "X 0 0"]
+    assert lines_of(tmp_path / "ended") == [str(pid)]
+
+
+def test_it_kills_what_does_not_stop_in_time(warden, tmp_path):
+    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+    it.begins()
+    until(lambda: lines_of(tmp_path / "starts"), "the start")
+    it.line.tell("S 0.2")
+    assert it.line.rest() == ["D", "X -9 0"]
+
+
+def test_a_second_wish_to_stop_can_only_make_it_shorter(warden, tmp_path):
+    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+    it.begins()
+    until(lambda: lines_of(tmp_path / "starts"), "the start")
+    it.line.tell("S 0.2")
+    it.line.tell("S 600")
+    assert it.line.rest() == ["D", "D", "X -9 0"]
+
+
+def test_the_command_ends_with_the_last_lifeline(warden, mark):
+    it = warden(*child("idle"))
+    it.begins()
+    other = it.join()
+    assert other.hear() is not None
+    it.line.close()
+    assert other.is_silent()
+    assert len(processes(mark)) == 2
+    other.close()
+    until(lambda: not processes(mark), "the end", 1)
+    assert it.ends() == 0
+
+
+def test_whoever_joins_is_told_the_same(warden):
+    it = warden(*child("idle"))
+    pid = it.begins()
+    one, two = it.join(), it.join()
+    assert one.hear() == two.hear() == f"P {pid} {it.process.pid}"
+    one.tell("S 10")
+    assert it.line.hear() == one.hear() == two.hear() == "D"
+    assert it.line.rest() == one.rest() == two.rest()
+
+
+def test_whoever_joins_a_stop_is_told_so(warden, tmp_path):
+    it = warden(*child(linger=1, ended=tmp_path / "ended"))
+    pid = it.begins()
+    until(lambda: handles_sigterm(pid), "its handler")
+    it.line.tell("S 10")
+    until(lambda: lines_of(tmp_path / "ended"), "SIGTERM")
+    late = it.join()
+    assert late.rest() == [f"P {pid} {it.process.pid}", "D", "X 0 0"]
+
+
+def test_output_is_to_be_logged_by_one_and_remembered_by_the_others(warden, tmp_path):
+    it = warden(*child(wait=tmp_path / "gate", starts=tmp_path / "starts"))
+    it.begins()
+    other = it.join()
+    assert other.hear() is not None
+    until(lambda: lines_of(tmp_path / "starts"), "the start")
+    (tmp_path / "gate").touch()
+    with say(it.port, b"hello\n"):
+        assert (it.line.hear(), other.hear()) == ("O hello", "o hello")
+
+
+def test_one_that_leaves_gives_the_last_of_them_its_time(warden, tmp_path):
+    """``Q seconds``, and then the end of the line."""
+    it = warden(*child(linger=0.8, ended=tmp_path / "ended"))
+    pid = it.begins()
+    until(lambda: handles_sigterm(pid), "its handler")
+    other = it.join()
+    other.hear()
+    other.tell("Q 10")
+    other.close()
+    assert it.line.is_silent()  # somebody is left
+    it.line.tell("Q 10")
+    it.line.sock.shutdown(socket.SHUT_WR)
+    # Longer than an orphan would be given.
+    assert it.ends() == 0
+    assert lines_of(tmp_path / "ended") == [str(pid)]
+
+
+def test_a_listener_that_reads_nothing_stops_nobody(warden, tmp_path):
+    it = warden(*child(flood="lines"))
+    it.begins()
+    other = it.join()
+    assert other.hear() is not None
+    # Two seconds of a flood are more than all buffers.
+    heard = [it.line.hear() for _ in range(3000)]
+    assert heard[0] is not None
+    it.line.tell("S 0.2")
+    assert it.line.rest()[-1] == "X 0 0"
+
+
+@contextmanager
+def say(port: int, text: bytes) -> Iterator[None]:
+    """Have a server print something."""
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as sock:
+        sock.sendall(b"POST /say HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+        yield
+
+
+def mask(pid: int, name: str) -> set[int]:
+    """A set of signals of a process, as the kernel has it: SigBlk, SigIgn or SigCgt."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        [bits] = re.findall(rf"^{name}:\s+([0-9a-f]+)$", file.read(), re.MULTILINE)
+    return {number for number in range(1, 65) if int(bits, 16) >> (number - 1) & 1}
+
+
+def handles_sigterm(pid: int) -> bool:
+    return signal.SIGTERM in mask(pid, "SigCgt")
+
+
+# Signals to the warden itself
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"])
+def test_it_refuses_to_end_before_its_command(spawn, name):
+    app = spawn(child())
+    found = facts(app)
+    os.kill(found["parent"], signal.Signals[name])
+    assert signal.Signals[name] in mask(found["parent"], "SigIgn")
+    assert [facts(app)["pid"] for _ in range(5)] == [found["pid"]] * 5
+    assert alive(found["parent"]) == [found["parent"]]
+
+
+def test_its_own_end_kills_the_command_and_the_next_request_starts_another(
+    spawn, temporary, caplog
+):
+    app = spawn(child(ignore="yes"), stop_timeout=0.2)
+    found = facts(app)
+    os.kill(found["parent"], signal.SIGKILL)
+    until(lambda: not alive(found["pid"]), "the end of the command", 1)
+    until(lambda: app.state == "backing off", "the pause")
+    assert os.listdir(temporary) == []
+    assert "the process that watches it has ended" in caplog.text
+    assert ask(app).status == 200
+    assert app.pid != found["pid"]
+
+
+def test_its_own_end_kills_what_the_command_has_started(spawn, mark):
+    app = spawn(["sh", "-c", '"$@" & wait', "sh", *child()])
+    shell = facts(app)["parent"]
+    with open(f"/proc/{shell}/stat", encoding="ascii") as file:
+        warden = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(warden, signal.SIGKILL)
+    until(lambda: app.state == "backing off", "the pause")
+    try:
+        until(lambda: not processes(mark), "the end of all", 1)
+    finally:
+        for pid in processes(mark):
+            os.kill(pid, signal.SIGKILL)
