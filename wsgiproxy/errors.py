@@ -191,7 +191,7 @@ class NotReady(Unavailable):
 class Pausing(NotReady):
     """The process behind this address has failed, and it is too early to try again."""
 
-    public = "The application has failed, and will be started again. Please try again later."
+    public = "The application is not available, and will be started again. Please try again later."
 
 
 class NotStarted(ProxyError):

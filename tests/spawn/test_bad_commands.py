@@ -151,13 +151,13 @@ COMMANDS = [
     pytest.param(
         lambda path: child("background"),
         {},
-        "it ended, and left others in the background, with status 0 before it was ready",
+        "it went into the background: its main process ended with status 0 before it was ready",
         id="forks-twice-into-the-background",
     ),
     pytest.param(
         lambda path: child("background", ignore="yes"),
         {},
-        "it ended, and left others in the background, with status 0 before it was ready",
+        "it went into the background: its main process ended with status 0 before it was ready",
         id="forks-twice-and-ignores-SIGTERM",
     ),
 ]

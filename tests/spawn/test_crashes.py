@@ -68,7 +68,6 @@ def test_one_that_ends_by_itself_with_status_0_is_started_again_without_a_pause(
     assert monotonic() - since < 0.9
 
 
-@pytest.mark.xfail(strict=True, reason="only its start is watched for that")
 def test_one_that_goes_into_the_background_when_it_serves_is_named_as_such(spawn, tmp_path, caplog):
     """As those do that wait for their daemon to be ready, or that listen before they fork."""
     ready = tmp_path / "ready"
@@ -178,7 +177,7 @@ def test_during_a_long_pause_a_request_is_refused_and_told_when_to_come_back(spa
     assert answer.status == 503
     assert answer.headers["retry-after"] in ("1", "2")
     assert left <= int(answer.headers["retry-after"]) + 0.1
-    assert "The application is starting. Please try again in a moment." in answer.text
+    assert "is not available, and will be started again. Please try again later." in answer.text
     assert len(lines_of(starts)) == 2
 
 

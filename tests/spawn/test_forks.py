@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 from tests.spawn.children import MARK, alive, child, lines_of, processes, program, until
 
 #: As in `test_orphans`.
@@ -106,7 +104,6 @@ wait()
 )
 
 
-@pytest.mark.xfail(reason="a lifeline is made, and only then known of")
 def test_a_process_that_is_forked_during_a_start_does_not_keep_it_alive_either(mark, temporary):
     """At whatever moment: the lifeline may be a second old, or just have been made."""
     for _ in range(10):
@@ -137,7 +134,6 @@ tell(ask(app).status)
 )
 
 
-@pytest.mark.xfail(strict=True, reason="a lock of tempfile is held for ever in what was forked")
 def test_what_is_forked_at_the_very_beginning_of_a_start_can_start_its_own(mark, temporary):
     """The first use of tempfile takes its time, and a lock."""
     for _ in range(20):

@@ -177,7 +177,6 @@ def test_so_do_starts_for_which_there_are_not_enough_descriptors(mark, tmp_path)
     assert processes(mark) == {}
 
 
-@pytest.mark.xfail(strict=True, reason="rmtree needs descriptors, too")
 def test_their_folders_are_removed_as_well(mark, tmp_path):
     few(mark, tmp_path)
     assert os.listdir(tmp_path) == []

@@ -115,7 +115,6 @@ def test_it_is_asked_to_end_before_it_is_made_to(spawn, ended):
     assert lines_of(ended) == [pid]
 
 
-@pytest.mark.xfail(strict=True, reason="what is adopted is asked again, and so is its group")
 def test_each_of_its_processes_is_asked_once(spawn, ended):
     """To some programs the second SIGTERM means: at once."""
     app = spawn(["sh", "-c", '"$@" & wait', "sh", *child(ended=ended, linger=0.5)])
@@ -301,7 +300,6 @@ def test_signal_handlers_and_masks_of_the_program_are_untouched(spawn):
     assert seen() == before
 
 
-@pytest.mark.xfail(strict=True, reason="a thread that was never started is waited for")
 def test_where_there_are_no_more_threads_it_can_be_closed_all_the_same(spawn):
     app = spawn(child())
     threading.stack_size(1 << 46)  # no system has so much memory

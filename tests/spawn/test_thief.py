@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spawn.children import LIMIT, Answer, ask, until
+from tests.spawn.children import LIMIT, Answer, ask, lines_of, until
 from tests.spawn.programs import server, told
 from tests.spawn.programs.thief import Thief, quiet_port
 
@@ -72,7 +72,7 @@ def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_p
     command = server(port="{port}", host=host, began=began, wait=wait)
     app = spawn(command, spawned_port=port, start_timeout=LIMIT)
     request = asking(app)
-    until(began.exists, "the process")
+    until(lambda: lines_of(began), "the process")
     with Thief(at, port) as thief:
         wait.touch()
         refused(request.end())
@@ -88,7 +88,7 @@ def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, cap
     command = server(port="{port}", host="0.0.0.0", reuse="yes", began=began, wait=wait)
     app = spawn(command, spawned_port=port)
     request = asking(app)
-    until(began.exists, "the process")
+    until(lambda: lines_of(began), "the process")
     with Thief("127.0.0.1", port, reuse=True) as thief:
         wait.touch()
         refused(request.end())
@@ -113,7 +113,7 @@ def test_the_next_start_takes_another_port(spawn, tmp_path):
     began, wait = tmp_path / "began", tmp_path / "wait"
     app = spawn(server(port="{port}", began=began, wait=wait))
     request = asking(app)
-    until(began.exists, "the process")
+    until(lambda: lines_of(began), "the process")
     with Thief("127.0.0.1", port_of(int(began.read_text()))) as thief:
         wait.touch()
         refused(request.end())
@@ -222,7 +222,7 @@ def test_whoever_makes_a_unix_socket_first_gets_nothing(spawn, caplog, tmp_path,
     began, wait = tmp_path / "began", tmp_path / "wait"
     app = spawn(server(socket="{socket}", began=began, wait=wait))
     request = asking(app)
-    until(began.exists, "the process")
+    until(lambda: lines_of(began), "the process")
     (folder,) = temporary.iterdir()
     with Thief(str(folder / "socket")) as thief:
         wait.touch()
@@ -236,7 +236,7 @@ def test_nobody_can_listen_where_a_socket_is_handed_over(spawn, tmp_path, reuse)
     began, wait = tmp_path / "began", tmp_path / "wait"
     app = spawn(server(url="{port}", began=began, wait=wait), socket="inherit")
     request = asking(app)
-    until(began.exists, "the process")
+    until(lambda: lines_of(began), "the process")
     pid = int(began.read_text())
     port = int(Path(f"/proc/{pid}/cmdline").read_text().partition("url=")[2].partition("\0")[0])
     for address in ("127.0.0.1", "0.0.0.0"):

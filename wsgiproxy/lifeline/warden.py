@@ -170,8 +170,8 @@ class Lifeline:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if pid == self._child:
                     os.killpg(pid, number)
-                else:
-                    os.kill(pid, number)
+                elif self._killing or os.getpgid(pid) != self._child:
+                    os.kill(pid, number)  # its group was not asked already
 
     # Those who listen
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -229,6 +230,7 @@ def _plan(settled: Mapping[str, Any]) -> Plan:
     :raises ConfigurationError: two of them contradict each other.
     """
     command, variables = settled["start_script"], settled["script_env"]
+    tempfile.gettempdir()  # which is looked for once, under a lock that a fork may copy
     texts = [*command, *variables.values()]
     kind = socket_kind(texts, settled["socket"])
     port = settled["spawned_port"]

@@ -79,22 +79,25 @@ class Attendant(threading.Thread):
         poll = select.poll()
         poll.register(run.child, select.POLLIN)
         tick = _FIRST_TICK
-        while True:
+        lives = True
+        while lives:
             event, idle, wait = self._life.keep_time()
             if event is not None:
                 self._report.due(event, idle)
             if self._life.state.phase is Phase.STARTING:
                 self._try(run)
                 wait, tick = tick, min(tick * 1.3, _LAST_TICK)
-            if not poll.poll(None if wait is None else wait * 1000 + 1):
-                continue
-            told = run.child.hear()
-            if told is None:
-                run.kill()
-                self._left_out(run)
-                return
-            for each in told:
-                self._heed(run, each)
+            if poll.poll(None if wait is None else wait * 1000 + 1):
+                lives = self._listen(run)
+        run.kill()
+        self._left_out(run)
+
+    def _listen(self, run: Run) -> bool:
+        """Heed what the warden has said; False when nothing is left of the command."""
+        told = run.child.hear()
+        for each in told or ():
+            self._heed(run, each)
+        return told is not None
 
     def _left_out(self, run: Run) -> None:
         """What we have only joined may end just then; that is no failed start."""
@@ -113,7 +116,10 @@ class Attendant(threading.Thread):
             self._gateway = self._gateway or self._gateways.to(run)
             missing = self._unready(self._gateway, run)
         self._report.waiting(missing)
-        if not missing and self._gateway and self._life.serves(run, self._gateway):
+        if missing or self._gateway is None:
+            return
+        # What answers may have gone into the background meanwhile.
+        if self._listen(run) and self._life.serves(run, self._gateway):
             self._report.ready(run)
 
     def _heed(self, run: Run, told: Told) -> None:

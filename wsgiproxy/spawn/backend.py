@@ -125,6 +125,7 @@ class Backend:
         try:
             self._thread.start()
         except RuntimeError as error:  # the system has no more of them
+            self._thread = None
             self._report.note(str(error))
             self.life.step(Event.GONE, now)
             raise self._report.failure() from error

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -84,8 +85,9 @@ class Child:
         :raises OSError: the warden cannot be started; what becomes of the command comes as
             the first line.
         """
-        ours, theirs = socket.socketpair()
-        _ends.update((ours, theirs))
+        with _no_fork:
+            ours, theirs = socket.socketpair()
+            _ends.update((ours, theirs))
         with theirs:
             numbers = [-1 if each is None else each.fileno() for each in (theirs, door, inherited)]
             words = [*map(str, numbers), folder, cwd or "", *command]
@@ -186,11 +188,16 @@ def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int])
 # All ends of lifelines: the copies in a forked process would keep the command alive, or its
 # warden in doubt.
 _ends: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+# Held while one is made, and while the process forks: none is copied before it is known.
+_no_fork = threading.Lock()
 
 
 def _close_ends() -> None:
+    _no_fork.release()
     for end in list(_ends):
         end.close()
 
 
-os.register_at_fork(after_in_child=_close_ends)
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_close_ends
+)

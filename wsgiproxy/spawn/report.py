@@ -94,11 +94,11 @@ class Report:
         if phase is Phase.DRAINING:
             return
         how = f"by {_signal(-status)}" if status < 0 else f"with status {status}"
-        where = ", and left others in the background," if left else ""
+        what = "it went into the background: its main process" if left else "it"
         if phase is Phase.STARTING:
-            self.note(f"it ended{where} {how} before it was ready")
+            self.note(f"{what} ended {how} before it was ready")
         elif status or left:
-            self.note(f"it ended{where} {how}")
+            self.note(f"{what} ended {how}")
         else:
             self._tell(Phase.DRAINING, "it ended with status 0")
 

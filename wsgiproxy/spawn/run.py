@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
 import signal
 import tempfile
 from collections import deque
@@ -19,10 +19,12 @@ from wsgiproxy.spawn.child import Child
 from wsgiproxy.spawn.environment import environment
 from wsgiproxy.spawn.sockets import Port, Socket, Unix, open_socket
 
-__all__ = ["DOOR", "Plan", "Run"]
+__all__ = ["ALIVE", "DOOR", "Plan", "Run"]
 
 #: In the folder of a run: where its warden accepts further lifelines.
 DOOR = "door"
+#: The same: it is there as long as the run may be used.
+ALIVE = "alive"
 
 _LAST_LINES = 20
 
@@ -74,9 +76,9 @@ class Run:
         :param door: where its warden is to accept further lifelines.
         :raises OSError: it cannot be done; nothing is left behind.
         """
-        folder = folder or tempfile.mkdtemp(prefix="wsgiproxy-")  # of mode 0700
+        folder = folder or _new_folder()
         with ExitStack() as undo:
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            undo.callback(_remove, folder)
             secret_file = plan.secret_file
             if secret_file == "":
                 secret_file = _new_secret(folder)
@@ -128,12 +130,28 @@ class Run:
         self.socket.close()
         self.child.bury()
         if self.child.is_ours:
-            shutil.rmtree(self.folder, ignore_errors=True)  # should the warden have been killed
+            _remove(self.folder)  # should the warden have been killed
 
     def abandon(self) -> None:
         """In a forked process: it is the parent's, and none of ours."""
         self.socket.close()
         self.child.abandon()
+
+
+def _new_folder() -> str:
+    # Not by mkdtemp: its lock would stay locked in a process that is forked meanwhile.
+    path = os.path.join(tempfile.gettempdir(), f"wsgiproxy-{secrets.token_hex(8)}")
+    os.mkdir(path, 0o700)
+    return path
+
+
+def _remove(folder: str) -> None:
+    """Without a descriptor: there may be none left."""
+    for name in ("secret", "socket", DOOR, ALIVE):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 def _new_secret(folder: str) -> str:

@@ -22,7 +22,7 @@ import time
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.spawn.run import DOOR
+from wsgiproxy.spawn.run import ALIVE, DOOR
 
 __all__ = ["Shared", "shared_folder"]
 
@@ -138,7 +138,7 @@ class Shared:
         """Say where the child is; the lock is held."""
         folder = facts["folder"]
         self._write("failure", {})
-        os.close(os.open(os.path.join(folder, "alive"), os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(os.path.join(folder, ALIVE), os.O_CREAT | os.O_WRONLY, 0o600))
         self._write("current", facts)
         self.joined(folder)
 
@@ -148,7 +148,7 @@ class Shared:
 
     def joined(self, folder: str) -> None:
         """It is the child of that folder that we use."""
-        self._run = os.path.join(folder, "alive")
+        self._run = os.path.join(folder, ALIVE)
         self.touch()
 
     def record_failure(self, failures: int, until: float) -> None:
