@@ -139,7 +139,7 @@ class Page(HTMLParser):
 
 
 def page(seconds: float | None = None, lines: list[str] | None = None) -> Page:
-    return Page(waiting_page(seconds, lines or [])[1])
+    return Page(waiting_page(1, seconds, lines or [])[1])
 
 
 TAGS = [tag for tag, _ in page().starts]
@@ -150,7 +150,7 @@ def test_it_is_a_page_of_html() -> None:
     assert found.declarations == ["DOCTYPE html"]
     assert found.attributes("html", lang="en")
     assert found.attributes("meta", charset="utf-8")
-    assert found.texts["title"] == "Starting…"
+    assert found.texts["title"] == "The application is starting"
     assert found.texts["h1"] == "The application is starting"
     assert len(TAGS) == len(page().starts) > 5
     for once in ("html", "title", "h1", "style"):
@@ -214,8 +214,15 @@ def test_what_is_no_text_is_shown_as_a_question_mark() -> None:
     assert page(None, ["a\ud800b\udcff"]).texts["pre"] == "a?b?"
 
 
+def test_in_a_pause_it_comes_back_when_the_pause_is_over() -> None:
+    headers, body = waiting_page(17, None, [])
+    assert dict(headers)["Retry-After"] == "17"
+    assert b'content="17"' in body
+    assert Page(body).texts["h1"] == "The application will start again"
+
+
 def test_the_headers() -> None:
-    headers, body = waiting_page(None, ["\u2603"])
+    headers, body = waiting_page(1, None, ["\u2603"])
     assert headers == [
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Length", str(len(body))),
@@ -230,7 +237,7 @@ _texts: Any = st.text(st.characters(exclude_characters="\r\0"))
 @given(st.none() | st.floats(0, 1e9), st.lists(_texts | st.text("<>&\"';#/!-ax", max_size=20)))
 def test_any_lines(seconds: float | None, lines: list[str]) -> None:
     """Whatever a process writes, the page has the same elements, and the text is what it wrote."""
-    headers, body = waiting_page(seconds, lines)
+    headers, body = waiting_page(1, seconds, lines)
     assert dict(headers)["Content-Length"] == str(len(body))
     found = Page(body)
     more = ["small"] * (seconds is not None) + ["pre"] * bool(lines)
