@@ -277,9 +277,6 @@ def test_debug_shows_the_last_lines_and_runs_nothing_of_them(spawn, accept, show
 def test_debug_shows_a_traceback_as_it_was_written(spawn, accept):
     answer = ask(spawn([sys.executable, "-c", "1 / 0"], debug=True), HTTP_ACCEPT=accept)
     shown = json.loads(answer.text)["message"] if "json" in accept else answer.text
-    lines = [
-        "Traceback (most recent call last):",
-        '  File "<string>", line 1, in <module>',
-        "ZeroDivisionError: division by zero",
-    ]
-    assert "\n".join(lines) in html.unescape(shown)
+    shown = html.unescape(shown)
+    assert 'Traceback (most recent call last):\n  File "<string>", line 1, in <module>\n' in shown
+    assert "\nZeroDivisionError: division by zero" in shown

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.spawn.children import ROOT, Answer, Pieces, ask, until
+from tests.spawn.children import ROOT, Pieces, ask, until
 from tests.spawn.programs import module
 from tests.spawn.programs.thief import quiet_port
 from tests.support.backend import FACTS, REPORT, reported
@@ -344,8 +344,3 @@ def test_run_without_a_parent_says_what_to_do():
     assert ended.returncode in (1, 2)
     assert "wsgiproxy serve -- wsgiproxy run" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def test_an_answer_is_one() -> None:
-    """The type that all of the above look at."""
-    assert Answer(200, {}, b"x").text == "x"

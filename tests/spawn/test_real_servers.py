@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
@@ -119,9 +119,6 @@ def test_a_request_may_follow_many(app: SpawningApplication) -> None:
     assert [told(app, f"/{number}")["PATH_INFO"] for number in range(50)] == [
         f"/{number}" for number in range(50)
     ]
-
-
-Stop = Callable[[SpawningApplication], None]
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -190,8 +190,12 @@ def test_nothing_is_left_behind_but_what_they_have_agreed_on(serve, short):
     running.all_ask()
     running.stop()
     until(lambda: not running.alive, "the end of the process")
-    left = {path.name for path in short.rglob("*") if not path.is_dir()}
-    assert left == {"lock", "use", "current", "failure"}
+    agreed = {"lock", "use", "current", "failure"}
+    until(lambda: files_in(short) == agreed, f"the end of the others: {files_in(short)}")
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if not path.is_dir()}
 
 
 # Failures

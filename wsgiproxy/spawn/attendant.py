@@ -141,6 +141,7 @@ class Attendant(threading.Thread):
         elif kind == "D" and self._life.state.phase is not Phase.DRAINING:
             self._life.feed(Event.STOP)  # another process has stopped it
         elif kind == "X":
+            run.has_ended = True
             status, left = map(int, text.split())
             self._left_out(run)
             self._report.exited(status, left, self._life.state.phase)

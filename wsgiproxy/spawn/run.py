@@ -58,6 +58,8 @@ class Run:
     :param socket: where it listens.
     :param child: the line to its warden.
     :param secret_file: path of the keys that it shares with us; None for none.
+    :param folder: what is removed at the end.
+    :ivar has_ended: the warden has seen its end, and ends what is left of it.
     """
 
     def __init__(self, socket: Socket, child: Child, secret_file: str | None, folder: str) -> None:
@@ -66,6 +68,7 @@ class Run:
         self.secret_file = secret_file
         self.folder = folder
         self.pid = self.warden = 0
+        self.has_ended = False
         self.lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     @classmethod
@@ -120,7 +123,7 @@ class Run:
 
     def kill(self) -> None:
         """After the warden's end: it leaves nothing, unless it was killed itself."""
-        if self.pid and self.child.is_ours:
+        if self.pid and self.child.is_ours and not self.has_ended:
             # The number of a group is not given away as long as there is anybody in it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ import stat
 import sys
 import tempfile
 import time
+import weakref
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
@@ -32,19 +33,20 @@ _LONGEST = 80  # bytes of a folder in which there are Unix sockets
 def shared_folder(share: str, identity: object) -> str:
     """The folder that the processes of one application share; it is made if need be.
 
-    :param share: its path; empty to take one that follows from *identity* and the parent
-        process, so that the workers of one server meet, and those of another do not.
+    :param share: where to make it; empty for a place that follows from the parent process and
+        the arguments of this one, so that the workers of one server meet, and no others.
+    :param identity: what runs: who wants something else has another folder.
     :raises ConfigurationError: it belongs to somebody else, or others may enter it.
     """
-    if share:
-        return _private(share)
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    top = _private(os.path.join(base, f"wsgiproxy-{os.geteuid()}"))
-    # The workers of a server have its arguments, whether it has forked them before or after
-    # the application was made.
-    known = os.getppid(), os.getcwd(), sys.argv, identity
+    known: tuple[object, ...] = (identity,)
+    if not share:
+        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        share = os.path.join(base, f"wsgiproxy-{os.geteuid()}")
+        # The workers of a server have its arguments, whether it has forked them before or after
+        # the application was made.
+        known = os.getppid(), os.getcwd(), sys.argv, identity
     digest = hashlib.sha256(repr(known).encode()).hexdigest()
-    return _private(os.path.join(top, digest[:16]))
+    return _private(os.path.join(_private(share), digest[:16]))
 
 
 def _private(path: str) -> str:
@@ -77,13 +79,23 @@ class Shared:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self._numbers: list[int] = []
         self._open()
+        weakref.finalize(self, _close, self._numbers)
 
     def _open(self) -> None:
-        _private(self.folder)
+        for folder in (os.path.dirname(self.folder), self.folder):
+            _private(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(self._path("lock"), flags, 0o600)
-        self._use = os.open(self._path("use"), flags, 0o600)
+        lock = os.open(self._path("lock"), flags, 0o600)
+        try:
+            use = os.open(self._path("use"), flags, 0o600)
+        except OSError:
+            os.close(lock)
+            raise
+        _close(self._numbers)
+        self._numbers += (lock, use)
+        self._lock, self._use = lock, use
         self._run = ""
         self._pid = os.getpid()
 
@@ -92,13 +104,7 @@ class Shared:
 
     def reopen(self) -> None:
         """In a forked process: locks belong to open files, and those are the parent's."""
-        self.close()
         self._open()
-
-    def close(self) -> None:
-        """Let go of everything."""
-        os.close(self._lock)
-        os.close(self._use)
 
     # Starting
 
@@ -177,13 +183,20 @@ class Shared:
     # Using and stopping
 
     def claim(self) -> bool:
-        """Begin to use the child, unless it is being stopped."""
+        """Begin to use the child, unless it is being stopped, or has been."""
         if not _locked(self._use, fcntl.LOCK_SH):
             return False
         if os.path.exists(self._run):
             return True
-        fcntl.flock(self._use, fcntl.LOCK_UN)
+        self.release()
         return False
+
+    def is_abandoned(self) -> bool:
+        """Whether who began to stop the child has died over it."""
+        if os.path.exists(self._run) or not _locked(self._use, fcntl.LOCK_SH):
+            return False
+        self.release()
+        return True
 
     def release(self) -> None:
         """Use it no more."""
@@ -205,6 +218,11 @@ class Shared:
         with contextlib.suppress(OSError):
             os.unlink(self._run)
         return True
+
+
+def _close(numbers: list[int]) -> None:
+    while numbers:
+        os.close(numbers.pop())
 
 
 def _locked(number: int, kind: int) -> bool:

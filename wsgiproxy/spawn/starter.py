@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from wsgiproxy.sansio.lifecycle import Phase, State
+from wsgiproxy.sansio.lifecycle import LONGEST_PAUSE, Phase, State
 from wsgiproxy.spawn.run import Plan, Run
 from wsgiproxy.spawn.shared import Shared, shared_folder
 
@@ -16,6 +16,8 @@ __all__ = ["Alone", "Postponed", "Starter", "Together", "starter"]
 # Seconds between two looks at what another process is doing: no lock has a time limit, and
 # no descriptor tells of a file.
 _LOOK = 0.01
+# Seconds between SIGTERM and SIGKILL for what nobody can use any more.
+_ABANDONED = 5.0
 
 
 class Postponed(Exception):
@@ -135,6 +137,7 @@ class Together:
         self._plan = plan
         self._shared = shared
         self._starts = False
+        self._run: Run | None = None
 
     def begin(self, wanted: Callable[[], bool]) -> Run:
         """Find it, or be the one that starts it."""
@@ -152,9 +155,10 @@ class Together:
             return None
         try:
             run = Run.join(facts)
-        except OSError:  # it is gone, and nobody has said so
+        except (FileNotFoundError, ConnectionRefusedError):  # it is gone, and nobody has said so
             return None
         self._shared.joined(run.folder)
+        self._run = run
         return run
 
     def _started(self) -> Run:
@@ -166,12 +170,14 @@ class Together:
             if run is not None:
                 return run
             failures, until = shared.failure()
-            if until > time.monotonic():
-                raise Postponed(State(Phase.BACKING_OFF, time.monotonic(), until, failures))
+            now = time.monotonic()
+            if now < until <= now + LONGEST_PAUSE:  # or it is from before a reboot
+                raise Postponed(State(Phase.BACKING_OFF, now, until, failures))
             folder, door = shared.new_folder()
             with door:
                 run = Run.start(self._plan, folder, door)
             self._starts = True
+            self._run = run
             undo.pop_all()
         return run
 
@@ -187,13 +193,18 @@ class Together:
         if self._starts:
             self._starts = False
             if state.phase in (Phase.BACKING_OFF, Phase.FAILED):
-                self._shared.record_failure(state.failures, state.until)
+                with contextlib.suppress(OSError):  # the disk may be full
+                    self._shared.record_failure(state.failures, state.until)
             self._shared.unlock()
+        self._run = None
         self._shared.release()  # of whoever used it, or was stopping it
 
     def claim(self) -> bool:
         """Hold the lock of the users."""
-        return self._shared.claim()
+        claimed = self._shared.claim()
+        if not claimed and self._run is not None and self._shared.is_abandoned():
+            self._run.child.stop(_ABANDONED)  # what somebody else has begun
+        return claimed
 
     def release(self, used: bool) -> None:
         """Let go of the lock of the users."""
@@ -219,4 +230,5 @@ class Together:
     def forked(self) -> None:
         """Locks belong to open files, and those are the parent's."""
         self._starts = False
+        self._run = None
         self._shared.reopen()
