@@ -271,12 +271,12 @@ def deaf(options: Options) -> None:
 
 
 def background(options: Options) -> None:
-    """Go into the background and serve there: the main process ends with status 0.
+    """Go into the background: the main process ends with status 0.
 
-    With ``leave=FILE`` it waits for that file before.
+    With ``leave=FILE`` it waits for that file before, and the daemon serves.
     """
     if daemonise():
-        serve(options)
+        (serve if "leave" in options else idle)(options)
     wait_for(options.get("leave", ""))
 
 

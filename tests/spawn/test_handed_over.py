@@ -69,7 +69,8 @@ def test_its_stdin_is_empty_and_its_output_one_pipe(spawn):
 @pytest.mark.parametrize("way", WAYS)
 def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
     """Neither ours, even those that may be inherited, nor the warden's."""
-    found = facts(spawn(child(**way)))
+    app = spawn(child(**way))  # which lives as long as somebody holds it
+    found = facts(app)
     handed_over = {found["descriptors"]["3"]} if not way else set()
     more = {link for number, link in found["descriptors"].items() if int(number) > 2}
     assert all(link.startswith("socket:[") for link in more)
@@ -79,7 +80,8 @@ def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
 
 
 def test_the_warden_holds_the_lifeline_and_its_pipes_alone(spawn, inheritable):
-    warden = facts(spawn(child()))["parent"]
+    app = spawn(child())  # which lives as long as somebody holds it
+    warden = facts(app)["parent"]
     kinds = sorted(link.partition(":")[0] for link in links(warden).values())
     # Both ends of the pipe that tells it of SIGCHLD, and the command's output.
     assert kinds == ["/dev/null"] * 3 + ["pipe"] * 3 + ["socket"]
