@@ -37,10 +37,11 @@ def declared_keys(settled: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return declared
 
 
-def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
+def configured_signer(settled: Mapping[str, Any], *, watches: bool = True) -> Signer | None:
     """What signs, if there is a secret.
 
     :param settled: the rows of :data:`wsgiproxy.settings.SIGNING`.
+    :param watches: look for changes of the file.
     :returns: None without a ``secret_file``.
     :raises ConfigurationError: keys are to be carried without one, or as
         :func:`declared_keys` says.
@@ -60,4 +61,5 @@ def configured_signer(settled: Mapping[str, Any]) -> Signer | None:
     if settled["pickle_keys"]:
         warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
     limit = settled["max_signed_body"] if settled["sign_body"] else None
-    return Signer(file.keyring, declared, limit)
+    keys = file.keyring()
+    return Signer(file.keyring if watches else lambda: keys, declared, limit)

@@ -139,8 +139,12 @@ class Child:
 
     def leave(self, grace: float) -> None:
         """Let go of it; whoever is the last to do so ends it, with so many seconds."""
-        self._warden = None
+        warden, self._warden = self._warden, None
         self.is_ours = False
+        if warden is not None:
+            # It lives as long as others want it to, and has to be waited for then.
+            with contextlib.suppress(RuntimeError):  # no more threads
+                threading.Thread(target=_wait_for, args=[warden], daemon=True).start()
         with contextlib.suppress(OSError):
             self._line.send(b"Q %g\n" % grace)
             # Our own end of the line hears that, too.
@@ -151,14 +155,18 @@ class Child:
         self._line.close()
         warden, self._warden = self._warden, None
         if warden is not None:
-            # Somebody may wait for all children of this process.
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(warden, 0)
+            _wait_for(warden)
 
     def abandon(self) -> None:
         """In a forked process: it is the parent's, and none of ours."""
         self._line.close()
         self._warden = None
+
+
+def _wait_for(warden: int) -> None:
+    # Somebody else may wait for all children of this process.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(warden, 0)
 
 
 def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int]) -> int:

@@ -49,7 +49,9 @@ class Gateways:
         policy = SpawnPolicy(
             run.socket.origin, settled, self._pseudonym, strips=settled["strip_script_name"]
         )
-        signer = configured_signer({**settled, "secret_file": run.secret_file})
+        # A file of our own goes with the run, and nobody else changes it.
+        watches = settled["secret_file"] is not None
+        signer = configured_signer({**settled, "secret_file": run.secret_file}, watches=watches)
         return Gateway(policy, transport, max_body=settled["max_body"], signer=signer)
 
     def close(self) -> None:
