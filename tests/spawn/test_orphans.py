@@ -177,6 +177,19 @@ def test_a_stopped_process_is_killed_as_well(mark, temporary):
         assert gone(mark, temporary, since) < PROMISED
 
 
+def test_the_command_ends_with_its_warden_even_if_the_parent_can_do_nothing(mark, tmp_path):
+    """Both may be killed at the same time; then it is the kernel that ends the command."""
+    # Nobody is left to remove the folder.
+    where = {MARK: mark, "TMPDIR": str(tmp_path)}
+    with program(PARENT % (ASKS, WAITS), *child(ignore="yes"), **where) as parent:
+        command = int(parent.line())
+        [warden] = set(left(mark, parent)) - {command}
+        os.kill(parent.process.pid, signal.SIGSTOP)
+        os.kill(warden, signal.SIGKILL)
+        until(lambda: not alive(command), "the end of the command", PROMISED)
+        assert alive(parent.process.pid)
+
+
 def test_ctrl_c_in_a_terminal_is_for_the_parent_alone(mark, temporary, tmp_path):
     """It comes to the whole group; the process is asked by SIGTERM, once, and not by SIGINT."""
     ended = tmp_path / "ended"
