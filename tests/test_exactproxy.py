@@ -596,9 +596,10 @@ def test_failing_exchanges_leave_nothing_to_the_garbage_collector(upstream):
     gc.collect()
     gc.disable()
     try:
-        for _ in range(20):
+        for _ in range(200):
             call(environ)
-        assert gc.collect() == 0
+        # Threads of other tests may leave something meanwhile.
+        assert gc.collect() < 200
     finally:
         gc.enable()
 

@@ -44,7 +44,7 @@ KEYS = ["string_keys", "unicode_keys", "json_keys", "pickle_keys", "backend.acce
 FACTS = ["backend.prefix", "backend.pop_prefix", "backend.scheme", "backend.host"]
 FACTS += ["backend.domain", "backend.port"]
 OPTIONAL = [*TEXTS, *FACTS, *NUMBERS, "backend.replay", "via", "cookie_domain", "max_body"]
-OPTIONAL += ["cwd", "spawned_port", "idle_shutdown", "socket", "ready", "share"]
+OPTIONAL += ["cwd", "spawned_port", "idle_shutdown", "max_wait", "socket", "ready", "share"]
 
 
 def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
@@ -375,7 +375,7 @@ def test_defaults_of_the_spawner() -> None:
         "stop_timeout": 10.0,
         "inherit_env": (),
         "max_waiting": 500,
-        "max_wait": 30.0,
+        "max_wait": None,
         "waiting_page": 2.0,
         "share": None,
         "debug": False,
