@@ -182,6 +182,11 @@ class Stream:
         """Have *callback* called once, when the stream is closed."""
         self._at_end = callback
 
+    def __del__(self) -> None:
+        # Dropped by an application that should have closed it: somebody counts those in use.
+        if self._at_end is not None:
+            self.close()
+
     def close(self) -> None:
         """Called by the server at the end, whatever the end was."""
         callback, self._at_end = self._at_end, None

@@ -83,8 +83,10 @@ def test_the_warden_holds_the_lifeline_and_its_pipes_alone(spawn, inheritable):
     app = spawn(child())  # which lives as long as somebody holds it
     warden = facts(app)["parent"]
     kinds = sorted(link.partition(":")[0] for link in links(warden).values())
-    # Both ends of the pipe that tells it of SIGCHLD, and the command's output.
-    assert kinds == ["/dev/null"] * 3 + ["pipe"] * 3 + ["socket"]
+    # The folder, which it occupies; both ends of the pipe that tells it of SIGCHLD, and the
+    # command's output.
+    folder = app._backend.life.run.folder
+    assert kinds == ["/dev/null"] * 3 + [folder] + ["pipe"] * 3 + ["socket"]
     assert inheritable not in links(warden).values()
 
 

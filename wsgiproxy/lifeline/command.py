@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import signal
+from collections.abc import Iterable
 
 __all__ = ["children", "settle_in", "start"]
 
@@ -40,13 +41,21 @@ def settle_in(ours: set[int]) -> None:
     with contextlib.suppress(PermissionError):  # we have one already
         os.setsid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    for number in map(int, os.listdir("/dev/fd")):
+    for number in _descriptors():
         if number > 2 and number not in ours:
             with contextlib.suppress(OSError):  # that of the listing itself
                 os.close(number)
     for number in ours:
         if number >= 0:
             os.set_inheritable(number, False)
+
+
+def _descriptors() -> Iterable[int]:
+    """The open ones; all that may be open where the system does not list them."""
+    try:
+        return [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return range(min(os.sysconf("SC_OPEN_MAX"), 1 << 16))
 
 
 def start(command: list[str], cwd: str, inherited: int) -> tuple[int, int]:
@@ -101,6 +110,8 @@ def _become(command: list[str], inherited: int, said: int) -> None:
             os.set_inheritable(inherited, True)
         else:
             os.dup2(inherited, _LISTEN_FD)
+        # Our parent's sockets do not block where gevent, or a default timeout, is at work.
+        os.set_blocking(_LISTEN_FD, True)
         if "LISTEN_FDS" in os.environ:
             os.environ["LISTEN_PID"] = str(os.getpid())
     if not _had("LC_CTYPE"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import signal
@@ -27,6 +28,8 @@ __all__ = ["Lifeline", "main"]
 _ORPHAN_GRACE = 0.4
 # The same for what a command leaves behind when it ends by itself.
 _LEFTOVER_GRACE = 2.0
+# Seconds for which nobody is let in who could not be a moment ago.
+_DOOR_REST = 1.0
 
 
 class Lifeline:
@@ -39,6 +42,7 @@ class Lifeline:
     def __init__(self, number: int, door: int = -1) -> None:
         self._listeners = [Listener(number)]
         self._door = door
+        self._opened_at = 0.0
         self._child = 0
         self._status: int | None = None
         self._output = Output(-1)
@@ -101,7 +105,11 @@ class Lifeline:
             if held is not None:
                 limits.append(held)
         if self._door >= 0:
-            poll.register(self._door, select.POLLIN)
+            rest = self._opened_at - time.monotonic()
+            if rest > 0:
+                limits.append(rest)
+            else:
+                poll.register(self._door, select.POLLIN)
         for listener in self._listeners:
             more = select.POLLOUT if listener.unsent else 0
             poll.register(listener.number, select.POLLIN | more)
@@ -178,12 +186,16 @@ class Lifeline:
     def _open_door(self) -> None:
         import socket
 
-        with socket.socket(fileno=os.dup(self._door)) as door, contextlib.suppress(OSError):
-            listener = Listener(door.accept()[0].detach())
-            listener.tell(self._introduction())
-            if self._kill_at is not None:
-                listener.tell(b"D")
-            self._listeners.append(listener)
+        try:
+            with socket.socket(fileno=os.dup(self._door)) as door:
+                listener = Listener(door.accept()[0].detach())
+        except OSError:  # no descriptors left, most likely; it would wake us all the time
+            self._opened_at = time.monotonic() + _DOOR_REST
+            return
+        listener.tell(self._introduction())
+        if self._kill_at is not None:
+            listener.tell(b"D")
+        self._listeners.append(listener)
 
     def _listen_to(self, listener: Listener) -> None:
         lines = listener.hear()
@@ -224,6 +236,12 @@ class Lifeline:
                 select.select([], [listener.number], [], 0.1)
 
 
+def _occupy(folder: str) -> None:
+    """Hold the lock that systemd-tmpfiles(8) respects, however old the folder looks."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)
+
+
 def main(arguments: list[str]) -> None:
     """What the script does.
 
@@ -242,6 +260,7 @@ def main(arguments: list[str]) -> None:
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(each, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    _occupy(folder)
     try:
         Lifeline(number, door).run(command, cwd, inherited, woken)
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errorpage import error_page
-from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError
+from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError, Unavailable
 from wsgiproxy.exactproxy import Gateway, Stream, refuse
 from wsgiproxy.sansio.command import meanings, socket_kind
 from wsgiproxy.sansio.target import matcher
@@ -121,7 +121,7 @@ class SpawningApplication:
             gateway = life.take()
         if gateway is None:
             # Without a line in the log: the page that asks is open for hours.
-            return error_page(NotReady())(environ, start_response)
+            return error_page(Unavailable())(environ, start_response)
         return _served(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(

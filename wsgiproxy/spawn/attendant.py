@@ -45,6 +45,12 @@ class Attendant(threading.Thread):
         self._unready = unready
         self._report = report
         self._gateway: Gateway | None = None
+        self._is_over = False
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end. Not by join(), which never returns where gevent came too late."""
+        with self._life.changed:
+            self._life.changed.wait_for(lambda: self._is_over, seconds)
 
     def run(self) -> None:
         """What the thread does."""
@@ -70,9 +76,13 @@ class Attendant(threading.Thread):
             self._gateways.close()
             run.bury()
         with self._life.changed:
+            self._report.keep(run)  # before anybody who waits can ask for it
             state = self._life.gone(instead)
-            # Before anybody who waits can ask for the reason.
-            self._report.ended(state, monotonic(), run)
+        # Not under the lock: a handler may need it, or wait for another that is held.
+        self._report.ended(state, monotonic(), run)
+        with self._life.changed:
+            self._is_over = True
+            self._life.changed.notify_all()
 
     def _follow(self, run: Run) -> None:
         """Until nothing is left of the command."""

@@ -59,7 +59,7 @@ class Backend:
         self._report = Report(log, self.command)
         self._gateways = gateways
         self._unready = unready
-        self._thread: threading.Thread | None = None
+        self._thread: Attendant | None = None
         self._waiting = 0
         _backends.add(self)
 
@@ -105,7 +105,7 @@ class Backend:
         if life.closed:
             raise Unavailable("the application is closed")
         failed = life.state.phase is Phase.FAILED
-        if tried and (failed or life.state.phase is Phase.BACKING_OFF):
+        if tried and not life.postponed and (failed or life.state.phase is Phase.BACKING_OFF):
             raise self._report.failure()
         action = life.step(Event.ASKED, now)
         if action is Action.SERVE:
@@ -171,7 +171,7 @@ class Backend:
             life.step(Event.STOP, monotonic())
             thread = self._thread
         if wait and thread is not None and thread is not threading.current_thread():
-            thread.join(life.limits.stop + 5)
+            thread.wait(life.limits.stop + 5)
 
     def close(self, *, wait: bool = True) -> None:
         """End the process, and start none again."""
@@ -183,12 +183,12 @@ class Backend:
     def abandon(self) -> None:
         """In a forked process: all of it is the parent's."""
         run = self.life.run
+        if run is not None:
+            run.abandon()
         self.life.forget()
         self.life.starter.forked()
         self._thread = None
         self._waiting = 0
-        if run is not None:
-            run.abandon()
 
 
 _backends: weakref.WeakSet[Backend] = weakref.WeakSet()
@@ -207,7 +207,7 @@ def _close_all() -> None:
         backend.close()
     for thread in threading.enumerate():  # of an application that nobody holds any more
         if isinstance(thread, Attendant):
-            thread.join(_LAST_WAIT)
+            thread.wait(_LAST_WAIT)
 
 
 os.register_at_fork(after_in_child=_abandon_all)

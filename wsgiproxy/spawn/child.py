@@ -9,12 +9,12 @@ import signal
 import socket
 import sys
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from wsgiproxy import lifeline
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.spawn.unforked import making
 
 __all__ = ["Child", "Told"]
 
@@ -60,7 +60,6 @@ class Child:
 
     def __init__(self, line: socket.socket, warden: int | None = None) -> None:
         line.setblocking(False)
-        _ends.add(line)
         self._line = line
         self._warden = warden
         self.is_ours = warden is not None
@@ -85,9 +84,8 @@ class Child:
         :raises OSError: the warden cannot be started; what becomes of the command comes as
             the first line.
         """
-        with _no_fork:
-            ours, theirs = socket.socketpair()
-            _ends.update((ours, theirs))
+        with making() as made:
+            ours, theirs = map(made, socket.socketpair())
         with theirs:
             numbers = [-1 if each is None else each.fileno() for each in (theirs, door, inherited)]
             words = [*map(str, numbers), folder, cwd or "", *command]
@@ -105,7 +103,8 @@ class Child:
         :param door: path of the socket that the warden listens on.
         :raises OSError: nobody is there.
         """
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with making() as made:
+            line = made(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
             line.connect(door)
         except BaseException:
@@ -176,12 +175,15 @@ def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int])
     thread forks meanwhile holds open as long as it lives.
     """
     nothing = os.devnull
-    actions: list[tuple[object, ...]] = [
+    actions: list[tuple[object, ...]] = []
+    for number in numbers:
+        if number >= 0:
+            # So that exec does not close it; glibc before 2.29 needs the way by another number.
+            actions += [(os.POSIX_SPAWN_DUP2, number, 0), (os.POSIX_SPAWN_DUP2, 0, number)]
+    actions += [
         (os.POSIX_SPAWN_OPEN, 0, nothing, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, nothing, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_DUP2, 1, 2),
-        # On itself: it is no longer closed by exec.
-        *((os.POSIX_SPAWN_DUP2, number, number) for number in numbers if number >= 0),
     ]
     # It has a session of its own only when it runs: a terminal's Ctrl-C has to wait until then.
     return os.posix_spawn(
@@ -191,21 +193,3 @@ def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int])
         file_actions=actions,
         setsigmask=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
     )
-
-
-# All ends of lifelines: the copies in a forked process would keep the command alive, or its
-# warden in doubt.
-_ends: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-# Held while one is made, and while the process forks: none is copied before it is known.
-_no_fork = threading.Lock()
-
-
-def _close_ends() -> None:
-    _no_fork.release()
-    for end in list(_ends):
-        end.close()
-
-
-os.register_at_fork(
-    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_close_ends
-)

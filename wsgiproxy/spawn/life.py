@@ -39,6 +39,8 @@ class Life:
     :ivar state: changed by :meth:`step` alone.
     :ivar gateway: the way to it while it is ready, else None.
     :ivar run: the run that there is, ready or not.
+    :ivar postponed: it has not even been tried the last time, since another process has just
+        failed.
     """
 
     def __init__(self, starter: Starter, limits: Limits) -> None:
@@ -53,7 +55,9 @@ class Life:
         self.state = STOPPED
         self.gateway: Gateway | None = None
         self.run: Run | None = None
+        self.postponed = False
         self._in_flight = 0
+        self._was_used = False
         # Whether the requests in flight hold the run that is there now: those of one that has
         # crashed may still be in flight.
         self._claimed = False
@@ -111,7 +115,9 @@ class Life:
             self._in_flight = max(0, self._in_flight - 1)  # it may be from before a fork
             if used:
                 self._last_used = monotonic()
+                self._was_used = True
             if self._claimed and not self._in_flight:
+                used, self._was_used = self._was_used, False
                 self._claimed = False
                 self.starter.release(used)
 
@@ -156,6 +162,7 @@ class Life:
         """
         self.run = None
         self._claimed = False
+        self.postponed = instead is not None
         if instead is not None:
             self.state = instead
             self.changed.notify_all()

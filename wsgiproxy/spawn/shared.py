@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -24,9 +25,12 @@ from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn.run import ALIVE, DOOR
+from wsgiproxy.spawn.unforked import making
 
 __all__ = ["Shared", "shared_folder"]
 
+_FOLDER = re.compile("[0-9a-f]{16}")  # as shared_folder() calls them
+_LOOK = 0.01  # seconds
 _LONGEST = 80  # bytes of a folder in which there are Unix sockets
 
 
@@ -75,49 +79,71 @@ class Shared:
     """The agreement, as one process takes part in it.
 
     :param folder: of :func:`shared_folder`.
+    :ivar pid: of the process; a forked one needs an object of its own, since locks belong to
+        open files, and those are its parent's.
+    :raises OSError: there is no folder, or no descriptor, to be had.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.pid = os.getpid()
         self._numbers: list[int] = []
         self._open()
-        weakref.finalize(self, _close, self._numbers)
+        weakref.finalize(self, _close, self._numbers).atexit = False
+        with contextlib.suppress(OSError):
+            self._tidy()
 
     def _open(self) -> None:
         for folder in (os.path.dirname(self.folder), self.folder):
             _private(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock = os.open(self._path("lock"), flags, 0o600)
+        numbers: list[int] = []
         try:
-            use = os.open(self._path("use"), flags, 0o600)
+            with making() as made:
+                made(self)
+                # For systemd-tmpfiles(8), and for _tidy(): it is in use, however old it looks.
+                numbers.append(_open_folder(self.folder))
+                numbers += (os.open(self._path(name), flags, 0o600) for name in ("lock", "use"))
         except OSError:
-            os.close(lock)
+            _close(numbers)
             raise
-        _close(self._numbers)
-        self._numbers += (lock, use)
-        self._lock, self._use = lock, use
+        self.close()
+        self._numbers += numbers
+        _, self._lock, self._use = numbers
         self._run = ""
-        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Take part in it no more."""
+        _close(self._numbers)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
-    def reopen(self) -> None:
-        """In a forked process: locks belong to open files, and those are the parent's."""
-        self._open()
+    def _tidy(self) -> None:
+        """Remove the folders of servers that are gone."""
+        above, own = os.path.split(self.folder)
+        for name in os.listdir(above):
+            if name == own or not _FOLDER.fullmatch(name):
+                continue
+            path = os.path.join(above, name)
+            with contextlib.suppress(OSError):
+                number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    if _locked(number, fcntl.LOCK_EX):
+                        shutil.rmtree(path, ignore_errors=True)
+                finally:
+                    os.close(number)
 
     # Starting
 
     def lock(self) -> bool:
         """Whether it is now ours to start the child."""
-        if os.getpid() != self._pid:
-            self.reopen()  # uWSGI forks, and tells nobody
         if not _locked(self._lock, fcntl.LOCK_EX):
             return False
         with contextlib.suppress(OSError):
             if os.path.samestat(os.stat(self._path("lock")), os.fstat(self._lock)):
                 return True
-        self.reopen()  # somebody has tidied up the temporary files
+        self._open()  # somebody has tidied up the temporary files
         return False
 
     def unlock(self) -> None:
@@ -130,7 +156,8 @@ class Shared:
             if name.startswith("run-"):  # of a warden that was killed
                 shutil.rmtree(self._path(name), ignore_errors=True)
         folder = tempfile.mkdtemp(prefix="run-", dir=self.folder)
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with making() as made:
+            door = made(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
             door.bind(os.path.join(folder, DOOR))
             door.listen(128)
@@ -223,6 +250,20 @@ class Shared:
 def _close(numbers: list[int]) -> None:
     while numbers:
         os.close(numbers.pop())
+
+
+def _open_folder(path: str) -> int:
+    """A descriptor that holds a folder's lock, with others; of a folder that stays."""
+    while True:
+        _private(path)
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Who is just removing it holds the lock alone.
+        if _locked(number, fcntl.LOCK_SH):
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(number)):
+                    return number
+        os.close(number)
+        time.sleep(_LOOK)
 
 
 def _locked(number: int, kind: int) -> bool:

@@ -15,6 +15,7 @@ from wsgiproxy.errors import ConnectFailed
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.procfs import Listening
 from wsgiproxy.spawn import owner
+from wsgiproxy.spawn.unforked import making
 
 __all__ = ["Inherited", "Port", "Socket", "Taken", "Unix", "open_socket"]
 
@@ -82,7 +83,8 @@ def open_socket(kind: str, folder: str, port: int | None) -> Socket:
 
 
 def _listening(port: int | None) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with making() as made:
+        sock = made(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((_LOOPBACK, port or 0))
@@ -107,9 +109,9 @@ class _Probe:
         self._accepted = False
 
     @property
-    def is_open(self) -> bool:
-        """Whether it waits."""
-        return self._sock is not None
+    def has_arrived(self) -> bool:
+        """Whether it has found its address."""
+        return self._accepted or self._sock is not None
 
     def is_waiting(self, address: tuple[str, int], inode: int) -> bool:
         """Whether nobody has accepted it yet.
@@ -229,10 +231,9 @@ class Port:
             for host in _REACHED_AT.get(listener.address, ()):
                 reached.setdefault(host, listener.inode)
         missing = f"it listens on port {port}, but not on {_LOOPBACK}"
-        # A probe that is on its way has found its address.
-        for host in [self.origin.host] if self._probe.is_open else sorted(reached):
+        for host in [self.origin.host] if self._probe.has_arrived else sorted(reached):
             missing = self._unanswered(host, reached.get(host, 0))
-            if not missing or self._probe.is_open:
+            if self._probe.has_arrived:
                 break
         return missing
 
@@ -243,16 +244,20 @@ class Port:
         """
         before = self._holders
         holders = {}
-        found = owner.listeners(self.origin.port)
+        port = self.origin.port
+        found = owner.listeners(port)
         for listener in found:
             known = before.get(listener.inode)
             held = known is not None and known.holds()
             holder = known if held else owner.holder(listener.inode, self._warden)
-            if holder is None:
-                raise Taken(f"a process that is not ours listens on port {self.origin.port}")
-            holders[listener.inode] = holder
+            if holder is not None:
+                holders[listener.inode] = holder
+            elif any(each.inode == listener.inode for each in owner.listeners(port)):
+                raise Taken(f"a process that is not ours listens on port {port}")
+            # Else it has ended between the two looks.
         self._holders = holders  # at one go: other threads connect, too
-        return found, not before.keys().isdisjoint(holders)
+        stayed = not before.keys().isdisjoint(holders)
+        return [each for each in found if each.inode in holders], stayed
 
     def _unanswered(self, host: str, inode: int) -> str:
         port = self.origin.port

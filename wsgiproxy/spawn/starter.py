@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -18,6 +20,8 @@ __all__ = ["Alone", "Postponed", "Starter", "Together", "starter"]
 _LOOK = 0.01
 # Seconds between SIGTERM and SIGKILL for what nobody can use any more.
 _ABANDONED = 5.0
+# Seconds for a port to become free: another process may still hold that of a run just ended.
+_FREED = 1.0
 
 
 class Postponed(Exception):
@@ -84,7 +88,7 @@ def starter(plan: Plan, share: str | None) -> Starter:
     """
     if share is None:
         return Alone(plan)
-    return Together(plan, Shared(shared_folder(share, plan)))
+    return Together(plan, share)
 
 
 class Alone:
@@ -130,19 +134,35 @@ class Together:
     """The first that needs it starts it, and it lives as long as any of them.
 
     :param plan: what to start.
-    :param shared: what they agree on.
+    :param share: where they meet; empty for a place that follows from who they are.
     """
 
-    def __init__(self, plan: Plan, shared: Shared) -> None:
+    def __init__(self, plan: Plan, share: str) -> None:
         self._plan = plan
-        self._shared = shared
+        self._share = share
+        self._shared = self._meet()
+        self._has_begun = False
         self._starts = False
         self._run: Run | None = None
 
+    def _meet(self) -> Shared:
+        return Shared(shared_folder(self._share, self._plan))
+
     def begin(self, wanted: Callable[[], bool]) -> Run:
         """Find it, or be the one that starts it."""
+        if os.getpid() != self._shared.pid:
+            # A worker by now, with another parent and perhaps another user; but if the process
+            # that forked us has used it, we go on where it does.
+            self._shared = Shared(self._shared.folder) if self._has_begun else self._meet()
+        self._has_begun = True
+        patience = time.monotonic() + _FREED
         while True:
-            run = self._found() or (self._started() if self._shared.lock() else None)
+            try:
+                run = self._found() or (self._started() if self._shared.lock() else None)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > patience:
+                    raise
+                run = None
             if run is not None:
                 return run
             if not wanted():
@@ -228,7 +248,6 @@ class Together:
             run.child.stop(grace)
 
     def forked(self) -> None:
-        """Locks belong to open files, and those are the parent's."""
+        """What is shared is the parent's; there will be a place of our own."""
         self._starts = False
         self._run = None
-        self._shared.reopen()
