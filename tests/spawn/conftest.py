@@ -17,6 +17,9 @@ from wsgiproxy.spawn import SpawningApplication
 
 Spawn = Callable[..., SpawningApplication]
 
+#: The folder for temporary files when no test has moved it.
+_BASE = tempfile.gettempdir()
+
 
 @pytest.fixture
 def mark() -> Iterator[str]:
@@ -56,6 +59,13 @@ def spawn(mark: str, temporary: Path) -> Iterator[Spawn]:
             assert app.pid is None
     # One that the test held no longer ends by itself, in its own time.
     until(lambda: not zombies(), "zombies of the test are left")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder to share, with a path that a Unix socket can have."""
+    with tempfile.TemporaryDirectory(dir=_BASE) as found:
+        yield Path(found)
 
 
 # Files by which a child tells of itself, or is told something

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 
 import pytest
 
@@ -46,6 +47,19 @@ def test_the_socket_is_number_3_as_systemd_would_hand_it_over(spawn):
     variables = found["environment"]
     assert (variables["LISTEN_FDS"], variables["LISTEN_PID"]) == ("1", str(found["pid"]))
     assert found["descriptors"]["3"].startswith("socket:[")
+
+
+def test_it_blocks_even_where_sockets_of_ours_do_not(spawn):
+    """A default timeout, or gevent, makes them not block, and accept() would fail at once."""
+    socket.setdefaulttimeout(5)
+    try:
+        app = spawn(child())
+        assert ask(app).status == 200
+    finally:
+        socket.setdefaulttimeout(None)
+    with open(f"/proc/{app.pid}/fdinfo/3", encoding="ascii") as file:
+        [flags] = re.findall(r"^flags:\s+([0-7]+)$", file.read(), re.MULTILINE)
+    assert not int(flags, 8) & os.O_NONBLOCK
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

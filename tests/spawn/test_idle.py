@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import threading
@@ -111,6 +112,41 @@ def test_a_stream_that_nobody_reads_keeps_it_until_it_is_closed(spawn):
         until(lambda: app.state != "ready", limit=4 * IDLE)
     stream.__exit__()
     until(lambda: stopped(app), "the end")
+
+
+def test_a_stream_that_nobody_holds_any_more_does_not_keep_it(spawn):
+    """Its server, or an application around ours, has forgotten close()."""
+    app = spawn(child(), idle_shutdown=IDLE)
+    stream = app(environ("/events"), lambda status, headers, exc_info=None: None)
+    assert next(block for block in stream if block)
+    with pytest.raises(AssertionError):
+        until(lambda: app.state != "ready", limit=2 * IDLE)
+    del stream
+    gc.collect()
+    until(lambda: stopped(app), "the end")
+    assert ask(app).status == 200
+
+
+def test_a_stream_that_was_never_begun_does_not_keep_it_either(spawn):
+    app = spawn(child(), idle_shutdown=IDLE)
+    app(environ("/events"), lambda status, headers, exc_info=None: None)
+    gc.collect()
+    until(lambda: stopped(app), "the end")
+
+
+def test_what_is_ignored_is_told_that_it_does_not_run_and_not_that_it_starts(spawn, starts):
+    app = spawn(child(starts=starts), idle_ignore="/poll*")
+    for path in ("/poll", "/poll/events"):
+        answer = ask(app, path)
+        assert answer.status == 503
+        assert "The service is not available at the moment." in answer.text
+        assert "starting" not in answer.text
+    assert (app.state, lines_of(starts)) == ("stopped", [])
+    assert ask(app).status == 200
+    assert ask(app, "/poll").status == 404  # its own
+    app.stop()
+    assert ask(app, "/poll").status == 503
+    assert len(lines_of(starts)) == 1
 
 
 class SlowBody:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import json
 import os
 import shutil
 import socket
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,6 @@ from wsgiproxy.spawn import SpawningApplication
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 
-#: Where it is when no test has moved it.
-BASE = tempfile.gettempdir()
 #: A program that shares: it answers each line of its stdin with the process that it reaches.
 SHARES = f"""
 import sys
@@ -35,13 +33,6 @@ for line in sys.stdin:
     print(told(ask(app))["pid"], flush=True)
 app.close()
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder to share, with a path that a Unix socket can have."""
-    with tempfile.TemporaryDirectory(dir=BASE) as found:
-        yield Path(found)
 
 
 # Who meets
@@ -157,29 +148,37 @@ def test_a_path_too_long_for_a_unix_socket_is_refused_at_once(folder):
 # What may be left in it
 
 
+def agreed(folder: Path) -> Path:
+    """The folder of the one application that shares in *folder*."""
+    (found,) = folder.iterdir()
+    return found
+
+
 def test_a_failure_from_before_the_machine_was_started_is_none(spawn, folder):
     """Its clock began anew."""
+    app = spawn(server(), share=str(folder))
     until_when = time.monotonic() + 1_000_000
-    (folder / "failure").write_text(json.dumps({"failures": 3, "until": until_when}))
-    assert ask(spawn(server(), share=str(folder))).status == 200
+    (agreed(folder) / "failure").write_text(json.dumps({"failures": 3, "until": until_when}))
+    assert ask(app).status == 200
 
 
 def test_a_process_that_is_gone_is_not_waited_for(spawn, folder):
     app = spawn(server(), share=str(folder))
     app.start()
-    left = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    current = agreed(folder) / "current"
+    left = current.read_bytes()
     app.close()
-    for name, content in left.items():
-        (folder / name).write_bytes(content)
+    current.write_bytes(left)
     assert ask(spawn(server(), share=str(folder))).status == 200
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"folder": "/nowhere"}'])
 def test_a_note_that_cannot_be_understood_is_none(spawn, folder, content):
     """The disk was full, or it is of another version."""
+    app = spawn(server(), share=str(folder))
     for name in ("current", "failure"):
-        (folder / name).write_bytes(content)
-    assert ask(spawn(server(), share=str(folder))).status == 200
+        (agreed(folder) / name).write_bytes(content)
+    assert ask(app).status == 200
 
 
 def test_a_process_that_is_just_ending_is_not_joined(spawn, folder):
@@ -219,3 +218,82 @@ def test_a_folder_that_is_cleaned_up_does_not_end_the_service(spawn, folder):
             path.unlink()
     until(lambda: ask(app).status == 200, "an answer")
     assert app.state == "ready"
+
+
+# How long it stays
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds a folder's lock, and so it may be removed."""
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(number)
+    return True
+
+
+def test_it_is_occupied_as_long_as_anybody_takes_part(spawn, folder):
+    """systemd-tmpfiles(8) removes nothing that is locked, however old it looks."""
+    one, two = spawn(server(), share=str(folder)), spawn(server(), share=str(folder))
+    path = agreed(folder)
+    assert not is_free(path)
+    del one
+    gc.collect()
+    assert not is_free(path)
+    assert ask(two).status == 200
+    two.close()
+    del two
+    gc.collect()
+    # Its last thread may hold it for a moment.
+    until(lambda: is_free(path), "the end of it")
+
+
+def test_folders_of_servers_that_are_gone_are_removed(spawn, folder):
+    """By the next one of the same user; of the others, each is somebody's or of another kind."""
+    living = spawn(server(name="living"), share=str(folder))
+    pid = told(ask(living))["pid"]
+    lives = agreed(folder)
+    before = sorted(lives.rglob("*"))
+    kept = {lives.name}
+    gone = [folder / "0123456789abcdef", folder / ("f" * 16)]
+    others = [
+        "0123456789abcdeg",
+        "0123456789ABCDEF",
+        "0123456789abcde",
+        "f" * 17,
+        "run-0123456789a",
+    ]
+    for path in [*gone, *(folder / name for name in others), folder / "elsewhere"]:
+        (path / "run-1").mkdir(parents=True)
+        (path / "run-1" / "secret").write_text("")
+    (folder / ("a" * 16)).write_text("a file")
+    (folder / ("b" * 16)).symlink_to(folder / "elsewhere")
+    kept |= {*others, "elsewhere", "a" * 16, "b" * 16}
+    app = spawn(server(name="next"), share=str(folder))
+    (own,) = {path.name for path in folder.iterdir()} - kept
+    assert own not in {path.name for path in gone}
+    for name in [*others, "elsewhere"]:
+        assert (folder / name / "run-1" / "secret").exists()
+    assert (sorted(lives.rglob("*")), told(ask(living))["pid"]) == (before, pid)
+    assert ask(app).status == 200
+
+
+# The end of the program
+
+ENDS = f"""
+import sys
+from tests.spawn.children import ask
+from wsgiproxy.spawn import SpawningApplication
+
+app = SpawningApplication(sys.argv[2:], share=sys.argv[1], inherit_env=[{MARK!r}])
+print(ask(app).status, flush=True)
+"""
+
+
+def test_a_program_that_does_not_close_it_ends_without_a_word(mark, folder):
+    with program(ENDS, folder, *server(), **{MARK: mark}) as parent:
+        assert parent.line() == "200"
+        assert (parent.wait(), parent.stderr) == (0, "")

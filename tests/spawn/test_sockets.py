@@ -15,7 +15,10 @@ import pytest
 from tests.spawn.children import LIMIT, alive, ask, until
 from tests.spawn.programs import server, told
 from tests.spawn.programs.thief import Thief, quiet_port
-from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.errors import ConfigurationError, ConnectFailed
+from wsgiproxy.sansio.procfs import Listening
+from wsgiproxy.spawn import owner
+from wsgiproxy.spawn.sockets import Port, Taken
 
 KINDS = [server(), server(socket="{socket}"), server(port="{port}")]
 IPV6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6")
@@ -150,10 +153,86 @@ def test_wherever_it_listens_it_is_found(spawn, options):
         assert ask(app).status == 200, app
 
 
+@IPV6
+@pytest.mark.parametrize(
+    ("options", "at"),
+    [
+        pytest.param({"host": "::", "only6": "yes"}, "[::1]", id="all of IPv6"),
+        pytest.param({"host": "::"}, "127.0.0.1", id="all addresses"),
+        pytest.param({"host": "127.0.0.1,::1"}, "127.0.0.1", id="both of localhost"),
+    ],
+)
+def test_the_address_that_was_found_is_kept(spawn, options, at):
+    """However often it is looked at before all is ready."""
+    asked: list[str] = []
+    app = spawn(
+        server(port="{port}", **options),
+        ready=lambda address: asked.append(address) or len(asked) % 3 == 0,
+        start_timeout=5,
+    )
+    for _ in range(2):
+        found = told(ask(app))
+        assert asked == [f"http://{at}:{option(found['words'], 'port')}"] * 3
+        asked.clear()
+        app.stop()
+
+
 def test_a_process_that_listens_elsewhere_is_told_so(spawn, caplog):
     app = spawn(server(port="{port}", host="127.0.0.5"), start_timeout=1)
     assert ask(app).status == 502
     assert "but not on 127.0.0.1" in caplog.text
+
+
+# Whose a listener is, which may go while one looks
+
+
+class Kernel:
+    """What it says of listeners, one answer after another; the last again and again."""
+
+    def __init__(self, *answers: list[Listening]) -> None:
+        self._answers = list(answers)
+
+    def __call__(self, port: int) -> list[Listening]:
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+def listening(inode: int) -> Listening:
+    return Listening(socket.inet_aton("127.0.0.1"), 9, 0, inode)
+
+
+NOBODYS = 1 << 40  # no descriptor of any process
+
+
+def test_a_listener_that_ends_between_two_looks_is_no_stranger(monkeypatch):
+    monkeypatch.setattr(owner, "listeners", Kernel([listening(NOBODYS)], []))
+    assert Port(9).missing(os.getpid()) == "nothing listens on port 9"
+
+
+def test_nor_is_one_beside_ours(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        own = listening(os.fstat(ours.fileno()).st_ino)
+        port = Port(ours.getsockname()[1])
+        port.missing(os.getpid())
+        monkeypatch.setattr(owner, "listeners", Kernel([own, listening(NOBODYS)], [own]))
+        port.check(ours)
+        port.close()
+
+
+def test_a_stranger_that_stays_is_one(monkeypatch):
+    monkeypatch.setattr(owner, "listeners", Kernel([listening(NOBODYS)]))
+    port = Port(9)
+    with pytest.raises(Taken, match="not ours listens on port 9"):
+        port.missing(os.getpid())
+    with socket.socket() as sock, pytest.raises(ConnectFailed, match="not ours"):
+        port.check(sock)
+
+
+def test_another_listener_in_its_place_does_not_make_it_one(monkeypatch):
+    """It is that one that is looked for, and not just any."""
+    monkeypatch.setattr(
+        owner, "listeners", Kernel([listening(NOBODYS)], [listening(NOBODYS + 1)], [])
+    )
+    assert Port(9).missing(os.getpid()) == "nothing listens on port 9"
 
 
 # While it runs

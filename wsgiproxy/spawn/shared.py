@@ -30,6 +30,7 @@ from wsgiproxy.spawn.unforked import making
 __all__ = ["Shared", "shared_folder"]
 
 _FOLDER = re.compile("[0-9a-f]{16}")  # as shared_folder() calls them
+_FACTS = {"folder", "unix", "port", "secret_file"}  # of Run.facts()
 _LOOK = 0.01  # seconds
 _LONGEST = 80  # bytes of a folder in which there are Unix sockets
 
@@ -104,11 +105,11 @@ class Shared:
                 # For systemd-tmpfiles(8), and for _tidy(): it is in use, however old it looks.
                 numbers.append(_open_folder(self.folder))
                 numbers += (os.open(self._path(name), flags, 0o600) for name in ("lock", "use"))
+                self.close()
+                self._numbers += numbers  # while no fork can come in between
         except OSError:
             _close(numbers)
             raise
-        self.close()
-        self._numbers += numbers
         _, self._lock, self._use = numbers
         self._run = ""
 
@@ -177,7 +178,8 @@ class Shared:
 
     def current(self) -> dict[str, Any]:
         """Where the child is, if there is one."""
-        return self._read("current")
+        found = self._read("current")
+        return found if found.keys() >= _FACTS else {}  # it may be of another version
 
     def joined(self, folder: str) -> None:
         """It is the child of that folder that we use."""

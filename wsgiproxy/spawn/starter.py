@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import time
 from collections.abc import Callable
@@ -155,18 +156,21 @@ class Together:
             # that forked us has used it, we go on where it does.
             self._shared = Shared(self._shared.folder) if self._has_begun else self._meet()
         self._has_begun = True
-        patience = time.monotonic() + _FREED
+        patience = math.inf
         while True:
+            busy = None
             try:
                 run = self._found() or (self._started() if self._shared.lock() else None)
             except OSError as error:
-                if error.errno != errno.EADDRINUSE or time.monotonic() > patience:
+                now = time.monotonic()
+                patience = min(patience, now + _FREED)
+                if error.errno != errno.EADDRINUSE or now > patience:
                     raise
-                run = None
+                run, busy = None, error
             if run is not None:
                 return run
             if not wanted():
-                raise OSError("another process starts it, and is not ready in time")
+                raise busy or OSError("another process starts it, and is not ready in time")
             time.sleep(_LOOK)
 
     def _found(self) -> Run | None:
@@ -217,7 +221,8 @@ class Together:
                     self._shared.record_failure(state.failures, state.until)
             self._shared.unlock()
         self._run = None
-        self._shared.release()  # of whoever used it, or was stopping it
+        if self._shared.pid == os.getpid():  # else there was no place to meet in
+            self._shared.release()  # of whoever used it, or was stopping it
 
     def claim(self) -> bool:
         """Hold the lock of the users."""

@@ -1,0 +1,86 @@
+"""A warden where descriptors are few or not listed, and the folder that it keeps for itself."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import threading
+
+import pytest
+
+from tests.spawn.children import ask, child, program, until
+
+
+def cpu(pid: int) -> int:
+    """The time that a process has used, in ticks of 10 ms."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_whoever_cannot_be_let_in_waits_at_the_door_and_disturbs_nobody(spawn, folder):
+    """The descriptor that is left is not enough; it would be tried again without a pause."""
+    one, other = (spawn(child(), share=str(folder)) for _ in range(2))
+    one.start()
+    warden = one._backend.life.run.warden
+    before = resource.prlimit(warden, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{warden}/fd")}
+    lowest = min(set(range(len(used) + 1)) - used)
+    resource.prlimit(warden, resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
+    other.start(wait=False)
+    until(lambda: other._backend.life.run, "a connection")
+    since = cpu(warden)
+    threading.Event().wait(0.5)  # in which nothing is to happen
+    assert cpu(warden) - since <= 5
+    assert (ask(one).text, other.state) == (str(one.pid), "starting")
+    resource.prlimit(warden, resource.RLIMIT_NOFILE, before)
+    assert ask(other).text == str(one.pid)
+
+
+def test_the_folder_of_a_run_is_occupied_as_long_as_it_lasts(spawn, temporary):
+    """systemd-tmpfiles(8) removes nothing that is locked, however old it looks."""
+    app = spawn(child())
+    app.start()
+    (path,) = temporary.iterdir()
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may do the same
+        fcntl.flock(number, fcntl.LOCK_UN)
+        app.stop()
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(number)
+
+
+SETTLES_IN = """
+import os, sys
+
+def refuse(path):
+    raise PermissionError(path)
+
+os.listdir = refuse
+from wsgiproxy.lifeline.command import settle_in
+
+kept, closed = os.pipe()
+far = os.dup2(closed, 700)
+for number in (kept, far):
+    os.set_inheritable(number, True)
+settle_in({kept})
+for number in (closed, far):
+    try:
+        os.fstat(number)
+        print("open", flush=True)
+    except OSError:
+        print("closed", flush=True)
+print(os.get_inheritable(kept), flush=True)
+"""
+
+
+def test_where_descriptors_are_not_listed_all_are_closed():
+    """No /dev/fd, or one that must not be read."""
+    with program(SETTLES_IN) as settling:
+        assert [settling.line() for _ in range(3)] == ["closed", "closed", "False"]
+        assert settling.wait() == 0, settling.stderr
