@@ -156,7 +156,7 @@ def test_the_head_arrives_before_the_body(front: str, scene: Callable[..., Scene
 
 
 # What lets us look whether the client is still there while the upstream is silent.
-TELLS_CLIENT_GONE = {"waitress", "gunicorn", "werkzeug"}
+TELLS_CLIENT_GONE = {"waitress", "gunicorn", "werkzeug", "handler"}
 GOODBYES = ["close", "reset"]
 
 
@@ -264,7 +264,7 @@ def test_a_client_that_waits_for_100_gets_its_turn(front: str, scene: Callable[.
 
 
 # These end every connection themselves.
-ONE_REQUEST_EACH = {"wsgiref", "werkzeug"}
+ONE_REQUEST_EACH = {"wsgiref", "werkzeug", "handler"}
 
 
 @every_front

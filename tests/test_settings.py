@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.guard import Guard
 from wsgiproxy.settings import (
     APP,
     MIDDLEWARE,
@@ -167,6 +168,16 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
             (("*",), ("*",)),
         ),
         *for_each(
+            ["guard"],
+            (None, None),
+            (False, None),
+            ("off", None),
+            (True, Guard()),
+            ("true", Guard()),
+            ("on", Guard()),
+            (Guard(ports="*"), Guard(ports="*")),
+        ),
+        *for_each(
             ["share"],
             (True, ""),
             ("yes", ""),
@@ -258,6 +269,7 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
         *for_each(["ready_statuses"], (200.0,), (b"200",), ([None],), (["200,204"],), ("\u0662",)),
         *for_each(["inherit_env", "idle_ignore"], (None,), (5,), (1,), ([5],), (b"a",), ({1: 2},)),
         *for_each(["idle_ignore"], (True,)),
+        *for_each(["guard"], ("",), (5,), ("maybe",), ("127.0.0.1",), ([],), (Guard,), (b"on",)),
         *for_each(["share"], ("",), (5,), (b"x",), ([],), (2,), (1.0,)),
     ],
 )
@@ -316,6 +328,7 @@ DEFAULTS = {
     "client_cert": None,
     "client_key": None,
     "parent_proxy": None,
+    "guard": None,
     "preserve_host": False,
     "trusted_proxies": (),
     "allowed_hosts": (),
@@ -386,7 +399,7 @@ def test_defaults_of_the_spawner() -> None:
 
 def test_the_transport_to_a_process_of_ours_has_no_settings_for_the_rest_of_the_world() -> None:
     """Those that it has are those of every transport."""
-    left_out = {"verify", "ca_file", "client_cert", "client_key", "parent_proxy"}
+    left_out = {"verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard"}
     assert [row for row in TRANSPORT if row.name not in left_out] == list(SPAWNED_TRANSPORT)
 
 

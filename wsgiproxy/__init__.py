@@ -13,7 +13,10 @@ from wsgiproxy.version import __version__
 if TYPE_CHECKING:
     from wsgiproxy.app import WSGIProxyApp
     from wsgiproxy.errors import ConfigurationError, ProxyError
-    from wsgiproxy.exactproxy import Gateway, proxy_exact_request
+    from wsgiproxy.exactproxy import ExactProxy, proxy_exact_request
+    from wsgiproxy.forward import ForwardProxy
+    from wsgiproxy.gateway import Gateway
+    from wsgiproxy.guard import Guard
     from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.spawn import SpawningApplication
     from wsgiproxy.transport import PooledTransport
@@ -23,7 +26,10 @@ protocol_version = "0.1"
 
 _HOMES = {
     "ConfigurationError": "wsgiproxy.errors",
-    "Gateway": "wsgiproxy.exactproxy",
+    "ExactProxy": "wsgiproxy.exactproxy",
+    "ForwardProxy": "wsgiproxy.forward",
+    "Gateway": "wsgiproxy.gateway",
+    "Guard": "wsgiproxy.guard",
     "PooledTransport": "wsgiproxy.transport",
     "ProxyError": "wsgiproxy.errors",
     "SpawningApplication": "wsgiproxy.spawn",
@@ -34,7 +40,10 @@ _HOMES = {
 
 __all__ = [
     "ConfigurationError",
+    "ExactProxy",
+    "ForwardProxy",
     "Gateway",
+    "Guard",
     "PooledTransport",
     "ProxyError",
     "SpawningApplication",

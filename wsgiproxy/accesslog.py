@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ProxyError
+from wsgiproxy.sansio.forward import ORIGIN
 from wsgiproxy.sansio.message import Origin
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Record:
         if environ is None or not _log.isEnabledFor(logging.INFO):
             return
         query = str(environ.get("QUERY_STRING", ""))[:_LONG]
-        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
+        # Of a browser proxy, what is asked for begins with whom.
+        whom = environ.get(ORIGIN, "")
+        path = f"{whom}{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
         error, side = self._error or (None, None)
         fields = {
             "client": environ.get("REMOTE_ADDR", ""),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.caution import warn_of_everybody
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.exactproxy import Gateway
+from wsgiproxy.gateway import Gateway
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.reverse import ReversePolicy

@@ -14,6 +14,7 @@ with warnings.catch_warnings():
 
 from wsgiproxy.errors import ClientGone, LoopDetected, NotReady, NotStarted, ProxyError
 from wsgiproxy.sansio.message import ALLOWED
+from wsgiproxy.watch import client_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +35,9 @@ class _ClientGone(exc.HTTPClientError):
 
 
 _WITH_DETAIL = Template("${explanation}\n\n<pre>${detail}</pre>")
+
+# RFC 7617, 2.1: browsers encode names and passwords as it says.
+_CHALLENGE = 'Basic realm="wsgiproxy", charset="UTF-8"'
 
 _PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.status: _ClientGone}
 
@@ -62,6 +66,9 @@ def error_page(error: ProxyError) -> WSGIApplication:
         page.headers["Allow"] = ", ".join(ALLOWED)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if error.status == 407 and client_socket(environ) is not None:
+            # PEP 3333 counts it as hop-by-hop: waitress and wsgiref answer 500 to it.
+            page.headers["Proxy-Authenticate"] = _CHALLENGE
         # An environ may lack even its method; that is perhaps why there is an error.
         return page({"REQUEST_METHOD": "GET", **environ}, start_response)
 

@@ -16,18 +16,22 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "ContentTooLarge",
+    "DestinationForbidden",
     "ExpectationFailed",
     "Forbidden",
     "HeadTooLarge",
     "LengthRequired",
     "LoopDetected",
     "MethodNotAllowed",
+    "NotForProxy",
     "NotFound",
     "NotReady",
     "NotStarted",
     "NotSupported",
     "Pausing",
+    "ProxyAuthenticationRequired",
     "ProxyError",
+    "RequestTimeout",
     "Unavailable",
     "UpstreamLost",
     "UpstreamTimeout",
@@ -62,6 +66,12 @@ class BadRequest(ProxyError):
     side = "client"
 
 
+class NotForProxy(BadRequest):
+    """A request as a server gets it, at a browser proxy (RFC 9112, 3.2.2)."""
+
+    public = "This is a proxy for browsers: it takes http:// addresses, and CONNECT for https://."
+
+
 class MethodNotAllowed(BadRequest):
     """CONNECT and TRACE are not for a reverse proxy (RFC 9110, 9.3.6 and 9.3.8)."""
 
@@ -74,6 +84,13 @@ class LengthRequired(BadRequest):
 
     status = 411
     public = "The length of the request body is needed."
+
+
+class RequestTimeout(BadRequest):
+    """The client has begun a request and takes too long with it (RFC 9110, 15.5.9)."""
+
+    status = 408
+    public = "The request took too long to arrive."
 
 
 class ContentTooLarge(BadRequest):
@@ -156,6 +173,20 @@ class Forbidden(ProxyError):
 
     status = 403
     public = "This request is not allowed here."
+    side = "client"
+
+
+class DestinationForbidden(Forbidden):
+    """The guard does not let us connect there; why is for the log alone."""
+
+    public = "The proxy does not connect to this destination."
+
+
+class ProxyAuthenticationRequired(ProxyError):
+    """The proxy is for those who have a password (RFC 9110, 15.5.8)."""
+
+    status = 407
+    public = "This proxy wants a user name and a password."
     side = "client"
 
 

@@ -1,260 +1,110 @@
-"""The WSGI edge: environ in, ``start_response`` and an iterable out.
-
-It decides nothing about headers; the rules are in :mod:`wsgiproxy.sansio`.
-"""
+"""The exact proxy: the request that the environ describes, to where it says, nothing added."""
 
 from __future__ import annotations
 
-import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
-from wsgiproxy.body import BLOCK, blocks_of, read
-from wsgiproxy.errorpage import error_page
-from wsgiproxy.errors import BadRequest, ClientGone, ContentTooLarge, LoopDetected, ProxyError
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.exchange import (
-    ExactPolicy,
-    Policy,
-    answer,
-    is_final_recipient,
-    outgoing,
-    whole_target,
-)
-from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
-from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
-from wsgiproxy.watch import client_watch
+from wsgiproxy.errors import NotForProxy, ProxyError
+from wsgiproxy.gateway import Gateway, refuse
+from wsgiproxy.sansio.exchange import ExactPolicy
+from wsgiproxy.sansio.forward import absolute_changes
+from wsgiproxy.settings import EXACT, settle
+from wsgiproxy.transport import PooledTransport
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from typing_extensions import Unpack
 
-    from wsgiproxy.signature import Signer
-    from wsgiproxy.transport import Reply
+    from wsgiproxy.settings import TransportOptions
 
-__all__ = ["Gateway", "proxy_exact_request"]
+__all__ = [
+    "ExactProxy",
+    "Gateway",
+    "filter_paste_httpserver_proxy",
+    "filter_paste_httpserver_proxy_environ",
+    "proxy_exact_request",
+]
 
-_log = logging.getLogger("wsgiproxy.error")
 
+class ExactProxy:
+    """:func:`proxy_exact_request` with settings, and connections of its own.
 
-class Gateway:
-    """A WSGI application that sends requests on as a policy decides.
-
-    :param policy: the rules of one kind of proxy.
-    :param transport: what sends; a :class:`~wsgiproxy.transport.PooledTransport` of its own
-        if none is given.
     :param max_body: largest request body in bytes; None for no limit (413 beyond it).
-    :param signer: puts the signature on what is sent (stage 4); None for none.
+    :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as ``guard``, where
+        users choose the destination.
+    :raises ConfigurationError: naming the setting, its value and what was expected.
+
+    >>> from webob import Request
+    >>> proxy = ExactProxy(guard=True)
+    >>> Request.blank("http://127.0.0.1/admin").get_response(proxy).status
+    '403 Forbidden'
     """
 
     def __init__(
-        self,
-        policy: Policy,
-        transport: Transport | None = None,
-        *,
-        max_body: int | None = None,
-        signer: Signer | None = None,
+        self, *, max_body: int | str | None = None, **options: Unpack[TransportOptions]
     ) -> None:
-        self.policy = policy
-        self.transport: Transport = transport or PooledTransport()
-        self.max_body = max_body
-        self.signer = signer
+        limit = settle(EXACT, {"max_body": max_body, **options})["max_body"]
+        self.transport = PooledTransport(**options)
+        self._gateway = Gateway(_policy(), self.transport, max_body=limit)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333). The environ is read and never changed."""
-        record = Record(environ)
-        try:
-            head, body = self.exchange(environ, record)
-        except ProxyError as error:
-            return refuse(error, environ, start_response, record)
-        except Exception as error:  # the last line: ours or the server's mistake
-            _log.exception("unexpected failure before the answer")
-            unexpected = ProxyError(f"unexpected {type(error).__name__}")
-            return refuse(unexpected, environ, start_response, record)
-        try:
-            start_response(f"{head.status} {head.reason}", head.headers)
-        except BaseException:
-            if isinstance(body, Stream):
-                body.close()
-            raise
-        finally:
-            if not isinstance(body, Stream):
-                record.end(head.status, len(body[0]) if body else 0)
-        return body
-
-    def exchange(
-        self, environ: WSGIEnvironment, record: Record
-    ) -> tuple[ResponseHead, list[bytes] | Stream]:
-        """Send one request, and begin its answer.
-
-        :param record: what is noted of it.
-        :returns: the head for the client, and its body, which is to be closed if it streams.
-        :raises ProxyError: there is no answer.
-        """
-        inbound = environs.read(environ)
-        if self.policy.keeps_namespace:
-            _check_own(inbound)
-        if inbound.method == "OPTIONS" and is_final_recipient(inbound):
-            return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), []
-        origin, request, context, facts = outgoing(inbound, self.policy)
-        record.origin = origin
-        body, request = self._body(environ, inbound, request)
-        if self.signer is not None and facts is not None:
-            body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
-        reply = self.transport.send(
-            origin,
-            request,
-            body,
-            timeouts=_timeouts(environ) if "webob.client.timeout" in environ else None,
-            abandoned=client_watch(environ),
-            on_interim=_early_hints(environ) if "wsgi.early_hints" in environ else None,
-        )
-        record.reused = reply.reused
-        try:
-            head, has_body = answer(inbound.method, reply.head, self.policy, context)
-        except BaseException:
-            reply.close()
-            raise
-        if not has_body:
-            reply.close()
-            return head, []
-        if reply.whole is None:
-            return head, Stream(reply, head.status, record)
-        return head, [reply.whole] if reply.whole else []
-
-    def _body(
-        self, environ: WSGIEnvironment, inbound: Inbound, request: Request
-    ) -> tuple[Iterator[bytes] | None, Request]:
-        """The blocks of the request body, and the request with its final framing."""
-        length, limit = inbound.content_length, self.max_body
-        if inbound.chunked:
-            blocks = _blocks_to_end(environ, limit)
-            if "HTTP_TRANSFER_ENCODING" in environ:
-                return blocks, request
-            # HTTP/2 does not say beforehand whether there is a body.
-            first = next(blocks, b"")
-            if not first:
-                return None, request._replace(chunked=False)
-            return _chain(first, blocks), request
-        if not length:
-            return None, request
-        if limit is not None and length > limit:
-            raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
-        return blocks_of(environ, length), request
-
-
-class Stream:
-    """An answer that is still arriving: an iterable without a length (PEP 3333).
-
-    A class, since the ``finally`` of a generator that was never started does not run.
-    """
-
-    __slots__ = ("_at_end", "_greeting", "_record", "_reply", "_status")
-
-    def __init__(self, reply: Reply, status: int, record: Record) -> None:
-        self._at_end: Callable[[], None] | None = None
-        self._reply = reply
-        self._status = status
-        self._record = record
-        # Servers that send the head with the first block, whatever it holds, send it now:
-        # the upstream may say nothing more for minutes.
-        self._greeting = not reply.received
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> bytes:
-        """The next block.
-
-        :raises ProxyError: the answer breaks off; the server then breaks the connection.
-        """
-        if self._greeting:
-            self._greeting = False
-            return b""
-        try:
-            return next(self._reply)
-        except ProxyError as error:
-            self._record.fail(error)
-            raise
-
-    def at_end(self, callback: Callable[[], None]) -> None:
-        """Have *callback* called once, when the stream is closed."""
-        self._at_end = callback
-
-    def __del__(self) -> None:
-        # Dropped by an application that should have closed it: somebody counts those in use.
-        if self._at_end is not None:
-            self.close()
+        """Serve one request (PEP 3333)."""
+        return self._gateway(environ, start_response)
 
     def close(self) -> None:
-        """Called by the server at the end, whatever the end was."""
-        callback, self._at_end = self._at_end, None
-        if callback is not None:
-            callback()
-        self._reply.close()
-        if not self._reply.complete:
-            self._record.fail(ClientGone("the server closed the answer before its end"))
-        self._record.end(self._status, self._reply.received)
+        """Close the connections that are kept; the proxy can still be used."""
+        self.transport.close()
 
 
-def _timeouts(environ: WSGIEnvironment) -> Timeouts:
-    """WebOb's clients set one number of seconds for all of it."""
-    limit = environ["webob.client.timeout"]
-    if not isinstance(limit, (int, float)) or not 0 < limit < 1e9:
-        raise BadRequest(f"webob.client.timeout={limit!r}: expected seconds above 0")
-    return Timeouts(limit, limit, limit)
+def filter_paste_httpserver_proxy_environ(environ: WSGIEnvironment) -> None:
+    """Let *environ* describe what was asked of a proxy: in place, as in 0.2.
 
+    An absolute-form request is then one to the host that it names, whatever the server has made
+    of it: Paste 3 calls that host ``dummyhttp:``, and every other request one to ``dummy``. What
+    is not asked of a proxy stays as it is.
 
-def _blocks_to_end(environ: WSGIEnvironment, limit: int | None) -> Iterator[bytes]:
-    """What ``wsgi.input`` gives until it ends, as ``wsgi.input_terminated`` promises."""
-    total = 0
-    while block := read(environ, BLOCK):
-        total += len(block)
-        if limit is not None and total > limit:
-            raise ContentTooLarge(f"a body of more than max_body={limit} bytes")
-        yield block
+    :raises BadRequest: its target has a userinfo, or no proper host.
 
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _check_own(inbound: Inbound) -> None:
-    """An exact proxy directly under its own server would call itself for ever."""
-    port = inbound.peer_port
-    if not port.isascii() or not port.isdigit():
+    >>> environ = {"paste.httpserver.proxy.host": "dummyhttp:", "SERVER_NAME": "0.0.0.0",
+    ...     "PATH_INFO": "//example.com:8080/foo", "QUERY_STRING": ""}
+    >>> filter_paste_httpserver_proxy_environ(environ)
+    >>> environ["SERVER_NAME"], environ["SERVER_PORT"], environ["PATH_INFO"]
+    ('example.com', '8080', '/foo')
+    """
+    try:
+        _, changes = absolute_changes(environ)
+    except NotForProxy:
         return
-    if is_own_request(inbound.peer, int(port), inbound.method, whole_target(inbound)):
-        raise LoopDetected("the request is one that this very process has sent")
+    environ.update(changes)
 
 
-def _early_hints(environ: WSGIEnvironment) -> Callable[[ResponseHead], None]:
-    """gunicorn passes 103 on to the client (RFC 8297)."""
-    send = environ["wsgi.early_hints"]
+def filter_paste_httpserver_proxy(app: WSGIApplication) -> WSGIApplication:
+    """Let *app* see what was asked of a proxy; the caller's environ stays as it is.
 
-    def on_interim(head: ResponseHead) -> None:
-        links = [field for field in head.headers if field[0].lower() == "link"]
-        if head.status == 103 and links:
-            try:
-                send(links)
-            except OSError as error:
-                raise ClientGone(f"sending early hints: {error}") from error
+    It guards nothing: whoever can ask it reaches whatever this machine reaches. For a proxy that
+    others may use see :class:`wsgiproxy.forward.ForwardProxy`.
 
-    return on_interim
+    :param app: such as :func:`proxy_exact_request`.
+
+    >>> app = filter_paste_httpserver_proxy(proxy_exact_request)
+    """
+
+    def filtered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ = dict(environ)
+        try:
+            filter_paste_httpserver_proxy_environ(environ)
+        except ProxyError as error:
+            return refuse(error, environ, start_response, Record(environ))
+        return app(environ, start_response)
+
+    return filtered
 
 
-def refuse(
-    error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
-) -> Iterable[bytes]:
-    """An error page in the form that the client accepts; nothing about the inside."""
-    level = logging.INFO if error.side == "client" else logging.WARNING
-    method = environ.get("REQUEST_METHOD", "GET")
-    _log.log(level, "%r: %s %s: %s", method, error.status, type(error).__name__, error)
-    record.fail(error)
-    record.end(error.status)
-    return error_page(error)(environ, start_response)
+def _policy() -> ExactPolicy:
+    return ExactPolicy(f"wsgiproxy-{secrets.token_hex(4)}")
 
 
 _exact: Gateway | None = None
@@ -273,5 +123,5 @@ def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse)
     """
     global _exact
     if _exact is None:
-        _exact = Gateway(ExactPolicy(f"wsgiproxy-{secrets.token_hex(4)}"))
+        _exact = Gateway(_policy())
     return _exact(environ, start_response)

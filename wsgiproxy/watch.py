@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["client_watch"]
+__all__ = ["client_socket", "client_watch"]
 
 # The peer's end of the connection is closed: Linux says so even behind unread bytes. A client
 # that has only ended its own side looks the same, as it does to nginx.
@@ -21,16 +21,26 @@ _ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 def client_watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
     """A question for waits: has the client gone? None where the server does not tell.
 
-    :param environ: with ``waitress.client_disconnected``, ``gunicorn.socket`` or
-        ``werkzeug.socket``.
+    :param environ: with ``waitress.client_disconnected``, or a socket.
     """
     watch: Callable[[], bool] | None = environ.get("waitress.client_disconnected")
     if watch is not None:
         return watch
-    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if not isinstance(sock, socket.socket):
-        return None
-    return lambda: _has_gone(sock)
+    sock = client_socket(environ)
+    return None if sock is None else lambda: _has_gone(sock)
+
+
+# Ours first: who serves under Werkzeug and hands us on has one of both.
+_SOCKETS = ("wsgiproxy.socket", "gunicorn.socket", "werkzeug.socket")
+
+
+def client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
+    """The client's socket; None where the server does not give it."""
+    for name in _SOCKETS:
+        sock = environ.get(name)
+        if isinstance(sock, socket.socket):
+            return sock
+    return None
 
 
 def _has_gone(sock: socket.socket) -> bool:

@@ -1,7 +1,7 @@
 """Run every benchmark and print one reST table, and the machine, to paste in the documentation.
 
 The programs alone print more: ``python -m tests.benchmarks.NAME`` with NAME in_process,
-signing, spawning, whole_server, streaming, events or growth.
+signing, spawning, whole_server, streaming, tunnels, events or growth.
 """
 
 from __future__ import annotations
@@ -13,11 +13,21 @@ from tests.benchmarks import (
     signing,
     spawning,
     streaming,
+    tunnels,
     whole_server,
 )
 from tests.benchmarks.program import run_all
 
-PROGRAMS = (in_process, signing, spawning, whole_server, streaming, events, growth)
+PROGRAMS = (
+    in_process,
+    signing,
+    spawning,
+    whole_server,
+    streaming,
+    tunnels,
+    events,
+    growth,
+)
 
 if __name__ == "__main__":
     run_all([(program.measure, program.TITLE) for program in PROGRAMS], __doc__)

@@ -74,7 +74,7 @@ def test_whoever_ends_it_waits_until_all_is_told(spawn, listening, ended, end):
     for each in ending:
         each.start()
     assert slow.came.wait(LIMIT)
-    assert (lines_of(ended), app.state) == ([pid], "stopped")
+    assert (lines_of(ended), app.state) == ([pid], "draining")
     ending[0].join(0.2)
     assert all(each.is_alive() for each in ending)
     slow.may_go.set()

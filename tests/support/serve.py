@@ -124,6 +124,17 @@ def serve_paste(path: str) -> None:
     server.serve_forever()
 
 
+def serve_handler(path: str) -> None:
+    """Paste with our handler."""
+    from paste.httpserver import serve
+
+    from wsgiproxy.server import Handler
+
+    server = serve(load(path), HOST, "0", handler=Handler, start_loop=False)
+    announce(server.server_port)
+    server.serve_forever()
+
+
 SERVERS: dict[str, Callable[[str], None]] = {
     "wsgiref": serve_wsgiref,
     "waitress": serve_waitress,
@@ -132,6 +143,7 @@ SERVERS: dict[str, Callable[[str], None]] = {
     "cheroot": serve_cheroot,
     "granian": serve_granian,
     "paste": serve_paste,
+    "handler": serve_handler,
 }
 
 

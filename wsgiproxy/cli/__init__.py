@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from wsgiproxy.cli import demo, doctor, keygen, run, serve
+from wsgiproxy.cli import demo, doctor, forward, keygen, run, serve
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.options import as_typed
 from wsgiproxy.errors import ConfigurationError
@@ -27,6 +27,7 @@ examples:
   wsgiproxy :3000                            the same in short
   wsgiproxy serve :3000 --prefix /app        at http://127.0.0.1:8080/app/
   wsgiproxy -- flask run --port {port}       a command, when somebody comes
+  wsgiproxy forward                          be the proxy of a browser
   wsgiproxy keygen secret.txt                a key for a proxy and its backend
   wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
 """
@@ -36,6 +37,7 @@ COMMANDS = {
     "demo": demo.add_to,
     "serve": serve.add_to,
     "run": run.add_to,
+    "forward": forward.add_to,
     "keygen": keygen.add_to,
     "doctor": doctor.add_to,
 }

@@ -39,4 +39,5 @@ def log_to_stderr(access_log: bool) -> None:
     logger.propagate = False
     # It speaks of a queue when a thread has not woken up yet.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("wsgiproxy.access").setLevel(logging.INFO if access_log else logging.ERROR)
+    for name in ("wsgiproxy.access", "wsgiproxy.forward"):
+        logging.getLogger(name).setLevel(logging.INFO if access_log else logging.ERROR)

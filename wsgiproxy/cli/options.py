@@ -18,6 +18,7 @@ from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import escapes, split_host
 from wsgiproxy.settings import (
     APP,
+    FORWARD,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
@@ -58,7 +59,12 @@ def _rows(rows: tuple[Setting, ...], *names: str) -> tuple[Setting, ...]:
 
 _SIGNATURE = _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions")
 #: Flags that mean nothing on the way to a process of this machine.
-ELSEWHERE = tuple(row for row in TRANSPORT if row not in SPAWNED_TRANSPORT)
+ELSEWHERE = tuple(
+    row
+    for row in TRANSPORT
+    # Whoever types the target has chosen it.
+    if row not in SPAWNED_TRANSPORT and row.name != "guard"
+)
 #: The flags of ``serve``. Keys to carry are not among them: nobody fills an environ there.
 SERVE: Groups = (
     ("what the proxy does", APP),
@@ -93,6 +99,8 @@ _METAVARS = (
     ("bytes", "SIZE"),
     ("whole number", "N"),
     ("file", "FILE"),
+    ("with or without :port", "HOST[:PORT]"),
+    ("port numbers", "PORTS"),
     ("addresses", "NETWORKS"),
     ("host names", "HOSTS"),
     ("header names", "NAMES"),
@@ -178,8 +186,9 @@ def as_typed(message: str) -> str:
     if message.startswith("start_script: "):
         return message.replace("start_script", "COMMAND", 1).replace("socket=", "--socket ")
     name, _, rest = message.partition("=")
-    rows = APP + SIGNING + TRANSPORT + PROCESS + RUN[0][1]
-    flags = {"start_script": "COMMAND", **{row.name: flag(row) for row in rows}}
+    rows = APP + SIGNING + TRANSPORT + PROCESS + RUN[0][1] + FORWARD
+    flags = {row.name: flag(row) for row in rows}
+    flags |= {"start_script": "COMMAND", "allow_clients": "--allow-client"}
     return f"{flags[name]} {rest}" if name in flags else message
 
 

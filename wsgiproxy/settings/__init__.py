@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT
 from wsgiproxy.settings.rows import (
     APP,
+    EXACT,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
@@ -19,10 +21,12 @@ from wsgiproxy.settings.rows import (
 from wsgiproxy.settings.setting import Setting, settle
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     from typing_extensions import TypedDict
 
+    from wsgiproxy.guard import Guard
     from wsgiproxy.replay import Replay
 
     class TransportOptions(TypedDict, total=False):
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
         client_cert: str | None
         client_key: str | None
         parent_proxy: str | None
+        guard: Guard | bool | str | None
 
     class AppOptions(TransportOptions, total=False):
         """Options of :class:`wsgiproxy.app.WSGIProxyApp`, as keyword arguments."""
@@ -83,6 +88,28 @@ if TYPE_CHECKING:
         json_keys: str | Iterable[str]
         pickle_keys: str | Iterable[str]
 
+    class ForwardOptions(TypedDict, total=False):
+        """Options of :class:`wsgiproxy.forward.ForwardProxy`, as keyword arguments."""
+
+        allow_clients: str | Iterable[str] | None
+        allow: str | Iterable[str]
+        deny: str | Iterable[str]
+        ports: str | int | Iterable[int | str]
+        credentials: str | os.PathLike[str] | Callable[[str, str], bool] | None
+        connect: bool | str
+        max_connections: int | str
+        tunnel_idle: float | str
+        via: str | None
+        max_body: int | str | None
+        connect_timeout: float | str
+        head_timeout: float | str
+        idle_timeout: float | str
+        keep_alive: float | str
+        max_idle: int | str
+        max_head: int | str
+        max_fields: int | str
+        max_line: int | str
+
     class MiddlewareOptions(TypedDict, total=False):
         """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
 
@@ -107,6 +134,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APP",
+    "EXACT",
+    "FORWARD",
+    "FORWARD_TRANSPORT",
     "MIDDLEWARE",
     "SIGNING",
     "SPAWN",

@@ -32,31 +32,44 @@ from wsgiproxy.settings.convert import (
     variables,
     words,
 )
+from wsgiproxy.settings.guarded import guard
 from wsgiproxy.settings.setting import Setting
 
-__all__ = ["APP", "MIDDLEWARE", "SIGNING", "SPAWN", "SPAWNED_TRANSPORT", "TRANSPORT"]
+__all__ = [
+    "APP",
+    "BOOLEAN",
+    "COUNT",
+    "EXACT",
+    "MIDDLEWARE",
+    "NETWORKS",
+    "SECONDS",
+    "SIGNING",
+    "SPAWN",
+    "SPAWNED_TRANSPORT",
+    "TRANSPORT",
+]
 
-_SECONDS = "a number of seconds above 0"
+SECONDS = "a number of seconds above 0"
 _LEEWAY = "a number of seconds from 0 on"
-_COUNT = "a whole number from 0 on"
+COUNT = "a whole number from 0 on"
 _SIZE = "a number of bytes, such as 65536 or 64k"
-_BOOLEAN = "true or false"
+BOOLEAN = "true or false"
 _FILE = "the path of a file"
 _KEYS = "environ keys other than wsgi.*, wsgiproxy.*, HTTP_* and those of CGI"
-_NETWORKS = "addresses, networks such as 10.0.0.0/8, or 'unix'"
+NETWORKS = "addresses, networks such as 10.0.0.0/8, or 'unix'"
 _HOSTS = "host names"
 _PATH = "a path such as /app"
 
 TRANSPORT = (
-    Setting("connect_timeout", seconds, 10.0, _SECONDS, "seconds to connect, for each address"),
-    Setting("head_timeout", seconds, 60.0, _SECONDS, "seconds for the head of the answer"),
-    Setting("idle_timeout", seconds, 60.0, _SECONDS, "seconds between two reads or writes"),
-    Setting("keep_alive", seconds, 50.0, _SECONDS, "seconds to keep an unused connection"),
-    Setting("max_idle", count, 64, _COUNT, "unused connections to keep for one upstream"),
+    Setting("connect_timeout", seconds, 10.0, SECONDS, "seconds to connect, for each address"),
+    Setting("head_timeout", seconds, 60.0, SECONDS, "seconds for the head of the answer"),
+    Setting("idle_timeout", seconds, 60.0, SECONDS, "seconds between two reads or writes"),
+    Setting("keep_alive", seconds, 50.0, SECONDS, "seconds to keep an unused connection"),
+    Setting("max_idle", count, 64, COUNT, "unused connections to keep for one upstream"),
     Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
-    Setting("max_fields", count, 200, _COUNT, "most header fields of a message"),
+    Setting("max_fields", count, 200, COUNT, "most header fields of a message"),
     Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
-    Setting("verify", boolean, True, _BOOLEAN, "verify the certificates of https upstreams"),
+    Setting("verify", boolean, True, BOOLEAN, "verify the certificates of https upstreams"),
     Setting("ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe"),
     Setting("client_cert", or_none(path), None, _FILE, "PEM file with our own certificate"),
     Setting("client_key", or_none(path), None, _FILE, "PEM file with the key of client_cert"),
@@ -67,23 +80,25 @@ TRANSPORT = (
         "http://[user:password@]host:port or socks5h://host:port",
         "the proxy through which to connect",
     ),
+    Setting("guard", guard, None, "true, or a Guard", "connect to public addresses alone"),
 )
 
+_MAX_BODY = Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes")
 APP = (
-    Setting("preserve_host", boolean, False, _BOOLEAN, "send the client's Host, not the target's"),
+    Setting("preserve_host", boolean, False, BOOLEAN, "send the client's Host, not the target's"),
     Setting(
         "trusted_proxies",
         words,
         (),
-        _NETWORKS,
+        NETWORKS,
         "peers whose X-Forwarded-* are kept and appended to",
     ),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
     Setting("suppress_headers", field_names, (), "header names", "request headers not to send on"),
-    Setting("forwarded", boolean, False, _BOOLEAN, "also announce in Forwarded (RFC 7239)"),
+    Setting("forwarded", boolean, False, BOOLEAN, "also announce in Forwarded (RFC 7239)"),
     Setting("via", or_none(token), None, "a token", "our name in Via; a random one if not given"),
-    Setting("rewrite_location", boolean, True, _BOOLEAN, "map Location and Refresh back"),
-    Setting("scope_cookies", boolean, False, _BOOLEAN, "map the Path of cookies to the mount"),
+    Setting("rewrite_location", boolean, True, BOOLEAN, "map Location and Refresh back"),
+    Setting("scope_cookies", boolean, False, BOOLEAN, "map the Path of cookies to the mount"),
     Setting(
         "cookie_domain",
         or_none(domain),
@@ -93,6 +108,9 @@ APP = (
     ),
     Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes"),
 )
+
+#: Of the exact proxy.
+EXACT = (*(row for row in APP if row.name == "max_body"), *TRANSPORT)
 
 _BODY = "largest body that is read to cover it, in bytes"
 _STRICT = "refuse a secret_file that everybody may read"
@@ -104,17 +122,17 @@ SIGNING = (
     Setting("unicode_keys", environ_keys, (), _KEYS, "text to carry to the backend"),
     Setting("json_keys", environ_keys, (), _KEYS, "values to carry to the backend as JSON"),
     Setting("pickle_keys", environ_keys, (), _KEYS, "other values to carry; needs allow_pickle"),
-    Setting("allow_pickle", boolean, False, _BOOLEAN, _PICKLE),
-    Setting("sign_body", boolean, False, _BOOLEAN, "cover request bodies, which are read first"),
+    Setting("allow_pickle", boolean, False, BOOLEAN, _PICKLE),
+    Setting("sign_body", boolean, False, BOOLEAN, "cover request bodies, which are read first"),
     Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
-    Setting("strict_permissions", boolean, False, _BOOLEAN, _STRICT),
+    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT),
 )
 
 _COUNT_OF = "how many proxies append to X-Forwarded-"
 
 MIDDLEWARE = (
     Setting("secret_file", or_none(path), None, _FILE, "keys to verify with"),
-    Setting("trust_ips", words, (), f"{_NETWORKS}; or '*'", "peers whose fields are believed"),
+    Setting("trust_ips", words, (), f"{NETWORKS}; or '*'", "peers whose fields are believed"),
     Setting("prefix", or_none(mount), None, _PATH, "replaces SCRIPT_NAME"),
     Setting("pop_prefix", or_none(mount), None, _PATH, "moves from PATH_INFO to SCRIPT_NAME"),
     Setting("scheme", or_none(choice("http", "https")), None, "http or https", "the scheme"),
@@ -136,7 +154,7 @@ MIDDLEWARE = (
         "reject or strip",
         "what to do with a request that bears no signature",
     ),
-    Setting("max_age", seconds, 60.0, _SECONDS, "seconds for which a signature is good"),
+    Setting("max_age", seconds, 60.0, SECONDS, "seconds for which a signature is good"),
     Setting(
         "clock_skew",
         leeway,
@@ -153,12 +171,12 @@ MIDDLEWARE = (
     ),
     Setting("doctor_file", or_none(path), None, _FILE, "keys of those who may examine it"),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
-    Setting("allow_pickle", boolean, False, _BOOLEAN, "unpickle carried values of accept_keys"),
-    Setting("sign_body", boolean, False, _BOOLEAN, "refuse bodies that are not covered"),
+    Setting("allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys"),
+    Setting("sign_body", boolean, False, BOOLEAN, "refuse bodies that are not covered"),
     Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
-    Setting("strict_permissions", boolean, False, _BOOLEAN, _STRICT),
+    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT),
     *(
-        Setting(f"x_{name}", or_none(count), None, _COUNT, f"{_COUNT_OF}{name.capitalize()}")
+        Setting(f"x_{name}", or_none(count), None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")
     ),
 )
@@ -198,7 +216,7 @@ SPAWN = (
         "idle_shutdown",
         or_none(seconds),
         None,
-        _SECONDS,
+        SECONDS,
         "end it after so many seconds without a request",
     ),
     Setting(
@@ -229,7 +247,7 @@ SPAWN = (
         "HTTP statuses such as 200-399",
         "what ready has to answer (default: 200-399)",
     ),
-    Setting("start_timeout", seconds, 30.0, _SECONDS, "seconds that a start may take"),
+    Setting("start_timeout", seconds, 30.0, SECONDS, "seconds that a start may take"),
     Setting("stop_timeout", leeway, 10.0, _LEEWAY, "seconds between SIGTERM and SIGKILL"),
     Setting(
         "inherit_env",
@@ -238,12 +256,12 @@ SPAWN = (
         "names of variables, or true for all",
         "further environment variables to pass on",
     ),
-    Setting("max_waiting", count, 500, _COUNT, "requests that may wait for a start"),
+    Setting("max_waiting", count, 500, COUNT, "requests that may wait for a start"),
     Setting(
         "max_wait",
         or_none(seconds),
         None,
-        _SECONDS,
+        SECONDS,
         "seconds that one of them may wait; 5 more than start_timeout, if not given",
     ),
     Setting(
@@ -260,13 +278,13 @@ SPAWN = (
         "true, false or the path of a folder",
         "one process for all workers of a server",
     ),
-    Setting("debug", boolean, False, _BOOLEAN, "show the last lines of output to clients"),
-    Setting("sign", boolean, True, _BOOLEAN, "sign requests, for WSGIProxyMiddleware.from_env"),
+    Setting("debug", boolean, False, BOOLEAN, "show the last lines of output to clients"),
+    Setting("sign", boolean, True, BOOLEAN, "sign requests, for WSGIProxyMiddleware.from_env"),
     Setting(
         "strip_script_name",
         boolean,
         False,
-        _BOOLEAN,
+        BOOLEAN,
         "leave the mount out of the path that is sent",
     ),
 )

@@ -6,14 +6,14 @@ import logging
 import os
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError, Unavailable
-from wsgiproxy.exactproxy import Gateway, Stream, refuse
+from wsgiproxy.gateway import refuse, served
 from wsgiproxy.sansio.command import meanings, socket_kind
 from wsgiproxy.sansio.target import matcher
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
@@ -110,7 +110,7 @@ class SpawningApplication:
             gateway = self._backend.enter(environ, waits)
         except ProxyError as error:
             return self._refused(error, environ, start_response)
-        return _served(gateway, environ, start_response, self._leave)
+        return served(gateway, environ, start_response, self._leave)
 
     def _unnoticed(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -122,7 +122,7 @@ class SpawningApplication:
         if gateway is None:
             # Without a line in the log: the page that asks is open for hours.
             return error_page(Unavailable())(environ, start_response)
-        return _served(gateway, environ, start_response, partial(life.leave, used=False))
+        return served(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(
         self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
@@ -182,25 +182,6 @@ class SpawningApplication:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
-
-
-def _served(
-    gateway: Gateway,
-    environ: WSGIEnvironment,
-    start_response: StartResponse,
-    leave: Callable[[], None],
-) -> Iterable[bytes]:
-    """The answer of the process, which is in use until the end of it."""
-    try:
-        answer = gateway(environ, start_response)
-    except BaseException:
-        leave()
-        raise
-    if isinstance(answer, Stream):
-        answer.at_end(leave)
-    else:
-        leave()
-    return answer
 
 
 def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:

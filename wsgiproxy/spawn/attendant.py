@@ -14,7 +14,7 @@ from wsgiproxy.spawn.sockets import Taken
 from wsgiproxy.spawn.starter import Postponed
 
 if TYPE_CHECKING:
-    from wsgiproxy.exactproxy import Gateway
+    from wsgiproxy.gateway import Gateway
     from wsgiproxy.spawn.child import Told
     from wsgiproxy.spawn.gateways import Gateways
     from wsgiproxy.spawn.life import Life
@@ -55,8 +55,8 @@ class Attendant(threading.Thread):
     def run(self) -> None:
         """What the thread does."""
         run, state = None, None
-        self._report.starting()
         try:
+            self._report.starting()
             run = self._life.starter.begin(self._life.is_wanted)
             self._life.begun(run)
             self._follow(run)
@@ -75,14 +75,15 @@ class Attendant(threading.Thread):
         if run is not None:
             self._gateways.close()
             run.bury()
-        with self._life.changed:
-            self._report.keep(run)  # before anybody who waits can ask for it
-            state = self._life.gone(instead)
-        # Not under the lock: a handler may need it, or wait for another that is held.
-        self._report.ended(state, monotonic(), run)
-        with self._life.changed:
-            self._is_over = True
-            self._life.changed.notify_all()
+        try:
+            # Before anybody who waits can ask for the reason; and not under the lock, which a
+            # handler may need, or somebody whom it waits for.
+            self._report.ended(self._life.after_gone(instead), monotonic(), run)
+        finally:
+            with self._life.changed:
+                self._life.gone(instead)
+                self._is_over = True
+                self._life.changed.notify_all()
 
     def _follow(self, run: Run) -> None:
         """Until nothing is left of the command."""

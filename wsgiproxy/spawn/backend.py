@@ -23,7 +23,7 @@ from wsgiproxy.spawn.starter import Starter
 from wsgiproxy.watch import client_watch
 
 if TYPE_CHECKING:
-    from wsgiproxy.exactproxy import Gateway
+    from wsgiproxy.gateway import Gateway
 
 __all__ = ["Backend"]
 

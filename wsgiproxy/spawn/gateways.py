@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.exactproxy import Gateway
+from wsgiproxy.gateway import Gateway
 from wsgiproxy.sansio.reverse import SpawnPolicy
 from wsgiproxy.settings import SPAWNED_TRANSPORT
 from wsgiproxy.signature import configured_signer, declared_keys

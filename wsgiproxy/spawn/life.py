@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wsgiproxy.sansio.lifecycle import STOPPED, Action, Event, Phase, State, due, next_look, step
 
 if TYPE_CHECKING:
-    from wsgiproxy.exactproxy import Gateway
+    from wsgiproxy.gateway import Gateway
     from wsgiproxy.spawn.run import Run
     from wsgiproxy.spawn.starter import Starter
 
@@ -155,7 +155,12 @@ class Life:
             self.step(Event.ANSWERS, self._last_used, gateway)
             return self.state.phase is Phase.READY
 
-    def gone(self, instead: State | None = None) -> State:
+    def after_gone(self, instead: State | None = None) -> State:
+        """The state that :meth:`gone` will lead to, unless somebody stops it meanwhile."""
+        state = self.state if instead is None else instead
+        return step(state, Event.GONE, monotonic(), start_timeout=self.limits.start)[0]
+
+    def gone(self, instead: State | None = None) -> None:
         """Nothing is left of the run.
 
         :param instead: the state to be in, if it is known elsewhere.
@@ -168,4 +173,3 @@ class Life:
             self.changed.notify_all()
         self.step(Event.GONE, monotonic())
         self.starter.ended(self.state)
-        return self.state

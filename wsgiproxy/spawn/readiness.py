@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.exactproxy import Gateway, Stream
+from wsgiproxy.gateway import Gateway, Stream
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.target import decoded
 

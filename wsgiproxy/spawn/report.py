@@ -114,12 +114,9 @@ class Report:
             self._log.exception("unexpected failure of the spawner")
             self.note(f"unexpected {type(error).__name__}")
 
-    def keep(self, run: Run | None) -> None:
-        """Remember its last lines, for those who ask for the reason."""
-        self._lines = tuple(map(_plain, run.lines)) if run is not None else ()
-
     def ended(self, state: State, now: float, run: Run | None) -> None:
         """Nothing is left of it."""
+        self._lines = tuple(map(_plain, run.lines)) if run is not None else ()
         if state.phase is Phase.STOPPED and not self._reason:
             self._tell(state.phase, "stopped")
             return

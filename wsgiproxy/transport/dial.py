@@ -8,17 +8,26 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from functools import partial
 from http.client import HTTPException
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import make_headers
 
-from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamTimeout
+from wsgiproxy.errors import (
+    ConfigurationError,
+    ConnectFailed,
+    DestinationForbidden,
+    UpstreamTimeout,
+)
 from wsgiproxy.sansio.message import Origin
+
+if TYPE_CHECKING:
+    from wsgiproxy.guard import Guard
 
 __all__ = ["Dialler"]
 
@@ -92,6 +101,8 @@ class Dialler:
     """Opens connections with one TLS identity.
 
     :param parent_proxy: ``http://[user:password@]host:port`` (by CONNECT) or ``socks5h://…``.
+    :param guard: decides where to connect to, and connects; None for anywhere.
+    :raises ConfigurationError: a bad address or file, or a guard beside a parent.
     """
 
     def __init__(
@@ -102,20 +113,42 @@ class Dialler:
         client_cert: str | None = None,
         client_key: str | None = None,
         parent_proxy: str | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._identity = (verify, ca_file, client_cert, client_key)
         self._tls: ssl.SSLContext | None = None
         if ca_file or client_cert:
             self._tls = tls_context(*self._identity)  # bad files fail now, not later
         self._parent = _parent(parent_proxy) if parent_proxy else None
+        if guard is not None and self._parent is not None:
+            raise ConfigurationError(
+                f"guard={guard!r}: expected no parent_proxy beside it, since that looks names up"
+                " again, and connects to what it finds"
+            )
+        self._guard = guard
+
+    def check(self, origin: Origin) -> None:
+        """Ask the guard, if there is one, whether the origin may be talked to; no look-up.
+
+        :raises DestinationForbidden: it may not.
+        """
+        if self._guard is None:
+            return
+        if origin.unix:
+            raise DestinationForbidden(
+                f"{_where(origin)} is refused: a guard knows addresses alone"
+            )
+        self._guard.check(origin.host, origin.port)
 
     def dial(self, origin: Origin, timeout: float) -> socket.socket:
         """Connect, and do the TLS handshake for https.
 
         :param timeout: seconds for each address that the name has.
+        :raises DestinationForbidden: the guard refuses it.
         :raises ConnectFailed: there is no connection; nothing was sent.
         :raises UpstreamTimeout: there was none in time.
         """
+        self.check(origin)
         try:
             if origin.unix:
                 return _dial_unix(origin.unix, timeout)
@@ -149,6 +182,9 @@ class Dialler:
                 self._tls = tls_context(*self._identity)
             options["ssl_context"] = self._tls
             options["server_hostname"] = origin.host
+        if self._guard is not None:
+            guarded = _GuardedHTTPS if origin.scheme == "https" else _Guarded
+            return guarded(self._guard, origin, **options)
         kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
         parent = self._parent
         if parent is None:
@@ -161,6 +197,22 @@ class Dialler:
         headers = make_headers(proxy_basic_auth=credentials)
         connection.set_tunnel(origin.host, origin.port, headers=headers)
         return connection
+
+
+class _Guarded(HTTPConnection):
+    """A connection that a guard makes; the names are checked as ever, by the TLS above it."""
+
+    def __init__(self, guard: Guard, origin: Origin, **options: Any) -> None:
+        super().__init__(origin.host, origin.port, **options)
+        self._connect = partial(guard.connect, origin.host, origin.port, options["timeout"])
+
+    def _new_conn(self) -> socket.socket:
+        # What urllib3's own connections through SOCKS replace, too.
+        return self._connect()
+
+
+class _GuardedHTTPS(_Guarded, HTTPSConnection):
+    """The same with TLS."""
 
 
 def _socks_connection(parent: _Parent, origin: Origin, options: dict[str, Any]) -> HTTPConnection:

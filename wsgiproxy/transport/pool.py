@@ -61,7 +61,9 @@ class PooledTransport:
     :param connected: shown each new connection before a byte is sent; it raises
         :class:`~wsgiproxy.errors.ConnectFailed` to have another one made, once.
     :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as
-        ``connect_timeout`` (seconds), ``max_idle`` (connections) or ``ca_file`` (a path).
+        ``connect_timeout`` (seconds), ``max_idle`` (connections), ``ca_file`` (a path) or
+        ``guard`` (a :class:`~wsgiproxy.guard.Guard`, or true for one that lets public
+        addresses pass), for destinations that users choose.
     :raises ConfigurationError: naming the setting, its value and what was expected.
 
     >>> transport = PooledTransport(connect_timeout=1)
@@ -83,8 +85,9 @@ class PooledTransport:
         self.limits = Limits(settled["max_head"], settled["max_fields"], settled["max_line"])
         self._keep_alive: float = settled["keep_alive"]
         self._max_idle: int = settled["max_idle"]
-        identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy")
+        identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard")
         self._dialler = Dialler(**{name: settled[name] for name in identity})
+        self._guarded = settled["guard"] is not None
         self._idle: dict[Origin, list[Wire]] = {}
         self._swept = monotonic()
         _transports.add(self)
@@ -102,6 +105,8 @@ class PooledTransport:
         on_interim: Callable[[ResponseHead], None] | None = None,
     ) -> Reply:
         """As :meth:`Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
+        if self._guarded:  # a kept connection is asked for anew, too
+            self._dialler.check(origin)
         head = request_head(request, self.limits)
         rest: Iterator[bytes] | None = None
         if body is not None:
@@ -126,6 +131,7 @@ class PooledTransport:
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.
 
+        :raises DestinationForbidden: the guard refuses it.
         :raises ConnectFailed: there is no connection.
         :raises UpstreamTimeout: there was none in time.
         """

@@ -85,6 +85,7 @@ HEADERS = [
         headers=[("X-Twice", "1"), ("X-Twice", "2")],
         except_on={
             "waitress": but("it joins with a space", sent={"x-twice": ["1, 2"]}),
+            "handler": but("it joins with a space", sent={"x-twice": ["1, 2"]}),
             "cheroot": but("it keeps the last alone", sent={"x-twice": ["2"]}),
         },
     ),

@@ -64,6 +64,7 @@ REFUSALS = [
         except_on={
             "wsgiref": but("we refuse it", status=400, reached=False),
             "gunicorn": but("it refuses it itself", status=400, reached=False),
+            "handler": but("it refuses it itself", status=400, reached=False),
         },
     ),
     Case(

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a client speaks it: a request head to bytes, bytes to a response.
+"""HTTP/1.1 as a client and as a server speak it: messages to bytes, bytes to messages.
 
 It knows no socket and never waits. llhttp (``httptools``) parses; what it lets through and
 must not pass is refused here.
@@ -6,8 +6,11 @@ must not pass is refused here.
 
 from __future__ import annotations
 
+from wsgiproxy.sansio.h1.answering import ResponseWriter
+from wsgiproxy.sansio.h1.arriving import ArrivingHead, RequestReader
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.h1.request import LAST_CHUNK, chunk, request_head
 from wsgiproxy.sansio.h1.response import Reader
 
-__all__ = ["LAST_CHUNK", "Limits", "Reader", "chunk", "request_head"]
+__all__ = ["LAST_CHUNK", "ArrivingHead", "Limits", "Reader", "RequestReader", "ResponseWriter"]
+__all__ += ["chunk", "request_head"]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpResponseParser
 
-from wsgiproxy.errors import BadResponse
+from wsgiproxy.errors import BadResponse, ProxyError
 
 __all__ = ["Chunks"]
 
 
 class Chunks:
-    """A chunked body (RFC 9112, 7.1), decoded by llhttp."""
+    """A chunked body (RFC 9112, 7.1), decoded by llhttp.
+
+    :param limit: bytes of extensions or trailers in one go.
+    :param error: what a malformed body raises: the fault of the upstream, or of the client.
+    """
 
     _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, error: type[ProxyError] = BadResponse) -> None:
         self._blocks: list[bytes] = []
         self._limit = limit
+        self._error = error
         self._overhead = 0
         self._tail = b""
         self.complete = False
@@ -44,14 +49,14 @@ class Chunks:
     def feed(self, data: bytes) -> bytes:
         """The content in *data*.
 
-        :raises BadResponse: it is not chunked as it should be.
+        :raises ProxyError: of the given kind: it is not chunked as it should be.
         """
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
             if not self.complete:
-                raise BadResponse(f"chunks: {error}") from error
+                raise self._error(f"chunks: {error}") from error
             self.surplus = True
         self._tail = (self._tail + data[-5:])[-5:]
         blocks, self._blocks = self._blocks, []
@@ -68,5 +73,5 @@ class Chunks:
             # Chunk extensions and trailers without end.
             self._overhead += len(data)
             if self._overhead > self._limit:
-                raise BadResponse("chunk extensions or trailers without end")
+                raise self._error("chunk extensions or trailers without end")
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)

@@ -1,0 +1,1 @@
+"""The browser proxy with the clients and servers that people have."""

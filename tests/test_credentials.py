@@ -1,0 +1,103 @@
+"""Who has a password."""
+
+from __future__ import annotations
+
+import os
+
+import bcrypt
+import pytest
+
+from wsgiproxy.credentials import PasswordFile
+from wsgiproxy.errors import ConfigurationError
+
+
+def line(user: str, password: str) -> str:
+    return f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    found = tmp_path / "users"
+    found.write_text("# who may\n\n" + line("alice", "wonder") + line("jürgen", "pä:ss"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "right"),
+    [
+        ("alice", "wonder", True),
+        ("alice", "Wonder", False),
+        ("alice", "", False),
+        ("jürgen", "pä:ss", True),
+        ("bob", "wonder", False),
+        ("", "", False),
+    ],
+)
+def test_a_password_is_right_or_not(path, user, password, right):
+    check = PasswordFile(path)
+    assert [check(user, password) for _ in range(3)] == [right] * 3
+
+
+def test_what_is_remembered_is_no_password_of_somebody_else(path):
+    check = PasswordFile(path)
+    assert check("alice", "wonder")
+    assert not check("jürgen", "wonder")
+    assert not check("alice", "pä:ss")
+
+
+def test_no_more_of_a_password_counts_than_bcrypt_looks_at(tmp_path):
+    path = tmp_path / "users"
+    path.write_text(line("alice", "x" * 72))
+    check = PasswordFile(path)
+    assert check("alice", "x" * 72)
+    assert not check("alice", "x" * 73)
+
+
+def test_the_file_is_read_again(path):
+    check = PasswordFile(path)
+    assert check("alice", "wonder")
+    other = path.with_name("other")
+    other.write_text(line("alice", "new"))
+    os.replace(other, path)
+    assert not check("alice", "wonder")
+    assert check("alice", "new")
+
+
+def test_a_broken_file_leaves_the_old_passwords(path, caplog):
+    check = PasswordFile(path)
+    path.write_text("nonsense\n")
+    assert check("alice", "wonder")
+    assert check("alice", "wonder")
+    assert "line 1: expected user:hash" in caplog.text
+    assert len(caplog.records) == 1
+    path.unlink()
+    assert check("alice", "wonder")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a line user:hash"),
+        ("# nobody\n", "expected a line user:hash"),
+        ("alice\n", "line 1: expected user:hash with a hash of bcrypt"),
+        (":x\n", "line 1"),
+        ("\nalice:$apr1$x$y\n", "line 2: expected user:hash with a hash of bcrypt"),
+        ("alice:{SHA}x\n", "as `htpasswd -B` writes it"),
+        ("alice:plain\n", "bcrypt"),
+        ("alice:$2y$99$" + "a" * 53, "bcrypt"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "users"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        PasswordFile(path)
+    assert str(caught.value).startswith(f"credentials={str(path)!r}: ")
+    assert message in str(caught.value)
+    assert "apr1" not in str(caught.value)
+    assert "plain" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="credentials="):
+        PasswordFile(tmp_path / "none")

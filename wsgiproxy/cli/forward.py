@@ -1,0 +1,181 @@
+"""``wsgiproxy forward``: a proxy for browsers, for as long as somebody watches it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from ipaddress import ip_address
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from wsgiproxy.cli import options
+from wsgiproxy.cli.listen import Listen, open_listener
+from wsgiproxy.cli.log import log_to_stderr, wants_access_log
+from wsgiproxy.cli.repeated import ACTIONS
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.forward import ForwardProxy
+from wsgiproxy.sansio.message import bracketed
+from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
+
+if TYPE_CHECKING:
+    from wsgiproxy.cli.serve import Commands
+    from wsgiproxy.settings import ForwardOptions
+
+__all__ = ["add_to", "how_to_use"]
+
+_EPILOG = """\
+Without options it serves clients of this machine, and reaches public addresses
+at the ports 80 and 443: never this machine, its network or the metadata of its
+cloud, whatever name they are asked for by.
+
+HOST is a name, .example.com for all names below it, an address, a network such
+as 10.0.0.0/8, or *; :PORT is a number or *.
+
+examples:
+  wsgiproxy forward
+  wsgiproxy forward --allow localhost:3000 --allow .intranet.example:*
+  wsgiproxy forward --listen 0.0.0.0:3128 --allow-client 192.168.1.0/24
+  wsgiproxy forward --listen 0.0.0.0:3128 --credentials users.htpasswd
+  wsgiproxy forward --deny .ads.example --deny 203.0.113.0/24
+
+It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, and
+with 2 if the command line cannot be meant.
+"""
+#: The rows that have a flag of their own name.
+_PLAIN = tuple(row for row in FORWARD if row.name != "allow_clients")
+_GROUPS: options.Groups = (
+    ("what the proxy does", FORWARD),
+    ("connections", FORWARD_TRANSPORT),
+)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the parser of this command."""
+    parser = commands.add_parser(
+        "forward",
+        help="be the proxy of a browser",
+        description="Be the proxy of a browser, and no way into the machine that runs it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    options.add_listen(parser)
+    options.add_access_log(parser)
+    (title, _), (connections, transport) = _GROUPS
+    group = parser.add_argument_group(title)
+    clients = next(row for row in FORWARD if row.name == "allow_clients")
+    group.add_argument(
+        "--allow-client",
+        "--allow-clients",
+        dest=clients.name,
+        metavar="NETWORK",
+        action=ACTIONS[tuple],
+        help=clients.help,
+    )
+    options.add_rows(group, _PLAIN)
+    options.add_rows(parser.add_argument_group(connections), transport)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    listen = options.read_listen(arguments.listen)
+    settings = options.given_settings(arguments, _GROUPS)
+    proxy = ForwardProxy(**cast("ForwardOptions", settings))
+    _check_reach(listen, settings)
+    serve, handler = _server()
+    with open_listener(listen) as probe:
+        port = probe.getsockname()[1]  # taken, and said so, before Paste tries
+    log_to_stderr(wants_access_log(arguments))
+    server = serve(
+        proxy,
+        listen.host,
+        port,
+        handler=handler,
+        start_loop=False,
+        daemon_threads=True,
+        request_queue_size=1024,
+    )
+    signal.signal(signal.SIGTERM, _exit)
+    for line in how_to_use(listen, port, settings):
+        print(line, flush=True)
+    try:
+        server.serve_forever()
+    except (KeyboardInterrupt, SystemExit):
+        return 0
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second one waits for nothing
+        proxy.close()
+        server.server_close()
+    return 0
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _server() -> tuple[Any, Any]:
+    """Paste, and our handler for it.
+
+    :raises ConfigurationError: it is not installed, with the command that does it.
+    """
+    try:
+        from paste.httpserver import serve
+
+        from wsgiproxy.server import Handler
+    except ImportError as error:
+        raise ConfigurationError(
+            "forward: the package Paste is not installed; try: pip install 'wsgiproxy[forward]'"
+        ) from error
+    return serve, Handler
+
+
+def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
+    """Nobody opens a relay for the whole network without knowing it.
+
+    :raises ConfigurationError: others can reach it, and nothing says who of them may use it.
+    """
+    if settings.get("allow_clients") is not None or settings.get("credentials") is not None:
+        return
+    with contextlib.suppress(OSError):  # which is for whoever opens it to say
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+        if not all(ip_address(str(each[4][0]).partition("%")[0]).is_loopback for each in found):
+            raise ConfigurationError(
+                f"--listen {bracketed(listen.host)}:{listen.port}: others can reach it; expected"
+                " --allow-client NETWORK or --credentials FILE beside it"
+            )
+
+
+def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[str]:
+    """What to tell the person who has started it.
+
+    >>> print(how_to_use(Listen("127.0.0.1", 0), 8080, {})[0])
+    Browser proxy at 127.0.0.1:8080. Ctrl-C ends it.
+    """
+    host = listen.host
+    if host in ("0.0.0.0", "::", ""):
+        host = "127.0.0.1"  # for this machine; the others know how they reach it
+    where = f"{bracketed(host)}:{port}"
+    clients = " ".join(settings.get("allow_clients") or ()) or (
+        "everybody with a password" if settings.get("credentials") else "this machine"
+    )
+    ports = settings.get("ports", (80, 443))
+    reach = "all ports" if ports == "*" else "ports " + " ".join(map(str, ports))
+    more = " ".join(settings.get("allow", ()))
+    user = "USER:PASSWORD@" if settings.get("credentials") else ""
+    lines = [
+        f"Browser proxy at {bracketed(listen.host)}:{port}. Ctrl-C ends it.",
+        f"  for       {clients}",
+        f"  to        public addresses, {reach}" + (f"; besides {more}" if more else ""),
+        f"  Firefox   Settings, Network Settings, Manual: HTTP Proxy {host}, Port {port},"
+        " also for HTTPS",
+        f"  Chromium  chromium --proxy-server={where}",
+        f"  curl      curl -x http://{user}{where} https://example.com/",
+        f"  programs  export http_proxy=http://{user}{where} https_proxy=http://{user}{where}",
+    ]
+    if not sys.stderr.isatty():
+        return lines
+    return [*lines, ""]

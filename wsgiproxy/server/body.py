@@ -1,0 +1,88 @@
+"""``wsgi.input``: the body of one request as it arrives, and never a byte behind it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import BadRequest, RequestTimeout
+from wsgiproxy.sansio.h1 import RequestReader
+from wsgiproxy.server.wire import Wire
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["Body"]
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Body(io.RawIOBase):
+    """The body of a request; a buffered reader makes a file of it.
+
+    :param wire: where it comes from.
+    :param reader: knows where it ends.
+    :param first: what came with the head.
+    :param idle: seconds between two reads.
+    :param may_continue: whether a 100 may still be sent.
+    :ivar error: why the body cannot be read to its end.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        reader: RequestReader,
+        first: bytes,
+        idle: float,
+        may_continue: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._wire = wire
+        self._reader = reader
+        self._idle = idle
+        self._may_continue = may_continue
+        self._expected = reader.expects_continue and not first
+        self._held = memoryview(first)
+        self.error: BadRequest | None = None
+
+    def readable(self) -> bool:
+        """It is for nothing else."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Wait for bytes; 0 at the end of the body.
+
+        :raises TimeoutError: the client is silent for too long.
+        :raises OSError: the rest does not come, or is not what it should be.
+        """
+        view = memoryview(buffer).cast("B")
+        while not self._held and not self._reader.complete:
+            self._held = memoryview(self._more())
+        size = min(len(view), len(self._held))
+        view[:size] = self._held[:size]
+        self._held = self._held[size:]
+        return size
+
+    def _more(self) -> bytes:
+        if self.error is not None:
+            raise ConnectionAbortedError("the request body has ended early")
+        try:
+            if self._expected and self._may_continue():
+                self._wire.send(_CONTINUE, self._idle)
+            self._expected = False
+            data = self._wire.receive(self._idle)
+            if not data:
+                # It must not look as if it were complete (RFC 9112, 8).
+                raise ConnectionAbortedError("the client has closed in the middle of the body")
+            return self._reader.feed(data)
+        except TimeoutError as error:
+            self.error = RequestTimeout(f"the request body: {error}")
+            raise
+        except OSError as error:
+            self.error = BadRequest(f"the request body: {error}")
+            raise
+        except BadRequest as error:
+            self.error = error
+            # What applications and frameworks expect of a body that fails.
+            raise ConnectionAbortedError(str(error)) from error

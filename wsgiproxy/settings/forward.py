@@ -1,0 +1,59 @@
+"""The options of the browser proxy, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from wsgiproxy.settings.convert import boolean, count, or_none, path, port, seconds, words
+from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS, SPAWNED_TRANSPORT
+from wsgiproxy.settings.setting import Setting
+
+__all__ = ["FORWARD", "FORWARD_TRANSPORT"]
+
+
+def _ports(value: object) -> tuple[int, ...] | str:
+    """Port numbers, or ``*`` for all of them."""
+    if value == "*":
+        return "*"
+    if isinstance(value, str):
+        value = words(value)
+    numbers = list(value) if isinstance(value, Iterable) else [value]
+    if not numbers:
+        raise ValueError(value)
+    return tuple(int(port(number)) for number in numbers)
+
+
+def _credentials(value: object) -> Any:
+    """The path of a file, or a function of user and password."""
+    return value if callable(value) else path(value)
+
+
+_DESTINATIONS = "hosts, addresses, networks or *, each with or without :port"
+
+#: Of the browser proxy, beside those of :data:`FORWARD_TRANSPORT`.
+FORWARD = (
+    Setting(
+        "allow_clients",
+        or_none(words),
+        None,
+        f"{NETWORKS}; or '*'",
+        "clients that may use it; if not given, those of this machine, or all with credentials",
+    ),
+    Setting("allow", words, (), _DESTINATIONS, "destinations that are not public, or other ports"),
+    Setting("deny", words, (), _DESTINATIONS, "destinations to refuse, whatever allow says"),
+    Setting("ports", _ports, (80, 443), "port numbers, or * for all", "ports (default: 80 443)"),
+    Setting(
+        "credentials",
+        or_none(_credentials),
+        None,
+        "the path of a htpasswd file (bcrypt), or a function of user and password",
+        "who may use it, by name and password",
+    ),
+    Setting("connect", boolean, True, BOOLEAN, "open tunnels (CONNECT), which https needs"),
+    Setting("max_connections", count, 500, COUNT, "exchanges and tunnels at the same time"),
+    Setting("tunnel_idle", seconds, 600.0, SECONDS, "seconds until a silent tunnel is closed"),
+    *(row for row in APP if row.name in ("via", "max_body")),
+)
+#: Rows of :data:`TRANSPORT` for requests in plain text to any number of destinations.
+FORWARD_TRANSPORT = SPAWNED_TRANSPORT
