@@ -218,11 +218,15 @@ def _early(environ: WSGIEnvironment, client: socket.socket) -> bytes:
     unread = environ.get("wsgiproxy.unread")
     if unread is not None:
         return bytes(unread)
-    peek = getattr(environ.get("wsgi.input"), "peek", None)
-    if peek is None:
-        return b""
-    # Werkzeug's is a buffered file: without waiting, it gives what is there.
-    client.settimeout(0)
-    with contextlib.suppress(OSError, ValueError):
-        return bytes(environ["wsgi.input"].read1(max(1, len(peek()))))
+    body = environ.get("wsgi.input")
+    # gunicorn's body is behind a buffer of its own, in which the bytes stay.
+    buffer = getattr(getattr(getattr(body, "reader", None), "unreader", None), "buf", None)
+    if buffer is not None:
+        return bytes(buffer.getvalue())
+    peek = getattr(body, "peek", None)
+    if peek is not None:
+        # Werkzeug's is a buffered file: without waiting, it gives what is there.
+        client.settimeout(0)
+        with contextlib.suppress(OSError, ValueError):
+            return bytes(peek())
     return b""

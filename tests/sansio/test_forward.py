@@ -56,6 +56,7 @@ def of_paste(host: str, path: str, query: str = "", scheme: str = "http") -> dic
         pytest.param(
             of_paste("dummyhttp:", "//a/b c/100%"), "http://a/b%20c/100%25", id="Paste, decoded"
         ),
+        pytest.param(of_paste("dummyhttp:", "//a/\xe9"), "http://a/%C3%A9", id="Paste, UTF-8"),
         pytest.param(
             of_paste("example.com:81", "/foo", "x"), "http://example.com:81/foo?x", id="old Paste"
         ),
@@ -63,6 +64,11 @@ def of_paste(host: str, path: str, query: str = "", scheme: str = "http") -> dic
 )
 def test_the_target_is_what_the_server_tells_of_it(environ, expected):
     assert requested(environ) == expected
+
+
+def test_what_paste_has_lost_is_not_made_up():
+    with pytest.raises(BadRequest):
+        requested(of_paste("dummyhttp:", "//a/\ufffd"))
 
 
 def test_the_environ_describes_the_request_to_the_origin():

@@ -34,6 +34,7 @@ ORIGIN = "wsgiproxy.origin"
 # of an absolute one becomes a part of the host, and its authority the beginning of the path.
 _DUMMY = "dummy"
 _DUMMY_SCHEME = re.compile(r"dummy(https?):", re.IGNORECASE)
+_LOST = "\N{REPLACEMENT CHARACTER}"
 # RFC 7617, 2: no control characters in either part.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MASK = re.compile(r"[0-9A-Za-z+/]+={0,2}")
@@ -44,6 +45,7 @@ def requested(environ: Mapping[str, Any]) -> str:
 
     :param environ: with ``REQUEST_URI`` or ``RAW_URI``, or of stock Paste, which keeps no raw
         target: there, it is made again of what is left of it.
+    :raises BadRequest: nothing is.
 
     >>> requested({"REQUEST_URI": "http://example.com/a%2Fb"})
     'http://example.com/a%2Fb'
@@ -63,8 +65,11 @@ def requested(environ: Mapping[str, Any]) -> str:
         match = _DUMMY_SCHEME.fullmatch(host)
         if match is None or not path.startswith("//"):
             return ""
+        if _LOST in path:
+            raise BadRequest("the server has lost what the path of the request was")
         scheme = match[1]
-        host, _, path = path[2:].partition("/")
+        # It decodes as UTF-8, where PEP 3333 wants bytes.
+        host, _, path = path[2:].encode().decode("latin-1").partition("/")
     target = rebuilt_target("", "/" + path.lstrip("/"), environ.get("QUERY_STRING", ""))
     return f"{scheme}://{host}{target.path}{target.query}"
 
