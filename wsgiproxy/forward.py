@@ -189,9 +189,9 @@ class ForwardProxy:
             tunnel = Tunnel(client, upstream, _early(environ, client))
             self._tunnels.add(tunnel)
             try:
+                _log.info("tunnel to %s", requested(environ), extra={"tunnel": requested(environ)})
                 client.settimeout(self._patience)
                 client.sendall(_ESTABLISHED)
-                _log.info("tunnel to %s", requested(environ), extra={"tunnel": requested(environ)})
                 tunnel.run(self._idle)
                 if tunnel.was_silent:
                     record.fail(UpstreamTimeout(f"nothing has passed for {self._idle:g} s"))

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from time import monotonic, sleep
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 from unicodedata import east_asian_width
 
 from wsgiproxy.sansio.lifecycle import Phase
@@ -63,7 +63,13 @@ def _columns(character: str) -> int:
     return 2 if east_asian_width(character) in "WFA" else 1
 
 
-class LiveLine(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _Handler = logging.StreamHandler[TextIO]
+else:
+    _Handler = logging.StreamHandler  # Python 3.10 has no type for it
+
+
+class LiveLine(_Handler):
     """A handler that writes records as ever, and below them what is being waited for.
 
     It looks at two attributes of a record: ``spawn``, the phase that :mod:`wsgiproxy.spawn`
