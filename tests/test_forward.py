@@ -105,6 +105,25 @@ def test_our_own_request_is_a_loop(upstream, made):
     assert status(made(via="us"), asked(upstream, HTTP_VIA="1.1 us")) == 508
 
 
+def test_another_client_may_have_the_port_of_our_connection(upstream, made):
+    """The kernel gives a port again for another destination."""
+    proxy = made()
+    statuses: list[int] = []
+
+    def behave(connection) -> None:
+        connection.read()
+        if not statuses:
+            statuses.append(0)
+            address, port = connection._sock.getpeername()
+            other = asked(upstream, REMOTE_ADDR=address, REMOTE_PORT=str(port))
+            statuses.append(status(proxy, other))
+        connection.send(answer())
+
+    upstream.behaviour = behave
+    assert status(proxy, asked(upstream)) == 200
+    assert statuses == [0, 200]
+
+
 # -- where it may go -------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ class Gateway:
         :raises ProxyError: there is no answer.
         """
         inbound = environs.read(environ)
-        if self.policy.keeps_namespace:
+        if self.policy.is_known_by_port:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), []

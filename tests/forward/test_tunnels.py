@@ -88,6 +88,19 @@ def test_bytes_that_came_with_the_head_go_first(size, tunnelling, peer):
         assert received(sock, 1) == b""
 
 
+def test_what_came_with_the_head_is_not_served_again(tunnelling, peer, plain):
+    early = request_bytes(f"GET {plain.url}/headers")
+    with tunnel(tunnelling, peer, early) as (client, sock):
+        assert received(sock, len(early)) == early
+        sock.close()
+        client.shutdown_write()
+        assert client.closed_by_server()
+        assert client.received == ESTABLISHED
+    # The server has had the time to take it for a request of its own.
+    assert raw_exchange(tunnelling.port, request_bytes(f"GET {plain.url}/landed")).status == 200
+    assert [seen.path for seen in plain.seen] == ["/landed"]
+
+
 def test_nothing_of_an_answer_is_in_it_or_behind_it(tunnelling, peer):
     with tunnel(tunnelling, peer) as (client, sock):
         sock.sendall(b"hello")

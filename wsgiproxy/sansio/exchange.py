@@ -55,6 +55,9 @@ class Policy(Protocol):
 
     #: Whether the client's forwarding fields are part of the request that is sent (exact).
     keeps_namespace: bool
+    #: Whether a loop is known by the port of a connection, since there may be no Via. Another
+    #: client may have that port, too: the kernel gives it again for another destination.
+    is_known_by_port: bool
 
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3: the outgoing request from the inbound one and its cleaned headers."""
@@ -70,6 +73,7 @@ class ExactPolicy:
     """
 
     keeps_namespace = True
+    is_known_by_port = True
 
     def __init__(self, pseudonym: str = "") -> None:
         self._pseudonym = pseudonym

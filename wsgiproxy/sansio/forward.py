@@ -149,6 +149,7 @@ class ForwardPolicy:
     """
 
     keeps_namespace = True
+    is_known_by_port = False
 
     def __init__(self, pseudonym: str) -> None:
         self._pseudonym = pseudonym

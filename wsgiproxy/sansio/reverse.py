@@ -46,6 +46,7 @@ class ReversePolicy:
     """
 
     keeps_namespace = False
+    is_known_by_port = False
 
     def __init__(
         self,
@@ -148,6 +149,7 @@ class SpawnPolicy:
     """
 
     keeps_namespace = False
+    is_known_by_port = False
 
     def __init__(
         self, origin: Origin, options: Mapping[str, Any], pseudonym: str, *, strips: bool
