@@ -103,16 +103,22 @@ def test_what_is_left_out_has_its_usual_meaning(raw, name, port, path):
     assert found == (name, port, path)
 
 
-@pytest.mark.parametrize(
-    "raw", ["", "/", "/x", "*", "a:443", "ftp://a/", "http:/a", "//a/b"]
-)
+@pytest.mark.parametrize("raw", ["", "/", "/x", "*", "a:443", "ftp://a/", "http:/a", "//a/b"])
 def test_any_other_form_or_scheme_is_not_for_a_proxy(raw):
     with pytest.raises(NotForProxy):
         absolute_changes({"REQUEST_URI": raw})
 
 
 @pytest.mark.parametrize(
-    "raw", ["http://u:p@a/", "http://u@a/", "http:///x", "file:///etc/passwd", "http://a b/", "http://a\\b/"]
+    "raw",
+    [
+        "http://u:p@a/",
+        "http://u@a/",
+        "http:///x",
+        "file:///etc/passwd",
+        "http://a b/",
+        "http://a\\b/",
+    ],
 )
 def test_userinfo_and_no_proper_host_are_refused(raw):
     with pytest.raises(BadRequest):
