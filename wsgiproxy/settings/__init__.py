@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from wsgiproxy.guard import Guard
     from wsgiproxy.replay import Replay
 
-    class TransportOptions(TypedDict, total=False):
-        """Options of the transport, as keyword arguments."""
+    class LimitOptions(TypedDict, total=False):
+        """Limits of the transport, as keyword arguments."""
 
         connect_timeout: float | str
         head_timeout: float | str
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
         max_head: int | str
         max_fields: int | str
         max_line: int | str
+
+    class TransportOptions(LimitOptions, total=False):
+        """Options of the transport, as keyword arguments."""
+
         verify: bool | str
         ca_file: str | None
         client_cert: str | None
@@ -88,7 +92,7 @@ if TYPE_CHECKING:
         json_keys: str | Iterable[str]
         pickle_keys: str | Iterable[str]
 
-    class ForwardOptions(TypedDict, total=False):
+    class ForwardOptions(LimitOptions, total=False):
         """Options of :class:`wsgiproxy.forward.ForwardProxy`, as keyword arguments."""
 
         allow_clients: str | Iterable[str] | None
@@ -101,14 +105,6 @@ if TYPE_CHECKING:
         tunnel_idle: float | str
         via: str | None
         max_body: int | str | None
-        connect_timeout: float | str
-        head_timeout: float | str
-        idle_timeout: float | str
-        keep_alive: float | str
-        max_idle: int | str
-        max_head: int | str
-        max_fields: int | str
-        max_line: int | str
 
     class MiddlewareOptions(TypedDict, total=False):
         """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
