@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import bcrypt
 import pytest
 
-from wsgiproxy.credentials import PasswordFile
+from wsgiproxy.credentials import PasswordFile, _dearest
 from wsgiproxy.errors import ConfigurationError
 
 
@@ -45,6 +46,47 @@ def test_what_is_remembered_is_no_password_of_somebody_else(path):
     assert not check("alice", "pä:ss")
 
 
+def test_who_is_no_longer_in_the_file_has_no_password(path):
+    """Also if the hash is there under another name."""
+    check = PasswordFile(path)
+    assert check("alice", "wonder")
+    path.write_text(path.read_text().replace("alice:", "carol:"))
+    assert not check("alice", "wonder")
+    assert check("carol", "wonder")
+
+
+def test_who_tries_passwords_has_not_the_turn_of_others(path):
+    check = PasswordFile(path)
+    assert check("alice", "wonder", "192.0.2.1")
+    addresses = [f"192.0.2.{number}" for number in range(2, 40)]
+    taken = check._turns[hash("192.0.2.1") % len(check._turns)]
+    other = next(each for each in addresses if check._turns[hash(each) % 64] is not taken)
+    with taken:  # as long as one of this client is checked
+        assert check("alice", "wonder", "192.0.2.1")  # it is remembered
+        assert not check("alice", "queen", other)
+
+
+def test_without_bcrypt_it_is_said_at_once(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    with pytest.raises(ConfigurationError, match=r"expected the package bcrypt.*\[forward\]"):
+        PasswordFile(path)
+
+
+def test_a_fifo_in_its_place_is_not_waited_for(path, caplog):
+    check = PasswordFile(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert check("alice", "wonder")
+    assert "keeping the old passwords" in caplog.text
+    with pytest.raises(ConfigurationError, match="expected a file of lines"):
+        PasswordFile(path)
+
+
+def test_who_does_not_exist_takes_as_long_as_the_dearest():
+    hashes = {"a": "$2b$04$" + "a" * 53, "b": "$2y$12$" + "b" * 53, "c": "$2b$10$" + "c" * 53}
+    assert _dearest(hashes) == hashes["b"]
+
+
 def test_no_more_of_a_password_counts_than_bcrypt_looks_at(tmp_path):
     path = tmp_path / "users"
     path.write_text(line("alice", "x" * 72))
@@ -72,6 +114,8 @@ def test_a_broken_file_leaves_the_old_passwords(path, caplog):
     assert len(caplog.records) == 1
     path.unlink()
     assert check("alice", "wonder")
+    assert check("alice", "wonder")
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,6 +128,8 @@ def test_a_broken_file_leaves_the_old_passwords(path, caplog):
         ("\nalice:$apr1$x$y\n", "line 2: expected user:hash with a hash of bcrypt"),
         ("alice:{SHA}x\n", "as `htpasswd -B` writes it"),
         ("alice:plain\n", "bcrypt"),
+        (f"a:$2b$04${'a' * 53}\na:$2b$04${'a' * 53}\n", "line 2: expected user:hash"),
+        ("# " + "x" * (1 << 20), "no more than"),
         ("alice:$2y$99$" + "a" * 53, "bcrypt"),
     ],
 )

@@ -234,6 +234,32 @@ def test_credentials_may_be_a_function(upstream, made):
     assert seen == [("a", "b:c"), ("a", "x")]
 
 
+def test_a_function_that_fails_is_not_the_clients_fault(upstream, made, caplog):
+    def broken(user: str, password: str) -> bool:
+        raise OSError("the directory is down")
+
+    proxy = made(credentials=broken)
+    assert status(proxy, asked(upstream, HTTP_PROXY_AUTHORIZATION=basic("a:b"))) == 503
+    assert "the directory is down" in caplog.text
+    assert upstream.connections == 0
+
+
+def test_the_log_names_whom_was_asked_for_and_no_secret(upstream, made, caplog):
+    caplog.set_level(logging.INFO)
+    for raw, peer in [
+        ("http://alice:SECRET@h.example/", "127.0.0.1"),
+        ("/login?token=SECRET", "127.0.0.1"),
+        ("https://shop.example/?token=SECRET", "127.0.0.1"),
+        ("http://intranet.example/x", "192.0.2.1"),
+    ]:
+        status(made(), asked(upstream, raw, REMOTE_ADDR=peer))
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert "SECRET" not in said
+    assert "h.example" in said
+    assert "'https://shop.example/?token=***' 400" in said
+    assert "192.0.2.1 GET 'http://intranet.example/x' 403" in said
+
+
 def test_the_challenge_is_left_out_where_it_would_break_the_server(upstream, made, users):
     proxy = made(credentials=users)
     assert "Proxy-Authenticate" not in dict(Called(proxy, asked(upstream)).headers)
@@ -392,6 +418,44 @@ def test_a_silent_tunnel_is_closed_and_makes_room(upstream, made, caplog):
             assert client.head() == ESTABLISHED
             assert client.sock.recv(1) == b""
     assert "UpstreamTimeout" in caplog.text
+
+
+class Connecting:
+    """A guard that does what it is told before it connects."""
+
+    def __init__(self, upstream: RawUpstream, first: Callable[[], object]) -> None:
+        self._port = upstream.port
+        self._first = first
+
+    def connect(self, host: str, port: int, timeout: float) -> socket.socket:
+        self._first()
+        return socket.create_connection(("127.0.0.1", self._port), timeout)
+
+
+def test_a_tunnel_that_is_dialled_while_the_proxy_is_closed_is_none(upstream, made):
+    upstream.behaviour = [("wait_ended",)]
+    proxy = made()
+    proxy.guard = Connecting(upstream, proxy.close)
+    with Connected(proxy, upstream.netloc) as client:
+        assert client.sock.recv(1) == b""
+        client.end()
+    assert upstream.wait_closed()
+
+
+def test_an_unexpected_failure_leaves_no_place_taken(upstream, made):
+    def fail() -> None:
+        raise RuntimeError("a resolver that somebody has replaced")
+
+    upstream.behaviour = answer()
+    proxy = made(max_connections=1)
+    proxy.guard = Connecting(upstream, fail)
+    near, far = socket.socketpair()
+    with near, far:
+        environ = asked(upstream, upstream.netloc, REQUEST_METHOD="CONNECT")
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                proxy({**environ, "wsgiproxy.socket": near}, lambda *_: None)
+    assert status(proxy, asked(upstream)) == 200
 
 
 def test_closing_the_proxy_ends_its_tunnels(upstream, made):

@@ -295,6 +295,24 @@ def test_what_is_named_is_what_allow_says(entry: str, named: bool) -> None:
     assert found is named
 
 
+@pytest.mark.parametrize(
+    ("allow", "refused"),
+    [
+        ("64:ff9b::/96", True),
+        ("::/0", True),
+        ("64:ff9b::/96 127.0.0.1", False),
+        ("*", False),
+    ],
+)
+def test_a_network_of_translators_is_not_what_is_behind_them(allow: str, refused: bool) -> None:
+    resolve = Answers(["64:ff9b::7f00:1"])
+    if refused:
+        with pytest.raises(Forbidden):
+            Guard(allow=allow, resolve=resolve).addresses("a.example", 80)
+    else:
+        assert Guard(allow=allow, resolve=resolve).addresses("a.example", 80)
+
+
 def test_the_client_does_not_learn_why() -> None:
     with pytest.raises(Forbidden) as caught:
         Guard().addresses("127.1", 80)

@@ -118,6 +118,14 @@ def test_a_slow_reader_gets_all_of_what_a_closed_sender_has_sent(made, slow):
     assert not made.errors
 
 
+def test_an_end_that_nobody_is_left_to_hear_is_no_failure(made):
+    made.server.close()
+    assert made.client.recv(1) == b""
+    made.client.close()
+    made.end()
+    assert not made.errors
+
+
 def test_both_ways_may_be_full(made):
     up, down = os.urandom(4 << 20), os.urandom(4 << 20)
     threads = [
@@ -148,6 +156,7 @@ def test_a_reset_ends_both(made, broken):
     one.close()
     made.end()
     assert made.errors
+    assert made.tunnel.upstream_broke == (broken == "server")
     assert other.recv(1) == b""
 
 

@@ -10,22 +10,32 @@ import logging
 import os
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Mapping
 
-from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.errors import ConfigurationError, Unavailable
 
 __all__ = ["PasswordFile"]
 
 _log = logging.getLogger("wsgiproxy.error")
 # As bcrypt writes it: version, cost, 22 characters of salt and 31 of the digest.
-_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_LARGEST = 1 << 20  # bytes of the file
 _LONGEST = 72  # bytes of a password that bcrypt looks at
 _REMEMBERED = 1024
+# One client has one password checked at a time. By the hash of its address: that two of them
+# share a turn now and then does no harm.
+_TURNS = 64
+_PATIENCE = 10.0  # seconds to wait for it
 
 
 class PasswordFile:
     """Says whether a password is right.
+
+    bcrypt is slow by design. Passwords that were right are remembered, since every request of a
+    browser brings its own; and whoever tries wrong ones has neither all processors to himself,
+    nor the turn of others.
 
     :param path: lines ``user:hash``; empty ones and those with ``#`` are left out.
     :raises ConfigurationError: it cannot be read, or a line is no bcrypt hash.
@@ -42,75 +52,107 @@ class PasswordFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(path)
-        self._state: object = None
+        try:
+            import bcrypt  # noqa: F401 (the extra `forward`; to be missed now, not later)
+        except ImportError as error:
+            raise self._error("expected the package bcrypt, as in wsgiproxy[forward]") from error
         self._lock = threading.Lock()
-        # Of passwords that were right: every request of a browser brings its own, and bcrypt is
-        # slow by design. Under a key of this process, so that nothing can be made of them.
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
+        self._working = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
+        # Under a key of this process, so that nothing can be made of what is remembered.
         self._key = secrets.token_bytes(32)
         self._right: dict[tuple[str, str], bytes] = {}
-        self._state, self._hashes = self._read()
+        self._tried = _state(self._path)
+        self._hashes = self._read()
 
-    def __call__(self, user: str, password: str) -> bool:
-        """Whether *user* has that password; it takes as long for who does not exist."""
+    def __call__(self, user: str, password: str, address: str = "") -> bool:
+        """Whether *user* has that password; it takes as long for who does not exist.
+
+        :param address: of the client.
+        :raises Unavailable: it has too many of them checked already.
+        """
         self._read_again()
         known = self._hashes.get(user)
-        mask = known or next(iter(self._hashes.values()))
         given = hmac.digest(self._key, password.encode(), "sha256")
-        right = self._right.get((user, mask))
+        right = None if known is None else self._right.get((user, known))
         if right is not None and hmac.compare_digest(right, given):
             return True
-        if not _matches(password, mask) or known is None:
+        found = self._matches(password, known or _dearest(self._hashes), address)
+        if known is None or not found:
             return False
         if len(self._right) >= _REMEMBERED:
             self._right.clear()
-        self._right[user, mask] = given
+        self._right[user, known] = given
         return True
 
-    def _read_again(self) -> None:
+    def _matches(self, password: str, hashed: str, address: str) -> bool:
+        import bcrypt
+
+        turn = self._turns[hash(address) % _TURNS]
+        if not turn.acquire(timeout=_PATIENCE):
+            raise Unavailable(f"too many passwords of {address!r} are being checked")
         try:
-            if _state(os.stat(self._path)) == self._state:
-                return
-        except OSError:
-            return  # those who were in it stay
+            with self._working:
+                data = password.encode()
+                # More than bcrypt looks at would match by its beginning; it takes its time, too.
+                same = bcrypt.checkpw(data[:_LONGEST], hashed.encode())
+                return same and len(data) <= _LONGEST
+        finally:
+            turn.release()
+
+    def _read_again(self) -> None:
+        if _state(self._path) == self._tried:
+            return
         with self._lock:
+            state = _state(self._path)
+            if state == self._tried:  # another thread was faster
+                return
+            self._tried = state
             try:
-                self._state, self._hashes = self._read()
+                self._hashes = self._read()
             except ConfigurationError as error:
-                self._state = _state(os.stat(self._path))
                 _log.error("keeping the old passwords: %s", error)
 
-    def _read(self) -> tuple[object, Mapping[str, str]]:
+    def _read(self) -> Mapping[str, str]:
         try:
-            with open(self._path, encoding="utf-8") as file:
-                state = _state(os.fstat(file.fileno()))
-                lines = file.read().splitlines()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"credentials={self._path!r}: expected a file of lines user:hash: {error}"
-            ) from error
+            with open(self._path, "rb", opener=_open_at_once) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise self._error("expected a file of lines user:hash")
+                text = file.read(_LARGEST + 1).decode("utf-8")
+        except (OSError, UnicodeError) as error:
+            raise self._error(f"expected a file of lines user:hash: {error}") from error
         hashes: dict[str, str] = {}
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
-            user, colon, mask = line.strip().partition(":")
-            if not user or not colon or not _HASH.fullmatch(mask):
-                raise ConfigurationError(
-                    f"credentials={self._path!r}: line {number}: expected user:hash with a hash"
-                    " of bcrypt, as `htpasswd -B` writes it"
+            user, _, hashed = line.strip().partition(":")
+            if not user or not _HASH.fullmatch(hashed) or user in hashes:
+                raise self._error(
+                    f"line {number}: expected user:hash with a hash of bcrypt, as"
+                    " `htpasswd -B` writes it, one line for each user"
                 )
-            hashes[user] = mask
-        if not hashes:
-            raise ConfigurationError(f"credentials={self._path!r}: expected a line user:hash")
-        return state, hashes
+            hashes[user] = hashed
+        if not hashes or len(text) > _LARGEST:
+            raise self._error(f"expected a line user:hash, and no more than {_LARGEST} bytes")
+        return hashes
+
+    def _error(self, text: str) -> ConfigurationError:
+        return ConfigurationError(f"credentials={self._path!r}: {text}")
 
 
-def _state(found: os.stat_result) -> tuple[int, int, int]:
+def _open_at_once(path: str, flags: int) -> int:
+    # A FIFO, of which nobody writes the other end, would be waited for.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _state(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
     return found.st_ctime_ns, found.st_size, found.st_ino
 
 
-def _matches(password: str, mask: str) -> bool:
-    import bcrypt  # the extra `forward`; nobody else needs it
-
-    data = password.encode()
-    # More than bcrypt looks at would match by its beginning; it still takes its time.
-    return bcrypt.checkpw(data[:_LONGEST], mask.encode()) and len(data) <= _LONGEST
+def _dearest(hashes: Mapping[str, str]) -> str:
+    """The hash that takes longest: the cost stands behind the version."""
+    return max(hashes.values(), key=lambda each: each[4:6])

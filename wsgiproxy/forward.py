@@ -10,7 +10,7 @@ import logging
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
@@ -25,6 +25,7 @@ from wsgiproxy.errors import (
     ProxyAuthenticationRequired,
     ProxyError,
     Unavailable,
+    UpstreamLost,
     UpstreamTimeout,
 )
 from wsgiproxy.gateway import Gateway, refuse, served
@@ -37,7 +38,7 @@ from wsgiproxy.sansio.forward import (
     tunnel_authority,
 )
 from wsgiproxy.sansio.forwarded import trust
-from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.message import Origin, bracketed
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, settle
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.tunnel import Tunnel
@@ -83,9 +84,11 @@ class ForwardProxy:
     def __init__(self, **options: Unpack[ForwardOptions]) -> None:
         settled = settle(FORWARD + FORWARD_TRANSPORT, options)
         found = settled["credentials"]
-        self._is_right: Callable[[str, str], object] | None = (
-            found if found is None or callable(found) else PasswordFile(found)
-        )
+        self._is_right: Callable[[str, str, str], object] | None = None
+        if callable(found):
+            self._is_right = lambda user, password, address: found(user, password)
+        elif found is not None:
+            self._is_right = PasswordFile(found)
         clients = settled["allow_clients"]
         if clients is None:
             clients = _LOOPBACK if found is None else ("*",)
@@ -100,27 +103,31 @@ class ForwardProxy:
         self.transport = PooledTransport(guard=self.guard, **theirs)
         policy = ForwardPolicy(settled["via"] or f"wsgiproxy-{secrets.token_hex(4)}")
         self._gateway = Gateway(policy, self.transport, max_body=settled["max_body"])
-        self._limit = settled["max_connections"]
+        self.max_connections: int = settled["max_connections"]
         self._changed = threading.Condition()
-        self._in_flight = 0
+        self._in_flight = self._closed = 0
         self._tunnels: set[Tunnel] = set()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        is_tunnel = environ.get("REQUEST_METHOD") == "CONNECT"
+        if environ.get("REQUEST_METHOD") == "CONNECT":
+            return self._tunnelled(environ, start_response)
+        wrong: ProxyError | None = None
         try:
-            self._admit(environ)
-            if is_tunnel:
-                # For the log: no server has a path for it.
-                environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": requested(environ)}
-                return self._tunnelled(environ, start_response)
             absolute, changes = absolute_changes(environ)
+            environ = {**environ, **changes}  # the log names the destination of what is refused
             if absolute.scheme != "http":
                 raise NotForProxy("https in plain text: a browser asks for a tunnel")
+        except ProxyError as error:
+            wrong = error
+        try:
+            self._admit(environ)
+            if wrong is not None:
+                raise wrong
             self._enter()
         except ProxyError as error:
             return refuse(error, environ, start_response, Record(environ))
-        return served(self._gateway, {**environ, **changes}, start_response, self._leave)
+        return served(self._gateway, environ, start_response, self._leave)
 
     def _admit(self, environ: WSGIEnvironment) -> None:
         """Whether this client may use us at all.
@@ -130,16 +137,25 @@ class ForwardProxy:
         """
         if not self._is_client(environ.get("REMOTE_ADDR") or ""):
             raise Forbidden(f"client {environ.get('REMOTE_ADDR')!r} is not among allow_clients")
-        if self._is_right is not None:
-            found = basic_credentials(environ.get("HTTP_PROXY_AUTHORIZATION", ""))
-            if found is None or not self._is_right(*found):
-                who = "nobody" if found is None else repr(found[0])
-                raise ProxyAuthenticationRequired(f"credentials of {who}")
+        if self._is_right is None:
+            return
+        found = basic_credentials(environ.get("HTTP_PROXY_AUTHORIZATION", ""))
+        if found is None:
+            raise ProxyAuthenticationRequired("no credentials")
+        try:
+            is_right = self._is_right(*found, environ.get("REMOTE_ADDR") or "")
+        except ProxyError:
+            raise
+        except Exception as error:  # a function of somebody's, whose database may be down
+            _log.exception("credentials= has failed")
+            raise Unavailable(f"credentials= has failed: {type(error).__name__}") from error
+        if not is_right:
+            raise ProxyAuthenticationRequired(f"wrong credentials of {found[0][:100]!r}")
 
     def _enter(self) -> None:
         with self._changed:
-            if self._in_flight >= self._limit:
-                raise Unavailable(f"max_connections={self._limit} are open")
+            if self._in_flight >= self.max_connections:
+                raise Unavailable(f"max_connections={self.max_connections} are open")
             self._in_flight += 1
 
     def _leave(self) -> None:
@@ -152,8 +168,11 @@ class ForwardProxy:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve one CONNECT (RFC 9110, 9.3.6), from its beginning to its end."""
+        # For the log: no server has a path for it.
+        environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": requested(environ)}
         record = Record(environ)
         try:
+            self._admit(environ)
             if not self._connects:
                 raise MethodNotAllowed("connect=False: no tunnels")
             client = client_socket(environ)
@@ -161,51 +180,52 @@ class ForwardProxy:
                 raise NotSupported("the server does not give the client's socket, or only by TLS")
             host, port = tunnel_authority(requested(environ))
             record.origin = Origin("https", host, port)
-            self._enter()
+            with contextlib.ExitStack() as stack:
+                self._enter()
+                stack.callback(self._leave)
+                closed = self._closed
+                upstream = stack.enter_context(self.guard.connect(host, port, self._patience))
+                tunnel = Tunnel(client, upstream, _early(environ, client))
+                stack.enter_context(self._noted(tunnel))
+                if closed == self._closed:  # else we were closed while it was dialled
+                    self._pass(client, tunnel, record)
         except ProxyError as error:
             return refuse(error, environ, start_response, record)
-        try:
-            upstream = self.guard.connect(host, port, self._patience)
-        except ProxyError as error:
-            self._leave()
-            return refuse(error, environ, start_response, record)
-        try:
-            self._pass(client, upstream, environ, record)
-        finally:
-            self._leave()
         # The client's socket is shut down: what the server makes of this reaches nobody.
         start_response("200 Connection established", [])
         return []
 
-    def _pass(
-        self,
-        client: socket.socket,
-        upstream: socket.socket,
-        environ: WSGIEnvironment,
-        record: Record,
-    ) -> None:
+    @contextlib.contextmanager
+    def _noted(self, tunnel: Tunnel) -> Iterator[None]:
+        """Let it be closed with us; it is, at the end, so that the server reaches nobody."""
+        self._tunnels.add(tunnel)
+        try:
+            yield
+        finally:
+            tunnel.close()
+            with self._changed:
+                self._tunnels.discard(tunnel)
+                self._changed.notify_all()
+
+    def _pass(self, client: socket.socket, tunnel: Tunnel, record: Record) -> None:
         """Everything between the two, until both have ended."""
-        with upstream:
-            tunnel = Tunnel(client, upstream, _early(environ, client))
-            self._tunnels.add(tunnel)
-            try:
-                _log.info("tunnel to %s", requested(environ), extra={"tunnel": requested(environ)})
-                client.settimeout(self._patience)
-                client.sendall(_ESTABLISHED)
-                tunnel.run(self._idle)
-                if tunnel.was_silent:
-                    record.fail(UpstreamTimeout(f"nothing has passed for {self._idle:g} s"))
-            except OSError as error:
-                record.fail(ClientGone(str(error)))
-            finally:
-                tunnel.close()
-                record.end(200, tunnel.received)
-                with self._changed:
-                    self._tunnels.discard(tunnel)
-                    self._changed.notify_all()
+        authority = record.origin and f"{bracketed(record.origin.host)}:{record.origin.port}"
+        _log.info("tunnel to %s", authority, extra={"tunnel": authority})
+        try:
+            client.settimeout(self._patience)
+            client.sendall(_ESTABLISHED)
+            tunnel.run(self._idle)
+            if tunnel.was_silent:
+                record.fail(UpstreamTimeout(f"nothing has passed for {self._idle:g} s"))
+        except OSError as error:
+            kind = UpstreamLost if tunnel.upstream_broke else ClientGone
+            record.fail(kind(str(error)))
+        finally:
+            record.end(200, tunnel.received)
 
     def close(self) -> None:
         """End all tunnels, and close the connections that are kept."""
+        self._closed += 1
         for tunnel in list(self._tunnels):
             tunnel.close()
         with self._changed:

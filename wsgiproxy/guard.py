@@ -9,6 +9,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import NamedTuple
 
 from wsgiproxy.errors import ConnectFailed, DestinationForbidden, UpstreamTimeout
@@ -111,16 +112,20 @@ class Guard:
     def connect(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect to the first address of a destination that answers; all have been judged.
 
-        :param timeout: seconds for each address; the socket keeps it. The look-up itself has
-            the limits of the system's resolver.
+        :param timeout: seconds for each address, and twice that for all; the socket keeps it. The
+            look-up itself has the limits of the system's resolver.
         :raises DestinationForbidden: it is refused; nothing was sent.
         :raises ConnectFailed: there is no connection.
         :raises UpstreamTimeout: there was none in time.
         """
         failure: OSError | None = None
+        end = monotonic() + 2 * timeout
         for place in self._places(host, port)[:_TRIES]:
+            left = end - monotonic()
+            if left <= 0:
+                break
             try:
-                sock = _connect(place, timeout)
+                sock = _connect(place, min(timeout, left))
             except OSError as error:
                 failure = error
                 continue
@@ -128,6 +133,7 @@ class Guard:
                 # What it serves to itself at its public address may be closed to all others.
                 sock.close()
                 raise DestinationForbidden(f"{host!r} port {port} is this machine")
+            sock.settimeout(timeout)
             return sock
         kind = UpstreamTimeout if isinstance(failure, TimeoutError) else ConnectFailed
         raise kind(f"connecting to {host!r} port {port}: {failure}") from failure

@@ -31,6 +31,7 @@ class _Way:
         self.target = target
         self.passed = len(first)
         self.reads = True
+        self.broken: socket.socket | None = None
         self.pending = memoryview(first)
 
     def read(self) -> None:
@@ -42,6 +43,9 @@ class _Way:
             block = self.source.recv(_BLOCK)
         except BlockingIOError:
             return
+        except OSError:
+            self.broken = self.source
+            raise
         self.passed += len(block)
         self.reads = bool(block)
         self.pending = memoryview(block)
@@ -52,11 +56,17 @@ class _Way:
 
         :raises OSError: the target is broken.
         """
-        with contextlib.suppress(BlockingIOError):
+        try:
             while self.pending:
                 self.pending = self.pending[self.target.send(self.pending) :]
-        if not self.reads and not self.pending:
-            self.target.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.broken = self.target
+            raise
+        if not self.reads:
+            with contextlib.suppress(OSError):  # it has ended both ways already
+                self.target.shutdown(socket.SHUT_WR)
 
 
 class Tunnel:
@@ -76,6 +86,11 @@ class Tunnel:
         self._wanted: dict[socket.socket, int] = {}
         self._poll = select.poll()
         self.was_silent = False
+
+    @property
+    def upstream_broke(self) -> bool:
+        """Whether it has ended by a failure of the other end."""
+        return self._upstream in (self._up.broken, self._down.broken)
 
     @property
     def sent(self) -> int:

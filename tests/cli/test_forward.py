@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import bcrypt
@@ -14,8 +16,9 @@ import pytest
 from tests.cli.command import Command, running
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli import main
-from wsgiproxy.cli.forward import how_to_use
+from wsgiproxy.cli.forward import _server, how_to_use
 from wsgiproxy.cli.listen import Listen
+from wsgiproxy.forward import ForwardProxy
 
 LIMIT = 10
 
@@ -83,7 +86,28 @@ def test_it_serves_and_says_how_to_use_it(upstream_or_end):
     assert f"127.0.0.1 GET '{upstream.url}/x' 200 5 bytes" in log
     assert f"tunnel to {upstream.netloc}" in log
     assert f"127.0.0.1 CONNECT '{upstream.netloc}' 200" in log
+    assert "DestinationForbidden: '127.0.0.1' port 1 is refused: 127.0.0.1 is loopback" in log
     assert "Traceback" not in log
+
+
+def test_it_takes_as_many_descriptors_as_it_may_have(upstream):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, before[1]), before[1]))
+        with running("forward", "--listen", "127.0.0.1:0") as command:
+            started(command)
+            limits = Path(f"/proc/{command._process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+    assert line.split()[3] == line.split()[4] == str(before[1])
+
+
+def test_the_server_has_room_for_all_that_the_proxy_takes():
+    with closing(ForwardProxy(max_connections=1500)) as proxy:
+        assert _server(proxy)[1].max_connections == 3000
+    with closing(ForwardProxy()) as proxy:
+        assert _server(proxy)[1].max_connections == 1000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -189,4 +213,11 @@ def test_all_addresses_are_reached_by_that_of_this_machine():
     assert "[::]:3128" in lines[0]
     assert lines[1].split() == ["for", "10.0.0.0/8"]
     assert "all ports" in lines[2]
-    assert "-x http://127.0.0.1:3128 " in lines[5]
+    assert "-x http://127.0.0.1:3128 https://" in lines[5]
+
+
+def test_what_is_not_offered_is_not_shown():
+    lines = how_to_use(Listen("127.0.0.1", 0), 3128, {"connect": False, "allow_clients": ()})
+    assert lines[1].split() == ["for", "nobody"]
+    assert lines[3].endswith("not for HTTPS")
+    assert "https" not in "".join(lines[4:])

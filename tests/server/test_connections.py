@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from wsgiproxy.server.connections import Connections
+from wsgiproxy.server.connections import Connections, _accepting
 from wsgiproxy.server.wire import Wire
 
 
@@ -106,3 +107,38 @@ def test_the_end_of_the_server_is_theirs_and_of_those_to_come(pairs: list[Pair])
     connections.close()
     connections.admit(pairs[3].wire)
     assert cut(pairs) == [0, 2, 3]
+
+
+class Accepting:
+    """A server whose ``get_request`` fails as often as it is told to."""
+
+    def __init__(self, failures: int, number: int) -> None:
+        self.failures = failures
+        self.number = number
+
+    def __call__(self) -> str:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(self.number, "as told")
+        return "a connection"
+
+
+def test_without_descriptors_the_longest_wait_makes_room(caplog):
+    connections = Connections(10)
+    rooms: list[None] = []
+    connections.make_room = lambda: rooms.append(None)  # type: ignore[method-assign]
+    accept = _accepting(connections, Accepting(3, errno.EMFILE))
+    for _ in range(3):
+        with pytest.raises(OSError, match="as told"):
+            accept()
+    assert (len(rooms), accept()) == (3, "a connection")
+    assert len(caplog.records) == 1
+    assert "ulimit -n" in caplog.text
+
+
+def test_other_failures_are_nobodys_fault(caplog):
+    connections = Connections(10)
+    accept = _accepting(connections, Accepting(1, errno.ECONNABORTED))
+    with pytest.raises(OSError, match="as told"):
+        accept()
+    assert caplog.records == []

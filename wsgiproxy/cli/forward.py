@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Mapping
-from ipaddress import ip_address
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.forward import ForwardProxy
+from wsgiproxy.sansio.destination import kind
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
 
@@ -86,16 +88,18 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = options.given_settings(arguments, _GROUPS)
     proxy = ForwardProxy(**cast("ForwardOptions", settings))
     _check_reach(listen, settings)
-    serve, handler = _server()
+    serve, handler = _server(proxy)
     with open_listener(listen) as probe:
         port = probe.getsockname()[1]  # taken, and said so, before Paste tries
-    log_to_stderr(wants_access_log(arguments))
+    _log(wants_access_log(arguments))
+    _allow_many_files()
     server = serve(
         proxy,
         listen.host,
         port,
         handler=handler,
         start_loop=False,
+        use_threadpool=False,  # the handler has threads of its own, and the pool ends slowly
         daemon_threads=True,
         request_queue_size=1024,
     )
@@ -117,7 +121,21 @@ def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def _server() -> tuple[Any, Any]:
+def _log(access_log: bool) -> None:
+    log_to_stderr(access_log)
+    if access_log:
+        # Why somebody is refused: an access log alone says only that.
+        logging.getLogger("wsgiproxy.error").setLevel(logging.INFO)
+
+
+def _allow_many_files() -> None:
+    """A tunnel takes two descriptors, and 1,024 is what many systems begin with."""
+    with contextlib.suppress(ValueError, OSError):  # macOS says more than it gives
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _server(proxy: ForwardProxy) -> tuple[Any, Any]:
     """Paste, and our handler for it.
 
     :raises ConfigurationError: it is not installed, with the command that does it.
@@ -130,7 +148,12 @@ def _server() -> tuple[Any, Any]:
         raise ConfigurationError(
             "forward: the package Paste is not installed; try: pip install 'wsgiproxy[forward]'"
         ) from error
-    return serve, Handler
+
+    class Roomy(Handler):
+        # Those that wait for their request come on top.
+        max_connections = max(Handler.max_connections, 2 * proxy.max_connections)
+
+    return serve, Roomy
 
 
 def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
@@ -142,7 +165,7 @@ def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
         return
     with contextlib.suppress(OSError):  # which is for whoever opens it to say
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
-        if not all(ip_address(str(each[4][0]).partition("%")[0]).is_loopback for each in found):
+        if not all(kind(str(each[4][0])) == "loopback" for each in found):
             raise ConfigurationError(
                 f"--listen {bracketed(listen.host)}:{listen.port}: others can reach it; expected"
                 " --allow-client NETWORK or --credentials FILE beside it"
@@ -159,22 +182,26 @@ def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[s
     if host in ("0.0.0.0", "::", ""):
         host = "127.0.0.1"  # for this machine; the others know how they reach it
     where = f"{bracketed(host)}:{port}"
-    clients = " ".join(settings.get("allow_clients") or ()) or (
-        "everybody with a password" if settings.get("credentials") else "this machine"
-    )
+    clients = "everybody with a password" if settings.get("credentials") else "this machine"
+    if settings.get("allow_clients") is not None:
+        clients = " ".join(settings["allow_clients"]) or "nobody"
     ports = settings.get("ports", (80, 443))
     reach = "all ports" if ports == "*" else "ports " + " ".join(map(str, ports))
     more = " ".join(settings.get("allow", ()))
     user = "USER:PASSWORD@" if settings.get("credentials") else ""
+    tunnels = settings.get("connect", True)
+    also = " also for HTTPS" if tunnels else " not for HTTPS"
+    page = f"http{'s' if tunnels else ''}://example.com/"
+    programs = f"http_proxy=http://{user}{where}"
+    programs += f" https_proxy=http://{user}{where}" if tunnels else ""
     lines = [
         f"Browser proxy at {bracketed(listen.host)}:{port}. Ctrl-C ends it.",
         f"  for       {clients}",
         f"  to        public addresses, {reach}" + (f"; besides {more}" if more else ""),
-        f"  Firefox   Settings, Network Settings, Manual: HTTP Proxy {host}, Port {port},"
-        " also for HTTPS",
+        f"  Firefox   Settings, Network Settings, Manual: HTTP Proxy {host}, Port {port}," + also,
         f"  Chromium  chromium --proxy-server={where}",
-        f"  curl      curl -x http://{user}{where} https://example.com/",
-        f"  programs  export http_proxy=http://{user}{where} https_proxy=http://{user}{where}",
+        f"  curl      curl -x http://{user}{where} {page}",
+        f"  programs  export {programs}",
     ]
     if not sys.stderr.isatty():
         return lines

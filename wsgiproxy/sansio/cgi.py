@@ -54,13 +54,13 @@ def _parts(head: ArrivingHead) -> tuple[str | None, str, str]:
         raise BadRequest("the request-target has a fragment")
     if head.method == "CONNECT":
         if not _AUTHORITY.fullmatch(target):
-            raise BadRequest(f"CONNECT {target!r}: expected host:port")
+            raise BadRequest("the target of CONNECT is not host:port")
         return None, "", ""
     authority = None
     if target[0] != "/" and target != "*":
         absolute = absolute_form(target)
         if absolute is None:
-            raise BadRequest(f"the request-target {target!r} has no known form")
+            raise BadRequest("the request-target has no known form")
         authority, target = absolute.authority, absolute.rest
         if not target and head.method == "OPTIONS":
             target = "*"  # RFC 9112, 3.2.4

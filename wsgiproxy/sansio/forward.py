@@ -90,7 +90,8 @@ def absolute_changes(environ: Mapping[str, Any]) -> tuple[Absolute, dict[str, An
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     ports = {"http": 80, "https": 443}
     if absolute is None or absolute.scheme not in ports:
-        raise NotForProxy(f"the target {raw[:200]!r} is not an absolute http one")
+        path = raw.partition("?")[0][:200]  # what is asked may be a secret
+        raise NotForProxy(f"the target {path!r} is not an absolute http one")
     path, _, query = absolute.rest.partition("?")
     name, port = split_host(absolute.authority, ports[absolute.scheme])
     return absolute, {
@@ -116,7 +117,7 @@ def tunnel_authority(raw: str) -> tuple[str, int]:
     """
     host, port = split_host(raw, 0) if is_host[raw] else ("", 0)
     if not host or not 0 < port <= 65535:
-        raise BadRequest(f"the target {raw[:200]!r} of CONNECT is not host:port")
+        raise BadRequest("the target of CONNECT is not host:port")
     return host, port
 
 

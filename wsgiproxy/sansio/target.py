@@ -76,7 +76,9 @@ def absolute_form(raw: str) -> Absolute | None:
         return None
     scheme, authority, path, query = match.groups("")
     if not is_host[authority]:
-        raise BadRequest(f"the authority {authority!r} of the target is not host[:port]")
+        # Without what may be a password.
+        host = authority.rpartition("@")[2]
+        raise BadRequest(f"the authority of the target is not host[:port]: {host[:200]!r}")
     return Absolute(scheme.lower(), authority, path + query)
 
 

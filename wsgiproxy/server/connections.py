@@ -6,7 +6,11 @@ It ends those that have asked for nothing; whoever is being served stays.
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from wsgiproxy.server.wire import Wire
@@ -18,7 +22,9 @@ __all__ = ["Connections", "connections_of"]
 _LEAVING = 32
 _QUEUE = 1024  # to be accepted; the kernel has a limit of its own
 _NAME = "_wsgiproxy_connections"
+_PAUSE = 0.01  # seconds for descriptors to become free
 _lock = threading.Lock()
+_log = logging.getLogger("wsgiproxy.error")
 
 
 class Connections:
@@ -80,6 +86,12 @@ class Connections:
             self._waiting.pop(wire, None)
             self._leaving.pop(wire, None)
 
+    def make_room(self) -> None:
+        """End the longest wait, if there is one."""
+        with self._lock:
+            if self._leaving or self._waiting:
+                _cut_first(self._leaving or self._waiting)
+
     def close(self) -> None:
         """The server ends: so do those that have asked for nothing yet, and those to come."""
         with self._lock:
@@ -103,6 +115,7 @@ def connections_of(server: Any, limit: int) -> Connections:
             setattr(server, _NAME, found)
             _close_with(server, found)
             _lengthen_queue(server)
+            server.get_request = _accepting(found, server.get_request)
     return found
 
 
@@ -111,6 +124,31 @@ def _lengthen_queue(server: Any) -> None:
     # after three more: one burst would do for all others what the half-sent requests must not.
     with contextlib.suppress(OSError):
         server.socket.listen(_QUEUE)
+
+
+def _accepting(connections: Connections, accept: Callable[[], Any]) -> Callable[[], Any]:
+    """*accept*, which makes room where no descriptor is left.
+
+    It would fail at once, again and again, as long as half-sent requests hold them all.
+    """
+    failing = False
+
+    def accepting() -> Any:
+        nonlocal failing
+        try:
+            found = accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                if not failing:
+                    _log.error("no descriptors for more connections; see `ulimit -n`: %s", error)
+                failing = True
+                connections.make_room()
+                time.sleep(_PAUSE)
+            raise
+        failing = False
+        return found
+
+    return accepting
 
 
 def _close_with(server: Any, connections: Connections) -> None:

@@ -130,12 +130,13 @@ class Destinations:
 
     def is_named(self, host: str, port: int, address: str) -> bool:
         """Whether ``allow`` says so of an address that is not refused."""
+        entries = [each for each in self.allow if self._opens(each, port)]
         name, acting = _compared(host), address_of(address)
-        return acting is not None and any(
-            each.names(name) or each.holds([acting])
-            for each in self.allow
-            if self._opens(each, port)
-        )
+        if acting is None or any(each.names(name) for each in entries):
+            return acting is not None
+        # A network of translators is not all that is behind them.
+        inside = [each for each in readings(address)[1:] if kind(str(each)) != PUBLIC]
+        return all(any(each.holds([one]) for each in entries) for one in {acting, *inside})
 
     def _denied(self, name: str, port: int, addresses: Iterable[str]) -> str:
         found = [reading for address in addresses for reading in readings(address)]
