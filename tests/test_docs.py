@@ -32,7 +32,14 @@ BLOCKS = [
     for number, match in enumerate(BLOCK.finditer(page.read_text()), 1)
 ]
 # They are not among our own requirements; their blocks run where they are.
-FRAMEWORKS = re.compile(r"^(?:from|import) (flask|django|pyramid|bottle)\b", re.MULTILINE)
+FRAMEWORKS = re.compile(
+    r"^(?:from|import) (flask|django|pyramid|bottle|webtest|zope\.testbrowser)\b", re.MULTILINE
+)
+
+
+def is_installed(name: str) -> bool:
+    package = name.partition(".")[0]
+    return find_spec(package) is not None and find_spec(name) is not None
 
 
 @pytest.fixture
@@ -40,8 +47,11 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user has before he copies from the page: a key, and a project for Django."""
     key_file(tmp_path / "secret.txt", new_key("k1"))
     (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("")
     (tmp_path / "shop" / "settings.py").write_text("SECRET_KEY = 'x'\n")
     monkeypatch.syspath_prepend(tmp_path)
+    for name in ("shop", "shop.settings"):  # of the block before
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop.settings")
     monkeypatch.chdir(tmp_path)
     # Pyramid looks for the module that calls it.
@@ -52,7 +62,7 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("source", BLOCKS)
 def test_block(source: str, upstream: RawUpstream) -> None:
     for framework in FRAMEWORKS.findall(source):
-        if find_spec(framework) is None:
+        if not is_installed(framework):
             pytest.skip(f"{framework} is not installed")
     upstream.behaviour = answer(headers=[("Content-Type", "text/plain")], body=b"hello")
     source = source.replace("localhost:3000", upstream.netloc)
@@ -69,7 +79,18 @@ def test_the_readme_has_one_line_for_it(heading: str) -> None:
 
 
 def test_there_are_blocks_to_run() -> None:
-    assert len(BLOCKS) > 5
+    assert len(BLOCKS) > 40
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_every_block_of_python_is_run(page: Path) -> None:
+    """Here, or under its name by the tests of its page."""
+    text = page.read_text()
+    here = len(BLOCK.findall(text))
+    names = re.findall(r"^\.\. code-block:: python\n +:name: (\S+)\n", text, re.M)
+    assert here + len(names) == text.count(".. code-block:: python")
+    tests = "".join(each.read_text() for each in Path(__file__).parent.glob("test_docs_*.py"))
+    assert [name for name in names if f'"{name}"' not in tests] == []
 
 
 TABLE = re.compile(
@@ -141,3 +162,27 @@ def test_the_index_has_every_page() -> None:
     pages = {page.stem for page in DOCS.glob("*.rst")} - {"index"}
     assert set(re.findall(r"^\* :doc:`(\w+)`", text, re.M)) == pages
     assert set(re.findall(r"^   (\w+)$", text, re.M)) == pages
+
+
+def torn(text: str) -> list[str]:
+    """Rows of simple tables with nothing behind their first column: each such line is a row."""
+    found, border = [], ""
+    for line in text.splitlines():
+        if re.fullmatch(r"=+(?: +=+)+", line):
+            border = border or line
+        elif not line:
+            border = ""
+        elif border and not line.startswith(" ") and not line[border.index(" ") :].strip():
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_no_row_of_a_table_is_torn(page: Path) -> None:
+    assert torn(page.read_text()) == []
+
+
+def test_a_torn_row_is_found() -> None:
+    table = "\n".join(["====  ====", "a     b", "c", "      d", "====  ====", ""])
+    assert torn(table) == ["c"]
+    assert torn(table.replace("\nc\n", "\n")) == []

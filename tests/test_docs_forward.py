@@ -37,7 +37,10 @@ def named_block(name: str) -> str:
 def test_the_settings_are_those_of_the_code() -> None:
     table = PAGE.partition("\nSettings\n")[2]
     rows = [
-        [" ".join(cell.split()) for cell in re.split(r"\n     -", row.partition("\n\n")[0])]
+        [
+            " ".join(cell.replace("\\*", "*").split())
+            for cell in re.split(r"\n     -", row.partition("\n\n")[0])
+        ]
         for row in re.split(r"^   \* - ", table, flags=re.M)[2:]
     ]
     assert rows == [

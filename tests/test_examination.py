@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.support.in_process import front_environ, key_file, run, signed_environ
-from wsgiproxy.examination import clash
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
 from wsgiproxy.sansio.keys import base64url, parse_keys
@@ -328,69 +325,3 @@ def test_a_long_field_is_cut(secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret)
     found = examined(middleware, asked(HTTP_X_FORWARDED_FOR="1, " * 2000))
     assert len(found.arrived["HTTP_X_FORWARDED_FOR"]) == 1024
-
-
-# -- the installation ------------------------------------------------------------------
-
-
-def installed(folder: Path, name: str, version: str, **files: str) -> None:
-    """A distribution with a list of its files, as pip leaves it."""
-    info = folder / f"{name}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = []
-    for stem, text in files.items():
-        path = folder / "wsgiproxy" / f"{stem}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
-        lines.append(f"wsgiproxy/{stem}.py,sha256={digest.rstrip(b'=').decode()},{len(text)}")
-    (info / "RECORD").write_text("\n".join([*lines, f"{info.name}/RECORD,,"]) + "\n")
-
-
-def sentences(*folders: Path) -> list[str]:
-    return clash([str(folder) for folder in folders], str(folders[0] / "wsgiproxy"))
-
-
-def test_this_installation_is_sound():
-    assert clash() == []
-
-
-def test_alone_all_is_well(tmp_path):
-    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
-    assert sentences(tmp_path) == []
-
-
-def test_wsgiproxy2_over_it(tmp_path):
-    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b", cli="c")
-    installed(tmp_path, "WSGIProxy2", "0.5.1", __init__="old", app="b")
-    assert sentences(tmp_path) == [
-        "WSGIProxy2 0.5.1 is installed, which has files of the same names.",
-        "Not as they were installed: wsgiproxy/__init__.py.",
-    ]
-
-
-def test_a_file_that_is_gone(tmp_path):
-    installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
-    (tmp_path / "wsgiproxy" / "app.py").unlink()
-    assert sentences(tmp_path) == ["Not as they were installed: wsgiproxy/app.py."]
-
-
-def test_a_wsgiproxy2_without_modules_is_welcome(tmp_path):
-    installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
-    installed(tmp_path, "WSGIProxy2", "1.0")
-    assert sentences(tmp_path) == []
-
-
-def test_a_wsgiproxy2_in_another_place_is_no_matter(tmp_path):
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    installed(ours, "wsgiproxy", "1.0", __init__="a")
-    installed(theirs, "WSGIProxy2", "0.5.1", __init__="old")
-    assert sentences(ours, theirs) == []
-
-
-def test_a_wsgiproxy2_without_a_list_of_files(tmp_path):
-    """As Debian installs it."""
-    installed(tmp_path, "WSGIProxy2", "0.4.6", __init__="old")
-    (tmp_path / "WSGIProxy2-0.4.6.dist-info" / "RECORD").unlink()
-    assert len(sentences(tmp_path)) == 1

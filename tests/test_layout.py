@@ -26,14 +26,15 @@ LAYERS = [
     {"version"},
     {PACKAGE, "errors"},
     {"sansio"},
-    {"body", "caution", "guard", "lifeline"},
+    {"body", "caution", "guard", "installation", "lifeline"},
     {"replay", "secretloader", "settings"},
     {"watch"},
     {"accesslog", "errorpage", "examination", "signature", "transport"},
     {"gateway"},
     {"exactproxy"},
-    {"credentials", "tunnel"},
+    {"clients", "credentials", "mount", "tunnel"},
     {"app", "forward", "middleware", "proxies", "server", "spawn"},
+    {"requests_client", "urllib3_client"},
     {"cli", "wsgiapp"},
     {"__main__"},
 ]
@@ -43,7 +44,12 @@ NEVER |= {("middleware", "guard"), ("signature", "guard")}
 
 #: Third-party package -> the modules, and those below them, that may import it.
 OWNERS = {
-    "urllib3": ["wsgiproxy.transport.dial"],
+    "urllib3": [
+        "wsgiproxy.transport.dial",
+        "wsgiproxy.urllib3_client",
+        "wsgiproxy.requests_client",
+    ],
+    "requests": ["wsgiproxy.requests_client"],
     "socks": ["wsgiproxy.transport.dial"],
     "httptools": ["wsgiproxy.sansio.h1"],
     "cryptography": ["wsgiproxy.sansio.keys"],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wsgiproxy.gateway import Gateway
     from wsgiproxy.guard import Guard
     from wsgiproxy.middleware import WSGIProxyMiddleware
+    from wsgiproxy.proxies import HostProxy, Proxy, TransparentProxy
     from wsgiproxy.spawn import SpawningApplication
     from wsgiproxy.transport import PooledTransport
 
@@ -30,9 +31,12 @@ _HOMES = {
     "ForwardProxy": "wsgiproxy.forward",
     "Gateway": "wsgiproxy.gateway",
     "Guard": "wsgiproxy.guard",
+    "HostProxy": "wsgiproxy.proxies",
     "PooledTransport": "wsgiproxy.transport",
+    "Proxy": "wsgiproxy.proxies",
     "ProxyError": "wsgiproxy.errors",
     "SpawningApplication": "wsgiproxy.spawn",
+    "TransparentProxy": "wsgiproxy.proxies",
     "WSGIProxyApp": "wsgiproxy.app",
     "WSGIProxyMiddleware": "wsgiproxy.middleware",
     "proxy_exact_request": "wsgiproxy.exactproxy",
@@ -44,9 +48,12 @@ __all__ = [
     "ForwardProxy",
     "Gateway",
     "Guard",
+    "HostProxy",
     "PooledTransport",
+    "Proxy",
     "ProxyError",
     "SpawningApplication",
+    "TransparentProxy",
     "WSGIProxyApp",
     "WSGIProxyMiddleware",
     "__version__",

@@ -87,7 +87,7 @@ def filter_paste_httpserver_proxy(app: WSGIApplication) -> WSGIApplication:
     It guards nothing: whoever can ask it reaches whatever this machine reaches. For a proxy that
     others may use see :class:`wsgiproxy.forward.ForwardProxy`.
 
-    :param app: such as :func:`proxy_exact_request`.
+    :param app: such as :func:`.proxy_exact_request`.
 
     >>> app = filter_paste_httpserver_proxy(proxy_exact_request)
     """

@@ -6,19 +6,15 @@ credential, no other header and nothing of a key. To all others it does not exis
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
-import os
 import platform
-import sys
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ProxyError
+from wsgiproxy.installation import clash
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.diagnosis import ENVIRON_KEY, Examination, Question, asked, shown
 from wsgiproxy.sansio.envelope import open_envelope
@@ -30,15 +26,13 @@ from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.version import __version__
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from wsgiproxy.replay import Replay
 
     Restore = Callable[[WSGIEnvironment], WSGIEnvironment]
 
-__all__ = ["ENVIRON_KEY", "Examiner", "clash", "examiner"]
+__all__ = ["ENVIRON_KEY", "Examiner", "examiner"]
 
 
 def examiner(settled: Mapping[str, Any], trusts: Callable[[str], bool]) -> Examiner | None:
@@ -171,51 +165,3 @@ def _carried(environ: WSGIEnvironment) -> tuple[str, ...]:
     """The names of the carried keys; the signature has been verified."""
     carried = open_envelope(environ["HTTP_WSGIPROXY"]).carried
     return tuple(name for members in carried.values() for name in members)
-
-
-# -- the installation ------------------------------------------------------------------
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:
-    """Sentences about other distributions that have laid their files over ours.
-
-    WSGIProxy2 has the same import package, and pip lets the one overwrite the other.
-
-    :param path: where to look for distributions; ``sys.path`` if not given.
-    :param here: the folder of the import package.
-    """
-    from importlib.metadata import distributions  # slow to load, and seldom needed
-
-    where = sys.path if path is None else list(path)
-    sentences = []
-    for other in distributions(name="WSGIProxy2", path=where):
-        if any(True for _ in _modules(other, here)):
-            sentences.append(
-                f"WSGIProxy2 {other.version} is installed, which has files of the same names."
-            )
-    for ours in distributions(name="wsgiproxy", path=where):
-        changed = sorted(name for name, is_intact in _modules(ours, here) if not is_intact)
-        if changed:
-            sentences.append(f"Not as they were installed: {', '.join(changed)}.")
-    return sentences
-
-
-def _modules(distribution: Distribution, here: str) -> Iterator[tuple[str, bool]]:
-    """The modules that it has put into our folder, and whether they still are as it has."""
-    record = distribution.read_text("RECORD")
-    if record is None and str(distribution.locate_file("wsgiproxy")) == here:
-        yield "wsgiproxy/__init__.py", True  # the packages of Linux systems have no lists
-    # Not distribution.files: from Python 3.12 on, that leaves out what is missing.
-    for name, digest, *_ in csv.reader((record or "").splitlines()):
-        place = os.path.abspath(str(distribution.locate_file(name)))
-        if name.endswith(".py") and place.startswith(here + os.sep):
-            yield name, not digest or digest == f"sha256={_sha256(place)}"
-
-
-def _sha256(path: str) -> str:
-    with suppress(OSError), open(path, "rb") as file:
-        digest = hashlib.sha256(file.read()).digest()
-        return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-    return ""

@@ -1,29 +1,300 @@
-"""The factories of Paste Deploy: applications from the strings of an ini file."""
+"""The factories of Paste Deploy: applications from the strings of an ini file.
+
+They decide nothing: every option is a row of :mod:`wsgiproxy.settings`. Of ``[DEFAULT]`` they take
+``secret_file`` and ``trust_ips``, where the section does not say otherwise, and nothing else.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from wsgiproxy.forward import ForwardProxy
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.target import decoded
+from wsgiproxy.settings import (
+    APP,
+    EXACT,
+    FORWARD,
+    FORWARD_TRANSPORT,
+    MIDDLEWARE,
+    SIGNING,
+    SPAWN,
+    SPAWNED_TRANSPORT,
+    TRANSPORT,
+)
+from wsgiproxy.settings.convert import mount
+from wsgiproxy.settings.paste import HREF, LOGGER, check, fallback, given_of, host_options, naming
 
 if TYPE_CHECKING:
-    from wsgiproxy.settings import ForwardOptions
+    from collections.abc import Callable
 
-__all__ = ["make_real_proxy"]
+    from _typeshed.wsgi import WSGIApplication
+
+    from wsgiproxy.app import WSGIProxyApp
+    from wsgiproxy.exactproxy import ExactProxy
+    from wsgiproxy.forward import ForwardProxy
+    from wsgiproxy.middleware import WSGIProxyMiddleware
+    from wsgiproxy.mount import Routes
+    from wsgiproxy.proxies import HostProxy
+    from wsgiproxy.spawn import SpawningApplication
+
+    Globals = Mapping[str, str] | None
+
+__all__ = [
+    "Loader",
+    "make_app",
+    "make_exact",
+    "make_host",
+    "make_middleware",
+    "make_paste_proxy",
+    "make_real_proxy",
+    "make_routes",
+    "make_spawn",
+]
+
+_REVERSE = (*APP, *SIGNING, *TRANSPORT)
+# What else could begin so is the name of an application: egg:, config: and call: are schemes
+# of Paste Deploy.
+_TARGET = re.compile("(?:https?|unix):", re.IGNORECASE)
 
 
-def make_real_proxy(global_conf: Mapping[str, str] | None = None, **options: str) -> ForwardProxy:
+class Loader(Protocol):
+    """What Paste Deploy gives to a composite application."""
+
+    def get_app(
+        self, name: str | None = None, global_conf: Mapping[str, str] | None = None
+    ) -> WSGIApplication:
+        """The application of a section, or of a URI."""
+
+
+def make_app(
+    global_conf: Globals,
+    href: str | None = None,
+    secret_file: str | None = None,
+    **options: str,
+) -> WSGIProxyApp:
+    """``[app:main] use = egg:wsgiproxy#main``: all of one remote application.
+
+    :param global_conf: ``[DEFAULT]``, of which ``secret_file`` is taken.
+    :param href: the upstream.
+    :param secret_file: path of a key file, to sign with.
+    :param options: the others of :class:`~wsgiproxy.app.WSGIProxyApp`.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+
+    >>> make_app({"debug": "true"}, "http://127.0.0.1:8000/", preserve_host="yes")
+    WSGIProxyApp('http://127.0.0.1:8000/')
+    >>> make_app({})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    wsgiproxy.errors.ConfigurationError: app egg:wsgiproxy#main: href is missing: expected http...
+    """
+    from wsgiproxy.app import WSGIProxyApp
+
+    given = given_of({"href": href, "secret_file": secret_file, **options})
+    given = {**fallback(global_conf, given, "secret_file"), **given}
+    with naming("app egg:wsgiproxy#main"):
+        check((HREF, *_REVERSE), given, "href")
+        return WSGIProxyApp(**cast("Any", given))
+
+
+def make_middleware(
+    app: WSGIApplication,
+    global_conf: Globals,
+    secret_file: str | None = None,
+    trust_ips: str | None = None,
+    prefix: str | None = None,
+    **options: str,
+) -> WSGIProxyMiddleware:
+    """``[filter:main] use = egg:wsgiproxy#main``: the original request, put back at the backend.
+
+    What ``[DEFAULT]`` says of trust counts where the section says nothing of it.
+
+    :param app: the application.
+    :param global_conf: ``[DEFAULT]``, of which ``secret_file`` and ``trust_ips`` are taken.
+    :param secret_file: path of the key file of the sender.
+    :param trust_ips: addresses and networks of peers to believe.
+    :param prefix: value for ``SCRIPT_NAME``; 0.2 did not pass it on.
+    :param options: the others of :class:`~wsgiproxy.middleware.WSGIProxyMiddleware`.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+    """
+    from wsgiproxy.middleware import WSGIProxyMiddleware
+
+    given = given_of(
+        {"secret_file": secret_file, "trust_ips": trust_ips, "prefix": prefix, **options}
+    )
+    counts = {row.name for row in MIDDLEWARE if row.name.startswith("x_")}
+    defaults = {
+        **fallback(global_conf, given, "secret_file", unless={"trust_ips", "family", *counts}),
+        **fallback(global_conf, given, "trust_ips", unless={"secret_file"}),
+    }
+    with naming("filter egg:wsgiproxy#main"):
+        check(MIDDLEWARE, given)
+        return WSGIProxyMiddleware(app, **cast("Any", {**defaults, **given}))
+
+
+def make_real_proxy(global_conf: Globals = None, **options: str) -> ForwardProxy:
     """``[app:main] use = egg:wsgiproxy#real_proxy``: a proxy for browsers.
 
     In 0.2 it served everybody and reached everything; :class:`~wsgiproxy.forward.ForwardProxy`
     has to be told to.
 
-    :param global_conf: the section ``[DEFAULT]``, of which nothing is taken.
+    :param global_conf: ``[DEFAULT]``, of which nothing is taken.
     :param options: those of :class:`~wsgiproxy.forward.ForwardProxy`.
-    :raises ConfigurationError: naming the option, its value and what was expected.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
 
     >>> make_real_proxy({}, ports="80 443 8080").guard
     Guard(allow=[], deny=[], ports='80 443 8080')
     """
-    return ForwardProxy(**cast("ForwardOptions", options))
+    from wsgiproxy.forward import ForwardProxy
+
+    with naming("app egg:wsgiproxy#real_proxy"):
+        check((*FORWARD, *FORWARD_TRANSPORT), options)
+        return ForwardProxy(**cast("Any", options))
+
+
+def make_exact(global_conf: Globals = None, **options: str) -> ExactProxy:
+    """``[app:main] use = egg:wsgiproxy#exact``: to where ``SERVER_NAME`` and ``SERVER_PORT`` say.
+
+    Its place is behind a filter that sets them, such as ``egg:wsgiproxy#paste_proxy``.
+
+    :param global_conf: ``[DEFAULT]``, of which nothing is taken.
+    :param options: those of :class:`~wsgiproxy.exactproxy.ExactProxy`.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+    """
+    from wsgiproxy.exactproxy import ExactProxy
+
+    with naming("app egg:wsgiproxy#exact"):
+        check(EXACT, options)
+        return ExactProxy(**cast("Any", options))
+
+
+def make_host(global_conf: Globals = None, **options: str) -> HostProxy:
+    """``[app:main] use = egg:wsgiproxy#host``: the proxy of WSGIProxy2, with its four headers.
+
+    :param global_conf: ``[DEFAULT]``, of which nothing is taken.
+    :param options: ``href`` (or ``uri``) and those of :class:`~wsgiproxy.proxies.HostProxy` and
+        its client, of which ``client`` gives the name.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+    """
+    from wsgiproxy.proxies import HostProxy
+
+    with naming("app egg:wsgiproxy#host"):
+        return HostProxy(**host_options(options))
+
+
+def make_spawn(global_conf: Globals = None, **options: str) -> SpawningApplication:
+    """``[app:main] use = egg:wsgiproxy#spawn``: a process that starts when somebody asks for it.
+
+    :param global_conf: ``[DEFAULT]``, of which ``secret_file`` is taken.
+    :param options: those of :class:`~wsgiproxy.spawn.SpawningApplication`; ``start_script``
+        has to be among them, and ``logger`` is the name of one.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+    """
+    from wsgiproxy.spawn import SpawningApplication
+
+    given = {**fallback(global_conf, options, "secret_file", unless={"sign"}), **options}
+    with naming("app egg:wsgiproxy#spawn"):
+        rows = (*SPAWN, LOGGER, *APP, *SIGNING, *SPAWNED_TRANSPORT)
+        check(rows, given, "start_script")
+        return SpawningApplication(**cast("Any", given))
+
+
+def make_paste_proxy(
+    global_conf: Globals = None, **options: str
+) -> Callable[[WSGIApplication], WSGIApplication]:
+    """``[filter:main] use = egg:wsgiproxy#paste_proxy``: what was asked of a proxy, understood.
+
+    :param global_conf: ``[DEFAULT]``, of which nothing is taken.
+    :param options: there is none.
+    :raises ConfigurationError: naming the factory and the option.
+    """
+    from wsgiproxy.exactproxy import filter_paste_httpserver_proxy
+
+    for name, value in options.items():
+        raise ConfigurationError(
+            f"filter egg:wsgiproxy#paste_proxy: {name}={value!r}: expected no settings"
+        )
+    return filter_paste_httpserver_proxy
+
+
+def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> Routes:
+    """``[composite:main] use = egg:wsgiproxy#routes``: several prefixes, several targets.
+
+    ``/prefix = http://host:port/path`` is a remote application, and ``/prefix = name`` one of
+    this file, as with ``egg:Paste#urlmap``. The longest prefix wins, ``/`` is the rest, and
+    without it the rest is 404. Where a target ends in a slash, or has no path at all, a GET of the
+    prefix alone is sent to the prefix with a slash.
+
+    :param loader: Paste Deploy's.
+    :param global_conf: ``[DEFAULT]``, of which ``secret_file`` is taken.
+    :param options: the prefixes, and options of :class:`~wsgiproxy.app.WSGIProxyApp` for all
+        targets.
+    :raises ConfigurationError: naming the factory, the option, its value and what was expected.
+    """
+    from wsgiproxy.mount import Route, Routes
+
+    places = {name: value for name, value in options.items() if name.startswith("/")}
+    given = {name: value for name, value in options.items() if name not in places}
+    common = {**fallback(global_conf, given, "secret_file"), **given}
+    with naming("composite egg:wsgiproxy#routes"):
+        check(_REVERSE, given)
+        prefixes = _prefixes(places)
+        targets = {name for name, value in places.items() if _TARGET.match(value)}
+        if given and not targets:
+            name, value = next(iter(given.items()))
+            raise ConfigurationError(f"{name}={value!r}: expected a target such as http://...")
+        for name in targets:
+            # The name in the message is that of the line.
+            replace(HREF, name=name).settle(places[name])
+        return Routes(
+            Route(prefix, *_remote(places[name], common))
+            if name in targets
+            else Route(prefix, _local(loader, global_conf, name, places[name]))
+            for name, prefix in prefixes.items()
+        )
+
+
+def _prefixes(places: Mapping[str, str]) -> dict[str, str]:
+    """Option -> the decoded prefix.
+
+    :raises ConfigurationError: one that is no path, two that are the same, or none at all.
+    """
+    if not places:
+        raise ConfigurationError("expected lines such as /prefix = http://host:port/")
+    found: dict[str, str] = {}
+    for name, value in places.items():
+        try:
+            prefix = decoded(mount(name))
+        except ValueError as error:
+            raise ConfigurationError(f"{name}={value!r}: expected a path such as /app") from error
+        for other in found:
+            if found[other] == prefix:
+                raise ConfigurationError(f"{name}={value!r}: expected no {other} beside it")
+        found[name] = prefix
+    return found
+
+
+def _remote(href: str, options: Mapping[str, str]) -> tuple[WSGIApplication, bool]:
+    """The proxy to *href*, and whether that is a folder."""
+    from wsgiproxy.app import WSGIProxyApp
+
+    base = parse_href(href)
+    return WSGIProxyApp(href, **cast("Any", options)), base.slash or not base.path
+
+
+def _local(loader: Loader, global_conf: Globals, option: str, name: str) -> WSGIApplication:
+    """An application of the file.
+
+    :raises ConfigurationError: there is none of that name.
+    """
+    try:
+        return loader.get_app(name, global_conf=global_conf)
+    except LookupError as error:
+        if type(error) is not LookupError:
+            raise  # a KeyError of somebody's factory is no matter of ours
+        raise ConfigurationError(
+            f"{option}={name!r}: expected http://host:port/... or the name of an application of"
+            f" this file ({error})"
+        ) from error

@@ -435,7 +435,9 @@ def test_a_login_is_passed(secret, capsys):
     ("argv", "line"),
     [
         pytest.param(["nothing"], "URL 'nothing': expected", id="url"),
-        pytest.param([], "the following arguments are required: URL", id="none"),
+        pytest.param(["--secret-file", "x"], "--secret-file: expected a URL", id="without-url"),
+        pytest.param(["--header", "a: b"], "--header: expected a URL", id="header-without-url"),
+        pytest.param(["--no-verify"], "--no-verify: expected a URL", id="tls-without-url"),
         pytest.param([":1", "--secret-file", "/no"], "--secret-file '/no': cannot be", id="file"),
         pytest.param([":1", "--timeout", "0"], "--timeout '0': expected", id="timeout"),
         pytest.param([":1", "--header", "x"], "--header 'x': expected 'Name: value'", id="header"),

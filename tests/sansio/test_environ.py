@@ -459,3 +459,29 @@ def test_a9_an_asterisk_has_no_query() -> None:
                 "HTTP_HOST": "h",
             }
         )
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "raw"),
+    [
+        ("", "/caf\xe9", "/caf%C3%A9"),
+        ("", "/\u65e5", "/%E6%97%A5"),
+        ("/\u65e5", "/\xe9/x", "/%E6%97%A5/%c3%a9/x"),
+        ("", "/\udcff", "/%FF"),
+    ],
+)
+def test_what_a_framework_has_decoded_as_utf_8_is_still_the_raw_target(script_name, path_info, raw):
+    """Bottle in a mount, and Django in a view."""
+    environ = {"REQUEST_URI": raw, "SCRIPT_NAME": script_name, "PATH_INFO": path_info}
+    found = read({**environ, "HTTP_HOST": "a"})
+    assert found.script_name + found.path == raw
+
+
+def test_a_path_of_no_bytes_at_all_is_refused():
+    with pytest.raises(BadRequest):
+        read({"REQUEST_URI": "/a", "PATH_INFO": "/\ud800", "HTTP_HOST": "a"})
+
+
+def test_a_path_that_somebody_has_changed_is_what_he_says():
+    environ = {"REQUEST_URI": "/caf%C3%A9", "PATH_INFO": "/th\xe9", "HTTP_HOST": "a"}
+    assert read(environ).path == "/th%E9"

@@ -1,4 +1,4 @@
-"""``wsgiproxy doctor URL``: asks the backend what arrived there, and explains the answer."""
+"""``wsgiproxy doctor [URL]``: asks the backend what arrived there, and explains the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.doctor_report import as_json, as_text
 from wsgiproxy.errors import ConfigurationError, ProxyError
-from wsgiproxy.examination import clash
+from wsgiproxy.installation import clash
 from wsgiproxy.sansio.diagnosis import (
     FORGED,
     HEADER,
@@ -24,11 +24,13 @@ from wsgiproxy.sansio.diagnosis import (
     ODD_PATHS,
     Asked,
     Examination,
+    Finding,
     Heard,
     Here,
     Question,
     ask,
     diagnose,
+    diagnose_installation,
     read_examination,
     verdict,
 )
@@ -51,8 +53,10 @@ _LONGEST = 1 << 18
 _EPILOG = """\
 URL is the address that the clients use. The backend behind it answers to the holder of its
 key file alone: WSGIProxyMiddleware(app, secret_file=FILE), or with doctor_file=FILE.
+Without URL, only the installation here is looked at: whether WSGIProxy2 lies over it.
 
 examples:
+  wsgiproxy doctor
   wsgiproxy doctor https://www.example.com/app/ --secret-file secret.txt
   wsgiproxy doctor :8080 --secret-file secret.txt --json
   wsgiproxy doctor https://www.example.com/ --secret-file secret.txt --header 'Cookie: id=1'
@@ -66,7 +70,7 @@ def add_to(commands: Commands) -> None:
     """Add the parser of this command."""
     parser = commands.add_parser(
         "doctor",
-        usage="%(prog)s URL --secret-file FILE [options]",
+        usage="%(prog)s [URL --secret-file FILE] [options]",
         help="ask the backend what arrives there, and say what is wrong",
         description="Ask URL some questions, honest and forged ones. The middleware at the"
         " backend tells what arrived of them, and the doctor says what that means.",
@@ -74,7 +78,9 @@ def add_to(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("url", metavar="URL", help="an address that leads to the backend")
+    parser.add_argument(
+        "url", metavar="URL", nargs="?", help="an address that leads to the backend"
+    )
     parser.add_argument("--secret-file", metavar="FILE", help="a key file that the backend has")
     parser.add_argument("--json", action="store_true", help="write JSON, for machines")
     parser.add_argument(
@@ -95,16 +101,40 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    href = options.read_target(arguments.url, "URL")
-    base = parse_href(href)
-    key = None
-    if arguments.secret_file is not None:
-        key = KeyFile(arguments.secret_file).keyring().first
-        if key.sign is None:
-            raise ConfigurationError(
-                f"--secret-file {arguments.secret_file!r}: expected a key that can sign; with"
-                " ed25519 that is the file of the front, without .pub"
-            )
+    href, heard = "", dict[str, Heard]()
+    if arguments.url is None:
+        _refuse_without_url(arguments)
+        findings = diagnose_installation(_here())
+    else:
+        href = options.read_target(arguments.url, "URL")
+        findings, heard = _asked(arguments, parse_href(href))
+    status = verdict(findings, heard)
+    write = as_json if arguments.json else as_text
+    print(write(href, findings, heard, status, sys.stdout), flush=True)
+    return status
+
+
+def _here() -> Here:
+    return Here(__version__, tuple(clash()))
+
+
+def _refuse_without_url(arguments: argparse.Namespace) -> None:
+    """What says how to ask is a mistake where nobody is asked.
+
+    :raises ConfigurationError: such an option was given.
+    """
+    rows = tuple(row for _, group in options.TLS for row in group)
+    given = ["--secret-file"] * bool(arguments.secret_file) + ["--header"] * bool(arguments.header)
+    for name in [*given, *options.given_flags(arguments, rows)]:
+        raise ConfigurationError(f"{name}: expected a URL beside it")
+
+
+def _asked(arguments: argparse.Namespace, base: Base) -> tuple[list[Finding], dict[str, Heard]]:
+    """The findings, and the answers that they follow from.
+
+    :raises ConfigurationError: an option that cannot be meant.
+    """
+    key = _signing_key(arguments.secret_file)
     waits = {f"{name}_timeout": arguments.timeout for name in ("connect", "head", "idle")}
     settings: dict[str, Any] = options.given_settings(arguments, options.TLS)
     headers = [read_header(text) for text in arguments.header]
@@ -122,11 +152,23 @@ def _run(arguments: argparse.Namespace) -> int:
         own,
         key.keyid if key else "",
     )
-    findings = diagnose(asked, heard, Here(__version__, tuple(clash())))
-    status = verdict(findings, heard)
-    write = as_json if arguments.json else as_text
-    print(write(href, findings, heard, status, sys.stdout), flush=True)
-    return status
+    return diagnose(asked, heard, _here()), heard
+
+
+def _signing_key(path: str | None) -> Key | None:
+    """The key that questions are signed with.
+
+    :raises ConfigurationError: it cannot sign.
+    """
+    if path is None:
+        return None
+    key = KeyFile(path).keyring().first
+    if key.sign is None:
+        raise ConfigurationError(
+            f"--secret-file {path!r}: expected a key that can sign; with"
+            " ed25519 that is the file of the front, without .pub"
+        )
+    return key
 
 
 def read_header(text: str) -> tuple[str, str]:

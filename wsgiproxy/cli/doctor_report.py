@@ -34,7 +34,7 @@ def as_json(
         for name, each in heard.items()
     }
     report = {
-        "url": href,
+        "url": href or None,
         "version": __version__,
         "healthy": None if status == 2 else status == 0,
         "findings": [finding._asdict() for finding in findings],
@@ -48,7 +48,7 @@ def as_text(
 ) -> str:
     """A line for each finding, with its cure below; ticks and colours on a terminal alone."""
     width = min(shutil.get_terminal_size().columns, _WIDEST)
-    lines = [f"wsgiproxy doctor {href}", ""]
+    lines = [f"wsgiproxy doctor {href}".rstrip(), ""]
     for finding in findings:
         mark = _mark(finding.level, out)
         # The mark's width is that of its text: escape sequences take no room.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webob import Response
 
-from wsgiproxy.sansio.target import under
+from wsgiproxy.mount import shifted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,17 +22,6 @@ _NOT_FOUND = """\
 <p>What you look for may be at <a href="{link}">{link}</a>.</p>
 </html>
 """
-
-
-def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
-    """``SCRIPT_NAME`` and ``PATH_INFO`` below *prefix*; None if the path is not there.
-
-    >>> shifted("", "/app/x", "/app"), shifted("", "/application", "/app")
-    (('/app', '/x'), None)
-    """
-    if not under(path_info, prefix):
-        return None
-    return script_name + prefix, path_info[len(prefix) :]
 
 
 class Mount:

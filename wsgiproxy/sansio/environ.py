@@ -96,11 +96,21 @@ def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> 
         raw = "/" + raw if raw[0] == "?" else raw
     if raw:
         target = raw_target(raw, script_name, path_info, query)
+        if target is None and not (script_name + path_info).isascii():
+            # Bottle and Django have decoded it as UTF-8, where PEP 3333 wants bytes.
+            target = raw_target(raw, _as_bytes(script_name), _as_bytes(path_info), query)
         if target is not None:
             return target
     if raw == "*" or (path_info == "*" and not query):
         return Target("", "*", "")
     return rebuilt_target(script_name, path_info, query)
+
+
+def _as_bytes(text: str) -> str:
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadRequest("the path of the request holds characters that are no bytes") from error
 
 
 def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) -> str:

@@ -104,7 +104,7 @@ class PooledTransport:
         abandoned: Callable[[], bool] | None = None,
         on_interim: Callable[[ResponseHead], None] | None = None,
     ) -> Reply:
-        """As :meth:`Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
+        """As :meth:`.Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
         head = request_head(request, self.limits)

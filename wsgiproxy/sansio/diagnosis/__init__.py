@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsgiproxy.sansio.diagnosis.examination import Examination, read_examination, shown
 from wsgiproxy.sansio.diagnosis.finding import BAD, OK, WARN, Asked, Finding, Heard, Here
-from wsgiproxy.sansio.diagnosis.findings import diagnose, verdict
+from wsgiproxy.sansio.diagnosis.findings import diagnose, diagnose_installation, verdict
 from wsgiproxy.sansio.diagnosis.probes import FORGED, NAMES, ODD_PATHS
 from wsgiproxy.sansio.diagnosis.question import ENVIRON_KEY, HEADER, Question, ask, asked
 
@@ -26,6 +26,7 @@ __all__ = [
     "ask",
     "asked",
     "diagnose",
+    "diagnose_installation",
     "read_examination",
     "shown",
     "verdict",

@@ -19,7 +19,7 @@ from wsgiproxy.sansio.diagnosis.finding import (
 )
 from wsgiproxy.sansio.diagnosis.probes import forgeries, names, paths
 
-__all__ = ["diagnose", "verdict"]
+__all__ = ["diagnose", "diagnose_installation", "verdict"]
 
 _MODES = {
     "secret_file": "it has a secret_file, and believes what is signed",
@@ -44,7 +44,7 @@ def diagnose(asked: Asked, heard: Mapping[str, Heard], here: Here) -> list[Findi
         -> what came back.
     :param here: our own installation.
     """
-    findings = [bad("installation", f"Here: {sentence}", _REINSTALL) for sentence in here.clash]
+    findings = _clashes("Here", here.clash)
     plain = heard["plain"]
     found = plain.examination
     if found is None:
@@ -61,23 +61,36 @@ def diagnose(asked: Asked, heard: Mapping[str, Heard], here: Here) -> list[Findi
     return findings + paths(asked, heard)
 
 
+def diagnose_installation(here: Here) -> list[Finding]:
+    """What is right and what is wrong, if nobody is to be asked.
+
+    >>> diagnose_installation(Here("1.0"))[0].sentence
+    'Nothing is wrong with the installation of wsgiproxy 1.0.'
+    """
+    sentence = f"Nothing is wrong with the installation of wsgiproxy {here.version}."
+    return _clashes("Here", here.clash) or [ok("installation", sentence)]
+
+
 def verdict(findings: Sequence[Finding], heard: Mapping[str, Heard]) -> int:
-    """The exit status: 0 healthy, 1 not, 2 if nobody could be asked."""
-    if heard["plain"].examination is None:
+    """The exit status: 0 healthy, 1 not, 2 if somebody was asked and did not answer."""
+    if heard and heard["plain"].examination is None:
         return 2
     return int(any(finding.level == BAD for finding in findings))
 
 
 _REINSTALL = (
-    "pip uninstall WSGIProxy2 wsgiproxy, and then: pip install wsgiproxy. In this order, since"
-    " uninstalling WSGIProxy2 deletes files of this package."
+    "pip uninstall WSGIProxy2, and then: pip install --force-reinstall --no-deps wsgiproxy. In"
+    " this order, since uninstalling WSGIProxy2 deletes files of this package. For what requires"
+    " WSGIProxy2, install docs/examples/wsgiproxy2, which has its name and no modules."
 )
 
 
+def _clashes(where: str, sentences: Sequence[str]) -> list[Finding]:
+    return [bad("installation", f"{where}: {sentence}", _REINSTALL) for sentence in sentences]
+
+
 def _installation(found: Examination, here: Here) -> list[Finding]:
-    findings = [
-        bad("installation", f"At the backend: {sentence}", _REINSTALL) for sentence in found.clash
-    ]
+    findings = _clashes("At the backend", found.clash)
     if found.version != here.version:
         findings.append(
             warn(

@@ -1,0 +1,1 @@
+"""The applications of ``docs/examples``, each in the server that its docstring names."""

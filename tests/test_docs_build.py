@@ -1,0 +1,72 @@
+"""The documentation builds without a warning, and a dead reference is one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def built(source: Path, into: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What the tox environment ``docs`` runs."""
+    for package in ("sphinx", "furo"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed; the tox environment docs has it")
+    return subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-b", "html", *options, str(source), str(into)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_every_page_builds_without_a_warning(tmp_path: Path) -> None:
+    done = built(DOCS, tmp_path / "html")
+    assert done.returncode == 0, done.stderr
+    pages = {page.stem for page in DOCS.glob("*.rst")}
+    html = {page.stem for page in (tmp_path / "html").glob("*.html")}
+    assert pages <= html
+    # The docstrings are there, and not the names alone.
+    text = (tmp_path / "html" / "api.html").read_text()
+    assert "A WSGI application that is another web application, somewhere else." in text
+
+
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        pytest.param("See :doc:`nowhere`.", "unknown document", id="page"),
+        pytest.param("See :ref:`nowhere`.", "undefined label", id="label"),
+        pytest.param("See :class:`wsgiproxy.Nobody`.", "target not found", id="name"),
+        pytest.param(".. autoclass:: wsgiproxy.Nobody", "Nobody", id="docstring"),
+        pytest.param(".. literalinclude:: examples/nothing.py", "nothing.py", id="example"),
+        pytest.param(".. image:: nothing.png", "nothing.png", id="picture"),
+    ],
+)
+def test_what_leads_nowhere_is_an_error(line: str, warning: str, tmp_path: Path) -> None:
+    source = tmp_path / "docs"
+    source.mkdir()
+    # It looks for the package beside itself.
+    (tmp_path / "wsgiproxy").symlink_to(ROOT / "wsgiproxy")
+    shutil.copy(DOCS / "conf.py", source)
+    shutil.copytree(DOCS / "_static", source / "_static")
+    (source / "index.rst").write_text(f"Page\n====\n\n{line}\n")
+    done = built(source, tmp_path / "html")
+    assert done.returncode != 0
+    assert warning in done.stderr
+
+
+def test_tox_builds_it_in_the_same_way() -> None:
+    tox = (ROOT / "tox.ini").read_text()
+    assert re.search(r"^env_list = .*\bdocs\b", tox, re.M)
+    section = tox.partition("[testenv:docs]\n")[2].partition("\n[")[0]
+    assert "extras = docs" in section
+    assert "sphinx-build -W -b html docs {envtmpdir}/html" in section

@@ -1,0 +1,175 @@
+"""Several applications under their prefixes: which one is asked, and what it sees."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from webtest import TestApp
+
+from tests.support.in_process import front_environ, run
+from wsgiproxy.mount import Route, Routes, shifted
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def named(name: str) -> WSGIApplication:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{name} {environ['SCRIPT_NAME']!r} {environ['PATH_INFO']!r}".encode()]
+
+    return app
+
+
+def three() -> Routes:
+    return Routes([Route("", named("rest")), Route("/a", named("a")), Route("/a/b", named("ab"))])
+
+
+def text(routes: Routes, path: str, **more: Any) -> str:
+    answer = run(routes, front_environ(PATH_INFO=path, **more))
+    assert answer.head.status == 200
+    return answer.whole.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        pytest.param("/a", "a '/a' ''", id="the-prefix-alone-as-urlmap-has-it"),
+        pytest.param("/a/", "a '/a' '/'", id="with-its-slash"),
+        pytest.param("/a/x", "a '/a' '/x'", id="below"),
+        pytest.param("/a/b/x", "ab '/a/b' '/x'", id="the-longest-wins"),
+        pytest.param("/a/bc", "a '/a' '/bc'", id="on-segment-boundaries"),
+        pytest.param("/ab", "rest '' '/ab'", id="begins-alike"),
+        pytest.param("//a/x", "rest '' '//a/x'", id="not-tidied-up"),
+        pytest.param("/A/x", "rest '' '/A/x'", id="case-counts"),
+        pytest.param("/", "rest '' '/'", id="root"),
+        pytest.param("", "rest '' ''", id="empty"),
+    ],
+)
+def test_who_is_asked(path: str, seen: str) -> None:
+    assert text(three(), path) == seen
+
+
+def test_within_another_mount() -> None:
+    assert text(three(), "/a/x", SCRIPT_NAME="/outer") == "a '/outer/a' '/x'"
+
+
+def test_the_order_in_which_they_are_given_does_not_count() -> None:
+    routes = Routes([Route("/a/b", named("ab")), Route("/a", named("a")), Route("", named("r"))])
+    assert [text(routes, path) for path in ("/a/b/", "/a/c", "/c")] == [
+        text(three(), "/a/b/"),
+        text(three(), "/a/c"),
+        "r '' '/c'",
+    ]
+
+
+def test_the_caller_s_environ_is_left_alone() -> None:
+    environ = front_environ(PATH_INFO="/a/x")
+    before = dict(environ)
+    run(three(), environ)
+    assert environ == before
+
+
+def test_beside_all_of_them_is_404_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wsgiproxy.access")
+    answer = TestApp(Routes([Route("/a", named("a"))]), lint=True).get("/b", status=404)
+    assert "There is nothing here." in answer.text
+    assert "/a" not in answer.text
+    (record,) = [each for each in caplog.records if each.name == "wsgiproxy.access"]
+    assert "'/b' 404" in record.getMessage()
+
+
+# -- folders ---------------------------------------------------------------------------
+
+
+def folder() -> Routes:
+    return Routes([Route("/ä b".encode().decode("latin-1"), named("f"), is_folder=True)])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_folder_gets_its_slash(method: str) -> None:
+    environ = front_environ(
+        REQUEST_METHOD=method,
+        PATH_INFO="/ä b".encode().decode("latin-1"),
+        QUERY_STRING="q=%20",
+        SCRIPT_NAME="/outer",
+    )
+    answer = run(folder(), environ)
+    assert answer.head.status == 302
+    assert dict(answer.head.headers) == {
+        "Location": "/outer/%C3%A4%20b/?q=%20",
+        "Content-Length": "0",
+    }
+    assert answer.whole == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [
+        pytest.param("POST", "", id="a-body-is-not-sent-twice"),
+        pytest.param("GET", "/", id="it-has-its-slash"),
+        pytest.param("GET", "/x", id="below"),
+    ],
+)
+def test_all_else_goes_to_the_application(method: str, rest: str) -> None:
+    routes = Routes([Route("/f", named("f"), is_folder=True)])
+    assert text(routes, f"/f{rest}", REQUEST_METHOD=method) == f"f '/f' {rest!r}"
+
+
+def test_the_root_of_a_server_is_sent_nowhere() -> None:
+    assert text(Routes([Route("", named("r"), is_folder=True)]), "") == "r '' ''"
+
+
+def test_a_query_that_is_no_text_gets_400() -> None:
+    routes = Routes([Route("/f", named("f"), is_folder=True)])
+    answer = run(routes, front_environ(PATH_INFO="/f", QUERY_STRING="\u20ac"))
+    assert answer.head.status == 400
+
+
+def test_a_line_end_in_a_query_ends_no_field() -> None:
+    routes = Routes([Route("/f", named("f"), is_folder=True)])
+    answer = run(routes, front_environ(PATH_INFO="/f", QUERY_STRING="a\r\nSet-Cookie: x"))
+    assert dict(answer.head.headers)["Location"] == "/f/?a%0D%0ASet-Cookie:%20x"
+
+
+# -- the rest --------------------------------------------------------------------------
+
+
+def test_it_closes_what_can_be_closed() -> None:
+    class Closable:
+        closed = 0
+
+        def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+            raise AssertionError("nobody asks")
+
+        def close(self) -> None:
+            self.closed += 1
+
+    app = Closable()
+    Routes([Route("/a", app), Route("/b", named("b"))]).close()
+    assert app.closed == 1
+
+
+def test_it_shows_its_routes() -> None:
+    assert repr(Routes([Route("/a", named("a"))])).startswith("Routes([Route(prefix='/a', ")
+
+
+SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", ".."]), max_size=4)
+
+
+@given(SEGMENTS, SEGMENTS)
+def test_nothing_of_a_path_is_lost_or_invented(path: list[str], prefix: list[str]) -> None:
+    """``SCRIPT_NAME + PATH_INFO`` stays what it was, and is cut at a slash."""
+    path_info = "".join(f"/{segment}" for segment in path)
+    mount = "".join(f"/{segment}" for segment in prefix).rstrip("/")
+    place = shifted("/outer", path_info, mount)
+    if place is None:
+        assert path_info != mount and not path_info.startswith(f"{mount}/")
+    else:
+        assert "".join(place) == "/outer" + path_info
+        assert place[1][:1] in ("", "/")

@@ -1,0 +1,13 @@
+"""Any HTTP client as the transport of a gateway: what it is handed, and what it returns.
+
+It decides nothing about a request, and lets nothing through that is no answer.
+"""
+
+from __future__ import annotations
+
+from wsgiproxy.clients.default import HttpClient
+from wsgiproxy.clients.exchange import Exchange
+from wsgiproxy.clients.given import Input, framed
+from wsgiproxy.clients.returned import Answer, Body
+
+__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "framed"]

@@ -1,0 +1,109 @@
+"""Applications under prefixes of the path: the one rule of what is below a mount.
+
+It never touches the raw target, which holds the prefix as ``SCRIPT_NAME`` does, and never tidies
+a path up: ``//app`` is not ``/app``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.errors import BadRequest, NotFound
+from wsgiproxy.gateway import refuse
+from wsgiproxy.sansio.target import rebuilt_target, under
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["Route", "Routes", "shifted"]
+
+
+def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
+    """``SCRIPT_NAME`` and ``PATH_INFO`` below *prefix*; None if the path is not there.
+
+    >>> shifted("", "/app/x", "/app"), shifted("", "/application", "/app")
+    (('/app', '/x'), None)
+    """
+    if not under(path_info, prefix):
+        return None
+    return script_name + prefix, path_info[len(prefix) :]
+
+
+class Route(NamedTuple):
+    """One application and its place.
+
+    :param prefix: a decoded path without a slash at its end; empty for all that is left.
+    :param application: a WSGI application.
+    :param is_folder: whether a GET of the prefix alone is sent to the prefix with a slash. A
+        remote root cannot do that itself: it sees ``/`` both times, and the relative links of
+        its page would lead out of the mount.
+    """
+
+    prefix: str
+    application: WSGIApplication
+    is_folder: bool = False
+
+
+class Routes:
+    """A WSGI application made of several: the longest prefix gets the request, 404 beside all.
+
+    :param routes: in any order.
+
+    >>> from webob import Request
+    >>> def app(environ, start_response):
+    ...     start_response("200 OK", [("Content-Type", "text/plain")])
+    ...     return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode()]
+    >>> routes = Routes([Route("/a", app), Route("/a/b", app)])
+    >>> [Request.blank(path).get_response(routes).text for path in ("/a/x", "/a/b/x")]
+    ['/a /x', '/a/b /x']
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = sorted(routes, key=lambda route: len(route.prefix), reverse=True)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        path_info = environ.get("PATH_INFO", "")
+        for route in self._routes:
+            place = shifted(environ.get("SCRIPT_NAME", ""), path_info, route.prefix)
+            if place is None:
+                continue
+            inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
+            if route.is_folder and _is_bare(inner):
+                return _with_slash(inner, start_response)
+            return route.application(inner, start_response)
+        error = NotFound(f"no route holds the path {path_info!r}")
+        return refuse(error, environ, start_response, Record(environ))
+
+    def close(self) -> None:
+        """Close every application that can be closed."""
+        for route in self._routes:
+            close = getattr(route.application, "close", None)
+            if close is not None:
+                close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._routes!r})"
+
+
+def _is_bare(environ: WSGIEnvironment) -> bool:
+    # The root of a server has its slash in every request (RFC 9112, 3.2.1).
+    is_safe = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
+    return is_safe and not environ["PATH_INFO"] and bool(environ["SCRIPT_NAME"])
+
+
+def _with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """A redirect to the same with a slash.
+
+    It is a path alone: of the host we know only what the client says.
+    """
+    record = Record(environ)
+    try:
+        target = rebuilt_target(environ["SCRIPT_NAME"], "/", environ.get("QUERY_STRING", ""))
+    except BadRequest as error:
+        return refuse(error, environ, start_response, record)
+    start_response("302 Found", [("Location", "".join(target)), ("Content-Length", "0")])
+    record.end(302)
+    return []

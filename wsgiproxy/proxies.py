@@ -1,0 +1,298 @@
+"""WSGIProxy2's proxies, on our own transport: where to, by which client, and what it may ask for.
+
+They never change the environ that they are called with, and never read a body that may have no
+end.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import secrets
+from collections.abc import Callable, Container, Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.caution import warn_once
+from wsgiproxy.clients import Exchange, HttpClient
+from wsgiproxy.errors import ConfigurationError, MethodNotAllowed, ProxyError
+from wsgiproxy.gateway import Gateway, refuse
+from wsgiproxy.sansio.headers import Remembered, environ_field
+from wsgiproxy.sansio.legacy import (
+    ABSOLUTE_URL_RE,
+    Asked,
+    address_of,
+    parse_uri,
+    rewrite_location,
+)
+from wsgiproxy.sansio.message import Headers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = [
+    "ABSOLUTE_URL_RE",
+    "ALLOWED_METHODS",
+    "LOW_CHAR_SAFE",
+    "WEBOB_ERROR",
+    "HostProxy",
+    "HttpClient",
+    "Proxy",
+    "TransparentProxy",
+    "UnknownClient",
+    "rewrite_location",
+]
+
+#: Characters that WSGIProxy2 left as they are in a path; kept for those who read it.
+LOW_CHAR_SAFE = "".join(map(chr, range(128)))
+
+#: Methods that a proxy lets pass unless told otherwise. Those who append to it mean all proxies.
+ALLOWED_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
+
+#: What a client is told of a Content-Length of -1.
+WEBOB_ERROR = (
+    "The Content-Length of this request is -1: WebOb has already parsed its body. Set it before"
+    " you hand the request to a proxy: request.content_length = len(request.body);"
+    " request.get_response(proxy)"
+)
+
+
+class UnknownClient(ConfigurationError, ImportError):
+    """There is no client of that name, or what it needs is not installed."""
+
+
+class _AlreadyParsed(ProxyError):
+    """A Content-Length of -1, as WebOb sets it when it has parsed a form."""
+
+    public = WEBOB_ERROR
+
+
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _client_for(client: Any, options: dict[str, Any]) -> Any:
+    """The client that *client* names, or is.
+
+    :raises UnknownClient: there is none.
+    """
+    if client is None or client == "httplib":
+        return HttpClient(**options)
+    if callable(client):
+        if options:
+            warn_once(f"options for a client that is made already: {', '.join(options)}")
+        return client
+    expected = "expected httplib, urllib3, requests, the X of a module wsgiproxy.X_client, or a"
+    if not isinstance(client, str) or not _NAME.fullmatch(client):
+        raise UnknownClient(f"client={client!r}: {expected} callable")
+    try:
+        module = import_module(f"wsgiproxy.{client}_client")
+    except ImportError as error:
+        raise UnknownClient(f"client={client!r}: {expected} callable ({error})") from error
+    return module.HttpClient(**options)
+
+
+_BASES = Remembered(parse_uri, limit=256)
+
+
+class Proxy:
+    """A proxy to ``SERVER_NAME:SERVER_PORT``, with the client's Host.
+
+    Subclasses may override :meth:`extract_uri` and :meth:`process_request`.
+
+    :param client: ``httplib`` or None for our own transport, ``urllib3``, ``requests``, any X
+        for the class ``HttpClient`` of a module ``wsgiproxy.X_client``; or a callable of uri,
+        method, body (a file) and headers that returns ``(status, location, headers, body)``.
+    :param allowed_methods: others get 405; None for all but CONNECT and TRACE.
+    :param strip_script_name: leave ``SCRIPT_NAME`` out of the path, and put it into Location.
+    :param client_options: for the client.
+    :raises ConfigurationError: an unknown client, or a bad option of it.
+
+    >>> Proxy().extract_uri({"SERVER_NAME": "example.com", "SERVER_PORT": "8080"})
+    'http://example.com:8080'
+    """
+
+    #: environ key -> header to announce it in, after ``HTTP_``.
+    header_map: Mapping[str, str] = {
+        "HTTP_HOST": "X_FORWARDED_SERVER",
+        "SCRIPT_NAME": "X_FORWARDED_SCRIPT_NAME",
+        "wsgi.url_scheme": "X_FORWARDED_SCHEME",
+        "REMOTE_ADDR": "X_FORWARDED_FOR",
+    }
+
+    def __init__(
+        self,
+        client: Any = None,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Any,
+    ) -> None:
+        self.allowed_methods = allowed_methods
+        self.strip_script_name = strip_script_name
+        self.http: Callable[..., Any] = _client_for(client, client_options)
+        self.logger = logging.getLogger(__name__)
+        self._pseudonym = f"wsgiproxy-{secrets.token_hex(4)}"
+
+    def extract_uri(self, environ: WSGIEnvironment) -> str:
+        """The address of the server for this request, without the request's path.
+
+        :param environ: a copy, which may be changed: its ``HTTP_HOST`` will be Host.
+        :raises BadRequest: the environ names none.
+        """
+        host = environ.get("SERVER_NAME") or environ.get("HTTP_HOST", "")
+        scheme = environ.get("wsgi.url_scheme", "http")
+        return address_of(scheme, host, environ.get("SERVER_PORT"))
+
+    def process_request(
+        self, uri: str, method: str, headers: dict[str, str], environ: WSGIEnvironment
+    ) -> Any:
+        """Send one request.
+
+        :param uri: the address, with path and query.
+        :param headers: what will be sent; may be changed.
+        :param environ: a copy, whose ``wsgi.input`` ends where the body ends.
+        :returns: status, Location, headers and body, as the client returned them.
+        """
+        return self.http(uri, method, environ["wsgi.input"], headers)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        environ = dict(environ)  # subclasses change it, and WebTest keeps its own (its issue 162)
+        try:
+            exchange = self._exchange(environ)
+        except ProxyError as error:
+            return self._refused(error, environ, start_response)
+        except Exception as error:
+            self.logger.exception("extract_uri has failed")
+            unexpected = ProxyError(f"unexpected {type(error).__name__}")
+            return self._refused(unexpected, environ, start_response)
+        return Gateway(exchange, exchange)(environ, start_response)
+
+    def _exchange(self, environ: WSGIEnvironment) -> Exchange:
+        method = environ.get("REQUEST_METHOD", "GET")
+        if self.allowed_methods is not None and method not in self.allowed_methods:
+            raise MethodNotAllowed(f"method {method!r:.60} is not among allowed_methods")
+        if str(environ.get("CONTENT_LENGTH")) == "-1":
+            raise _AlreadyParsed("Content-Length is -1")
+        _frame_what_is_here(environ)
+        # Without the key nobody has connected: the program itself asks, and what it says of
+        # forwarding is its own. WebTest and zope.testbrowser do.
+        is_relayed = "REMOTE_ADDR" in environ
+        announced = _announce(self.header_map, environ)
+        uri = self.extract_uri(environ)
+        asked = Asked(
+            _BASES[uri],
+            environ.get("HTTP_HOST") or urlsplit(uri).netloc,
+            announced,
+            bool(self.strip_script_name),
+            self._pseudonym if is_relayed else "",
+        )
+        return Exchange(
+            asked,
+            uri,
+            environ,
+            self.process_request,
+            client=self.http,
+            is_checked=isinstance(self.http, HttpClient),
+            log=self.logger,
+        )
+
+    def _refused(
+        self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        methods = self.allowed_methods
+
+        def with_allow(status: str, headers: Headers) -> Any:
+            others = [field for field in headers if field[0] != "Allow"]
+            allow = ", ".join(dict.fromkeys(methods)) if isinstance(methods, Iterable) else ""
+            return start_response(status, [*others, ("Allow", allow)])
+
+        start: Any = with_allow if isinstance(error, MethodNotAllowed) else start_response
+        return refuse(error, environ, start, Record(environ))
+
+    def close(self) -> None:
+        """Close the connections that the client keeps; the proxy can still be used."""
+        close = getattr(self.http, "close", None)
+        if close is not None:
+            close()
+
+
+def _frame_what_is_here(environ: WSGIEnvironment) -> None:
+    """A body in memory has an end, whatever its Transfer-Encoding: WebTest lets one set it."""
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return
+    stream = environ.get("wsgi.input")
+    # webtest.lint wraps it.
+    if isinstance(getattr(stream, "input", stream), io.BytesIO):
+        if environ.get("CONTENT_LENGTH"):
+            del environ["HTTP_TRANSFER_ENCODING"]
+        else:
+            environ["wsgi.input_terminated"] = True
+
+
+def _announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers:
+    announced = []
+    for key, name in header_map.items():
+        value, field = environ.get(key), environ_field[f"HTTP_{name}"]
+        if value:
+            environ[f"HTTP_{name}"] = value
+            if field is not None:
+                announced.append((field, str(value)))
+    return announced
+
+
+class TransparentProxy(Proxy):
+    """A proxy to the host that the client asked for (``HTTP_HOST``).
+
+    Whoever reaches it reaches whatever this machine reaches; for destinations that others
+    choose, see the setting ``guard``, or :class:`wsgiproxy.forward.ForwardProxy`.
+
+    >>> TransparentProxy().extract_uri({"HTTP_HOST": "example.com"})
+    'http://example.com:80'
+    """
+
+    def extract_uri(self, environ: WSGIEnvironment) -> str:
+        """As :meth:`Proxy.extract_uri`."""
+        return address_of(environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", ""))
+
+
+class HostProxy(Proxy):
+    """A proxy to one server, whose name will be Host.
+
+    :param uri: its address, such as ``http://127.0.0.1:8000/base``. It may be reassigned.
+    :param client: and what follows as for :class:`Proxy`.
+    :raises ConfigurationError: it has no scheme or no host.
+
+    >>> proxy = HostProxy("http://127.0.0.1:8000/base/", client="urllib3")
+    >>> proxy.uri, proxy.net_loc
+    ('http://127.0.0.1:8000/base', '127.0.0.1:8000')
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        client: Any = None,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Any,
+    ) -> None:
+        self.uri = uri
+        super().__init__(client, allowed_methods, strip_script_name, **client_options)
+
+    @property
+    def uri(self) -> str:
+        """The address of the server; assigning another one moves the proxy there."""
+        return self._uri
+
+    @uri.setter
+    def uri(self, uri: str) -> None:
+        parse_uri(uri)
+        self._uri = uri.rstrip("/")
+        self.scheme, self.net_loc = urlsplit(self._uri)[:2]
+
+    def extract_uri(self, environ: WSGIEnvironment) -> str:
+        """The address of the server, whose name becomes Host."""
+        environ["HTTP_HOST"] = self.net_loc
+        return self.uri
