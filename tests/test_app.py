@@ -52,6 +52,11 @@ def back(upstream, app, headers, **environ):
     return [value for name, value in call(environ, app).headers if name != "Content-Length"]
 
 
+def test_an_upstream_cannot_set_the_cookie_that_is_kept_from_it(upstream, made):
+    headers = [("Set-Cookie", "session=theirs; Path=/"), ("Set-Cookie", "a=1")]
+    assert back(upstream, made(suppress_cookies=["session"]), headers) == ["a=1"]
+
+
 # -- what goes up ----------------------------------------------------------------------
 
 

@@ -118,7 +118,7 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
             ("forwarded", "forwarded"),
         ),
         *for_each(
-            ["suppress_headers"],
+            ["suppress_headers", "suppress_cookies"],
             ("", ()),
             ("Cookie,X-A", ("Cookie", "X-A")),
             ("A\n  B", ("A", "B")),  # lines of Paste Deploy
@@ -216,7 +216,11 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
         *for_each(["via"], ("",), ("a b",), ("a,b",), ("a\r\nX: y",), ("caf\xe9",), (5,), ("(a)",)),
         *for_each(["cookie_domain"], ("a b",), ("a; Secure",), (".",), ("a\r\nX: y",), ("a,b",)),
         *for_each(
-            ["trusted_proxies", "allowed_hosts", "suppress_headers"], (None,), (5,), ([5],), (b"a",)
+            ["trusted_proxies", "allowed_hosts", "suppress_headers", "suppress_cookies"],
+            (None,),
+            (5,),
+            ([5],),
+            (b"a",),
         ),
         *for_each(
             [*KEYS, "backend.trust_ips", "backend.allowed_hosts"], (None,), (5,), ([5],), (b"a",)

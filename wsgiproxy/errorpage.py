@@ -12,7 +12,14 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from webob import exc
 
-from wsgiproxy.errors import ClientGone, LoopDetected, NotReady, NotStarted, ProxyError
+from wsgiproxy.errors import (
+    ClientGone,
+    LoopDetected,
+    MethodNotAllowed,
+    NotReady,
+    NotStarted,
+    ProxyError,
+)
 from wsgiproxy.sansio.message import ALLOWED
 from wsgiproxy.watch import client_socket
 
@@ -62,8 +69,8 @@ def error_page(error: ProxyError) -> WSGIApplication:
         page.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotStarted) and error.detail:
         _show_detail(page, error)
-    if error.status == 405:
-        page.headers["Allow"] = ", ".join(ALLOWED)
+    if isinstance(error, MethodNotAllowed):
+        page.headers["Allow"] = ", ".join(error.allowed or ALLOWED)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if error.status == 407 and client_socket(environ) is not None:

@@ -77,6 +77,8 @@ class MethodNotAllowed(BadRequest):
 
     status = 405
     public = "This method is not allowed here."
+    #: Those that are, if they are not the usual ones.
+    allowed: tuple[str, ...] = ()
 
 
 class LengthRequired(BadRequest):

@@ -163,17 +163,20 @@ class Proxy:
         try:
             exchange = self._exchange(environ)
         except ProxyError as error:
-            return self._refused(error, environ, start_response)
+            return refuse(error, environ, start_response, Record(environ))
         except Exception as error:
             self.logger.exception("extract_uri has failed")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
-            return self._refused(unexpected, environ, start_response)
+            return refuse(unexpected, environ, start_response, Record(environ))
         return Gateway(exchange, exchange)(environ, start_response)
 
     def _exchange(self, environ: WSGIEnvironment) -> Exchange:
         method = environ.get("REQUEST_METHOD", "GET")
         if self.allowed_methods is not None and method not in self.allowed_methods:
-            raise MethodNotAllowed(f"method {method!r:.60} is not among allowed_methods")
+            error = MethodNotAllowed(f"method {method!r:.60} is not among allowed_methods")
+            if isinstance(self.allowed_methods, Iterable):
+                error.allowed = tuple(dict.fromkeys(self.allowed_methods))
+            raise error
         if str(environ.get("CONTENT_LENGTH")) == "-1":
             raise _AlreadyParsed("Content-Length is -1")
         _frame_what_is_here(environ)
@@ -198,19 +201,6 @@ class Proxy:
             is_checked=isinstance(self.http, HttpClient),
             log=self.logger,
         )
-
-    def _refused(
-        self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        methods = self.allowed_methods
-
-        def with_allow(status: str, headers: Headers) -> Any:
-            others = [field for field in headers if field[0] != "Allow"]
-            allow = ", ".join(dict.fromkeys(methods)) if isinstance(methods, Iterable) else ""
-            return start_response(status, [*others, ("Allow", allow)])
-
-        start: Any = with_allow if isinstance(error, MethodNotAllowed) else start_response
-        return refuse(error, environ, start, Record(environ))
 
     def close(self) -> None:
         """Close the connections that the client keeps; the proxy can still be used."""

@@ -17,7 +17,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SESSION_KEY") or os.urandom(32)
-reports = WSGIProxyApp(UPSTREAM, suppress_headers=["Cookie"])  # our session is not for it
+reports = WSGIProxyApp(UPSTREAM, suppress_cookies=["session"])  # which is ours
 
 
 @app.route("/reports/", defaults={"path": ""}, methods=METHODS)

@@ -26,7 +26,7 @@ tool = WSGIProxyApp(
     TOOL,
     secret_file=SECRET_FILE,
     string_keys=["REMOTE_USER"],
-    suppress_headers=["Cookie"],  # the session is ours, and no tool should be able to use it
+    suppress_cookies=["session"],  # it is ours: no tool should be able to use or to set it
 )
 
 

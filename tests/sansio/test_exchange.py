@@ -317,6 +317,13 @@ def test_suppress_headers() -> None:
     assert values(found, "X-Forwarded-For") == ["192.0.2.1"]
 
 
+def test_suppress_cookies() -> None:
+    """P11: the session of a login in front is not for what is behind it, in both directions."""
+    policy = reverse(suppress_cookies="session")
+    found = fields_of(policy, HTTP_COOKIE="a=b; session=secret")
+    assert values(found, "Cookie") == ["a=b"]
+
+
 def test_trusted_proxies() -> None:
     """P2: kept and appended to if the peer is named, and only then."""
     policy = reverse(trusted_proxies="192.0.2.0/24")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.cookies import not_sent, not_set
 from wsgiproxy.sansio.envelope import Facts, facts
 from wsgiproxy.sansio.exchange import Outgoing, request_for
 from wsgiproxy.sansio.forwarded import (
@@ -80,6 +81,8 @@ class ReversePolicy:
         base, options = self._base, self._options
         if options["suppress_headers"]:
             headers = without(headers, options["suppress_headers"])
+        if options["suppress_cookies"]:
+            headers = not_sent(headers, options["suppress_cookies"])
         if inbound.path[:1] == "*":
             raise BadRequest("the target * has no place behind a reverse proxy")
         # The path of href is a wall, and so is the mount: a backend that resolves dots
@@ -124,6 +127,8 @@ class ReversePolicy:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""
         assert isinstance(context, _Context)
         options = self._options
+        if options["suppress_cookies"]:
+            headers = not_set(headers, options["suppress_cookies"])
         if not options["rewrite_location"] or not has_addresses(headers):
             return headers
         return map_headers(

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         trusted_proxies: str | Iterable[str]
         allowed_hosts: str | Iterable[str]
         suppress_headers: str | Iterable[str]
+        suppress_cookies: str | Iterable[str]
         forwarded: bool | str
         via: str | None
         rewrite_location: bool | str
