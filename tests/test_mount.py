@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from webob import Request
 from webtest import TestApp
 
 from tests.support.in_process import front_environ, run
@@ -173,3 +174,13 @@ def test_nothing_of_a_path_is_lost_or_invented(path: list[str], prefix: list[str
     else:
         assert "".join(place) == "/outer" + path_info
         assert place[1][:1] in ("", "/")
+
+
+def test_a_redirect_to_the_slash_stays_at_this_host() -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        raise AssertionError("it is asked for its folder")
+
+    routes = Routes([Route("/r", app, is_folder=True)])
+    request = Request.blank("/r")
+    request.environ["SCRIPT_NAME"] = "//evil.example"
+    assert request.get_response(routes).headers["Location"] == "/.//evil.example/r/"

@@ -6,6 +6,7 @@ a path up: ``//app`` is not ``/app``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -104,6 +105,8 @@ def _with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         target = rebuilt_target(environ["SCRIPT_NAME"], "/", environ.get("QUERY_STRING", ""))
     except BadRequest as error:
         return refuse(error, environ, start_response, record)
-    start_response("302 Found", [("Location", "".join(target)), ("Content-Length", "0")])
+    # Two slashes at the beginning would be a host (RFC 3986, 4.2).
+    location = re.sub("^/(?=/)", "/.", "".join(target))
+    start_response("302 Found", [("Location", location), ("Content-Length", "0")])
     record.end(302)
     return []

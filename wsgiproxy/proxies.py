@@ -94,6 +94,8 @@ def _client_for(client: Any, options: dict[str, Any]) -> Any:
     return module.HttpClient(**options)
 
 
+# What a server says of itself, also one on a Unix socket, whose clients have no address.
+_OF_A_SERVER = ("wsgi.multithread", "wsgi.multiprocess", "SERVER_SOFTWARE")
 _BASES = Remembered(parse_uri, limit=256)
 
 
@@ -180,9 +182,9 @@ class Proxy:
         if str(environ.get("CONTENT_LENGTH")) == "-1":
             raise _AlreadyParsed("Content-Length is -1")
         _frame_what_is_here(environ)
-        # Without the key nobody has connected: the program itself asks, and what it says of
-        # forwarding is its own. WebTest and zope.testbrowser do.
-        is_relayed = "REMOTE_ADDR" in environ
+        # Without an address, and outside of any server, nobody has connected: the program itself
+        # asks, and what it says of forwarding is its own. WebTest and zope.testbrowser do.
+        is_relayed = any(environ.get(key) for key in _OF_A_SERVER) or "REMOTE_ADDR" in environ
         announced = _announce(self.header_map, environ)
         uri = self.extract_uri(environ)
         asked = Asked(
@@ -198,7 +200,6 @@ class Proxy:
             environ,
             self.process_request,
             client=self.http,
-            is_checked=isinstance(self.http, HttpClient),
             log=self.logger,
         )
 
@@ -284,5 +285,6 @@ class HostProxy(Proxy):
 
     def extract_uri(self, environ: WSGIEnvironment) -> str:
         """The address of the server, whose name becomes Host."""
-        environ["HTTP_HOST"] = self.net_loc
-        return self.uri
+        uri = self.uri  # once, since it may be reassigned meanwhile
+        environ["HTTP_HOST"] = urlsplit(uri).netloc
+        return uri

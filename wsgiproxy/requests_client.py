@@ -14,7 +14,7 @@ from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
 from wsgiproxy.caution import warn_once
-from wsgiproxy.clients import Body, framed
+from wsgiproxy.clients import Body, block_size, framed
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.message import Headers
 
@@ -43,7 +43,8 @@ class HttpClient:
         it arrives.
     :param session: a :class:`requests.Session`, with its own cookies, certificates and
         headers; for each request a new one without any, and without the settings of the
-        environment, if not given.
+        environment, if not given. What one client is told to keep in its cookies, the session
+        sends for the next one, too: it is for programs that ask on behalf of one person.
     :param requests_options: further arguments of its ``request``, such as ``timeout``, or
         ``verify`` (true unless told otherwise; WSGIProxy2 verified nothing).
     :raises ConfigurationError: requests has no such argument.
@@ -66,7 +67,7 @@ class HttpClient:
                     f"{name}={value!r}: expected an argument of requests.Session.request"
                 )
         self.options = {**self.default_options, **requests_options}
-        self.chunk_size = chunk_size
+        self.chunk_size = block_size(chunk_size)
         self.session = session
         self._has_verify = "verify" in requests_options
         if self.options.get("verify") is False:

@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.clients import Body, framed
+from wsgiproxy.clients import Body, block_size, framed
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]
@@ -44,7 +44,7 @@ class HttpClient:
         self, pool: Any = None, *, chunk_size: int = 65536, **urlopen_options: Any
     ) -> None:
         self.options = {**self.default_options, **urlopen_options}
-        self.chunk_size = chunk_size
+        self.chunk_size = block_size(chunk_size)
         self._owns_pool = pool is None
         self.pool = _pool() if pool is None else pool
         if pool is None:
@@ -116,8 +116,9 @@ def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, Body]:
 
 
 def _pool() -> urllib3.PoolManager:
-    # Once more, since a kept connection may be dead; a status is an answer.
-    retries = Retry(1, status=0, redirect=0, other=0)
+    # Once more, since a kept connection may be dead; a status is an answer. Redirects are
+    # followed only by those who have asked for it.
+    retries = Retry(None, connect=1, read=1, redirect=10, status=0, other=0)
     return urllib3.PoolManager(10, timeout=Timeout(_CONNECT, _READ), retries=retries)
 
 

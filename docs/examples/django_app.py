@@ -20,7 +20,8 @@ from wsgiproxy import WSGIProxyApp
 
 UPSTREAM = os.environ.get("UPSTREAM", "http://localhost:3000")
 
-proxy = WSGIProxyApp(UPSTREAM)
+# What Django keeps in cookies is not for others to use.
+proxy = WSGIProxyApp(UPSTREAM, suppress_cookies=["sessionid", "csrftoken"])
 
 # settings.py
 settings.configure(

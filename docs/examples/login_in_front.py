@@ -8,19 +8,21 @@ end. Make the key by ``wsgiproxy keygen secret.txt``, then::
         gunicorn --threads 8 --bind 127.0.0.1:8080 login_in_front:app
 """
 
-import hmac
 import os
 
 from flask import Flask, redirect, request, session
+from werkzeug.security import check_password_hash, generate_password_hash
 
 from wsgiproxy import WSGIProxyApp
 
 TOOL = os.environ.get("TOOL", "http://localhost:3000")
 SECRET_FILE = os.environ.get("SECRET_FILE", "secret.txt")
-PASSWORD = os.environ["PASSWORD"]  # one for all; ask your directory or database instead
+# Name and hash; ask your directory or database instead.
+USERS = {"bob": generate_password_hash(os.environ["PASSWORD"])}
+NOBODY = generate_password_hash(os.urandom(16).hex())
 
 app = Flask(__name__, static_folder=None)
-app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+app.config["SESSION_COOKIE_SAMESITE"] = "Lax"  # and SESSION_COOKIE_SECURE, behind https
 app.secret_key = os.environ.get("SESSION_KEY") or os.urandom(32)
 tool = WSGIProxyApp(
     TOOL,
@@ -43,9 +45,11 @@ def tool_for_those_who_are_logged_in():
 @app.route("/-/login", methods=["GET", "POST"])
 def login():
     if request.method == "POST":
-        if not hmac.compare_digest(request.form["password"].encode(), PASSWORD.encode()):
-            return "Wrong password.", 403
-        session["user"] = request.form["user"]
+        user = request.form["user"]
+        if not check_password_hash(USERS.get(user, NOBODY), request.form["password"]):
+            return "Wrong name or password.", 403
+        session.clear()
+        session["user"] = user
         return redirect("/")
     fields = '<input name="user"><input name="password" type="password"><button>Log in</button>'
     return f'<form method="post">{fields}</form>'

@@ -11,7 +11,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """A command logs to the stderr of its test, which is gone afterwards."""
-    loggers = [logging.getLogger(name) for name in ("wsgiproxy", "wsgiproxy.access")]
+    names = ("wsgiproxy", "wsgiproxy.access", "wsgiproxy.error", "wsgiproxy.forward")
+    loggers = [logging.getLogger(name) for name in names]
     before = [(list(each.handlers), each.propagate, each.level) for each in loggers]
     yield
     for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):

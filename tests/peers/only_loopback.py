@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["is_here"]
 
-_connect = socket.socket.connect
+_connect, _connect_ex = socket.socket.connect, socket.socket.connect_ex
 
 
 def is_here(address: Any) -> bool:
@@ -31,6 +31,13 @@ def _connect_here(self: socket.socket, address: Any) -> None:
     _connect(self, address)
 
 
+def _connect_ex_here(self: socket.socket, address: Any) -> int:
+    if not is_here(address):
+        raise AssertionError(f"a test connects to {address!r}")
+    return _connect_ex(self, address)
+
+
 def pytest_configure() -> None:
     """Called by pytest at its beginning."""
     socket.socket.connect = _connect_here  # type: ignore[assignment,method-assign]
+    socket.socket.connect_ex = _connect_ex_here  # type: ignore[assignment,method-assign]

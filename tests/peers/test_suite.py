@@ -50,6 +50,19 @@ def test_what_has_not_passed_is_a_failure(suite: Path, source: str) -> None:
         run(suite, ["test_it.py"], {})
 
 
+def test_it_is_the_plugin_that_keeps_them_here(suite: Path) -> None:
+    """Without it, a connection elsewhere fails as well, but later and in other words."""
+    (suite / "test_it.py").write_text(
+        "import pytest, socket\n"
+        "@pytest.mark.parametrize('name', ['connect', 'connect_ex'])\n"
+        "def test_a(name):\n"
+        "    match = 'a test connects'\n"
+        "    with socket.socket() as sock, pytest.raises(AssertionError, match=match):\n"
+        "        getattr(sock, name)(('192.0.2.1', 80))\n"
+    )
+    assert len(run(suite, ["test_it.py"], {})) == 2
+
+
 def test_what_cannot_be_downloaded_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,8 @@ def test_those_of_the_name_are_gone_and_others_stay(value, left):
         ("session=x; Path=/; HttpOnly", False),
         (" session =x", False),
         ("session", False),
+        ("=session=x", False),
+        ("= session=x", False),
         ("a=session", True),
         ("a=1; session=x", True),
     ],

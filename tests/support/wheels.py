@@ -113,6 +113,21 @@ class Environment:
     def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=False, symlinks=True)
         self.python = folder / "bin" / "python"
+        self._others = folder / "others"
+        self._others.mkdir()
+        for path in sys.path:
+            if path.endswith(("site-packages", "dist-packages")) and Path(path).is_dir():
+                self._lend(Path(path))
+
+    def _lend(self, packages: Path) -> None:
+        """Let it see what the environment of the tests has, but for this package."""
+        for each in packages.iterdir():
+            place = self._others / each.name
+            if (
+                not each.name.lower().startswith(("wsgiproxy", "__pycache__"))
+                and not place.exists()
+            ):
+                place.symlink_to(each)
 
     def pip(self, command: str, *arguments: str) -> None:
         """Run pip for it, without an index."""
@@ -121,8 +136,7 @@ class Environment:
 
     def run(self, code: str) -> subprocess.CompletedProcess[str]:
         """Run *code* in it; whatever it has not, it has from the environment of the tests."""
-        theirs = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-        start = f"import sys; sys.path += {theirs!r}\n"
+        start = f"import sys; sys.path.append({str(self._others)!r})\n"
         return subprocess.run(
             [str(self.python), "-I", "-c", start + code],
             cwd=self.python.parent,

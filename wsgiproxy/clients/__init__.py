@@ -8,6 +8,6 @@ from __future__ import annotations
 from wsgiproxy.clients.default import HttpClient
 from wsgiproxy.clients.exchange import Exchange
 from wsgiproxy.clients.given import Input, framed
-from wsgiproxy.clients.returned import Answer, Body
+from wsgiproxy.clients.returned import Answer, Body, block_size
 
-__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "framed"]
+__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "block_size", "framed"]

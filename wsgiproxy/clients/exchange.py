@@ -31,7 +31,6 @@ class Exchange:
     :param environ: the proxy's own copy.
     :param process: ``process_request`` of the proxy.
     :param client: what to call its client in the log.
-    :param is_checked: whether the client checks by itself that what it sends is one request.
     :param log: where its failures are told.
     """
 
@@ -45,7 +44,6 @@ class Exchange:
         process: Callable[[str, str, dict[str, str], WSGIEnvironment], object],
         *,
         client: object,
-        is_checked: bool,
         log: logging.Logger,
     ) -> None:
         #: What the program itself says of forwarding is part of its request.
@@ -57,20 +55,21 @@ class Exchange:
         self._environ = environ
         self._process = process
         self._client = client
-        self._is_checked = is_checked
         self._log = log
         self._location: str | None = None
+        self._prefix: str | None = None
 
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3, as :func:`wsgiproxy.sansio.legacy.outgoing`."""
+        self._prefix = inbound.script_name if self._asked.strips else None
         return legacy.outgoing(self._asked, inbound, headers)
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Stage 6: Location, if the client has told of one."""
         if self._location is None:
             return headers
-        prefix = self._environ.get("SCRIPT_NAME") if self._asked.strips else None
-        return legacy.with_location(headers, self._location, self._uri, str(context), prefix)
+        where = self._uri, str(context), self._prefix
+        return legacy.with_location(headers, self._location, *where)
 
     def send(
         self,
@@ -87,8 +86,7 @@ class Exchange:
         :returns: an :class:`Answer`, which is a reply in all but its class.
         :raises ProxyError: there is no answer.
         """
-        if not self._is_checked:
-            request_head(request, Limits())
+        request_head(request, Limits())  # a client of somebody's may check nothing
         given = Input(body or (), request.content_length)
         given.timeouts, given.abandoned, given.on_interim = timeouts, abandoned, on_interim
         # A target begins with a slash, and so cannot add to the authority.

@@ -81,7 +81,9 @@ def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, i
     :raises BadRequest: the length is no number.
     """
     lines, length, chunked = [], "", False
-    for name, value in headers.items():
+    # What a subclass has added in other letters takes the place of what was there.
+    last = {name.lower(): (name, value) for name, value in headers.items()}
+    for name, value in last.values():
         if name.lower() == "content-length":
             length = str(value)
         elif name.lower() == "transfer-encoding":

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wsgiproxy.errors import BadResponse, ProxyError, UpstreamLost, UpstreamTimeout
+from wsgiproxy.errors import (
+    BadResponse,
+    ConfigurationError,
+    ProxyError,
+    UpstreamLost,
+    UpstreamTimeout,
+)
 from wsgiproxy.sansio.legacy import Answered
 from wsgiproxy.transport import Reply
 
-__all__ = ["Answer", "Body", "close"]
+__all__ = ["Answer", "Body", "block_size", "close"]
 
 # An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
 _NO_BODY = frozenset([204, 205, 304])
@@ -54,6 +60,16 @@ class Body:
         close, self._close = self._close, None
         if close is not None:
             close()
+
+
+def block_size(value: int | str) -> int:
+    """The setting ``chunk_size``: bytes, from 1 on.
+
+    :raises ConfigurationError: another value; 0 would look like the end of every body.
+    """
+    if isinstance(value, bool) or not str(value).isdecimal() or not int(value):
+        raise ConfigurationError(f"chunk_size={value!r}: expected a number of bytes from 1 on")
+    return int(value)
 
 
 def close(body: object) -> None:

@@ -17,7 +17,8 @@ _PART = re.compile("([;,])")
 
 
 def _name(pair: str) -> str:
-    return pair.partition("=")[0].strip(" \t")
+    # Browsers send a cookie without a name back as its value: "=session=x" is "session=x".
+    return pair.lstrip("= \t").partition("=")[0].strip(" \t")
 
 
 def not_sent(headers: Headers, names: Container[str]) -> Headers:

@@ -6,7 +6,7 @@ It takes no client's word for where to connect, and no client library's word for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -230,6 +230,9 @@ def _shown(thing: object) -> str:
 def _fields(headers: Any) -> Headers:
     try:
         fields = [(name, value) for name, value in headers]
+        # A string of two letters, as in a mapping of names, looks like a pair, too.
+        if isinstance(headers, Mapping) or any(isinstance(each, str) for each in headers):
+            raise TypeError(headers)
     except (TypeError, ValueError) as error:
         raise BadResponse(f"its headers are {_shown(headers)}: expected pairs") from error
     for name, value in fields:
@@ -268,8 +271,8 @@ def answered(result: object) -> Answered:
     match = _STATUS.fullmatch(status) if isinstance(status, str) else None
     if match is None:
         raise BadResponse(f"its status is {_shown(status)}: expected such as '200 OK'")
-    if location is not None and not isinstance(location, str):
-        raise BadResponse(f"its location is {_shown(location)}: expected text or None")
+    if location is not None and not (isinstance(location, str) and _VALUE.fullmatch(location)):
+        raise BadResponse(f"its location is {_shown(location)}: expected text of a field, or None")
     fields, length = _length(_fields(headers))
     if isinstance(body, (str, bytes)) or not isinstance(body, Iterable):
         raise BadResponse(f"its body is {_shown(body)}: expected an iterable of bytes")
