@@ -6,7 +6,6 @@ a path up: ``//app`` is not ``/app``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,7 +105,9 @@ def _with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     except BadRequest as error:
         return refuse(error, environ, start_response, record)
     # Two slashes at the beginning would be a host (RFC 3986, 4.2).
-    location = re.sub("^/(?=/)", "/.", "".join(target))
+    location = "".join(target)
+    if location.startswith("//"):
+        location = "/." + location
     start_response("302 Found", [("Location", location), ("Content-Length", "0")])
     record.end(302)
     return []
