@@ -104,6 +104,7 @@ _METAVARS = (
     ("addresses", "NETWORKS"),
     ("host names", "HOSTS"),
     ("header names", "NAMES"),
+    ("cookie names", "NAMES"),
     ("http://", "URL"),
     ("domain", "DOMAIN"),
     ("port number", "PORT"),
