@@ -62,6 +62,7 @@ class ReversePolicy:
         self._options = options
         self._pseudonym = pseudonym
         self._host = "" if options["preserve_host"] else base.origin.authority
+        self._suppresses = bool(options["suppress_headers"] or options["suppress_cookies"])
         self._trusts = trust(options["trusted_proxies"])
         # What is said of an untrusted peer follows from five facts, and clients come back.
         self._direct = Remembered(self._announce_direct)
@@ -79,9 +80,8 @@ class ReversePolicy:
         :raises LoopDetected: the request has been here before.
         """
         base, options = self._base, self._options
-        if options["suppress_headers"]:
+        if self._suppresses:
             headers = without(headers, options["suppress_headers"])
-        if options["suppress_cookies"]:
             headers = not_sent(headers, options["suppress_cookies"])
         if inbound.path[:1] == "*":
             raise BadRequest("the target * has no place behind a reverse proxy")
@@ -127,7 +127,7 @@ class ReversePolicy:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""
         assert isinstance(context, _Context)
         options = self._options
-        if options["suppress_cookies"]:
+        if self._suppresses:
             headers = not_set(headers, options["suppress_cookies"])
         if not options["rewrite_location"] or not has_addresses(headers):
             return headers
