@@ -409,6 +409,11 @@ def test_without_a_socket_there_is_no_tunnel(upstream, made):
     assert upstream.connections == 0
 
 
+def test_a_tunnel_to_what_stock_paste_has_lost_is_a_bad_request(upstream, made):
+    environ = of_paste(upstream, "dummyhttp:", "//a/\ufffd")
+    assert status(made(), {**environ, "REQUEST_METHOD": "CONNECT"}) == 400
+
+
 def test_a_silent_tunnel_is_closed_and_makes_room(upstream, made, caplog):
     caplog.set_level(logging.INFO)
     upstream.behaviour = [("wait_ended",)]

@@ -168,8 +168,12 @@ class ForwardProxy:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Serve one CONNECT (RFC 9110, 9.3.6), from its beginning to its end."""
+        try:
+            raw = requested(environ)
+        except ProxyError as error:
+            return refuse(error, environ, start_response, Record(environ))
         # For the log: no server has a path for it.
-        environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": requested(environ)}
+        environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": raw}
         record = Record(environ)
         try:
             self._admit(environ)
@@ -178,7 +182,7 @@ class ForwardProxy:
             client = client_socket(environ)
             if client is None or hasattr(client, "pending"):
                 raise NotSupported("the server does not give the client's socket, or only by TLS")
-            host, port = tunnel_authority(requested(environ))
+            host, port = tunnel_authority(raw)
             record.origin = Origin("https", host, port)
             with contextlib.ExitStack() as stack:
                 self._enter()
