@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 
 from wsgiproxy.errors import ConfigurationError, Unavailable
+from wsgiproxy.secretloader import open_at_once, state_of
 
 __all__ = ["PasswordFile"]
 
@@ -115,7 +116,7 @@ class PasswordFile:
 
     def _read(self) -> Mapping[str, str]:
         try:
-            with open(self._path, "rb", opener=_open_at_once) as file:
+            with open(self._path, "rb", opener=open_at_once) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise self._error("expected a file of lines user:hash")
                 text = file.read(_LARGEST + 1).decode("utf-8")
@@ -140,17 +141,11 @@ class PasswordFile:
         return ConfigurationError(f"credentials={self._path!r}: {text}")
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    # A FIFO, of which nobody writes the other end, would be waited for.
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 def _state(path: str) -> tuple[int, int, int] | None:
     try:
-        found = os.stat(path)
+        return state_of(os.stat(path))
     except OSError:
         return None
-    return found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _dearest(hashes: Mapping[str, str]) -> str:

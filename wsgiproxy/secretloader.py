@@ -13,7 +13,7 @@ from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.keys import Keyring, base64url, has_lines, parse_keys
 
-__all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key"]
+__all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key", "open_at_once", "state_of"]
 
 #: The environment variable in which a spawner tells its child where their common keys are.
 SECRET_FILE = "WSGIPROXY_SECRET_FILE"
@@ -31,7 +31,8 @@ _RETRY = 1.0
 _State = tuple[int, int, int]
 
 
-def _state(found: os.stat_result) -> _State:
+def state_of(found: os.stat_result) -> _State:
+    """What is another value when a file has changed."""
     return found.st_ctime_ns, found.st_size, found.st_ino
 
 
@@ -47,8 +48,8 @@ class _Loaded(NamedTuple):
         return f"_Loaded({[*self.keys.keys]})"
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    # A FIFO, of which nobody writes the other end, would be waited for.
+def open_at_once(path: str, flags: int) -> int:
+    """An opener that does not wait for somebody to write the other end of a FIFO."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -89,7 +90,7 @@ class KeyFile:
     def keyring(self) -> Keyring:
         """The keys as they are now. If the new file is broken, the old ones; and a log line."""
         try:
-            state: _State | None = _state(os.stat(self._path))
+            state: _State | None = state_of(os.stat(self._path))
         except OSError:
             state = None
         if state != self._loaded.state and (
@@ -116,7 +117,7 @@ class KeyFile:
 
     def _read(self) -> _Loaded:
         try:
-            with open(self._path, "rb", opener=_open_at_once) as file:
+            with open(self._path, "rb", opener=open_at_once) as file:
                 found = os.fstat(file.fileno())
                 content = file.read(_LIMIT + 1)
         except (OSError, ValueError) as error:
@@ -137,7 +138,7 @@ class KeyFile:
         # Public halves are no secrets.
         if any(key.sign for key in keys.keys.values()):
             self._check_readers(mode)
-        return _Loaded(_state(found), content, keys)
+        return _Loaded(state_of(found), content, keys)
 
     def _check_readers(self, mode: int) -> None:
         if mode & stat.S_IROTH:

@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.repeated import ACTIONS
+from wsgiproxy.cli.servers import end_cleanly
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.forward import ForwardProxy
 from wsgiproxy.sansio.destination import kind
@@ -103,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
         daemon_threads=True,
         request_queue_size=1024,
     )
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, end_cleanly)
     for line in how_to_use(listen, port, settings):
         print(line, flush=True)
     try:
@@ -115,10 +115,6 @@ def _run(arguments: argparse.Namespace) -> int:
         proxy.close()
         server.server_close()
     return 0
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 def _log(access_log: bool) -> None:

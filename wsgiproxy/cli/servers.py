@@ -27,7 +27,14 @@ from wsgiproxy.errors import ConfigurationError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["SERVERS", "Plan", "check_installed", "run_waitress", "waitress_settings"]
+__all__ = [
+    "SERVERS",
+    "Plan",
+    "check_installed",
+    "end_cleanly",
+    "run_waitress",
+    "waitress_settings",
+]
 
 #: Seconds that running exchanges have left when the server is told to end.
 GRACE = 5
@@ -85,14 +92,15 @@ def run_waitress(plan: Plan, listener: socket.socket | None = None) -> int:
             sockets=[listener],
             **waitress_settings(plan.threads, plan.max_body),
         )
-        signal.signal(signal.SIGTERM, _exit)
+        signal.signal(signal.SIGTERM, end_cleanly)
         plan.started(listener.getsockname()[1])
         server.run()  # it ends by SystemExit and KeyboardInterrupt, and waits for its threads
         server.close()
     return 0
 
 
-def _exit(number: int, frame: FrameType | None) -> None:
+def end_cleanly(number: int, frame: FrameType | None) -> None:
+    """A handler of SIGTERM: leave the server's loop, and close what is open."""
     raise SystemExit(0)
 
 

@@ -15,7 +15,7 @@ from wsgiproxy.errors import BadRequest, NotForProxy
 from wsgiproxy.sansio.exchange import Outgoing, request_for, whole_target
 from wsgiproxy.sansio.forwarded import via
 from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.message import Headers, Inbound, Origin
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, Origin
 from wsgiproxy.sansio.target import Absolute, absolute_form, decoded, rebuilt_target, split_host
 
 __all__ = [
@@ -88,12 +88,11 @@ def absolute_changes(environ: Mapping[str, Any]) -> tuple[Absolute, dict[str, An
     """
     raw = requested(environ)
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
-    ports = {"http": 80, "https": 443}
-    if absolute is None or absolute.scheme not in ports:
+    if absolute is None or absolute.scheme not in DEFAULT_PORTS:
         path = raw.partition("?")[0][:200]  # what is asked may be a secret
         raise NotForProxy(f"the target {path!r} is not an absolute http one")
     path, _, query = absolute.rest.partition("?")
-    name, port = split_host(absolute.authority, ports[absolute.scheme])
+    name, port = split_host(absolute.authority, DEFAULT_PORTS[absolute.scheme])
     return absolute, {
         ORIGIN: f"{absolute.scheme}://{absolute.authority}",
         "wsgi.url_scheme": absolute.scheme,
