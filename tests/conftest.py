@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import socket
 import ssl
 import sys
@@ -25,6 +26,13 @@ pytest.register_assert_rewrite("tests.support")
 from tests.support.echo import echo as echo_behaviour  # noqa: E402 (needs the path)
 from tests.support.fronts import FRONTS, Front, Fronts  # noqa: E402
 from tests.support.upstream import RawUpstream  # noqa: E402
+
+# A signal that is ignored is ignored by the programs that we start, too (execve(2)), and a shell
+# ignores SIGINT for what runs in its background, as nohup does SIGHUP. A signal that is handled
+# has its default effect on them, and the run itself goes on all the same.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda number, frame: None)
 
 _PURE = Path(__file__).parent / "sansio"
 

@@ -78,7 +78,9 @@ def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_p
         refused(request.end())
         refused(ask(app, **SECRET))
         assert thief.stolen == b""
-    assert f"a process that is not ours listens on port {port}" in caplog.text
+    # The process may have died of it before its port is looked at; both reasons are right.
+    reasons = (f"a process that is not ours listens on port {port}", "Address already in use")
+    assert any(reason in caplog.text for reason in reasons)
 
 
 def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, caplog, tmp_path):

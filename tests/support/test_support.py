@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -170,3 +174,24 @@ def test_responses_one_after_the_other() -> None:
     found = h11_responses(raw, ["GET"] * 9)
     assert [(each.status, each.interim) for each in found] == [(204, []), (200, [103]), (304, [])]
     assert all(each.complete for each in found)
+
+
+_IGNORED = "import signal, sys; sys.exit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+
+
+def test_a_program_of_a_test_can_be_interrupted() -> None:
+    assert subprocess.run([sys.executable, "-c", _IGNORED], check=False).returncode == 0
+
+
+def test_a_run_with_interrupts_ignored_starts_programs_that_do_not_ignore_them() -> None:
+    """As under ``nohup ... &``."""
+    test = f"{__file__}::{test_a_program_of_a_test_can_be_interrupted.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output

@@ -13,11 +13,9 @@ _CUT = Expect(200, complete=False)
 _SECRET = b"X-A: secret\r\nContent-Length: 6\r\n\r\nsecret"
 _TYPE = [("Content-Type", "text/plain")]
 _OLD = "it speaks HTTP/1.0, where the end of the connection is the end of the body"
-_ENDS_CHUNKS = "it writes the last chunk all the same"
-_INVISIBLE = {
-    "wsgiref": but(_OLD, complete=True),
-    "granian": but(_ENDS_CHUNKS, complete=True),
-}
+# granian 2.8.9 drops the head and the block that it has not flushed when the iterator raises.
+_MAY_SEND_NOTHING = {"granian": but("it may send nothing at all", status=None)}
+_INVISIBLE = {"wsgiref": but(_OLD, complete=True), **_MAY_SEND_NOTHING}
 
 FAILURES = [
     Case("failure: the upstream closes at once", _BAD, script=[("close",)]),
@@ -100,7 +98,7 @@ FAILURES = [
         "failure: a body cut short of its length",
         _CUT,
         script=breaks(answer(headers=[("Content-Length", "10"), *_TYPE], body=b"hello")),
-        except_on={"granian": but("it may send nothing at all", status=None)},
+        except_on=_MAY_SEND_NOTHING,
     ),
     Case(
         "failure: a chunked body without its last chunk",
