@@ -131,6 +131,27 @@ def test_p2_the_chain_grows_behind_trusted_peers_only(upstream, made, network):
     assert stranger.values("X-Forwarded-Prefix") == ["/inner"]
 
 
+def test_host_and_port_of_a_trusted_peer_make_one_address(upstream, made, secret_file):
+    """It is announced, signed, written into Forwarded and into Location."""
+    app = made(trusted_proxies="10.0.0.9", forwarded=True, secret_file=secret_file)
+    asked = {
+        "REMOTE_ADDR": "10.0.0.9",
+        "HTTP_X_FORWARDED_HOST": "shop.example",
+        "HTTP_X_FORWARDED_PORT": "8443",
+        "HTTP_X_FORWARDED_PROTO": "https",
+    }
+    request = sent(upstream, app, **asked)
+    for name in ("X-Forwarded-Host", "X-Forwarded-Server"):
+        assert request.values(name) == ["shop.example:8443"]
+    assert request.values("X-Forwarded-Port") == ["8443"]
+    assert 'host="shop.example:8443";proto=https' in request.values("Forwarded")[0]
+    envelope = json.loads(unbase64url(request.values("WSGIProxy")[0]))
+    assert envelope["host"] == "shop.example:8443"
+    to_itself = [("Location", f"{upstream.url}/login")]
+    trusting = made(trusted_proxies="10.0.0.9")
+    assert back(upstream, trusting, to_itself, **asked) == ["https://shop.example:8443/login"]
+
+
 @pytest.mark.parametrize("peer", ["", None, "unix:", "nonsense"])
 def test_p3_no_address_no_field(upstream, made, peer):
     request = sent(upstream, made(), REMOTE_ADDR=peer)

@@ -13,6 +13,7 @@ from wsgiproxy.errors import BadRequest, ConfigurationError, LoopDetected
 from wsgiproxy.sansio.forwarded import (
     Public,
     announce,
+    believe,
     client_address,
     direct,
     forwarded_element,
@@ -23,8 +24,9 @@ from wsgiproxy.sansio.forwarded import (
     via,
 )
 from wsgiproxy.sansio.h1 import Limits, request_head
-from wsgiproxy.sansio.headers import is_host, values
+from wsgiproxy.sansio.headers import environ_key, is_host, values
 from wsgiproxy.sansio.message import Headers, Inbound, Request
+from wsgiproxy.sansio.restored import by_family
 
 
 def inbound(headers: Headers | None = None, **changes: Any) -> Inbound:
@@ -230,7 +232,7 @@ PLAIN = Public("http", "public.example", "80", "/m", "192.0.2.1", "192.0.2.1", "
             FORGED,
             Public(
                 "https",
-                "evil.example",
+                "evil.example:666",
                 "666",
                 "/evil/m",
                 "6.6.6.6, 192.0.2.1",
@@ -263,14 +265,35 @@ PLAIN = Public("http", "public.example", "80", "/m", "192.0.2.1", "192.0.2.1", "
         ),
         pytest.param(
             [("X-Forwarded-Host", "a:81"), ("X-Forwarded-Port", "82")],
-            PLAIN._replace(host="a:81", port="82", server_port="82"),
+            PLAIN._replace(host="a:82", port="82", server_port="82"),
             id="port-said",
+        ),
+        pytest.param(
+            [
+                ("X-Forwarded-Host", "shop.example"),
+                ("X-Forwarded-Port", "8443"),
+                ("X-Forwarded-Proto", "https"),
+            ],
+            PLAIN._replace(
+                scheme="https", host="shop.example:8443", port="8443", server_port="8443"
+            ),
+            id="host-and-port-in-two-fields",
+        ),
+        pytest.param(
+            [("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https")],
+            PLAIN._replace(scheme="https", port="443", server_port="443"),
+            id="the-default-port-is-not-written",
+        ),
+        pytest.param(
+            [("X-Forwarded-Host", "[::1]:81"), ("X-Forwarded-Port", "80")],
+            PLAIN._replace(host="[::1]"),
+            id="the-default-port-replaces-another",
         ),
         pytest.param([("X-Forwarded-Port", "65536")], PLAIN, id="port-too-high"),
         pytest.param([("X-Forwarded-Port", "0")], PLAIN, id="port-0"),
         pytest.param(
             [("X-Forwarded-Port", "00081")],
-            PLAIN._replace(port="81", server_port="81"),
+            PLAIN._replace(host="public.example:81", port="81", server_port="81"),
             id="port-behind-zeros",
         ),
         pytest.param([("X-Forwarded-Port", "-1")], PLAIN, id="port-negative"),
@@ -314,6 +337,24 @@ PLAIN = Public("http", "public.example", "80", "/m", "192.0.2.1", "192.0.2.1", "
 )
 def test_public_of_a_trusted_peer(headers: Headers, known: Public) -> None:
     assert public(inbound(headers), trust(["10.0.0.0/8"])) == known
+
+
+@given(
+    st.sampled_from(["shop.example", "shop.example:81", "[::1]", "[::1]:443", "a:"]),
+    st.sampled_from(["", "80", "81", "443", "8443", "0", "x"]),
+    st.sampled_from(["", "http", "https"]),
+)
+def test_both_ends_read_one_address_out_of_host_port_and_scheme(
+    host: str, port: str, scheme: str
+) -> None:
+    """What is announced again is what a receiver of the same fields believes."""
+    names = {"Host": host, "Port": port, "Proto": scheme}
+    headers = [(f"X-Forwarded-{name}", value) for name, value in names.items()]
+    known = public(inbound(headers), nobody)
+    environ = {environ_key(name): value for name, value in headers}
+    environ |= {"HTTP_HOST": "public.example", "wsgi.url_scheme": "http"}
+    believed = environ | by_family(believe(environ, "x-forwarded", nobody), environ)
+    assert (known.scheme, known.host) == (believed["wsgi.url_scheme"], believed["HTTP_HOST"])
 
 
 def test_chain_of_a_trusted_unix_peer() -> None:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.envelope import Envelope, client_path, client_query
 from wsgiproxy.sansio.forwarded import Said, port_number
-from wsgiproxy.sansio.headers import is_forwarding_key, is_host
+from wsgiproxy.sansio.headers import is_forwarding_key
 from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
-from wsgiproxy.sansio.target import decoded, escapes, raw_target, split_host, under
+from wsgiproxy.sansio.target import decoded, escapes, raw_target, split_host, under, with_port
 
 __all__ = ["Changes", "Fixed", "by_configuration", "by_envelope", "by_family", "namespace"]
 
@@ -107,21 +107,6 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
     return changes
 
 
-def _with_port(host: str, port: str, scheme: str) -> str:
-    """*host* with *port*, which is left out where it is the default.
-
-    :raises BadRequest: it is none: servers hand over whatever a client has sent.
-    """
-    if not is_host[host]:
-        raise BadRequest(f"Host {host!r} is not host[:port]")
-    default = DEFAULT_PORTS.get(scheme, 80)
-    name, given = split_host(host, default)
-    if given == int(port):
-        return host
-    name = bracketed(name)
-    return name if int(port) == default else f"{name}:{port}"
-
-
 def by_family(said: Said, environ: Environ) -> Changes:
     """What a trusted peer says; where it is silent, the environ stays as it is.
 
@@ -142,7 +127,7 @@ def by_family(said: Said, environ: Environ) -> Changes:
         changes["SERVER_PORT"] = said.port
         host = said.host or environ.get("HTTP_HOST")
         if host:
-            changes["HTTP_HOST"] = _with_port(host, said.port, scheme)
+            changes["HTTP_HOST"] = with_port(host, said.port, scheme)
     if said.prefix or said.traversal_path:
         changes.update(_path(said, environ))
     return changes
@@ -196,7 +181,7 @@ def _fixed_host(fixed: Fixed, environ: Environ) -> Changes:
     scheme = fixed.scheme or environ.get("wsgi.url_scheme", "http")
     if fixed.host:
         name, port = split_host(fixed.host, 0)
-        host = _with_port(bracketed(name), str(port), scheme)
+        host = with_port(bracketed(name), str(port), scheme)
         return {"HTTP_HOST": host, "SERVER_NAME": name, "SERVER_PORT": str(port)}
     changes: Changes = {}
     # On a Unix socket it is empty (gunicorn) or a path (waitress).
@@ -206,7 +191,7 @@ def _fixed_host(fixed: Fixed, environ: Environ) -> Changes:
         changes["SERVER_PORT"] = fixed.port
     if fixed.domain:
         changes["SERVER_NAME"] = fixed.domain.strip("[]")
-        changes["HTTP_HOST"] = _with_port(bracketed(fixed.domain), fixed.port or served, scheme)
+        changes["HTTP_HOST"] = with_port(bracketed(fixed.domain), fixed.port or served, scheme)
     elif fixed.port and environ.get("HTTP_HOST"):
-        changes["HTTP_HOST"] = _with_port(environ["HTTP_HOST"], fixed.port, scheme)
+        changes["HTTP_HOST"] = with_port(environ["HTTP_HOST"], fixed.port, scheme)
     return changes

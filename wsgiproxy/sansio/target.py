@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 
 __all__ = [
     "ABSOLUTE",
@@ -28,6 +29,7 @@ __all__ = [
     "rebuilt_target",
     "split_host",
     "under",
+    "with_port",
 ]
 
 # RFC 3986, 3.3: unreserved, sub-delims, ":" and "@"; the slash separates segments. "%" is
@@ -224,6 +226,30 @@ def split_host(host: str, default_port: int) -> tuple[str, int]:
     if not colon or host.endswith("]"):
         name, port = host, ""
     return name.strip("[]"), int(port) if port else default_port
+
+
+def with_port(host: str, port: str, scheme: str) -> str:
+    """*host* with *port*, which is left out where it is the default of *scheme*.
+
+    Proxies announce a host and its port in two fields: this is the one rule of how they become
+    one authority, for what is believed and for what is announced again.
+
+    :param host: ``host[:port]``; a port in it that differs from *port* is replaced.
+    :param port: port number.
+    :param scheme: ``http`` or ``https``.
+    :raises BadRequest: the host is none: servers hand over whatever a client has sent.
+
+    >>> with_port("shop.example", "8443", "https"), with_port("[::1]:81", "80", "http")
+    ('shop.example:8443', '[::1]')
+    """
+    if not is_host[host]:
+        raise BadRequest(f"Host {host!r} is not host[:port]")
+    default = DEFAULT_PORTS.get(scheme, 80)
+    name, given = split_host(host, default)
+    if given == int(port):
+        return host
+    name = bracketed(name)
+    return name if int(port) == default else f"{name}:{port}"
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:

@@ -14,7 +14,7 @@ from wsgiproxy.errors import LoopDetected
 from wsgiproxy.sansio.forwarded.addresses import client_address, nearest_untrusted
 from wsgiproxy.sansio.headers import is_host, values
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
-from wsgiproxy.sansio.target import decoded, escapes, split_host
+from wsgiproxy.sansio.target import decoded, escapes, split_host, with_port
 
 __all__ = [
     "PREFIX",
@@ -98,6 +98,8 @@ def public(inbound: Inbound, trusts: Callable[[str], bool]) -> Public:
     host = said if is_host[said] else host
     said = _nearest(headers, "X-Forwarded-Port")
     port = port_number(said)
+    # Both may be said, in two fields: the address is what they make together.
+    host = with_port(host, port, scheme) if port else host
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
     prefix = said + prefix if is_prefix(said) else prefix
     said = ", ".join(values(headers, "X-Forwarded-For"))
