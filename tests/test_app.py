@@ -152,6 +152,47 @@ def test_host_and_port_of_a_trusted_peer_make_one_address(upstream, made, secret
     assert back(upstream, trusting, to_itself, **asked) == ["https://shop.example:8443/login"]
 
 
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"scope_cookies": True}, ["/login", "a=1; Path=/mount; Domain=b.example"]),
+        ({"cookie_domain": "c.example"}, ["/login", "a=1; Path=/; Domain=c.example"]),
+        ({"cookie_domain": ""}, ["/login", "a=1; Path=/"]),
+        ({}, ["/login", "a=1; Path=/; Domain=b.example"]),
+    ],
+)
+def test_cookies_are_mapped_whether_or_not_addresses_are(upstream, made, options, fields):
+    headers = [("Location", "/login"), ("Set-Cookie", "a=1; Path=/; Domain=b.example")]
+    app = made(rewrite_location=False, **options)
+    assert back(upstream, app, headers, SCRIPT_NAME="/mount") == fields
+
+
+@pytest.mark.parametrize(("path", "found"), [("", "/mount/docs"), ("/", "docs"), ("/a/b", "docs")])
+def test_a_relative_location_leads_below_the_mount(upstream, made, path, found):
+    """Asked for ``/mount``, the upstream saw ``/``, and so ``docs`` is ``/mount/docs``."""
+    asked = {"SCRIPT_NAME": "/mount", "PATH_INFO": path}
+    for name in ("Location", "Content-Location"):
+        assert back(upstream, made(), [(name, "docs")], **asked) == [found]
+    assert back(upstream, made(), [("Refresh", "1;url=docs")], **asked) == [f"1;url={found}"]
+
+
+@pytest.mark.parametrize("front", ["", "http://public.example", "http://{netloc}"])
+@pytest.mark.parametrize("path", ["/login", "/mount/login"])
+def test_every_form_of_a_redirect_is_below_the_mount_once(upstream, made, front, path):
+    """As an application writes it that knows its prefix or does not, or its public host."""
+    location = front.format(netloc=upstream.netloc) + path
+    [found] = back(upstream, made(), [("Location", location)], SCRIPT_NAME="/mount")
+    assert found == ("http://public.example" if front else "") + "/mount/login"
+
+
+def test_the_url_in_a_challenge_is_mapped(upstream, made):
+    """RFC 9728, 5.1."""
+    bearer = 'Bearer resource_metadata="{}/.well-known/oauth-protected-resource"'
+    headers = [("WWW-Authenticate", bearer.format(upstream.url))]
+    found = bearer.format("http://public.example/mount")
+    assert back(upstream, made(), headers, SCRIPT_NAME="/mount") == [found]
+
+
 @pytest.mark.parametrize("peer", ["", None, "unix:", "nonsense"])
 def test_p3_no_address_no_field(upstream, made, peer):
     request = sent(upstream, made(), REMOTE_ADDR=peer)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from wsgiproxy.sansio.forwarded import Public
 from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.location import map_address, map_cookie, map_headers, map_refresh
+from wsgiproxy.sansio.location import (
+    Asked,
+    map_address,
+    map_challenges,
+    map_cookie,
+    map_headers,
+    map_refresh,
+)
 from wsgiproxy.sansio.message import Headers
 
 BASE = parse_href("http://10.0.0.7:8000/app")
@@ -75,6 +82,204 @@ def test_map_address(address: str, mapped: str) -> None:
 )
 def test_any_other_address_is_left_alone(address: str) -> None:
     assert map_address(address, BASE, MOUNTED) == address
+
+
+@pytest.mark.parametrize(
+    ("base", "prefix", "path", "mapped"),
+    [
+        pytest.param("", "/m", "/x", "/m/x", id="mount-not-known"),
+        pytest.param("", "/m", "/", "/m/", id="root"),
+        pytest.param("", "/m", "/m/x", "/m/x", id="mount-known"),
+        pytest.param("", "/m", "/m", "/m", id="mount-itself"),
+        pytest.param("", "/m", "/mine", "/m/mine", id="segment-boundary"),
+        pytest.param("", "", "/x", "/x", id="no-mount"),
+        pytest.param("/app", "/m", "/app/x", "/m/x", id="base"),
+        pytest.param("/app", "/m", "/m/x", "/m/x", id="base-and-mount-known"),
+        pytest.param("/app", "/m", "/app/m/x", "/m/m/x", id="base-and-a-path-like-the-mount"),
+        pytest.param("/m", "/m", "/m/x", "/m/x", id="base-is-the-mount"),
+        pytest.param("/m", "/m", "/m/m/x", "/m/m/x", id="base-is-the-mount-and-a-folder"),
+        pytest.param("/m/app", "/m", "/m/app/x", "/m/x", id="base-below-the-mount"),
+        pytest.param("/m/app", "/m", "/m/x", "/m/x", id="base-below-the-mount-that-is-known"),
+        pytest.param("/app", "/app/m", "/app/x", "/app/m/x", id="mount-below-the-base"),
+        pytest.param("/app", "/app/m", "/app/m/x", "/app/m/x", id="mount-below-the-base-known"),
+        pytest.param("/app", "", "/app/x", "/x", id="base-at-the-root"),
+        pytest.param("", "/m", "/.well-known/a/m/x", "/.well-known/a/m/x", id="well-known"),
+        pytest.param("", "/m", "/.well-known/a", "/m/.well-known/a", id="well-known-at-the-root"),
+        pytest.param(
+            "/app", "/m", "/.well-known/a/app/x", "/.well-known/a/m/x", id="well-known-of-the-base"
+        ),
+    ],
+)
+def test_one_rule_for_all_forms_of_an_address(
+    base: str, prefix: str, path: str, mapped: str
+) -> None:
+    """RFC 9110, 10.2.2: whichever host an upstream writes, its path leads to one place."""
+    place = parse_href("http://10.0.0.7:8000" + base)
+    known = AT_ROOT._replace(prefix=prefix)
+    there = f"https://example.com{mapped}"
+    assert map_address(path, place, known) == mapped
+    assert map_address(f"http://10.0.0.7:8000{path}", place, known) == there
+    assert map_address(f"https://example.com{path}", place, known) == there
+    assert map_address(f"https://EXAMPLE.com:443{path}", place, known) in (
+        there,
+        f"https://EXAMPLE.com:443{mapped}",
+    )
+    assert map_address(f"//10.0.0.7:8000{path}", place, known) == there[6:]
+    assert map_address(f"//example.com{path}", place, known) == there[6:]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("https://example.com/m/x", id="below-the-mount"),
+        pytest.param("HTTPS://Example.com:443/m?q#f", id="in-other-letters"),
+        pytest.param("http://example.com/app/x", id="other-scheme"),
+        pytest.param("https://example.com:8443/app/x", id="other-port"),
+        pytest.param("https://example.com.evil/app/x", id="begins-like-it"),
+        pytest.param("https://example.com@evil/app/x", id="userinfo"),
+        pytest.param("https://u@example.com/app/x", id="userinfo-of-ours"),
+        pytest.param("//example.com:80/app/x", id="protocol-relative-at-another-port"),
+        pytest.param("https://example.com/other", id="of-another-application"),
+    ],
+)
+def test_other_addresses_at_the_public_host_are_left_alone(address: str) -> None:
+    assert map_address(address, BASE, MOUNTED) == address
+
+
+def test_no_address_names_a_public_host_that_is_none() -> None:
+    known = MOUNTED._replace(host="")
+    assert map_address("https:///app/x", BASE, known) == "https:///app/x"
+
+
+@pytest.mark.parametrize(
+    ("href", "path", "reference", "mapped"),
+    [
+        pytest.param("", "", "docs", "/m/docs", id="mount-without-its-slash"),
+        pytest.param("", "", "docs?q=/#f", "/m/docs?q=/#f", id="with-query-and-fragment"),
+        pytest.param("", "", ".", "/m/", id="dot"),
+        pytest.param("", "", "./", "/m/", id="dot-and-slash"),
+        pytest.param("", "", "./docs", "/m/docs", id="dot-and-segment"),
+        pytest.param("", "", "../docs", "/m/docs", id="above-the-root-of-the-upstream"),
+        pytest.param("", "", "%2E%2e/docs", "/m/docs", id="dots-as-browsers-read-them"),
+        pytest.param("", "", ".//evil.example", "/m//evil.example", id="no-other-host"),
+        pytest.param("/app/", "", "docs", "/m/docs", id="base-with-its-slash"),
+        pytest.param("", "/", "docs", "docs", id="mount-with-its-slash"),
+        pytest.param("", "/a/b", "docs", "docs", id="below"),
+        pytest.param("", "/a/b", "../docs", "../docs", id="dots-within"),
+        pytest.param("", "/a/b", "../../docs", "/m/docs", id="dots-above-the-mount"),
+        pytest.param("", "/m/x", "y", "y", id="a-folder-called-like-the-mount"),
+        pytest.param("/app", "", "docs", "docs", id="base-without-its-slash"),
+        pytest.param("/app", "/x", "../y", "../y", id="outside-of-the-base"),
+        pytest.param("", "", "", "", id="empty"),
+        pytest.param("", "", "?q", "?q", id="query-alone"),
+        pytest.param("", "", "#f", "#f", id="fragment-alone"),
+        pytest.param("", "", "mailto:a@b", "mailto:a@b", id="scheme"),
+        pytest.param("", "", "http:docs", "http:docs", id="scheme-without-host"),
+        pytest.param("", "", "http://u@evil/", "http://u@evil/", id="userinfo"),
+        pytest.param("", "", "\\\\evil.example", "\\\\evil.example", id="backslashes"),
+        pytest.param("", "", "a\\..\\..\\b", "a\\..\\..\\b", id="backslashes-within"),
+        pytest.param("", "", " //evil.example", " //evil.example", id="blank"),
+    ],
+)
+def test_relative_references_are_resolved_where_they_were_written(
+    href: str, path: str, reference: str, mapped: str
+) -> None:
+    """RFC 9110, 10.2.2; changed only where the client would go elsewhere by them."""
+    base = parse_href("http://10.0.0.7:8000" + href)
+    asked = Asked(base.path + path if path else base.location or "/", "/m" + path)
+    assert map_address(reference, base, MOUNTED, asked) == mapped
+    assert map_refresh(f"0;url={reference}", base, MOUNTED, asked) == f"0;url={mapped}"
+
+
+# Without empty segments: urljoin drops them, browsers and we do not.
+_SEGMENTS = st.lists(st.sampled_from(["a", "m", "..", ".", "%2e."]), max_size=5)
+_REFERENCES = st.tuples(_SEGMENTS, st.sampled_from(["", "/"])).map(
+    lambda parts: ("/".join(parts[0]) + parts[1]).lstrip("/")
+)
+_PATHS = st.lists(st.sampled_from(["a", "m"]), max_size=3).flatmap(
+    lambda some: st.sampled_from(["", "/"]).map(lambda end: "".join(f"/{s}" for s in some) + end)
+)
+
+
+@given(_REFERENCES, _PATHS, st.sampled_from(["", "/app/", "/app"]), st.sampled_from(["", "/m"]))
+def test_a_relative_reference_leads_where_the_upstream_meant(
+    reference: str, path: str, href: str, prefix: str
+) -> None:
+    """What the client finds by it is what the upstream would have found, put below the mount."""
+    base = parse_href("http://10.0.0.7:8000" + href)
+    asked = Asked(base.path + path if path else base.location or "/", prefix + path or "/")
+    mapped = map_address(reference, base, MOUNTED._replace(prefix=prefix), asked)
+
+    def led(path: str, reference: str) -> str:
+        return urlsplit(urljoin(f"http://h{path}", reference.replace("%2e", "."))).path
+
+    meant = led(asked.upstream, reference)
+    if not reference:
+        assert mapped == ""
+    elif (meant + "/").startswith(base.path + "/"):
+        assert led(asked.client, mapped) == (prefix + meant[len(base.path) :] or "/")
+    else:
+        assert mapped == reference
+
+
+@pytest.mark.parametrize(
+    ("value", "mapped"),
+    [
+        pytest.param(
+            'Bearer resource_metadata="http://10.0.0.7:8000/app/.well-known/x"',
+            'Bearer resource_metadata="https://example.com/m/.well-known/x"',
+            id="RFC-9728-5.1",
+        ),
+        pytest.param(
+            'Basic realm="a, b", DPoP algs="ES256", RESOURCE_METADATA = "/app/x" , error="y"',
+            'Basic realm="a, b", DPoP algs="ES256", RESOURCE_METADATA = "/m/x" , error="y"',
+            id="several-challenges",
+        ),
+        pytest.param(
+            'Basic realm="resource_metadata=\\"/app/x\\"", Bearer resource_metadata="/app/x"',
+            'Basic realm="resource_metadata=\\"/app/x\\"", Bearer resource_metadata="/m/x"',
+            id="only-text-of-a-realm",
+        ),
+        pytest.param(
+            'Bearer resource_metadata="/app/\\x"',
+            'Bearer resource_metadata="/m/x"',
+            id="quoted-pair",
+        ),
+        pytest.param(
+            'Bearer resource_metadata="/app/\\"\\\\"',
+            'Bearer resource_metadata="/m/\\"\\\\"',
+            id="quoted-again",
+        ),
+        pytest.param(
+            'Bearer my_resource_metadata="/app/x", realm="/app/x"',
+            'Bearer my_resource_metadata="/app/x", realm="/app/x"',
+            id="other-parameters",
+        ),
+        pytest.param(
+            'Bearer resource_metadata="http://evil/app/\\x"',
+            'Bearer resource_metadata="http://evil/app/\\x"',
+            id="another-host-byte-for-byte",
+        ),
+        pytest.param(
+            'Bearer resource_metadata="/app/x',
+            'Bearer resource_metadata="/app/x',
+            id="never-ends",
+        ),
+        pytest.param("Negotiate abc=", "Negotiate abc=", id="token68"),
+        pytest.param("", "", id="empty"),
+    ],
+)
+def test_map_challenges(value: str, mapped: str) -> None:
+    assert map_challenges(value, BASE, MOUNTED) == mapped
+    assert map_headers(
+        [("WWW-Authenticate", value)], BASE, MOUNTED, scope_cookies=False, cookie_domain=None
+    ) == [("WWW-Authenticate", mapped)]
+
+
+@pytest.mark.parametrize("part", ['\\"', 'resource_metadata="', 'resource_metadata="\\'])
+def test_map_challenges_is_linear(part: str) -> None:
+    value = 'x="' + part * 100_000
+    assert map_challenges(value, BASE, MOUNTED).startswith("x=")
 
 
 @pytest.mark.parametrize(

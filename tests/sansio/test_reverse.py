@@ -256,7 +256,7 @@ def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
         pytest.param(
             "http://127.0.0.1:4711/app/y",
             "http://shop.example/app/y",
-            "http://shop.example/app/app/y",
+            "http://shop.example/app/y",
             id="own-address-with-the-mount",
         ),
         pytest.param(
@@ -268,7 +268,7 @@ def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
         pytest.param(
             "http://localhost:4711/app/y",
             "http://shop.example/app/y",
-            "http://shop.example/app/app/y",
+            "http://shop.example/app/y",
             id="own-address-by-another-name",
         ),
         pytest.param(
@@ -276,6 +276,24 @@ def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
             "http://shop.example/app/y",
             "http://shop.example/app/y",
             id="public-address",
+        ),
+        pytest.param(
+            "http://shop.example/y",
+            "http://shop.example/y",
+            "http://shop.example/app/y",
+            id="public-address-of-who-does-not-know-its-mount",
+        ),
+        pytest.param(
+            "https://shop.example/y",
+            "https://shop.example/y",
+            "https://shop.example/y",
+            id="public-host-by-another-scheme",
+        ),
+        pytest.param(
+            "http://shop.example:81/y",
+            "http://shop.example:81/y",
+            "http://shop.example:81/y",
+            id="public-host-at-another-port",
         ),
         pytest.param(
             "http://127.0.0.1:4712/app/y",

@@ -20,7 +20,7 @@ from wsgiproxy.sansio.forwarded import (
 )
 from wsgiproxy.sansio.headers import Remembered, without
 from wsgiproxy.sansio.href import Base, join
-from wsgiproxy.sansio.location import has_addresses, map_headers
+from wsgiproxy.sansio.location import Asked, has_addresses, map_headers
 from wsgiproxy.sansio.message import Headers, Inbound, Origin
 from wsgiproxy.sansio.target import escapes, is_allowed
 
@@ -28,7 +28,10 @@ __all__ = ["ReversePolicy", "SpawnPolicy"]
 
 
 class _Context(NamedTuple):
-    """What addresses and cookies are mapped with, and what the envelope will say."""
+    """What addresses and cookies are mapped with, and what the envelope will say.
+
+    It is the same for every request of a client; what a policy wants back is this and the path.
+    """
 
     base: Base
     known: Public
@@ -63,6 +66,12 @@ class ReversePolicy:
         self._pseudonym = pseudonym
         self._host = "" if options["preserve_host"] else base.origin.authority
         self._suppresses = bool(options["suppress_headers"] or options["suppress_cookies"])
+        self._cookies = {name: options[name] for name in ("scope_cookies", "cookie_domain")}
+        self._maps = bool(
+            options["rewrite_location"]
+            or options["scope_cookies"]
+            or options["cookie_domain"] is not None
+        )
         self._trusts = trust(options["trusted_proxies"])
         # What is said of an untrusted peer follows from five facts, and clients come back.
         self._direct = Remembered(self._announce_direct)
@@ -105,7 +114,7 @@ class ReversePolicy:
         rest, trace = via(headers, inbound.protocol, self._pseudonym)
         lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
-        return Outgoing(base.origin, request, context, context.facts)
+        return Outgoing(base.origin, request, (context, inbound.path), context.facts)
 
     def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
         base, options = self._base, self._options
@@ -125,19 +134,23 @@ class ReversePolicy:
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Location, Content-Location, Refresh and cookies, mapped to the public address."""
-        assert isinstance(context, _Context)
         options = self._options
         if self._suppresses:
             headers = not_set(headers, options["suppress_cookies"])
-        if not options["rewrite_location"] or not has_addresses(headers):
+        if not self._maps or not has_addresses(headers):
             return headers
+        assert isinstance(context, tuple)
+        shared, path = context
+        assert isinstance(shared, _Context)
+        base, known = shared.mount
         return map_headers(
             headers,
-            context.base,
-            context.known,
-            mount=context.mount,
-            scope_cookies=options["scope_cookies"],
-            cookie_domain=options["cookie_domain"],
+            shared.base,
+            shared.known,
+            mount=shared.mount,
+            asked=Asked(join(base._replace(query=""), path, ""), known.prefix + path or "/"),
+            rewrite_location=options["rewrite_location"],
+            **self._cookies,
         )
 
 

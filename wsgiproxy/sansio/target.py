@@ -24,6 +24,7 @@ __all__ = [
     "decoded_but_slashes",
     "escapes",
     "is_allowed",
+    "is_same_host",
     "matcher",
     "raw_target",
     "rebuilt_target",
@@ -250,6 +251,18 @@ def with_port(host: str, port: str, scheme: str) -> str:
         return host
     name = bracketed(name)
     return name if int(port) == default else f"{name}:{port}"
+
+
+def is_same_host(one: str, other: str, scheme: str) -> bool:
+    """Whether two texts ``host[:port]`` name one server, a default port written or not.
+
+    >>> is_same_host("Shop.example:80", "shop.example", "http"), is_same_host("", "", "http")
+    (True, False)
+    """
+    if not is_host[one] or not is_host[other]:
+        return False
+    default = DEFAULT_PORTS[scheme]
+    return split_host(one.lower(), default) == split_host(other.lower(), default)
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:
