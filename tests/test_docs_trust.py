@@ -197,6 +197,15 @@ def unsigned(environ: WSGIEnvironment) -> None:
         del environ[key]
 
 
+def verified(environ: WSGIEnvironment) -> None:
+    unsigned(environ)
+    environ["wsgiproxy.verified"] = "k1"
+
+
+def without(key: str) -> Callable[[WSGIEnvironment], object]:
+    return lambda environ: environ.pop(key)
+
+
 def replaced(pattern: str, replacement: str) -> Callable[[WSGIEnvironment], None]:
     def replace(environ: WSGIEnvironment) -> None:
         key = "HTTP_SIGNATURE_INPUT"
@@ -211,7 +220,7 @@ def with_value(key: str, value: str) -> Callable[[WSGIEnvironment], None]:
 
 
 # What the page shows of the log -> what has to happen to a signed request for it.
-REFUSED: dict[str, Callable[[WSGIEnvironment], None]] = {
+REFUSED: dict[str, Callable[[WSGIEnvironment], object]] = {
     "not signed": unsigned,
     "no such key": replaced('"k1"', '"k2"'),
     "created 95 seconds ago": replaced(r"created=\d+", f"created={int(time.time()) - 95}"),
@@ -219,6 +228,9 @@ REFUSED: dict[str, Callable[[WSGIEnvironment], None]] = {
     "wrong signature by key": with_value("HTTP_HOST", "other.example"),
     "signed for '/a', but it came to": with_value("PATH_INFO", "/b"),
     "was used before": lambda environ: None,
+    "Signature did not arrive": without("HTTP_SIGNATURE"),
+    "wsgiproxy is covered, but not there": without("HTTP_WSGIPROXY"),
+    "verified already": verified,
     "the body is not covered": with_value("CONTENT_LENGTH", "1"),
 }
 

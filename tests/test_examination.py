@@ -289,6 +289,49 @@ def test_a_refusal_of_another_kind(secret):
     assert (found.status, found.reason) == (400, "Host 'shop.example' is not in allowed_hosts")
 
 
+# -- a question that is passed on --------------------------------------------------------
+
+
+def test_a_question_for_what_is_inside_reaches_the_application(secret):
+    middleware = WSGIProxyMiddleware(application, secret)
+    reply = run(middleware, asked(signed_environ(secret), HTTP_X_DOCTOR_INNER="1"))
+    assert reply.head.status == 299
+
+
+def test_it_is_verified_as_any_other(secret):
+    reply = run(WSGIProxyMiddleware(application, secret), asked(HTTP_X_DOCTOR_INNER="1"))
+    assert reply.head.status == 403
+
+
+def test_a_second_middleware_answers_it(secret):
+    middleware = WSGIProxyMiddleware(WSGIProxyMiddleware(application, secret), secret)
+    environ = signed_environ(secret)
+    assert not examined(middleware, asked(environ)).inner
+    found = examined(middleware, asked(signed_environ(secret), HTTP_X_DOCTOR_INNER="1"))
+    assert (found.inner, found.status) == (True, 403)
+    assert "verified already" in found.reason
+
+
+def test_nothing_that_is_sent_makes_a_middleware_the_inner_one(secret):
+    middleware = WSGIProxyMiddleware(application, doctor_file=secret)
+    sent = asked(HTTP_X_DOCTOR_INNER="1", HTTP_WSGIPROXY_ORIG="1")
+    assert run(middleware, sent).head.status == 299
+
+
+def test_a_public_half_that_verifies_is_named(tmp_path, secret):
+    from wsgiproxy.sansio.keys import ed25519_halves
+
+    _, public = (f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
+    path = key_file(tmp_path / "public.txt", public)
+    for options, expected in (
+        ({"secret_file": path, "doctor_file": secret}, True),
+        ({"secret_file": secret, "doctor_file": secret}, False),
+        ({"doctor_file": secret}, False),
+    ):
+        found = examined(WSGIProxyMiddleware(application, **options), asked())
+        assert found.public is expected
+
+
 # -- what is never in it ---------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ def changed(environ: dict[str, Any], **changes: str) -> dict[str, Any]:
         pytest.param({"HTTP_SIGNATURE": "wsgiproxy=:AAAA:"}, "wrong signature", id="signature"),
         pytest.param({"HTTP_SIGNATURE": "a=:AAAA:"}, "no signature is labelled", id="label"),
         pytest.param({"HTTP_SIGNATURE": "wsgiproxy=:A A:"}, "no member|comma", id="grammar"),
-        pytest.param({"HTTP_SIGNATURE_INPUT": ""}, "no member", id="empty-input"),
+        pytest.param({"HTTP_SIGNATURE_INPUT": ""}, "Input did not arrive", id="empty-input"),
         pytest.param({"HTTP_SIGNATURE_INPUT": "a" * 3000}, "more than 2048", id="too-long"),
     ],
 )

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.installation import clash
 from wsgiproxy.replay import MemoryReplay
-from wsgiproxy.sansio.diagnosis import ENVIRON_KEY, Examination, Question, asked, shown
+from wsgiproxy.sansio.diagnosis import (
+    ENVIRON_KEY,
+    INNER_KEY,
+    Examination,
+    Question,
+    asked,
+    shown,
+)
 from wsgiproxy.sansio.envelope import open_envelope
 from wsgiproxy.sansio.forwarded import Counts, peer_of
 from wsgiproxy.sansio.members import LABEL, LIMIT
@@ -42,11 +49,13 @@ def examiner(settled: Mapping[str, Any], trusts: Callable[[str], bool]) -> Exami
     :param trusts: whether a peer is trusted.
     :raises ConfigurationError: the key file cannot be read, or holds no key.
     """
-    setting = "doctor_file" if settled["doctor_file"] else "secret_file"
-    if settled[setting] is None:
-        return None
-    file = KeyFile(settled[setting], setting, strict_permissions=settled["strict_permissions"])
-    return Examiner(file, settled, trusts)
+    strict = settled["strict_permissions"]
+    doctor, fronts = (
+        KeyFile(settled[name], name, strict_permissions=strict) if settled[name] else None
+        for name in ("doctor_file", "secret_file")
+    )
+    file = doctor or fronts
+    return Examiner(file, settled, trusts, fronts) if file else None
 
 
 class Examiner:
@@ -55,10 +64,15 @@ class Examiner:
     :param file: the keys of those who may ask.
     :param settled: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
     :param trusts: whether a peer is trusted.
+    :param verifies: the keys of the fronts; None if requests are not signed.
     """
 
     def __init__(
-        self, file: KeyFile, settled: Mapping[str, Any], trusts: Callable[[str], bool]
+        self,
+        file: KeyFile,
+        settled: Mapping[str, Any],
+        trusts: Callable[[str], bool],
+        verifies: KeyFile | None,
     ) -> None:
         self._file = file
         self._trusts = trusts
@@ -67,12 +81,15 @@ class Examiner:
         replay = settled["replay"]
         self._replay: Replay | None = MemoryReplay() if replay == "memory" else replay
         self._accepted = frozenset(settled["accept_keys"])
+        self._verifies = verifies
         self._about = Examination(
             version=__version__,
             python=platform.python_version(),
             **_belief(settled),
             fixed=tuple(name for name in Fixed._fields if settled[name] is not None),
             unsigned=settled["unsigned"],
+            require_forwarded=settled.get("require_forwarded", True),
+            authorities=bool(settled.get("authorities", True)),
             max_age=self._max_age,
             clock_skew=self._clock_skew,
         )
@@ -88,11 +105,15 @@ class Examiner:
         question = asked(environ[ENVIRON_KEY], self._file.keyring().keys)
         if question is None or environ["REQUEST_METHOD"] != "GET":
             return None
+        # What the middleware leaves in an environ shows a second one that it is inside of a first.
+        inner = "wsgiproxy.orig" in environ
+        if INNER_KEY in environ and not inner:
+            return None
         if not question.is_fresh(now, self._max_age, self._clock_skew):
             # The time is enough to ask again, and all that a question of yesterday is worth.
             examination = Examination(doctor=question.nonce, clock=now, stale=True)
         elif self._is_new(question):
-            examination = self._examine(environ, restore, question, now)
+            examination = self._examine(environ, restore, question, now)._replace(inner=inner)
         else:
             return None
         body = json.dumps(examination._asdict()).encode("ascii")
@@ -124,6 +145,8 @@ class Examiner:
             arrived=shown(environ),
             created=_created(environ.get("HTTP_SIGNATURE_INPUT", "")),
             clash=tuple(clash()),
+            public=self._verifies is not None
+            and any(key.sign is None for key in self._verifies.keyring().keys.values()),
         )
         try:
             restored = restore(environ)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from tests.support.daemon import nginx
+from tests.support.documented import literal_block
 from tests.support.fronts import front as running_front
 from wsgiproxy import __version__
 from wsgiproxy.app import WSGIProxyApp
@@ -32,6 +34,7 @@ from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.transport import PooledTransport
 
 QUESTIONS = ["plain", "forged", "names", *ODD_PATHS]
+ALL_QUESTIONS = [*QUESTIONS, "application"]
 
 
 @pytest.fixture
@@ -93,6 +96,15 @@ def levels(report: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def not_well(report: dict[str, Any]) -> dict[str, str]:
+    """The levels that are not ``ok``; that of the client never is, from the same machine."""
+    return {topic: level for topic, level in levels(report).items() if level != "ok"}
+
+
+def cure(report: dict[str, Any], topic: str) -> str:
+    return " ".join(each["cure"] for each in report["findings"] if each["topic"] == topic)
+
+
 def sentence(report: dict[str, Any], topic: str) -> str:
     return " ".join(each["sentence"] for each in report["findings"] if each["topic"] == topic)
 
@@ -104,7 +116,7 @@ def test_a_signed_stack_is_healthy(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
         status, report = doctor(capsys, url + "/", "--secret-file", secret)
     assert (status, report["healthy"]) == (0, True)
-    assert set(levels(report).values()) == {"ok"}
+    assert not_well(report) == {"client": "warn"}
     assert "made with key 'k1'" in sentence(report, "signature")
     assert "byte for byte" in sentence(report, "path")
 
@@ -116,7 +128,7 @@ def test_so_it_is_under_a_mount_and_a_path(secret, capsys):
         served(Mount(proxy, "/app")) as url,
     ):
         status, report = doctor(capsys, f"{url}/app/x/?q=1", "--secret-file", secret)
-    assert (status, set(levels(report).values())) == (0, {"ok"})
+    assert (status, not_well(report)) == (0, {"client": "warn"})
     assert "below '/app' (signed)" in sentence(report, "prefix")
     seen = report["questions"]["plain"]["answer"]["seen"]
     assert seen["wsgiproxy.traversal_path"] == "/deep/down"
@@ -127,7 +139,7 @@ def test_a_trusted_proxy_is_healthy(secret, capsys):
     backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
     with stack(backend) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
-    assert (status, set(levels(report).values())) == (0, {"ok"})
+    assert (status, not_well(report)) == (0, {"client": "warn"})
     assert "by X-Forwarded-Host" in sentence(report, "host")
 
 
@@ -233,11 +245,54 @@ def test_a_backend_that_believes_nobody(secret, capsys):
     assert (status, found["trust"], found["host"], found["forgery"]) == (1, "bad", "bad", "ok")
 
 
+def closure(app):
+    def wrapped(environ, start_response):
+        return app(environ, start_response)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, closure], ids=["direct", "wrapped"])
+def test_the_middleware_applied_twice(wrap, secret, capsys):
+    inner = wrap(WSGIProxyMiddleware(hello, secret))
+    with stack(WSGIProxyMiddleware(inner, secret), secret_file=secret) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, levels(report)["application"]) == (1, "bad")
+    found = sentence(report, "application")
+    assert "applied twice" in found and "verified already" in found
+    assert set(not_well(report)) == {"client", "application"}
+
+
+def test_an_inner_middleware_that_alone_has_the_key(secret, capsys):
+    inner = WSGIProxyMiddleware(hello, secret)
+    with stack(WSGIProxyMiddleware(inner, trust_ips="127.0.0.1"), secret_file=secret) as url:
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, levels(report)["signature"]) == (1, "bad")
+    assert "applied twice" in cure(report, "signature")
+
+
+def test_the_middleware_inside_of_a_mount(secret, capsys):
+    def page(environ, start_response):
+        status = "200 OK" if environ["PATH_INFO"] == "/x" else "404 Not Found"
+        return answering(status)(environ, start_response)
+
+    mounted = DispatcherMiddleware(page, {"/app": WSGIProxyMiddleware(page, secret)})
+    with stack(mounted, secret_file=secret) as url:
+        status, report = doctor(capsys, f"{url}/app/x", "--secret-file", secret)
+    assert (status, levels(report)["mount"], levels(report)["application"]) == (1, "bad", "warn")
+    assert "asked for '/app/x' instead of '/x'" in sentence(report, "mount")
+    outermost = WSGIProxyMiddleware(DispatcherMiddleware(page, {"/app": page}), secret)
+    with stack(outermost, secret_file=secret) as url:
+        status, report = doctor(capsys, f"{url}/app/x", "--secret-file", secret)
+    assert (status, set(not_well(report))) == (0, {"client"})
+
+
 def test_names_with_underscores_pass_wsgiref(secret, capsys):
     options = json.dumps({"trust_ips": "127.0.0.1", "doctor_file": secret})
     with running_front("wsgiref", "tests.support.backend:restored", {"OPTIONS": options}) as server:
         status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
-    assert status == 0
+    # Asked itself, and not through a proxy, it is told nothing of a client.
+    assert (status, levels(report)["trust"]) == (1, "bad")
     assert "Names with underscores get through" in sentence(report, "underscores")
     assert levels(report)["path"] == "warn" and "cannot tell %2F" in sentence(report, "path")
 
@@ -265,7 +320,7 @@ def test_a_doctor_an_hour_wrong_asks_again_by_the_clock_there(wrong, secret):
     findings = diagnose(
         Asked("http", base.origin.authority, "/", "127.0.0.1", "k1"), heard, Here(__version__)
     )
-    assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock"]
+    assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock", "client"]
     (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]
     how = "ahead of" if wrong < 0 else "behind"
     assert clock == f"The backend's clock is 60 minutes {how} the doctor's."
@@ -309,7 +364,7 @@ def test_a_careful_nginx(secret, tmp_path, capsys):
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 0
     # Of the addresses, our own is behind the forged one, and it is trusted, as nginx is.
-    assert {topic for topic, level in levels(report).items() if level != "ok"} == {"forgery"}
+    assert set(not_well(report)) == {"client", "forgery"}
     assert "an address that is trusted as a proxy" in sentence(report, "forgery")
     assert "dropped on the way" in sentence(report, "underscores")
 
@@ -326,6 +381,46 @@ def test_a_careless_nginx(secret, tmp_path, capsys):
     cures = " ".join(finding["cure"] for finding in report["findings"])
     assert "proxy_set_header X-Forwarded-Host $http_host;" in cures
     assert "proxy_set_header X-Forwarded-Prefix /app;" in cures
+
+
+@pytest.mark.system("nginx")
+def test_waitress_that_removes_the_fields(secret, tmp_path, capsys):
+    """nginx as in docs/trust.rst, and waitress as it comes."""
+    options = json.dumps({"trust_ips": "127.0.0.1", "doctor_file": secret})
+    server = literal_block("docs/trust.rst", "proxy_set_header")
+    with running_front("waitress", "tests.support.backend:restored", {"OPTIONS": options}) as back:
+        shown = server.replace("127.0.0.1:8001;", f"127.0.0.1:{back.port};")
+        with nginx(tmp_path, shown) as port:
+            status, report = doctor(capsys, f":{port}", "--secret-file", secret)
+    assert (status, levels(report)["trust"]) == (1, "bad")
+    assert "clear_untrusted_proxy_headers=False" in cure(report, "trust")
+    assert "trusted_proxy" in cure(report, "trust")
+
+
+@pytest.mark.system("nginx")
+@pytest.mark.parametrize("header", ["Signature", "Signature-Input", "WSGIProxy"])
+def test_nginx_that_drops_a_header_of_the_signature(header, secret, tmp_path, capsys):
+    backend = WSGIProxyMiddleware(hello, secret)
+    with (
+        behind_nginx(backend, f'proxy_set_header {header} "";', tmp_path) as between,
+        contextlib.closing(WSGIProxyApp(between, secret)) as proxy,
+        served(proxy) as url,
+    ):
+        status, report = doctor(capsys, url, "--secret-file", secret)
+    assert (status, levels(report)["signature"]) == (1, "bad")
+    assert "no member" not in sentence(report, "signature")
+    assert f"its header {header} did not arrive" in cure(report, "signature")
+    assert "nginx" in cure(report, "signature")
+
+
+@pytest.mark.system("nginx")
+def test_nginx_that_tells_a_wrong_prefix(secret, tmp_path, capsys):
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    lines = CAREFUL.replace('Prefix "";', "Prefix /shop;")
+    with behind_nginx(backend, lines, tmp_path, "/app/") as url:
+        status, report = doctor(capsys, f"{url}/app/caf%C3%A9/", "--secret-file", secret)
+    assert (status, levels(report)["path"]) == (1, "bad")
+    assert "sees '/shop/café/': X-Forwarded-Prefix says '/shop'" in sentence(report, "path")
 
 
 # -- nobody answers --------------------------------------------------------------------
@@ -476,7 +571,7 @@ def test_the_json(secret, capsys):
         assert set(finding) == {"level", "topic", "sentence", "cure"}
         assert finding["level"] in ("ok", "warn", "bad")
         assert all(isinstance(value, str) for value in finding.values())
-    assert list(report["questions"]) == QUESTIONS
+    assert list(report["questions"]) == ALL_QUESTIONS
     for question in report["questions"].values():
         assert set(question) == {"status", "fault", "answer"}
         assert (question["status"], question["fault"]) == (200, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -22,10 +23,14 @@ from wsgiproxy.sansio.diagnosis import (
     ask,
     asked,
     diagnose,
+    diagnose_installation,
     read_examination,
     shown,
     verdict,
 )
+from wsgiproxy.sansio.diagnosis.case import cases
+from wsgiproxy.sansio.diagnosis.remedies import CURES, LINES, SOURCES
+from wsgiproxy.sansio.diagnosis.table import CHECKS
 from wsgiproxy.sansio.headers import is_token
 from wsgiproxy.sansio.keys import hmac_key
 
@@ -302,6 +307,9 @@ def test_who_answers(found, text):
         ),
         pytest.param(refused("expires has passed"), "bad", "", "log of the backend", id="other"),
         pytest.param(
+            refused("verified already: is it twice?", inner=True), "bad", "", "once", id="inner"
+        ),
+        pytest.param(
             signed(verified="", unsigned="strip"), "warn", "lets it in", "Give WSGI", id="strip"
         ),
     ],
@@ -328,7 +336,7 @@ def test_the_signature(found, level, text, cure):
             trusting(peer_trusted=False, arrived=PLAIN_ENVIRON), "ok", "told nothing", "", id="none"
         ),
         pytest.param(
-            trusting(arrived=PLAIN_ENVIRON), "warn", "told nothing", "X-Forwarded-For", id="silent"
+            trusting(arrived=PLAIN_ENVIRON), "bad", "told nothing", "X-Forwarded-For", id="silent"
         ),
         pytest.param(
             trusting(mode="nothing", peer_trusted=False),
@@ -351,6 +359,8 @@ def test_another_refusal():
     findings = found_in(found)
     assert holds(one(findings, "refused"), "bad", "with 400: Host 'x' is not")
     assert "client" not in [finding.topic for finding in findings]
+    finding = one(found_in(found._replace(inner=True)), "refused")
+    assert holds(finding, "bad", "with 400", "applied twice")
 
 
 @pytest.mark.parametrize(
@@ -385,7 +395,14 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
         pytest.param(
             trusting(arrived=PLAIN_ENVIRON), OWN, "ok", "(from the connection itself)", "", id="not"
         ),
-        pytest.param(sees(signed(), client="::1"), "127.0.0.1", "ok", "'::1'", "", id="loopback"),
+        pytest.param(
+            sees(signed(), client="::1"),
+            "127.0.0.1",
+            "warn",
+            "'::1'",
+            "another machine",
+            id="loopback",
+        ),
         pytest.param(
             sees(signed(), client="127.0.0.1"),
             OWN,
@@ -399,7 +416,7 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
             OWN,
             "bad",
             "takes '10.0.0.2'",
-            "nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+            "nginx: proxy_set_header X-Forwarded-For $remote_addr;",
             id="not-told",
         ),
         pytest.param(
@@ -537,6 +554,209 @@ def test_keys_that_are_carried_for_nobody():
     ]
 
 
+# -- what a real stack has taught ------------------------------------------------------
+
+WAITRESS = {**PLAIN_ENVIRON, "SERVER_SOFTWARE": "waitress"}
+
+
+@pytest.mark.parametrize(
+    ("found", "forged", "level", "text", "cure"),
+    [
+        pytest.param(
+            trusting(arrived=WAITRESS), trusting(arrived={**WAITRESS, "HTTP_X_REAL_IP": "1"}),
+            "bad", "X-Forwarded-For did not arrive", "clear_untrusted_proxy_headers=False",
+            id="waitress",
+        ),
+        pytest.param(
+            refused("nothing announced", mode="trust_ips", peer_trusted=True, arrived=WAITRESS),
+            None, "bad", "waitress", "trusted_proxy", id="waitress-and-refused",
+        ),
+        pytest.param(
+            trusting(arrived={**WAITRESS, "HTTP_X_FORWARDED_PREFIX": "/app"}), None,
+            "bad", "waitress", "trusted_proxy", id="prefix-is-not-among-them",
+        ),
+        pytest.param(
+            trusting(arrived=WAITRESS), trusting(arrived={**WAITRESS, **TOLD}),
+            "bad", "told nothing about the client.", "the backend itself", id="waitress-told-so",
+        ),
+        pytest.param(
+            trusting(arrived=PLAIN_ENVIRON),
+            trusting(arrived={**PLAIN_ENVIRON, "HTTP_X_REAL_IP": "1"}),
+            "bad", "something on the way removes X-Forwarded-For", "its proxy", id="removed",
+        ),
+        pytest.param(
+            trusting(reads="forwarded"), None,
+            "bad", "in Forwarded, which is read here; its X-Forwarded-For is not",
+            "family='x-forwarded'", id="another-family",
+        ),
+        pytest.param(
+            trusting(mode="counts", reads="x_for=0, x_host=1", arrived=PLAIN_ENVIRON), None,
+            "ok", "", "", id="the-client-is-not-wanted",
+        ),
+    ],
+)  # fmt: skip
+def test_a_trusted_peer_whose_fields_are_lost(found, forged, level, text, cure):
+    heard = {} if forged is None else {"forged": forged}
+    assert holds(one(found_in(found, **heard), "trust"), level, text, cure)
+
+
+@pytest.mark.parametrize(
+    ("found", "topic"),
+    [
+        (trusting(require_forwarded=False), "unannounced"),
+        (signed(public=True, authorities=False), "authorities"),
+    ],
+)
+def test_settings_that_are_recommended(found, topic):
+    finding = one(found_in(found), topic)
+    assert holds(finding, "warn", "", "WSGIProxyMiddleware(app, ..., ")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        trusting(),
+        signed(public=True, authorities=True),
+        signed(authorities=False),
+        trusting(mode="nothing", require_forwarded=False),
+    ],
+)
+def test_settings_that_are_not(found):
+    topics = [finding.topic for finding in found_in(found)]
+    assert "unannounced" not in topics and "authorities" not in topics
+
+
+@pytest.mark.parametrize(
+    ("reason", "header"),
+    [
+        ("Signature did not arrive; what removes it?", "Signature"),
+        ("Signature-Input did not arrive; what removes it?", "Signature-Input"),
+        ("wsgiproxy is covered, but not there", "WSGIProxy"),
+        ("x-traversal-path is covered, but not there", "x-traversal-path"),
+    ],
+)
+def test_a_header_of_the_signature_that_did_not_arrive(reason, header):
+    cure = f"its header {header} did not arrive"
+    assert holds(one(found_in(refused(reason)), "signature"), "bad", reason, cure)
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "topic", "text", "cure"),
+    [
+        ("/shop", "/x", "path", "X-Forwarded-Prefix says '/shop'", "What writes X-Forwarded-Pre"),
+        ("/shop", "/app/x", "prefix", "have '/shop' too much", "says '/shop'"),
+    ],
+)
+def test_a_wrong_prefix_is_quoted(script_name, path_info, topic, text, cure):
+    found = tells(trusting(), HTTP_X_FORWARDED_PREFIX="/shop")
+    found = sees(found, SCRIPT_NAME=script_name, PATH_INFO=path_info)
+    assert holds(one(found_in(found), topic), "bad", text, cure)
+
+
+@pytest.mark.parametrize(
+    ("mount", "arrived", "seen", "mounted"),
+    [
+        pytest.param("/app", "/x", ("", "/app/x"), True, id="undone"),
+        pytest.param("/app", "/x", ("/app", "/x"), False, id="kept"),
+        pytest.param("/app", "/x", ("", "/x"), False, id="below-the-path-of-href"),
+        pytest.param("", "/x", ("", "/x"), False, id="none"),
+    ],
+)
+def test_a_mount_around_the_middleware(mount, arrived, seen, mounted):
+    found = tells(signed(), SCRIPT_NAME=mount, PATH_INFO=arrived)
+    findings = found_in(sees(found, SCRIPT_NAME=seen[0], PATH_INFO=seen[1]))
+    assert ("mount" in [each.topic for each in findings]) is mounted
+    if mounted:
+        assert holds(one(findings, "mount"), "bad", "asked for '/app/x' instead of '/x'", "outerm")
+
+
+@pytest.mark.parametrize(
+    ("heard", "level", "text"),
+    [
+        pytest.param(Heard(status=200), "ok", "with 200", id="200"),
+        pytest.param(Heard(status=302), "ok", "with 302", id="302"),
+        pytest.param(Heard(status=401), "ok", "a login (401)", id="401"),
+        pytest.param(Heard(status=403), "warn", "with 403", id="403"),
+        pytest.param(Heard(status=404), "warn", "asked for '/x' below '/app'", id="404"),
+        pytest.param(Heard(status=500), "warn", "with 500", id="500"),
+        pytest.param(Heard(fault="reset"), "warn", "not answered: reset", id="cut"),
+        pytest.param(
+            answered(refused("not signed", inner=True)), "bad", "applied twice", id="twice"
+        ),
+        pytest.param(answered(trusting(inner=True)), "warn", "applied twice", id="twice-and-well"),
+    ],
+)
+def test_what_the_application_answers(heard, level, text):
+    assert holds(one(found_in(signed(), application=heard), "application"), level, text)
+
+
+def test_another_version_does_not_pass_a_question_on():
+    topics = [finding.topic for finding in found_in(signed(), application=signed())]
+    assert "application" not in topics
+
+
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        ("", "nginx: proxy_set_header X-Forwarded-Host $http_host;"),
+        ("nginx/1.22.1", "nginx: proxy_set_header X-Forwarded-Host $http_host;"),
+        ("Apache/2.4", "Apache: RequestHeader set X-Forwarded-Host"),
+        ("Caddy", "Caddy: header_up X-Forwarded-Host {host}"),
+        ("waitress", "HAProxy: http-request set-header X-Forwarded-Host %[req.hdr(host)]"),
+    ],
+)
+def test_a_remedy_names_the_server_in_front(server, line):
+    found = tells(sees(trusting(), host="10.0.0.9:8000"), "HTTP_X_FORWARDED_HOST")
+    findings = diagnose(ASKED, {"plain": answered(found, server=server)}, HERE)
+    assert holds(one(findings, "host"), "bad", "", line)
+    if "nginx" not in line:
+        assert "nginx" not in " ".join(finding.cure for finding in findings)
+
+
+def test_a_trusted_front_of_ours_is_not_told_what_nginx_would_be():
+    found = sees(tells(trusting(), HTTP_VIA="1.1 wsgiproxy-1a2b"), scheme="https")
+    assert holds(one(found_in(found), "scheme"), "bad", "", "trusted_proxies")
+
+
+def test_no_remedy_appends_to_what_clients_write():
+    """docs/trust.rst says why."""
+    assert "proxy_add" not in repr((LINES, CHECKS))
+
+
+@pytest.mark.parametrize("path", ["/caf%C3%A9/x", "/%E9/x"])
+def test_paths_are_shown_as_they_are_read(path):
+    seen = "/caf\xc3\xa9/x" if "C3" in path else "/\xe9/x"
+    found = sees(signed(), SCRIPT_NAME="", PATH_INFO=seen)
+    finding = one(found_in(found, ASKED._replace(path="/app" + path)), "prefix")
+    assert holds(finding, "bad", "sees '/café/x'" if "C3" in path else "sees '/é/x'")
+    odd = at("", WHOLE["odd"].replace("//", "/"))
+    assert holds(one(found_in(signed(), odd=odd), "path"), "warn", "/odd;a=b/café'")
+
+
+def test_every_word_of_the_table_is_said():
+    """A word that is misspelt would never hold, and leave a gap in a sentence."""
+    said: set[str] = set()
+    for found in (signed(), refused("Signature did not arrive"), trusting(), None):
+        heard = {name: answered(found) for name in ("plain", "forged", "names", *ODD_PATHS)}
+        inner = found and found._replace(inner=True)
+        for application in (Heard(status=200), answered(inner)):
+            for _, words in cases(ASKED, {**heard, "application": application}, HERE):
+                said.update(words)
+    said |= {f"http_{status}" for status in (400, 401, 403, 404, 407, 504)}
+    for found, here in ((signed(created=1), HERE), (None, Here("1", ("x",)))):
+        for _, words in cases(ASKED, {"plain": answered(found)}, here):
+            said.update(words)
+    said.add("all_exact")
+    for check in CHECKS:
+        conditions = {word.lstrip("-") for word in f"{check.when} {check.holds}".split()}
+        texts = f"{check.sentence}{check.remedy}"
+        names = {name.partition(".")[0] for _, name, _, _ in Formatter().parse(texts) if name}
+        assert conditions | names <= said, check
+    for condition, text in (*SOURCES, *CURES):
+        names = {name for _, name, _, _ in Formatter().parse(text) if name}
+        assert names | {word.lstrip("-") for word in condition.split()} <= said, text
+
+
 # -- clocks and versions ---------------------------------------------------------------
 
 
@@ -579,6 +799,11 @@ def test_both_clocks_are_named():
 
 def test_versions():
     assert holds(one(found_in(signed(version="2.0")), "version"), "warn", "'2.0', and this is")
+
+
+def test_an_installation_that_is_well():
+    (finding,) = diagnose_installation(HERE)
+    assert holds(finding, "ok", "installation of wsgiproxy 1.0")
 
 
 def test_an_installation_that_was_overwritten():

@@ -282,7 +282,7 @@ REFUSED = [
     pytest.param(
         by_hand(f"{LIST}{PARAMETERS};created={NOW}"), "parameter comes twice", id="2-parameter"
     ),
-    pytest.param(Fields("", ""), "no member", id="3-empty"),
+    pytest.param(Fields("", ""), "Signature-Input did not arrive", id="3-empty"),
     pytest.param(Fields(GOOD[0] + ",", GOOD[1]), "no member", id="3-comma-at-the-end"),
     pytest.param(Fields(GOOD[0], GOOD[1] + ";"), "comma", id="3-semicolon-at-the-end"),
     pytest.param(Fields("A=1, " + GOOD[0], GOOD[1]), "no member", id="3-upper-case-label"),

@@ -20,6 +20,7 @@ from wsgiproxy.installation import clash
 from wsgiproxy.sansio.diagnosis import (
     FORGED,
     HEADER,
+    INNER,
     NAMES,
     ODD_PATHS,
     Asked,
@@ -236,6 +237,7 @@ class Doctor:
             heard["names"] = self.ask(path, NAMES)
             for name, tail in ODD_PATHS.items():
                 heard[name] = self.ask(base.path + tail)
+            heard["application"] = self.ask(path, [(INNER, "1")])
         return heard
 
     def ask(self, path: str, headers: Headers | None = None) -> Heard:
@@ -268,13 +270,14 @@ class Doctor:
         except ProxyError as error:
             return Heard(fault=words_of(first_cause(error)), time=before)
         after = self._clock()
-        location = values(reply.head.headers, "Location")
+        location, server = (values(reply.head.headers, name) for name in ("Location", "Server"))
         return Heard(
             _examination(body, nonce),
             reply.head.status,
             (before + after) / 2,
             (after - before) / 2,
             location=location[0] if location else "",
+            server=server[0] if server else "",
         )
 
 

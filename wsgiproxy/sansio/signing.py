@@ -209,6 +209,9 @@ def _said(fields: Fields) -> _Said:
 
 
 def _own_members(fields: Fields) -> tuple[Member, Member]:
+    for name, text in zip(("Signature-Input", "Signature"), fields, strict=True):
+        if not text:
+            raise BadSignature(f"{name} did not arrive; what removes it between the two?")
     try:
         inputs, signatures = map(dictionary, fields)
     except ValueError as error:

@@ -6,13 +6,23 @@ from wsgiproxy.sansio.diagnosis.examination import Examination, read_examination
 from wsgiproxy.sansio.diagnosis.finding import BAD, OK, WARN, Asked, Finding, Heard, Here
 from wsgiproxy.sansio.diagnosis.findings import diagnose, diagnose_installation, verdict
 from wsgiproxy.sansio.diagnosis.probes import FORGED, NAMES, ODD_PATHS
-from wsgiproxy.sansio.diagnosis.question import ENVIRON_KEY, HEADER, Question, ask, asked
+from wsgiproxy.sansio.diagnosis.question import (
+    ENVIRON_KEY,
+    HEADER,
+    INNER,
+    INNER_KEY,
+    Question,
+    ask,
+    asked,
+)
 
 __all__ = [
     "BAD",
     "ENVIRON_KEY",
     "FORGED",
     "HEADER",
+    "INNER",
+    "INNER_KEY",
     "NAMES",
     "ODD_PATHS",
     "OK",

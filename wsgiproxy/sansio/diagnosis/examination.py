@@ -35,6 +35,11 @@ class Examination(NamedTuple):
     :param carried: names of the carried keys.
     :param accepted: those that the application would get.
     :param clash: sentences about the installation.
+    :param inner: another middleware has restored the request before this one got it.
+    :param require_forwarded: a trusted peer must tell the client; versions that do not know
+        the setting are not asked for it.
+    :param public: a key here is the public half of one.
+    :param authorities: whether the backend knows its own names.
     """
 
     doctor: str = ""
@@ -59,6 +64,10 @@ class Examination(NamedTuple):
     carried: tuple[str, ...] = ()
     accepted: tuple[str, ...] = ()
     clash: tuple[str, ...] = ()
+    inner: bool = False
+    require_forwarded: bool = True
+    public: bool = False
+    authorities: bool = False
 
 
 _KEYS = words(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from wsgiproxy.sansio.diagnosis.examination import Examination
 
-__all__ = ["BAD", "OK", "WARN", "Asked", "Finding", "Heard", "Here", "bad", "ok", "warn"]
+__all__ = ["BAD", "OK", "WARN", "Asked", "Finding", "Heard", "Here"]
 
 OK, WARN, BAD = "ok", "warn", "bad"
 
@@ -14,7 +14,7 @@ OK, WARN, BAD = "ok", "warn", "bad"
 class Finding(NamedTuple):
     """One thing that is right or wrong.
 
-    :param level: ``ok``, ``warn`` or ``bad``.
+    :param level: ``ok``, ``warn`` (worth a look; it may be meant so) or ``bad``.
     :param topic: one word.
     :param sentence: what was found.
     :param cure: what to do; empty if nothing is to be done.
@@ -24,21 +24,6 @@ class Finding(NamedTuple):
     topic: str
     sentence: str
     cure: str = ""
-
-
-def ok(topic: str, sentence: str) -> Finding:
-    """All is well."""
-    return Finding(OK, topic, sentence)
-
-
-def warn(topic: str, sentence: str, cure: str = "") -> Finding:
-    """Worth a look; it may be meant so."""
-    return Finding(WARN, topic, sentence, cure)
-
-
-def bad(topic: str, sentence: str, cure: str = "") -> Finding:
-    """Wrong."""
-    return Finding(BAD, topic, sentence, cure)
 
 
 class Asked(NamedTuple):
@@ -67,6 +52,7 @@ class Heard(NamedTuple):
     :param spread: half of the time that it took.
     :param fault: why there is no response.
     :param location: where a redirect leads.
+    :param server: the value of Server.
     """
 
     examination: Examination | None = None
@@ -75,6 +61,7 @@ class Heard(NamedTuple):
     spread: float = 0.0
     fault: str = ""
     location: str = ""
+    server: str = ""
 
 
 class Here(NamedTuple):

@@ -14,11 +14,15 @@ from typing import NamedTuple
 from wsgiproxy.sansio.keys import KEYID, Key, base64url, unbase64url
 from wsgiproxy.sansio.signing import is_fresh
 
-__all__ = ["ENVIRON_KEY", "HEADER", "Question", "ask", "asked"]
+__all__ = ["ENVIRON_KEY", "HEADER", "INNER", "INNER_KEY", "Question", "ask", "asked"]
 
 #: Outside the forwarding namespace, so that proxies pass it on.
 HEADER = "X-Doctor"
 ENVIRON_KEY = "HTTP_X_DOCTOR"
+#: Makes a middleware pass the question on to what it wraps: a second middleware answers it,
+#: and any other application answers the request.
+INNER = "X-Doctor-Inner"
+INNER_KEY = "HTTP_X_DOCTOR_INNER"
 
 # A key id may hold dots; the other three cannot.
 _QUESTION = re.compile(
