@@ -23,6 +23,7 @@ from wsgiproxy.errors import (
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.transport import PooledTransport, Timeouts, is_own_request
 
 GET = Request("GET", "/", [("Host", "upstream.example")])
@@ -180,7 +181,7 @@ def second_of(transport: PooledTransport, upstream: RawUpstream, request: Reques
     return transport.send(origin_of(upstream), request, body)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+@pytest.mark.parametrize("method", sorted(IDEMPOTENT))
 def test_an_idempotent_request_without_body_is_tried_once_more(upstream, transport, method):
     reply = second_of(transport, upstream, GET._replace(method=method))
     assert reply.head.status == 200
@@ -192,13 +193,39 @@ def test_an_idempotent_request_without_body_is_tried_once_more(upstream, transpo
     [
         pytest.param(GET._replace(method="POST"), None, id="post"),
         pytest.param(GET._replace(method="PATCH"), None, id="patch"),
+        pytest.param(GET._replace(method="LOCK"), None, id="lock"),
+        pytest.param(GET._replace(method="propfind"), None, id="in-lower-case"),
+        pytest.param(GET._replace(method="X-READ"), None, id="not-in-the-registry"),
         pytest.param(POST._replace(method="PUT"), [b"body"], id="put-with-body"),
+        pytest.param(POST._replace(method="PROPPATCH"), [b"body"], id="proppatch-with-body"),
+        pytest.param(POST, [b"body"], id="post-with-body"),
+        pytest.param(POST._replace(method="REPORT"), [b"bo", b"dy"], id="body-in-two-blocks"),
+        pytest.param(
+            GET._replace(method="QUERY", chunked=True), [b"body"], id="body-without-length"
+        ),
     ],
 )
 def test_nothing_else_is_tried_again(upstream, transport, request_, body):
     with pytest.raises(UpstreamLost):
         second_of(transport, upstream, request_, body)
     assert len(upstream.requests) == 2
+
+
+@pytest.mark.parametrize("method", sorted(SAFE))
+def test_a_safe_request_with_its_body_in_hand_is_tried_once_more(upstream, transport, method):
+    body = [b"<propfind xmlns='DAV:'/>"]
+    request = GET._replace(method=method, content_length=len(body[0]))
+    reply = second_of(transport, upstream, request, body)
+    assert reply.head.status == 200
+    assert [request.method for request in upstream.requests] == ["GET", method, method]
+    assert [request.body for request in upstream.requests] == [b"", *body, *body]
+
+
+def test_a_body_that_is_too_long_is_not_sent_at_all(upstream, transport):
+    request = POST._replace(method="QUERY")
+    with pytest.raises(BadRequest):
+        second_of(transport, upstream, request, [b"body", b"and more"])
+    assert len(upstream.requests) == 1
 
 
 def test_no_retry_on_a_new_connection(upstream, transport):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from wsgiproxy.errors import BadRequest, BadResponse, ConnectFailed
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
 from wsgiproxy.transport.attempt import Attempt, Stale
 from wsgiproxy.transport.dial import Dialler
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PooledTransport", "Transport"]
 
-# RFC 9110, 9.2.2; and never with a body, which we could not send a second time.
-_IDEMPOTENT = frozenset(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+_NEVER: frozenset[str] = frozenset()
 # Idle connections of that many upstreams; an exact proxy may meet any number.
 _ORIGINS = 256
 
@@ -109,13 +109,17 @@ class PooledTransport:
             self._dialler.check(origin)
         head = request_head(request, self.limits)
         rest: Iterator[bytes] | None = None
+        again = IDEMPOTENT
         if body is not None:
             # The first block travels with the head, and is read before anybody is called:
             # a body that does not come costs the upstream nothing.
             rest = _framed(iter(body), request)
-            head += next(rest, b"")
+            first = next(rest, b"")
+            head += first
+            # What is still to be read could not be sent a second time.
+            again = SAFE if len(first) == request.content_length else _NEVER
         patience = Patience(timeouts or self.timeouts, abandoned)
-        replayable = body is None and request.method in _IDEMPOTENT
+        replayable = request.method in again
 
         kept = self._kept(origin)
         if kept is not None:
