@@ -17,7 +17,7 @@ from wsgiproxy.sansio.target import rebuilt_target, under
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Route", "Routes", "shifted"]
+__all__ = ["Route", "Routes", "is_bare", "shifted", "with_slash"]
 
 
 def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
@@ -71,8 +71,8 @@ class Routes:
             if place is None:
                 continue
             inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
-            if route.is_folder and _is_bare(inner):
-                return _with_slash(inner, start_response)
+            if route.is_folder and is_bare(inner):
+                return with_slash(inner, start_response)
             return route.application(inner, start_response)
         error = NotFound(f"no route holds the path {path_info!r}")
         return refuse(error, environ, start_response, Record(environ))
@@ -88,16 +88,21 @@ class Routes:
         return f"{type(self).__name__}({self._routes!r})"
 
 
-def _is_bare(environ: WSGIEnvironment) -> bool:
+def is_bare(environ: WSGIEnvironment) -> bool:
+    """Whether a page is asked for at a mount without its last slash.
+
+    :param environ: as the mounted application gets it.
+    """
     # The root of a server has its slash in every request (RFC 9112, 3.2.1).
     is_safe = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
     return is_safe and not environ["PATH_INFO"] and bool(environ["SCRIPT_NAME"])
 
 
-def _with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A redirect to the same with a slash.
+def with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """A redirect to the same with a slash, its query kept.
 
-    It is a path alone: of the host we know only what the client says.
+    It is a path alone: of the host we know only what the client says. It is a 302, since a browser
+    would remember 301 and 308 for an address at which something else may be served tomorrow.
     """
     record = Record(environ)
     try:

@@ -280,8 +280,7 @@ def _remote(href: str, options: Mapping[str, str]) -> tuple[WSGIApplication, boo
     """The proxy to *href*, and whether that is a folder."""
     from wsgiproxy.app import WSGIProxyApp
 
-    base = parse_href(href)
-    return WSGIProxyApp(href, **cast("Any", options)), base.slash or not base.path
+    return WSGIProxyApp(href, **cast("Any", options)), parse_href(href).is_folder
 
 
 def _local(loader: Loader, global_conf: Globals, option: str, name: str) -> WSGIApplication:

@@ -51,6 +51,29 @@ def test_the_root_redirects_to_the_prefix():
     assert app.post("/", status=404).status_int == 404
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_page_asked_for_at_the_prefix_alone_gets_its_slash(method):
+    app = TestApp(Mount(inner, "/app", is_folder=True), lint=True)
+    answer = app.request("/app?a=%2F&b", method=method)
+    assert (answer.status_int, answer.location) == (302, "/app/?a=%2F&b")
+
+
+@pytest.mark.parametrize(
+    ("is_folder", "method", "path"),
+    [
+        pytest.param(False, "GET", "/app", id="no-folder"),
+        pytest.param(True, "POST", "/app", id="a-body-is-not-sent-twice"),
+        pytest.param(True, "OPTIONS", "/app", id="no-page"),
+        pytest.param(True, "GET", "/app/", id="with-its-slash"),
+        pytest.param(True, "GET", "/app/x", id="below"),
+    ],
+)
+def test_all_else_below_the_prefix_is_the_application_s(is_folder, method, path):
+    app = TestApp(Mount(inner, "/app", is_folder=is_folder))
+    answer = app.request(path, method=method, environ={"REQUEST_URI": path})
+    assert answer.status_int == 200
+
+
 def test_elsewhere_is_a_page_that_links_to_the_prefix():
     answer = TestApp(Mount(inner, "/a&b"), lint=True).get("/x", status=404)
     assert 'href="/a&amp;b/"' in answer.text

@@ -59,6 +59,26 @@ def test_a_request_passes_and_sigterm_ends_it(server, echo):
         ends_cleanly(command)
 
 
+@pytest.mark.parametrize(
+    ("base", "path", "location"),
+    [
+        pytest.param("", "/app?q=%2F", "/app/?q=%2F", id="root"),
+        pytest.param("/base/", "/app", "/app/", id="folder"),
+        pytest.param("/base", "/app", None, id="the-upstream-sees-the-difference"),
+        pytest.param("", "/app/", None, id="with-its-slash"),
+    ],
+)
+def test_a_page_at_the_prefix_alone_is_sent_to_the_prefix_with_a_slash(echo, base, path, location):
+    """Or its relative links would lead out of the prefix."""
+    target = echo.url + base
+    with running("serve", target, "--listen", "127.0.0.1:0", "--prefix", "/app") as command:
+        port = port_of(command.url())
+        answers = [raw_exchange(port, request_bytes(f"{word} {path}")) for word in ("GET", "HEAD")]
+    for found in answers:
+        assert found.status == (302 if location else 200)
+        assert found.values("Location") == ([location] if location else [])
+
+
 def test_ctrl_c_ends_it(server, echo):
     with serve(echo, "--server", server) as command:
         assert described(port_of(command.url()), "GET /")[0] == "GET / HTTP/1.1"

@@ -116,6 +116,10 @@ def test_the_mount_is_part_of_the_path_unless_it_is_stripped(options, path):
         assert fields["x-script-name"] == "/app"
         assert ("x-forwarded-prefix" in fields) == (path == "/x")  # what is not in the path
         assert fields["host"] == "front.example"
+        alone = site.get("/app?q")
+        strips = path == "/x"  # and so the command does not see whether there was a slash
+        assert alone.status == (302 if strips else 200)
+        assert alone.values("Location") == (["/app/?q"] if strips else [])
 
 
 def test_the_host_of_the_clients_is_kept_unless_told_otherwise():

@@ -146,7 +146,7 @@ def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[
         front = Front(proxy)
         backend = verified(Backend(front.seen, pause), secret_file)
         with contextlib.closing(proxy), in_background(backend, listener):
-            yield Mount(front, PREFIX)
+            yield Mount(front, PREFIX, is_folder=True)
 
 
 def _run(arguments: argparse.Namespace) -> int:

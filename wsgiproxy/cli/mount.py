@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webob import Response
 
-from wsgiproxy.mount import shifted
+from wsgiproxy.mount import is_bare, shifted, with_slash
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,11 +31,16 @@ class Mount:
 
     :param application: what is mounted.
     :param prefix: a path without a slash at its end; empty for the root.
+    :param is_folder: whether a GET of the prefix alone is sent to the prefix with a slash, as
+        :class:`~wsgiproxy.mount.Route` has it.
     """
 
-    def __init__(self, application: WSGIApplication, prefix: str) -> None:
+    def __init__(
+        self, application: WSGIApplication, prefix: str, *, is_folder: bool = False
+    ) -> None:
         self._application = application
         self._prefix = prefix
+        self._is_folder = is_folder
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
@@ -43,6 +48,8 @@ class Mount:
         place = shifted(script_name, path_info, self._prefix)
         if place is not None:
             inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
+            if self._is_folder and is_bare(inner):
+                return with_slash(inner, start_response)
             return self._application(inner, start_response)
         link = script_name + self._prefix + "/"
         if path_info in ("", "/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):

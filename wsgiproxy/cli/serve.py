@@ -109,7 +109,9 @@ class Site:
 
         log_to_stderr(self.access_log)
         proxy = self.proxy()
-        return Mount(proxy, self.prefix) if self.prefix else proxy
+        if not self.prefix:
+            return proxy
+        return Mount(proxy, self.prefix, is_folder=parse_href(self.href).is_folder)
 
 
 def add_to(commands: Commands) -> None:

@@ -97,7 +97,12 @@ class Spawned:
         Ending(proxy, self.first)
         if self.now:
             proxy.start(wait=False)
-        return Mount(proxy, self.prefix) if self.prefix else proxy
+        if not self.prefix:
+            return proxy
+        # A command that gets the whole path sees the difference, and has its own way with it:
+        # one that takes slashes off would send the client back to us, and so on for ever.
+        strips = bool(self.settings.get("strip_script_name"))
+        return Mount(proxy, self.prefix, is_folder=strips)
 
 
 def _unusable(name: str, cwd: str, path: str | None) -> str:

@@ -34,6 +34,15 @@ class Base(NamedTuple):
         """The base path as ``href`` gave it, with its slash, if any."""
         return self.path + "/" if self.slash else self.path
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the upstream is asked for the same with and without a slash after a mount.
+
+        It cannot send a client from the one to the other, and its relative links are for the
+        one with the slash.
+        """
+        return self.slash or not self.path
+
 
 def join(base: Base, path: str, query: str) -> str:
     """The base and the client's path with exactly one slash between them; href's query first.
