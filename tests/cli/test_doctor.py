@@ -210,15 +210,16 @@ def test_a_proxy_between_that_changes_host(secret, capsys):
     assert "here the method is 'GET', Host 'evil.example'" in sentence(report, "signature")
 
 
+def cut(app):
+    def shorter(environ, start_response):
+        rest = environ["PATH_INFO"].removeprefix("/app")
+        raw = environ["REQUEST_URI"].removeprefix("/app")
+        return app({**environ, "PATH_INFO": rest, "REQUEST_URI": raw}, start_response)
+
+    return shorter
+
+
 def test_a_prefix_that_is_lost(secret, capsys):
-    def cut(app):
-        def shorter(environ, start_response):
-            rest = environ["PATH_INFO"].removeprefix("/app")
-            raw = environ["REQUEST_URI"].removeprefix("/app")
-            return app({**environ, "PATH_INFO": rest, "REQUEST_URI": raw}, start_response)
-
-        return shorter
-
     with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret, wrap=cut) as url:
         status, report = doctor(capsys, f"{url}/app/x", "--secret-file", secret)
     assert (status, levels(report)["prefix"]) == (1, "bad")
@@ -662,6 +663,19 @@ def test_a_narrow_terminal_and_names_that_stay_whole(monkeypatch):
         "X-Forwarded-For.",
     ]
     assert os.environ["COLUMNS"] == "50"
+
+
+def test_a_terminal_that_has_not_all_letters(secret, monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    backend = WSGIProxyMiddleware(hello, secret)
+    with (
+        stack(backend, secret_file=secret, wrap=cut) as url,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr("sys.stdout", out)
+        assert main(["doctor", f"{url}/app/caf%C3%A9", "--secret-file", secret]) == 1
+    out.seek(0)
+    assert "You asked for '/app/caf\\xe9'" in " ".join(out.read().split())
 
 
 def test_what_a_page_says_cannot_write_to_the_terminal(secret, capsys):

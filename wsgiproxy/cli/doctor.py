@@ -111,7 +111,10 @@ def _run(arguments: argparse.Namespace) -> int:
         findings, heard = _asked(arguments, parse_href(href))
     status = verdict(findings, heard)
     write = as_json if arguments.json else as_text
-    print(write(href, findings, heard, status, sys.stdout), flush=True)
+    report = write(href, findings, heard, status, sys.stdout)
+    # A path may have letters that this terminal has not.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(report.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     return status
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CURES", "LINES", "REASONS", "SOURCES"]
+__all__ = ["CURES", "ELSEWHERE", "LINES", "REASONS", "SOURCES"]
 
 #: How the reason of a refusal begins -> a word for it.
 REASONS = {
@@ -41,40 +41,19 @@ CURES = (
     ("line", "Let the proxy send {field}. {line}"),
     ("", "Let the proxy send {field}."),
 )
-_NGINX, _HAPROXY = "proxy_set_header X-Forwarded-", "http-request set-header X-Forwarded-"
-_APACHE, _CADDY = "RequestHeader set X-Forwarded-", "header_up X-Forwarded-"
-#: The server in front, by its field Server -> fact -> its line, as docs/trust.rst has it.
+_SET = "nginx: proxy_set_header"
+#: Fact, or what has to be kept -> how nginx is told, as docs/trust.rst has it.
 LINES = {
-    "nginx": {
-        "client": f"{_NGINX}For $remote_addr;",
-        "scheme": f"{_NGINX}Proto $scheme;",
-        "host": f"{_NGINX}Host $http_host;",
-        "prefix": f"{_NGINX}Prefix /the/path;",
-        "keep_host": "proxy_set_header Host $http_host;",
-        "keep_path": "give proxy_pass no path at its end, and set merge_slashes off.",
-    },
-    "HAProxy": {
-        "client": f"{_HAPROXY}For %[src]",
-        "scheme": f"{_HAPROXY}Proto %[ssl_fc,iif(https,http)]",
-        "host": f"{_HAPROXY}Host %[req.hdr(host)]",
-        "prefix": f"{_HAPROXY}Prefix /the/path",
-        "keep_host": "let no http-request rule change Host.",
-        "keep_path": "let no http-request rule change the path.",
-    },
-    "Apache": {
-        "client": f"{_APACHE}For expr=%{{REMOTE_ADDR}}",
-        "scheme": f"{_APACHE}Proto expr=%{{REQUEST_SCHEME}}",
-        "host": f"{_APACHE}Host expr=%{{HTTP_HOST}}",
-        "prefix": f"{_APACHE}Prefix /the/path",
-        "keep_host": "ProxyPreserveHost On",
-        "keep_path": "AllowEncodedSlashes NoDecode, MergeSlashes Off, and nocanon of ProxyPass.",
-    },
-    "Caddy": {
-        "client": f"{_CADDY}For {{remote_host}}",
-        "scheme": f"{_CADDY}Proto {{scheme}}",
-        "host": f"{_CADDY}Host {{host}}",
-        "prefix": f"{_CADDY}Prefix /the/path",
-        "keep_host": "let no header_up change Host.",
-        "keep_path": "use handle, not handle_path or rewrite.",
-    },
+    "client": f"{_SET} X-Forwarded-For $remote_addr;",
+    "scheme": f"{_SET} X-Forwarded-Proto $scheme;",
+    "host": f"{_SET} X-Forwarded-Host $http_host;",
+    "prefix": f"{_SET} X-Forwarded-Prefix /the/path;",
+    "keep_host": f"{_SET} Host $http_host;",
+    "keep_path": "nginx: give proxy_pass no path at its end, and set merge_slashes off.",
+}
+#: The same where another server answers: nginx writes its name over that of the backend.
+ELSEWHERE = {
+    **dict.fromkeys(LINES, "docs/trust.rst shows it for nginx and HAProxy."),
+    "keep_host": "Look there for what rewrites Host.",
+    "keep_path": "Look between the two for what rewrites paths.",
 }

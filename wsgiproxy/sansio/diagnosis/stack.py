@@ -9,7 +9,7 @@ from typing import Any
 from wsgiproxy.sansio.diagnosis.examination import Examination
 from wsgiproxy.sansio.diagnosis.finding import Asked, Heard
 from wsgiproxy.sansio.diagnosis.probes import FORGED
-from wsgiproxy.sansio.diagnosis.remedies import LINES, REASONS
+from wsgiproxy.sansio.diagnosis.remedies import ELSEWHERE, LINES, REASONS
 from wsgiproxy.sansio.diagnosis.words import FAMILIES, X, is_loopback, text
 from wsgiproxy.sansio.forwarded import client_address
 from wsgiproxy.sansio.headers import environ_key, is_forwarding_key
@@ -84,12 +84,9 @@ def _client_field(asked: Asked, found: Examination, heard: Mapping[str, Heard]) 
 
 
 def _lines(server: str) -> dict[str, str]:
-    """How the proxy in front is told things; without the field Server, nginx is the example."""
-    known = [name for name in LINES if server.lower().startswith(name.lower())]
-    # nginx, Apache and Caddy write this field themselves; HAProxy passes that of the backend.
-    name = known[0] if known else "HAProxy" if server else "nginx"
-    lines = {f"line_{fact}": f"{name}: {line}" for fact, line in LINES[name].items()}
-    return {**lines, "keep_host": lines["line_keep_host"], "keep_path": lines["line_keep_path"]}
+    """How the proxy in front is told things, if it is nginx, or does not say what it is."""
+    lines = LINES if not server or server.lower().startswith("nginx") else ELSEWHERE
+    return {f"line_{name}": line for name, line in lines.items()}
 
 
 def _mounted(found: Examination) -> str:

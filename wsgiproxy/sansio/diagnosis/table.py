@@ -121,9 +121,9 @@ CHECKS = (
     Check("signature", "secret_file", "off_time", BAD, "{refusal}", f"{_NTP}."),
     Check("signature", "secret_file", "wrong_signature", BAD, "{refusal}",
           "Either the two sides have different keys of one name, or something between them changes"
-          " Host, method or query. {keep_host}"),
+          " Host, method or query. {line_keep_host}"),
     Check("signature", "secret_file", "elsewhere", BAD, "{refusal}",
-          "Something between the two changes the path. {keep_path}"),
+          "Something between the two changes the path. {line_keep_path}"),
     Check("signature", "secret_file", "body", BAD, "{refusal}",
           "Set sign_body on both sides, or on neither."),
     Check("signature", "secret_file", "store", BAD, "{refusal}",
@@ -279,7 +279,7 @@ CHECKS = (
     Check("path", "unanswered", "", WARN, _UNANSWERED),
     Check("path", "tidied", "", WARN,
           "We asked for {tail!r}, but the application sees {whole!r}: something tidies it up.",
-          "{keep_path}"),
+          "{line_keep_path}"),
     Check("path", "slash", "-exact", WARN,
           "The application cannot tell %2F from a slash: a server on the way keeps no raw path.",
           "Look at the server of the backend{software}; some keep it as REQUEST_URI or RAW_URI."
