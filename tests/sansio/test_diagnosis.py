@@ -541,6 +541,11 @@ def test_fields_that_lost():
     assert holds(finding, "ok", "count for nothing: Forwarded, X-Real-Ip.")
 
 
+def test_our_own_field_is_named_as_it_is_written():
+    found = tells(trusting(), HTTP_WSGIPROXY="(300 characters)")
+    assert holds(one(found_in(found), "fields"), "ok", "count for nothing: WSGIProxy.")
+
+
 def test_fields_beside_a_signature():
     assert holds(one(found_in(signed()), "fields"), "ok", "X-Forwarded-For, X-Forwarded-Host")
 
@@ -1013,6 +1018,7 @@ def test_no_word_of_paths_while_it_refuses():
         pytest.param(Heard(status=404), "k1", "has no key 'k1'", "WSGIProxyMiddle", id="404"),
         pytest.param(Heard(status=401), "k1", "a login", "--header", id="login"),
         pytest.param(Heard(status=403), "k1", "its key file is not ours", "secret_file", id="403"),
+        pytest.param(Heard(status=403), "k1", "removes headers, X-Doctor", "", id="403-removed"),
         pytest.param(Heard(status=502), "k1", "not the backend", "Start", id="502"),
     ],
 )  # fmt: skip

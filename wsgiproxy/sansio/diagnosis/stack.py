@@ -102,7 +102,7 @@ def _unused(found: Examination) -> list[str]:
         used = {"WSGIProxy", "X-Traversal-Path", "X-Traversal-Query-String"}
     keys = {environ_key(name.lower()) for name in used}
     unused = [key for key in found.arrived if is_forwarding_key[key] and key not in keys]
-    return sorted("-".join(part.capitalize() for part in key[5:].split("_")) for key in unused)
+    return sorted(key[5:].replace("_", "-").title().replace("Wsgip", "WSGIP") for key in unused)
 
 
 # Seconds that two clocks may differ without a word.

@@ -80,7 +80,8 @@ CHECKS = (
           "Give what gets you in: --header 'Authorization: ...' or --header 'Cookie: ...'"),
     Check("answer", "-answered", "http_403", BAD,
           "It answers with 403: it is refused, and the question was not understood. If the"
-          " backend has a WSGIProxyMiddleware, its key file is not ours.", _HOW),
+          " backend has a WSGIProxyMiddleware, its key file is not ours, or something on the way"
+          " removes headers, X-Doctor among them.", _HOW),
     Check("answer", "-answered", "http_407", BAD,
           "It answers with 407: a proxy on the way wants a login.",
           "Ask from a machine that needs none."),
