@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.support.in_process import front_environ, key_file, run, signed_environ
+from wsgiproxy.examination import examiner
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
 from wsgiproxy.sansio.keys import base64url, parse_keys
+from wsgiproxy.settings import MIDDLEWARE, settle
 
 SECRET = "k1:" + base64url(b"1" * 32)
 OTHER = "k2:" + base64url(b"2" * 32)
@@ -330,6 +332,25 @@ def test_a_public_half_that_verifies_is_named(tmp_path, secret):
     ):
         found = examined(WSGIProxyMiddleware(application, **options), asked())
         assert found.public is expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"require_forwarded": False, "authorities": ()}, (False, False), id="off"),
+        pytest.param(
+            {"require_forwarded": True, "authorities": ("a.example",)}, (True, True), id="on"
+        ),
+    ],
+)
+def test_the_settings_that_the_doctor_may_recommend(settings, expected, secret):
+    settled = {**settle(MIDDLEWARE, {"doctor_file": secret}), **settings}
+    answers = examiner(settled, lambda peer: False)
+    assert answers is not None
+    found = examined(
+        lambda environ, start: answers.answer(environ, lambda restored: restored, start), asked()
+    )
+    assert (found.require_forwarded, found.authorities) == expected
 
 
 # -- what is never in it ---------------------------------------------------------------

@@ -31,9 +31,12 @@ from wsgiproxy.sansio.diagnosis import ODD_PATHS, Asked, Finding, Heard, Here, d
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.secretloader import KeyFile
+from wsgiproxy.settings import MIDDLEWARE
 from wsgiproxy.transport import PooledTransport
 
 QUESTIONS = ["plain", "forged", "names", *ODD_PATHS]
+#: What else the doctor asks of a trust_ips.
+STRICT: dict[str, Any] = {row.name: True for row in MIDDLEWARE if row.name == "require_forwarded"}
 ALL_QUESTIONS = [*QUESTIONS, "application"]
 
 
@@ -136,7 +139,7 @@ def test_so_it_is_under_a_mount_and_a_path(secret, capsys):
 
 
 def test_a_trusted_proxy_is_healthy(secret, capsys):
-    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret, **STRICT)
     with stack(backend) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert (status, not_well(report)) == (0, {"client": "warn"})
@@ -360,7 +363,7 @@ def behind_nginx(backend, lines: str, folder: Path, location: str = "/") -> Iter
 
 @pytest.mark.system("nginx")
 def test_a_careful_nginx(secret, tmp_path, capsys):
-    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
+    backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret, **STRICT)
     with behind_nginx(backend, CAREFUL, tmp_path) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 0
@@ -395,6 +398,8 @@ def test_waitress_that_removes_the_fields(secret, tmp_path, capsys):
             status, report = doctor(capsys, f":{port}", "--secret-file", secret)
     assert (status, levels(report)["trust"]) == (1, "bad")
     assert "clear_untrusted_proxy_headers=False" in cure(report, "trust")
+    if STRICT:
+        assert levels(report)["unannounced"] == "warn"
     assert "trusted_proxy" in cure(report, "trust")
 
 
