@@ -624,6 +624,7 @@ def test_settings_that_are_recommended(found, topic):
         signed(public=True, authorities=True),
         signed(authorities=False),
         trusting(mode="nothing", require_forwarded=False),
+        trusting(mode="counts", reads="x_for=1", require_forwarded=False),
     ],
 )
 def test_settings_that_are_not(found):

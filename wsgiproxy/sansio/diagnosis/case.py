@@ -87,7 +87,7 @@ def _application(heard: Heard, words: Words) -> Iterator[tuple[str, Words]]:
     if found is None:
         more = {**answer(heard), "what": "to the application"}
     else:
-        more = {"inner": True, "inner_status": found.status, "inner_reason": found.reason}
+        more = {"inner": True, "inner_status": found.status, "inner_reason": text(found.reason)}
     # Versions before this question answer it like any other.
     if found is None or found.inner:
         yield "application", words.plus(**more)
@@ -111,7 +111,7 @@ def _probe(asked: Asked, plain: Examination, heard: Heard, what: str) -> dict[st
         **answer(heard),
         "what": what,
         "forged_status": found.status,
-        "forged_reason": found.reason,
+        "forged_reason": text(found.reason),
         "believed": believed,
         "believed_text": " and ".join(filter(None, [", ".join(believed[:-1]), *believed[-1:]])),
         "only_appended": believed == ["client address"] and _appended(found),

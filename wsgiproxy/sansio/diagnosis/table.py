@@ -168,7 +168,7 @@ CHECKS = (
     Check("everybody", "believing everybody", "", WARN,
           "Whoever can reach the backend without the proxy can forge everything.",
           "Name the proxy in trust_ips, or use a secret_file."),
-    Check("unannounced", "believing", "-require_forwarded", WARN,
+    Check("unannounced", "trust_ips", "-require_forwarded", WARN,
           "A trusted peer that tells nothing about the client is taken for the client itself: one"
           " malformed line is enough to make some servers lose the fields.",
           "WSGIProxyMiddleware(app, ..., require_forwarded=True) refuses such requests."),
@@ -222,7 +222,7 @@ CHECKS = (
     # -- the other questions
     Check("application", "-status inner", "inner_status", BAD,
           "WSGIProxyMiddleware is applied twice, one inside of the other, and the inner one"
-          " refuses what the outer one lets in: {inner_reason}.",
+          " refuses what the outer one lets in ({inner_reason}).",
           "Apply it once, outermost."),
     Check("application", "-status", "inner", WARN,
           "WSGIProxyMiddleware is applied twice, one inside of the other.",
