@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable
 
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
 from wsgiproxy.sansio.message import Request, ResponseHead
 from wsgiproxy.transport.reply import Reply
+from wsgiproxy.transport.upload import Framed, Upload
 from wsgiproxy.transport.wire import Patience, Wire
 
 __all__ = ["Attempt", "Stale"]
@@ -21,7 +21,7 @@ class Stale(Exception):
 class Attempt:
     """One attempt on one connection, up to the final head."""
 
-    __slots__ = ("first", "head", "on_interim", "patience", "reader", "sent_whole", "told", "wire")
+    __slots__ = ("first", "head", "on_interim", "patience", "reader", "told", "upload", "wire")
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Attempt:
         self.on_interim = on_interim
         self.told = 0
         self.first = b""
-        self.sent_whole = False
+        self.upload: Upload | None = None
 
     def run(
         self,
         request: Request,
         head: bytes,
-        rest: Iterator[bytes] | None,
+        body: Framed | None,
         replayable: bool,
         done: Callable[[Wire], None],
     ) -> Reply:
@@ -50,7 +50,7 @@ class Attempt:
 
         :param request: what is asked for.
         :param head: its head and the first block.
-        :param rest: the other blocks, framed.
+        :param body: the other blocks.
         :param replayable: the request may go out again if the connection proves dead.
         :param done: takes the connection when it can serve again.
         :raises Stale: it proved dead.
@@ -58,15 +58,15 @@ class Attempt:
         wire = self.wire
         wire.begin(request)
         try:
-            self._write(head, rest, replayable)
+            self._write(head, body, replayable)
             self._read_head(replayable)
         except BaseException:
             wire.close()
             raise
-        return Reply(wire, self.reader, self.first, self.sent_whole, self.patience, done)
+        return Reply(wire, self.reader, self.first, self.upload, self.patience, done)
 
-    def _write(self, head: bytes, rest: Iterator[bytes] | None, replayable: bool) -> None:
-        """Send the request; stop when the answer comes early (RFC 9112, 9.5)."""
+    def _write(self, head: bytes, body: Framed | None, replayable: bool) -> None:
+        """Send the request, until the head of its answer comes (RFC 9112, 9.5)."""
         wire = self.wire
         try:
             sent = wire.send_now(head)
@@ -74,39 +74,30 @@ class Attempt:
             # The first write has failed, and with it went nothing, unless TLS had sent some.
             if wire.reused and (replayable or wire.writes_whole):
                 raise Stale from error
+            self.upload = Upload(head, body)
+            self.upload.fail(error)
             return
-        if sent == len(head) and rest is None:
-            self.sent_whole = True
-            return
-        blocks = chain([head[sent:]], rest or ())
-        try:
-            self.sent_whole = self._upload(blocks)
-        except OSError:
-            # Nobody takes the rest, but an answer may have been sent before (C8).
-            self.sent_whole = False
+        if sent < len(head) or (body is not None and not body.last):
+            self.upload = Upload(head[sent:], body)
+            self._send_rest(self.upload)
 
-    def _upload(self, blocks: Iterable[bytes]) -> bool:
-        wire, patience = self.wire, self.patience
-        for block in blocks:
-            view = memoryview(block)
-            patience.start(patience.timeouts.idle)
-            while view:
-                readable, writable = wire.wait(patience)
-                if readable and self._heard_early():
-                    return False
-                sent = wire.send_now(view) if writable else 0
-                if sent:
-                    view = view[sent:]
-                    patience.start(patience.timeouts.idle)
-        return True
-
-    def _heard_early(self) -> bool:
-        data = self.wire.recv_now()
-        if data is None:
-            return False
-        if data:
-            self._feed(data)
-        return not data or self.reader.head is not None
+    def _send_rest(self, upload: Upload) -> None:
+        """Send until the head of the answer comes; the rest goes on while the body is read."""
+        patience, reader = self.patience, self.reader
+        patience.start(patience.timeouts.idle)
+        while not upload.ended and reader.head is None:
+            try:
+                data = upload.step(self.wire, patience)
+            except OSError as error:
+                upload.fail(error)
+                return
+            if data:
+                self._feed(data)
+            elif data is not None:
+                upload.stop()
+        # What is complete, or says that the connection closes, asks for no more (9.5).
+        if reader.head is not None and (reader.complete or not reader.reusable):
+            upload.stop()
 
     def _feed(self, data: bytes) -> None:
         reader = self.reader

@@ -6,18 +6,19 @@ import contextlib
 import os
 import socket
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from wsgiproxy.errors import BadRequest, BadResponse, ConnectFailed
-from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
+from wsgiproxy.errors import BadResponse, ConnectFailed
+from wsgiproxy.sansio.h1 import Limits, Reader, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
 from wsgiproxy.transport.attempt import Attempt, Stale
 from wsgiproxy.transport.dial import Dialler
 from wsgiproxy.transport.reply import Reply
+from wsgiproxy.transport.upload import Framed
 from wsgiproxy.transport.wire import Patience, Timeouts, Wire
 
 if TYPE_CHECKING:
@@ -108,16 +109,15 @@ class PooledTransport:
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
         head = request_head(request, self.limits)
-        rest: Iterator[bytes] | None = None
+        rest: Framed | None = None
         again = IDEMPOTENT
         if body is not None:
-            # The first block travels with the head, and is read before anybody is called:
-            # a body that does not come costs the upstream nothing.
-            rest = _framed(iter(body), request)
-            first = next(rest, b"")
-            head += first
+            # The first block travels with the head, and is read before the upstream is called:
+            # a body that does not come costs it nothing.
+            rest = Framed(body, request)
+            head += rest.read()
             # What is still to be read could not be sent a second time.
-            again = SAFE if len(first) == request.content_length else _NEVER
+            again = SAFE if rest.last else _NEVER
         patience = Patience(timeouts or self.timeouts, abandoned)
         replayable = request.method in again
 
@@ -233,26 +233,3 @@ def _close_list(wires: list[Wire]) -> None:
     with contextlib.suppress(IndexError):
         while True:
             wires.pop().close()
-
-
-def _framed(blocks: Iterator[bytes], request: Request) -> Iterator[bytes]:
-    """The blocks as they go on the wire, exactly as many bytes as the head announces.
-
-    :raises BadRequest: they are fewer or more (RFC 9112, 8).
-    """
-    if request.chunked:
-        for block in blocks:
-            if block:
-                yield chunk(block)
-        yield LAST_CHUNK
-        return
-    length = left = request.content_length or 0
-    for block in blocks:
-        left -= len(block)
-        # The last block goes out when nothing comes after it: sent before, it would make the
-        # request complete at the upstream, though it is refused here.
-        if left < 0 or (not left and any(blocks)):
-            raise BadRequest(f"the request body is longer than its length of {length}")
-        yield block
-    if left:
-        raise BadRequest(f"the request body ended {left} bytes short of {length}")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.h1 import Reader
 from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.transport.upload import Upload
 from wsgiproxy.transport.wire import Patience, Wire
 
 __all__ = ["Reply"]
@@ -28,9 +29,9 @@ class Reply:
     __slots__ = (
         "_done",
         "_first",
-        "_keep",
         "_patience",
         "_reader",
+        "_upload",
         "_wire",
         "head",
         "received",
@@ -43,7 +44,7 @@ class Reply:
         wire: Wire,
         reader: Reader,
         first: bytes,
-        keep: bool,
+        upload: Upload | None,
         patience: Patience,
         done: Callable[[Wire], None],
     ) -> None:
@@ -53,10 +54,10 @@ class Reply:
         self.reused = wire.reused
         self._wire: Wire | None = wire
         self._reader = reader
-        self._keep = keep
         self._patience = patience
         self._done = done
         self._first = first
+        self._upload = upload
         self.whole: bytes | None = None
         if reader.complete:
             self._finish()
@@ -90,12 +91,11 @@ class Reply:
         reader, patience = self._reader, self._patience
         patience.start(patience.timeouts.idle)
         while not reader.complete:
-            try:
-                data = wire.recv(patience)
-            except OSError as error:
-                raise UpstreamLost(f"reading the body: {error}") from error
+            data = self._receive(wire)
+            if data is None:
+                continue
             if not data:
-                reader.end()
+                self._end()
                 break
             block = reader.feed(data)
             if block:
@@ -105,12 +105,27 @@ class Reply:
         self._finish()
         return b""
 
+    def _receive(self, wire: Wire) -> bytes | None:
+        """Bytes of the answer, none at its end; None if some of the request was sent instead."""
+        upload = self._upload
+        try:
+            if upload is None or upload.ended:
+                return wire.recv(self._patience)
+            return upload.step(wire, self._patience)
+        except OSError as error:
+            raise UpstreamLost(f"reading the body: {error}") from error
+
+    def _end(self) -> None:
+        if self._upload is not None and self._upload.reset:
+            raise UpstreamLost("the upstream broke the connection")
+        self._reader.end()
+
     def _finish(self) -> None:
         wire, self._wire = self._wire, None
         if wire is None:
             return
         wire.end()
-        if self._keep and self._reader.reusable:
+        if self._reader.reusable and (self._upload is None or self._upload.whole):
             self._done(wire)
         else:
             wire.close()

@@ -150,8 +150,17 @@ class Wire:
         except _NOT_NOW:
             return 0
 
+    def has_arrived(self) -> bool:
+        """Whether there is something to read now, if only an end."""
+        # TLS may hold decrypted bytes of which the kernel knows nothing.
+        return (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0) or (
+            not self.is_quiet()
+        )
+
     def wait(self, patience: Patience) -> tuple[bool, bool]:
         """Wait for one slice: whether there is something to read, and room to write."""
+        if self._tls and self.has_arrived():
+            return True, False
         self._poll.modify(self.sock, select.POLLIN | select.POLLOUT)
         try:
             found = self._poll.poll(patience.slice())
