@@ -54,7 +54,11 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.param({"REMOTE_ADDR": ""}, id="no-address"),
     ],
 )
-@pytest.mark.parametrize("key", [SECRET, SECRET.decode(), f"# mine\n{new_key('k1')}"])
+@pytest.mark.parametrize(
+    "key",
+    [SECRET, SECRET.decode(), f"# mine\n{new_key('k1')}"],
+    ids=["bytes", "text", "key file"],
+)
 def test_what_was_signed_passes_once_checked(more, key):
     environ = front_environ(**more)
     before = dict(environ)

@@ -30,14 +30,15 @@ def mark() -> Iterator[str]:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for temporary files; nothing may be left in it."""
-    folder = tmp_path / "t"  # short, since the path of a Unix socket has to be
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    yield folder
-    until(lambda: not os.listdir(folder), f"files of the test are left: {os.listdir(folder)}")
+    # Not below tmp_path, since the path of a Unix socket has to be short.
+    with tempfile.TemporaryDirectory(prefix="w", dir="/tmp") as name:
+        folder = Path(name)
+        monkeypatch.setenv("TMPDIR", name)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield folder
+        until(lambda: not os.listdir(folder), f"files of the test are left: {os.listdir(folder)}")
 
 
 @pytest.fixture
