@@ -519,6 +519,11 @@ def test_any_fields_are_counted_or_refused(
         pytest.param("192.0.2.1, 10.0.0.1", 3, "", id="fewer-than-stated"),
         pytest.param("x, 192.0.2.1", 2, "", id="what-is-no-address"),
         pytest.param("", 1, "", id="empty"),
+        pytest.param("6.6.6.6,,1.2.3.4", 2, "6.6.6.6", id="an-empty-member-does-not-count"),
+        pytest.param("6.6.6.6, 1.2.3.4,", 2, "6.6.6.6", id="nor-does-an-empty-end"),
+        pytest.param(" ,\t, 1.2.3.4 , ", 1, "1.2.3.4", id="nor-do-blanks"),
+        pytest.param(",1.2.3.4", 2, "", id="nor-an-empty-beginning"),
+        pytest.param('"6.6.6.6, 1.2.3.4', 1, "1.2.3.4", id="a-quote-hides-nothing"),
     ],
 )
 def test_count(chain: str, number: int, client: str) -> None:
@@ -539,7 +544,9 @@ def test_each_field_has_its_own_count() -> None:
 
 
 def listed(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.lists(strategy, min_size=1, max_size=3).map(", ".join)
+    """Lists with empty members among the others (RFC 9110, 5.6.1.2)."""
+    members = st.lists(strategy | st.sampled_from(["", " ", "\t"]), min_size=1, max_size=5)
+    return members.map(",".join) | members.map(" , ".join)
 
 
 _label = st.from_regex(r"[a-z][a-z0-9.-]{0,8}", fullmatch=True)

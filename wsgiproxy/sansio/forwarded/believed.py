@@ -57,9 +57,19 @@ def _members(environ: Mapping[str, Any], name: str) -> list[str]:
     return [member.strip(" \t") for member in text.split(",")] if text else []
 
 
-def _nth(environ: Mapping[str, Any], name: str, number: int = 1) -> str:
-    """The member that the *number*-th hop from here has added: counted from the right."""
+def _last(environ: Mapping[str, Any], name: str) -> str:
+    """The member that the peer itself has added: the last one, even if that is empty."""
     members = _members(environ, name)
+    return members[-1] if members else ""
+
+
+def _nth(environ: Mapping[str, Any], name: str, number: int) -> str:
+    """The member that the *number*-th hop from here has added: counted from the right.
+
+    Empty members do not count (RFC 9110, 5.6.1.2), as they do not for Werkzeug. Where trusted
+    addresses are passed over instead, an empty member stands for a hop that knew no client.
+    """
+    members = [member for member in _members(environ, name) if member]
     return members[-number] if 0 < number <= len(members) else ""
 
 
@@ -84,10 +94,10 @@ def _prefix(text: str) -> str:
 def _x_forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
     return Said(
         client=nearest_untrusted(_members(environ, "X_FORWARDED_FOR"), trusts),
-        scheme=_scheme(_nth(environ, "X_FORWARDED_PROTO")),
-        host=_host(_nth(environ, "X_FORWARDED_HOST")),
-        port=port_number(_nth(environ, "X_FORWARDED_PORT")),
-        prefix=_prefix(_nth(environ, "X_FORWARDED_PREFIX")),
+        scheme=_scheme(_last(environ, "X_FORWARDED_PROTO")),
+        host=_host(_last(environ, "X_FORWARDED_HOST")),
+        port=port_number(_last(environ, "X_FORWARDED_PORT")),
+        prefix=_prefix(_last(environ, "X_FORWARDED_PREFIX")),
     )
 
 
@@ -102,8 +112,8 @@ def _historical(environ: Mapping[str, Any], trusts: Trusts) -> Said:
         raise BadRequest("X-Forwarded-Script-Name and X-Script-Name differ")
     return Said(
         client=nearest_untrusted(_members(environ, "X_FORWARDED_FOR"), trusts),
-        scheme=_scheme(_nth(environ, "X_FORWARDED_SCHEME")),
-        host=_host(_nth(environ, "X_FORWARDED_SERVER")),
+        scheme=_scheme(_last(environ, "X_FORWARDED_SCHEME")),
+        host=_host(_last(environ, "X_FORWARDED_SERVER")),
         prefix=prefixes.pop() if prefixes else "",
         traversal_path=_prefix(environ.get("HTTP_X_TRAVERSAL_PATH", "")),
     )
@@ -183,6 +193,9 @@ def believe(environ: Mapping[str, Any], family: str, trusts: Trusts) -> Said:
 
 def count(environ: Mapping[str, Any], counts: Counts) -> Said:
     """The same by Werkzeug's rule: the value that the n-th proxy from here has appended.
+
+    But for quotes, which these fields do not have: to Werkzeug a comma between quotes separates
+    nothing, so that a client that opens a quote hides what the proxies append.
 
     :raises BadRequest: a host or a prefix that cannot be one.
 
