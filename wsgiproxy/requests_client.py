@@ -14,7 +14,7 @@ from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
 from wsgiproxy.caution import warn_once
-from wsgiproxy.clients import Body, block_size, framed
+from wsgiproxy.clients import Body, block_size, fields_of, framed, unshare
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.message import Headers
 
@@ -84,7 +84,7 @@ class HttpClient:
         :raises OSError: there is no answer for another reason.
         """
         lines, given, length = framed(body, headers)
-        fields: dict[str, Any] = dict(lines)
+        fields: dict[str, Any] = {**fields_of(lines)}
         if given is None and length is not None:
             fields["Content-Length"] = str(length)
         options = {"timeout": _LIMITS, **self.options}
@@ -110,6 +110,8 @@ class HttpClient:
             if isinstance(error, requests.Timeout):
                 raise TimedOut(str(error)) from error
             raise
+        if isinstance(response.raw, BaseHTTPResponse):
+            unshare(response.raw, lines)
         return _answer(response, self.chunk_size, close)
 
 

@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.clients import Body, block_size, framed
+from wsgiproxy.clients import Body, block_size, fields_of, framed, unshare
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]
@@ -60,7 +60,7 @@ class HttpClient:
         :raises OSError: there is no answer for another reason.
         """
         lines, given, length = framed(body, headers)
-        fields = dict(lines)
+        fields = fields_of(lines)
         if length is not None:
             fields["Content-Length"] = str(length)
         for name in ("User-Agent", "Accept-Encoding"):
@@ -80,6 +80,7 @@ class HttpClient:
         except exceptions.HTTPError as error:
             kind = TimeoutError if _is_timeout(error) else ConnectionError
             raise kind(f"{type(error).__name__}: {error}") from error
+        unshare(response, lines)
         return _answer(response, self.chunk_size)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ is complete, or when the upstream takes no more.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -77,6 +78,14 @@ def test_a_chunked_echo_passes(upstream, transport):
     request = Request("POST", "/", [("Host", "a")], chunked=True)
     reply = transport.send(origin_of(upstream), request, blocks())
     assert b"".join(reply) == b"".join(blocks())
+
+
+def test_an_echo_passes_beside_a_login_and_then_its_connection_ends(upstream, transport):
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nWWW-Authenticate: Negotiate oRQw\r\n\r\n")
+    upstream.behaviour = partial(echo, head=head)
+    reply = transport.send(origin_of(upstream), POST, blocks())
+    assert b"".join(reply) == b"".join(blocks())
+    assert upstream.wait_closed()
 
 
 def test_an_echo_passes_over_tls(tls_upstream, tls_files):

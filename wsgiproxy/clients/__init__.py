@@ -9,5 +9,7 @@ from wsgiproxy.clients.default import HttpClient
 from wsgiproxy.clients.exchange import Exchange
 from wsgiproxy.clients.given import Input, framed
 from wsgiproxy.clients.returned import Answer, Body, block_size
+from wsgiproxy.clients.unshared import fields_of, unshare
 
-__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "block_size", "framed"]
+__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "block_size", "fields_of"]
+__all__ += ["framed", "unshare"]

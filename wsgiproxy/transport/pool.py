@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wsgiproxy.errors import BadResponse, ConnectFailed
 from wsgiproxy.sansio.h1 import Limits, Reader, request_head
+from wsgiproxy.sansio.logins import sends_login
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
@@ -109,6 +110,8 @@ class PooledTransport:
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
         head = request_head(request, self.limits)
+        # A connection over which a user has logged in is never given to another request.
+        done = Wire.close if sends_login(head, request.headers) else self._keep
         rest: Framed | None = None
         again = IDEMPOTENT
         if body is not None:
@@ -125,12 +128,12 @@ class PooledTransport:
         if kept is not None:
             tried = Attempt(kept, Reader(request.method, self.limits), patience, on_interim)
             try:
-                return tried.run(request, head, rest, replayable, self._keep)
+                return tried.run(request, head, rest, replayable, done)
             except Stale:
                 pass  # once more, on a new connection
         wire = self._dial(origin, patience)
         tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
-        return tried.run(request, head, rest, False, self._keep)
+        return tried.run(request, head, rest, False, done)
 
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.

@@ -125,7 +125,8 @@ class Reply:
         if wire is None:
             return
         wire.end()
-        if self._reader.reusable and (self._upload is None or self._upload.whole):
+        reader, upload = self._reader, self._upload
+        if reader.reusable and not reader.bound and (upload is None or upload.whole):
             self._done(wire)
         else:
             wire.close()

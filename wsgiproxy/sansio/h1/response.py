@@ -10,6 +10,7 @@ from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.headers import Remembered, is_token, list_members
+from wsgiproxy.sansio.logins import names_login
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = ["Reader"]
@@ -28,8 +29,14 @@ _UNTIL_EOF = -1
 _CHUNKS = -2
 
 
-_LENGTH, _CODING, _CONNECTION = 1, 2, 3
-_KINDS = {"content-length": _LENGTH, "transfer-encoding": _CODING, "connection": _CONNECTION}
+_LENGTH, _CODING, _CONNECTION, _CHALLENGE = 1, 2, 3, 4
+_KINDS = {
+    "content-length": _LENGTH,
+    "transfer-encoding": _CODING,
+    "connection": _CONNECTION,
+    "www-authenticate": _CHALLENGE,
+    "proxy-authenticate": _CHALLENGE,
+}
 
 
 def _framing_kind(name: str) -> int:
@@ -60,6 +67,7 @@ class Reader:
         "_left",
         "_limits",
         "_method",
+        "bound",
         "complete",
         "head",
         "interims",
@@ -80,6 +88,8 @@ class Reader:
         self.complete = False
         #: Another request may follow on the connection (RFC 9112, 9.3).
         self.reusable = False
+        #: But none of another client: it challenges with a login of the connection.
+        self.bound = False
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the upstream and give those of the body.
@@ -213,8 +223,11 @@ class Reader:
                     length = int(value)
                 elif kind == _CODING:
                     coding = value if coding is None else f"{coding}, {value}"
-                else:
+                elif kind == _CONNECTION:
                     options += "," + value
+                else:
+                    # On any status: a 200 brings the last token of Negotiate.
+                    self.bound = self.bound or names_login(value)
         # "gzip, chunked" would reach the client with its coding unnamed; HTTP/1.0 knows no
         # codings, so whoever sends one has made the message up (RFC 9112, 6.1).
         if coding is not None and (coding.lower() != "chunked" or old):
