@@ -75,6 +75,7 @@ PURE = {
     "hmac",
     "html",
     "httptools",
+    "io",
     "ipaddress",
     "itertools",
     "json",

@@ -21,14 +21,16 @@ from typing import IO
 from tests.support.client import RawClient, raw_exchange, request_bytes
 from tests.support.serve import SERVERS
 
-__all__ = ["BACKENDS", "FRONTS", "Front", "Fronts"]
+__all__ = ["ADAPTERS", "BACKENDS", "FRONTS", "Front", "Fronts"]
 __all__ += ["RawClient", "front", "raw_exchange", "request_bytes"]
 
+#: Adapters for WSGI applications in an ASGI server; see `tests.test_adapters`.
+ADAPTERS = ("a2wsgi", "starlette")
 #: The servers in front. Paste decodes paths as UTF-8 and resolves dots, so that it cannot
 #: pass on what it was sent.
-FRONTS = tuple(name for name in SERVERS if name != "paste")
+FRONTS = tuple(name for name in SERVERS if name not in ("paste", *ADAPTERS))
 #: The servers behind; Werkzeug's is for development.
-BACKENDS = tuple(name for name in SERVERS if name != "werkzeug")
+BACKENDS = tuple(name for name in SERVERS if name not in ("werkzeug", *ADAPTERS))
 _ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT = 30  # seconds; a loaded machine starts six servers at once
 

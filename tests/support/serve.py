@@ -13,6 +13,7 @@ import socket
 import socketserver
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -135,6 +136,28 @@ def serve_handler(path: str) -> None:
     server.serve_forever()
 
 
+def serve_asgi(path: str, adapter: str) -> None:
+    """An ASGI server, and in it an adapter for WSGI applications."""
+    import uvicorn
+
+    module, _, name = adapter.partition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Starlette's is deprecated, and in use
+        adapted = getattr(import_module(module), name)(load(path))
+    listener = socket.create_server((HOST, 0))
+    announce(listener.getsockname()[1])
+    config = uvicorn.Config(adapted, lifespan="off", log_level="warning", ws="none")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def serve_a2wsgi(path: str) -> None:
+    serve_asgi(path, "a2wsgi:WSGIMiddleware")
+
+
+def serve_starlette(path: str) -> None:
+    serve_asgi(path, "starlette.middleware.wsgi:WSGIMiddleware")
+
+
 SERVERS: dict[str, Callable[[str], None]] = {
     "wsgiref": serve_wsgiref,
     "waitress": serve_waitress,
@@ -144,6 +167,8 @@ SERVERS: dict[str, Callable[[str], None]] = {
     "granian": serve_granian,
     "paste": serve_paste,
     "handler": serve_handler,
+    "a2wsgi": serve_a2wsgi,
+    "starlette": serve_starlette,
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 from wsgiproxy.errors import (
@@ -56,11 +57,10 @@ def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
     """
     length = environ.get("CONTENT_LENGTH")
     coding = environ.get("HTTP_TRANSFER_ENCODING")
-    terminated = environ.get("wsgi.input_terminated")
     if coding is not None:
         if coding.strip(" \t").lower() != "chunked":
             raise NotSupported(f"transfer coding {coding!r}")
-        if terminated:
+        if _is_terminated(environ):
             return None, True
         if length:
             raise BadRequest("both Content-Length and Transfer-Encoding")
@@ -68,10 +68,23 @@ def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
     if length is None or length == "":
         # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
         later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
-        return None, bool(terminated and later)
+        return None, later and _is_terminated(environ)
     if not _LENGTH.fullmatch(str(length)):
         raise BadRequest(f"Content-Length {length!r} is not a number")
     return int(length), False
+
+
+def _is_terminated(environ: Mapping[str, Any]) -> bool:
+    """Whether ``wsgi.input`` ends where the body does, chunks being decoded.
+
+    Of the adapters for ASGI servers that do not say so, a2wsgi hands over the scope and reads
+    until the last ``http.request`` event; Starlette's has read it all into memory.
+    """
+    return (
+        bool(environ.get("wsgi.input_terminated"))
+        or isinstance(environ.get("asgi.scope"), Mapping)
+        or isinstance(environ.get("wsgi.input"), BytesIO)
+    )
 
 
 def _check_expectations(environ: Mapping[str, Any]) -> None:
@@ -104,6 +117,15 @@ def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> 
     if raw == "*" or (path_info == "*" and not query):
         return Target("", "*", "")
     return rebuilt_target(script_name, path_info, query)
+
+
+def _scope_target(scope: object) -> str:
+    """The target of an ASGI request, from ``raw_path`` and ``query_string``; else empty."""
+    if not isinstance(scope, Mapping) or not scope.get("raw_path"):
+        return ""
+    query: bytes = scope.get("query_string") or b""
+    raw: bytes = scope["raw_path"]
+    return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
 def _as_bytes(text: str) -> str:
@@ -170,7 +192,7 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     method = _METHODS[get("REQUEST_METHOD", "GET")]
     if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
         _check_expectations(environ)
-    raw = get("REQUEST_URI") or get("RAW_URI") or ""
+    raw = get("REQUEST_URI") or get("RAW_URI") or _scope_target(get("asgi.scope"))
     # An absolute-form target decides over Host (RFC 9112, 3.2.2).
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     script_name, path, query = _target(environ, raw, absolute)
