@@ -193,6 +193,30 @@ def test_the_url_in_a_challenge_is_mapped(upstream, made):
     assert back(upstream, made(), headers, SCRIPT_NAME="/mount") == [found]
 
 
+@pytest.mark.parametrize("preserves", [False, True])
+def test_the_destination_of_a_move_is_the_upstreams(upstream, made, preserves):
+    """RFC 4918, 10.3 and 10.4: WebDAV names a second resource in a header field."""
+    request = sent(
+        upstream,
+        made("/base", preserve_host=preserves),
+        "/x",
+        REQUEST_METHOD="MOVE",
+        SCRIPT_NAME="/mount",
+        HTTP_DESTINATION="http://public.example/mount/a%2Fb",
+        HTTP_IF="</mount/x> (<urn:uuid:1>)",
+    )
+    host = "public.example" if preserves else upstream.netloc
+    assert request.values("Destination") == [f"http://{host}/base/a%2Fb"]
+    assert request.values("If") == ["</base/x> (<urn:uuid:1>)"]
+
+
+def test_a_destination_does_not_lead_out_of_the_mount(upstream, made):
+    environ = environ_for(upstream, "/x", REQUEST_METHOD="COPY", HTTP_HOST="public.example")
+    environ |= {"SCRIPT_NAME": "/mount", "HTTP_DESTINATION": "/mount/%2e%2e/x"}
+    assert call(environ, made()).status == 400
+    assert not upstream.requests
+
+
 @pytest.mark.parametrize("peer", ["", None, "unix:", "nonsense"])
 def test_p3_no_address_no_field(upstream, made, peer):
     request = sent(upstream, made(), REMOTE_ADDR=peer)

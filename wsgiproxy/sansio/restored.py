@@ -14,7 +14,16 @@ from wsgiproxy.sansio.forwarded import Said, port_number
 from wsgiproxy.sansio.headers import is_forwarding_key
 from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
-from wsgiproxy.sansio.target import decoded, escapes, raw_target, split_host, under, with_port
+from wsgiproxy.sansio.target import (
+    decoded,
+    escapes,
+    raw_target,
+    rebuilt_target,
+    split_host,
+    under,
+    with_port,
+)
+from wsgiproxy.sansio.webdav import Place, map_destination, map_tags
 
 __all__ = ["Changes", "Fixed", "by_configuration", "by_envelope", "by_family", "namespace"]
 
@@ -102,6 +111,9 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
     changes["SCRIPT_NAME"] = decoded(envelope.script_name)
     changes["PATH_INFO"] = decoded(raw_path) if path_info is None else path_info
     changes["QUERY_STRING"] = raw_query if query is None else query
+    if "HTTP_DESTINATION" in environ or "HTTP_IF" in environ:
+        place = Place(envelope.scheme, envelope.host, envelope.script_name)
+        changes.update(_addresses(environ, envelope.traversal_path, place))
     changes["wsgiproxy.traversal_path"] = envelope.traversal_path
     changes["wsgiproxy.traversal_query_string"] = envelope.traversal_query
     return changes
@@ -130,6 +142,34 @@ def by_family(said: Said, environ: Environ) -> Changes:
             changes["HTTP_HOST"] = with_port(host, said.port, scheme)
     if said.prefix or said.traversal_path:
         changes.update(_path(said, environ))
+    if "HTTP_DESTINATION" in environ or "HTTP_IF" in environ:
+        host = changes.get("HTTP_HOST") or environ.get("HTTP_HOST", "")
+        mount = rebuilt_target(environ.get("SCRIPT_NAME", ""), "", "").script_name
+        place = Place(scheme, host, said.prefix + mount)
+        changes.update(_addresses(environ, said.traversal_path + mount, place, is_proven=False))
+    return changes
+
+
+_ADDRESSES = {"HTTP_DESTINATION": map_destination, "HTTP_IF": map_tags}
+
+
+def _addresses(environ: Environ, path: str, place: Place, is_proven: bool = True) -> Changes:
+    """The addresses in a WebDAV request, which the sender has mapped to what it asks us for.
+
+    :param path: raw path of the application in the request as it came here.
+    :param place: where the client believes the application to be.
+    :param is_proven: whether the sender maps them. Another proxy than ours does not, and where
+        it passes Host on as well, an address below the prefix is taken for the client's.
+    """
+    came = Place(environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", ""), path)
+    if came == place:
+        return {}
+    changes: Changes = {}
+    for key in _ADDRESSES.keys() & environ.keys():
+        value = environ[key]
+        unmapped = not is_proven and _ADDRESSES[key](value, place, place._replace(path="")) != value
+        if not unmapped:
+            changes[key] = _ADDRESSES[key](value, came, place)
     return changes
 
 

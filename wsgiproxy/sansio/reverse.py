@@ -23,6 +23,7 @@ from wsgiproxy.sansio.href import Base, join
 from wsgiproxy.sansio.location import Asked, has_addresses, map_headers
 from wsgiproxy.sansio.message import Headers, Inbound, Origin
 from wsgiproxy.sansio.target import escapes, is_allowed
+from wsgiproxy.sansio.webdav import Place, has_no_destination, map_fields
 
 __all__ = ["ReversePolicy", "SpawnPolicy"]
 
@@ -111,10 +112,18 @@ class ReversePolicy:
         host = context.known.host
         if options["allowed_hosts"] and not is_allowed(host, options["allowed_hosts"]):
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
+        if not has_no_destination(inbound.method):
+            headers = map_fields(headers, *self._places(context, inbound))
         rest, trace = via(headers, inbound.protocol, self._pseudonym)
         lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
         return Outgoing(base.origin, request, (context, inbound.path), context.facts)
+
+    def _places(self, context: _Context, inbound: Inbound) -> tuple[Place, Place]:
+        """The mount as the client calls it, and as the upstream does."""
+        base, known = context.mount
+        public = Place(known.scheme, known.host, known.prefix)
+        return public, Place(base.origin.scheme, self._host or inbound.host, base.path)
 
     def _announce(self, known: Public, script_name: str) -> tuple[_Context, Headers]:
         base, options = self._base, self._options
