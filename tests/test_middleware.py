@@ -1021,6 +1021,22 @@ def test_members_of_others_pass_and_ours_do_not(secret, sent, arrived, way):
 
 @pytest.mark.parametrize(
     ("host", "status"),
+    [
+        pytest.param("a.example\r\n b", 400, id="folded"),
+        pytest.param("a.example,b.example", 400, id="two"),
+        pytest.param("user@a.example", 400, id="userinfo"),
+        pytest.param("a.example:8443", 200, id="with a port"),
+        pytest.param("", 200, id="empty"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"trust_ips": PEER}], ids=["nothing", "trust_ips"])
+def test_a_host_that_is_none_is_refused(options, host, status):
+    """wsgiref and Paste hand over the line end of a folded field."""
+    assert Behind(**options).status(asked() | {"HTTP_HOST": host}) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
     [("a.example", 200), ("A.example:8443", 200), ("b.a.example", 400), ("x.w.example", 200),
      ("w.example", 400), ("evil.example", 400), (None, 400)],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from wsgiproxy.examination import ENVIRON_KEY, examiner
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.envelope import Carried
 from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, peer_of, trust
+from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.restored import (
     Changes,
     Fixed,
@@ -169,6 +170,9 @@ class WSGIProxyMiddleware:
         apply(configured, restored)
         changes.update(configured)
         host = restored.get("HTTP_HOST", "")
+        if host and not is_host[host]:
+            # wsgiref and Paste hand over the line end of a folded field.
+            raise BadRequest(f"Host {host!r} is not host[:port]")
         if self._allowed_hosts and not is_allowed(host, self._allowed_hosts):
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
         restored["wsgiproxy.orig"] = {

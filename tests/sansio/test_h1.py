@@ -264,6 +264,8 @@ def test_head(raw: bytes, head: tuple[int, str, Headers]) -> None:
             for length in (b"+2", b"-1", b"1_0", b"0x2", b"2 2", b"2.0", b"", b" ", b"a", b"2,4")
         ),
         pytest.param(OK + b"Content-Length: %d\r\n\r\n" % 10**30, id="D7-length-endless"),
+        pytest.param(OK + b"Content-Length: %d\r\n\r\n" % 10**18, id="a-length-of-19-digits"),
+        pytest.param(OK + b"Content-Length: %019d\r\n\r\nx" % 1, id="a-length-with-18-zeros"),
         pytest.param(
             OK + b"Content-Length: 2\r\nContent-Length: 4\r\n\r\n", id="1.3-D7-two-lengths"
         ),

@@ -120,6 +120,26 @@ def test_a_bad_request_gets_a_plain_sentence(
     assert recorder.environs == []
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"HEAD / HTTP/1.1\r\n\r\n", id="no-Host"),
+        pytest.param(request_bytes("HEAD /", [("A", "b\r\n c")]), id="obs-fold"),
+        pytest.param(request_bytes("HEAD /#x"), id="fragment"),
+        pytest.param(request_bytes("HEAD /", [("A", "x" * 9000)]), id="long-field"),
+        pytest.param(b"HEAD / HTTP/1.1\r\nHost: a\0b\r\n\r\n", id="NUL"),
+    ],
+)
+def test_a_bad_head_request_gets_no_body(server: Any, raw: bytes) -> None:
+    with RawClient(server.server_port) as client:
+        client.send(raw)
+        response = client.response("HEAD")
+        assert response.status in (400, 431)
+        assert int(response.values("Content-Length")[0]) > 0
+        assert client.received.endswith(b"\r\n\r\n")
+        assert client.closed_by_server()
+
+
 def test_an_answer_reaches_a_client_that_goes_on_sending(server: Any) -> None:
     """An RST for its bytes would take the answer away."""
     raw = request_bytes("POST /", [("Content-Length", "x")]) + b"x" * 3_000_000

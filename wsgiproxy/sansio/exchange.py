@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from wsgiproxy.errors import BadRequest
+from wsgiproxy.errors import BadRequest, BadResponse
 from wsgiproxy.sansio.envelope import Facts
 from wsgiproxy.sansio.forwarded import via
 from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, is_host, values
@@ -154,8 +154,15 @@ _NO_BODY = frozenset([204, 205, 304])
 def answer(
     method: str, head: ResponseHead, policy: Policy, context: object
 ) -> tuple[ResponseHead, bool]:
-    """Stages 5 to 7: the head for the client, and whether a body follows."""
+    """Stages 5 to 7: the head for the client, and whether a body follows.
+
+    :raises BadResponse: an answer that cannot be passed on.
+    """
     status, reason, headers = head
+    if status == 426:
+        # It has to name a protocol in Upgrade, which an application may not send (RFC 9110,
+        # 15.5.22; PEP 3333).
+        raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
     headers = policy.response(for_wsgi(headers), context)
     if status in (204, 205):
         # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.

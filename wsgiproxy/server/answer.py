@@ -100,9 +100,10 @@ class Answer:
             self.lost = error
             raise
 
-    def refuse(self, error: ProxyError) -> None:
+    def refuse(self, error: ProxyError, *, is_head: bool = False) -> None:
         """Answer with an error's status and sentence; nothing about the inside.
 
+        :param is_head: what is refused is a HEAD, and its answer has no body.
         :raises OSError: the client has left.
         """
         text = f"{error.public}\n".encode()
@@ -111,6 +112,8 @@ class Answer:
             ("Content-Length", str(len(text))),
         ]
         self._writer = None
+        if is_head:
+            self._request = self._request._replace(method="HEAD")
         self.start_response(f"{error.status} {HTTPStatus(error.status).phrase}", headers)
         self.write(text)
         self.end()

@@ -145,7 +145,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
     def _refuse(self, error: ProxyError) -> None:
         _log.info("%s: %s: %s", self.client_address[0], type(error).__name__, error)
         try:
-            self._answer.refuse(error)
+            self._answer.refuse(error, is_head=self._reader.is_head)
         except OSError as lost:
             self.wsgi_connection_drop(lost)
 

@@ -95,6 +95,20 @@ FAILURES = [
         script=breaks(chunked_answer(b"hello", headers=_TYPE, last=False) + b"0x3\r\nsecret"),
     ),
     Case(
+        "failure: a length of 19 digits",
+        _BAD,
+        method="HEAD",
+        script=breaks(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000000\r\n\r\n"),
+    ),
+    Case(
+        "failure: 426, whose Upgrade no application may send",
+        _BAD,
+        script=breaks(
+            b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: secret\r\nConnection: Upgrade\r\n"
+            b"Content-Length: 6\r\n\r\nsecret"
+        ),
+    ),
+    Case(
         "failure: a body cut short of its length",
         _CUT,
         script=breaks(answer(headers=[("Content-Length", "10"), *_TYPE], body=b"hello")),

@@ -73,6 +73,7 @@ class RequestReader:
         "content_length",
         "expects_continue",
         "head",
+        "is_head",
         "surplus",
     )
 
@@ -83,6 +84,8 @@ class RequestReader:
         self._left = 0
         #: The head, None until it is whole.
         self.head: ArrivingHead | None = None
+        #: The method is HEAD, even if the request is refused: no answer to it has a body.
+        self.is_head = False
         #: The length of the body that the client gave, None if it gave none.
         self.content_length: int | None = None
         #: The body comes in chunks.
@@ -124,6 +127,7 @@ class RequestReader:
         buffer, limits = self._buffer, self._limits
         known = max(0, len(buffer) - 3)
         buffer += data
+        self.is_head = buffer.startswith(b"HEAD ")
         end = buffer.find(_HEAD_END, known, limits.head) + 4
         bad = _NEVER_IN_HEAD.search(buffer, known, end if end > 3 else len(buffer))
         if bad:

@@ -27,7 +27,8 @@ _FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
 #: What of a body is still to come, when it is not a number of bytes.
 _UNTIL_EOF = -1
 _CHUNKS = -2
-
+# Of a Content-Length. More would not fit into 64 bits, and servers refuse them.
+_LENGTH_DIGITS = 18
 
 _LENGTH, _CODING, _CONNECTION, _CHALLENGE = 1, 2, 3, 4
 _KINDS = {
@@ -220,7 +221,7 @@ class Reader:
             kind = kind_of[name]
             if kind:
                 if kind == _LENGTH:
-                    length = int(value)
+                    length = _length(value)
                 elif kind == _CODING:
                     coding = value if coding is None else f"{coding}, {value}"
                 elif kind == _CONNECTION:
@@ -241,6 +242,12 @@ class Reader:
             self._chunks, self._left = Chunks(self._limits.head), _CHUNKS
         else:
             self._left = _UNTIL_EOF if length is None else length
+
+
+def _length(value: str) -> int:
+    if len(value) > _LENGTH_DIGITS:
+        raise BadResponse(f"Content-Length {value!r}")
+    return int(value)
 
 
 def _stays_open(options: str, old: bool) -> bool:
