@@ -563,3 +563,13 @@ def test_it_says_what_it_is(made, upstream):
 def test_secret_file_may_not_be_empty():
     with pytest.raises(ConfigurationError, match="secret_file"):
         WSGIProxyApp("http://127.0.0.1/", secret_file="")
+
+
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [({}, ["no"]), ({"pass_accel": True}, ["/protected", "no"])],
+    ids=["removed", "passed"],
+)
+def test_a_command_for_the_server_in_front_passes_on_demand(upstream, made, options, passed):
+    headers = [("X-Accel-Redirect", "/protected"), ("X-Accel-Buffering", "no")]
+    assert back(upstream, made(**options), headers) == passed

@@ -35,7 +35,14 @@ LEEWAYS = ["backend.clock_skew", "stop_timeout", "waiting_page"]
 NUMBERS = [f"backend.x_{name}" for name in ("for", "proto", "host", "port", "prefix")]
 COUNTS = ["max_idle", "max_fields", "max_waiting", *NUMBERS]
 SIZES = ["max_head", "max_line", "max_body", "max_signed_body", "backend.max_signed_body"]
-BOOLEANS = ["verify", "preserve_host", "forwarded", "rewrite_location", "scope_cookies"]
+BOOLEANS = [
+    "verify",
+    "preserve_host",
+    "pass_accel",
+    "forwarded",
+    "rewrite_location",
+    "scope_cookies",
+]
 BOOLEANS += ["debug", "sign", "strip_script_name"]
 BOTH = ["allow_pickle", "sign_body", "strict_permissions"]
 BOOLEANS += [*BOTH, *(f"backend.{name}" for name in BOTH)]
@@ -337,6 +344,7 @@ DEFAULTS = {
     "trusted_proxies": (),
     "allowed_hosts": (),
     "suppress_headers": (),
+    "pass_accel": False,
     "forwarded": False,
     "via": None,
     "rewrite_location": True,

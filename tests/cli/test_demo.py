@@ -143,7 +143,7 @@ def test_the_backend_refuses_whoever_has_no_key(demo):
 def test_a_doctor_finds_it_healthy(demo, capsys):
     url = f"http://127.0.0.1:{demo.port}/demo/"
     assert main(["doctor", url, "--secret-file", demo.secret_file]) == 0
-    assert capsys.readouterr().out.endswith("\nHealthy.\n")
+    assert capsys.readouterr().out.endswith("\nHealthy; one thing is worth a look.\n")
 
 
 def test_forged_fields_are_shown_as_removed_and_replaced(demo):
@@ -256,7 +256,8 @@ def test_no_other_files(name, demo):
 def test_beside_the_mount(demo):
     assert demo.ask("GET /demonstration").status == 404
     assert demo.ask("GET /").values("Location") == ["/demo/"]
-    assert demo.json("GET /demo")["backend_received"]["target"] == "/"
+    assert demo.ask("GET /demo?q").values("Location") == ["/demo/?q"]
+    assert demo.json("GET /demo/")["backend_received"]["target"] == "/"
 
 
 # -- the other pages -------------------------------------------------------------------

@@ -387,6 +387,7 @@ class Witness:
     """A policy that shows what it was given."""
 
     keeps_namespace = False
+    passes_commands = False
     seen: Headers
     context: object
 
@@ -648,9 +649,11 @@ def test_one_request_or_none(policy: Policy, environ: dict[str, Any]) -> None:
 
 
 _BONES = re.compile(
-    "(?:x-forwarded-|x-wsgiproxy|x-traversal-|wsgiproxy).*|forwarded|x-real-ip|x-script-name"
-    "|script-name|path-info|remote-user|x-original-url|x-rewrite-url|x-url-scheme"
-    "|front-end-https|proxy"
+    "(?:x-forwarded-|forwarded-|x-wsgiproxy|x-traversal-|wsgiproxy).*|x-forwarded|forwarded"
+    "|x-script-name"
+    "|script-name|path-info|remote-user|x-original-(?:url|uri|host|proto|for|method)"
+    "|x-rewrite-url|x-url-scheme|x-scheme|x-host|x-http-host-override|front-end-https|proxy"
+    "|.*(?:real|client|cluster|connecting|originating|remote|source|user)-ip|.*clientip"
 )
 _ANNOUNCED = {"Host", "Proto", "Port", "Server", "Scheme", "For", "Prefix", "Script-Name"}
 _OURS = {f"X-Forwarded-{name}" for name in _ANNOUNCED}

@@ -291,6 +291,32 @@ NAMESPACE = [
     "X-URL-Scheme",
     "Front-End-Https",
     "Proxy",
+    "X-Forwarded",
+    "Forwarded-For",
+    "Client-IP",
+    "X-Client-IP",
+    "True-Client-IP",
+    "X-Cluster-Client-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "CF-Pseudo-IPv4",
+    "Fastly-Client-IP",
+    "Fly-Client-IP",
+    "WL-Proxy-Client-IP",
+    "X-Azure-ClientIP",
+    "X-Azure-SocketIP",
+    "X-AppEngine-User-IP",
+    "Ali-CDN-Real-IP",
+    "X-Original-Forwarded-For",
+    "X-Originating-IP",
+    "X-Remote-IP",
+    "X-Remote-Addr",
+    "X-Original-Host",
+    "X-Host",
+    "X-Scheme",
+    "X-HTTP-Host-Override",
+    "X-Sendfile-Type",
+    "X-Accel-Mapping",
 ]
 
 
@@ -351,6 +377,12 @@ def test_without(names, left) -> None:
     assert without([("X-Auth", "1"), ("B", "2")], names) == left
 
 
+def test_commands_for_a_server_in_front_pass_on_demand() -> None:
+    headers = [("X-Accel-Redirect", "/a"), ("Connection", "close"), ("X-Sendfile", "/b")]
+    left = [("X-Accel-Redirect", "/a"), ("X-Sendfile", "/b")]
+    assert for_wsgi(headers, commands=True) == left
+
+
 @pytest.mark.parametrize(
     ("headers", "left"),
     [
@@ -366,6 +398,24 @@ def test_without(names, left) -> None:
             id="D19-D21-server-date-and-coding",
         ),
         pytest.param([("Connection", "X-A"), ("X-A", "1")], [], id="D5-nominated"),
+        *(
+            pytest.param([(name, "/etc/passwd")], [], id=name)
+            for name in [
+                "X-Accel-Redirect",
+                "X-Accel-Limit-Rate",
+                "x_accel.redirect",
+                "X-Sendfile",
+                "X-SENDFILE-TEMPORARY",
+                "X-Sendfile2",
+                "X-LIGHTTPD-send-file",
+                "X-LIGHTTPD-send-tempfile",
+                "X-Reproxy-URL",
+                "X-LiteSpeed-Location",
+            ]
+        ),
+        pytest.param(
+            [("X-Accel-Buffering", "no")], [("X-Accel-Buffering", "no")], id="X-Accel-Buffering"
+        ),
         pytest.param([("Trailer", "X"), ("Upgrade", "h2c")], [], id="D17-trailer"),
         pytest.param(
             [("X-Forwarded-For", "1")], [("X-Forwarded-For", "1")], id="namespace-is-for-requests"

@@ -70,7 +70,7 @@ BACKEND: dict[str, Any] = {
         pytest.param(
             {"REMOTE_USER": "u", "SCRIPT_NAME": "/m", "wsgiproxy.peer": "p"}, {}, id="no-field"
         ),
-        pytest.param({"HTTP_X_FORWARDEDFOR": "x", "HTTP_FORWARDED_": "x"}, {}, id="other-names"),
+        pytest.param({"HTTP_X_FORWARDEDFOR": "x", "HTTP_FORWARDEDX": "x"}, {}, id="other-names"),
         pytest.param(
             {
                 "HTTP_SIGNATURE_INPUT": 'wsgiproxy=();tag="wsgiproxy"',

@@ -35,6 +35,7 @@ class Exchange:
     """
 
     is_known_by_port = False
+    passes_commands = False
 
     def __init__(
         self,

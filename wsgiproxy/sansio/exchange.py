@@ -58,6 +58,8 @@ class Policy(Protocol):
     #: Whether a loop is known by the port of a connection, since there may be no Via. Another
     #: client may have that port, too: the kernel gives it again for another destination.
     is_known_by_port: bool
+    #: Whether an upstream may command the server in front of us, as by X-Accel-Redirect.
+    passes_commands: bool
 
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3: the outgoing request from the inbound one and its cleaned headers."""
@@ -74,6 +76,7 @@ class ExactPolicy:
 
     keeps_namespace = True
     is_known_by_port = True
+    passes_commands = True
 
     def __init__(self, pseudonym: str = "") -> None:
         self._pseudonym = pseudonym
@@ -163,7 +166,7 @@ def answer(
         # It has to name a protocol in Upgrade, which an application may not send (RFC 9110,
         # 15.5.22; PEP 3333).
         raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
-    headers = policy.response(for_wsgi(headers), context)
+    headers = policy.response(for_wsgi(headers, commands=policy.passes_commands), context)
     if status in (204, 205):
         # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.
         headers = [field for field in headers if field[0].lower() != "content-length"]

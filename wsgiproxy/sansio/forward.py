@@ -150,6 +150,7 @@ class ForwardPolicy:
 
     keeps_namespace = True
     is_known_by_port = False
+    passes_commands = False
 
     def __init__(self, pseudonym: str) -> None:
         self._pseudonym = pseudonym

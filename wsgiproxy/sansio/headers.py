@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.namespace import in_namespace, is_command
 
 __all__ = [
     "TOKEN",
@@ -112,31 +113,18 @@ _NEVER_NOMINATED = frozenset(["host", "content-length"])
 # Expect is the server's to answer: it has, or it will when the body is read.
 _NEVER_SENT = frozenset(["proxy", "expect"])
 
-# The forwarding namespace is ours, so what clients put there is removed before we speak. A
-# prefix rule, since every list that others shipped was one name short.
-_OUR_PREFIXES = ("x-forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
-_OUR_NAMES = words(
-    "forwarded x-real-ip x-script-name script-name path-info remote-user x-original-url "
-    "x-rewrite-url x-url-scheme front-end-https proxy"
-)
-
 
 def _is_hop_by_hop(name: str) -> bool:
     bone = skeleton(name)
     return bone in _HOP_BY_HOP or bone in _NEVER_SENT
 
 
-def _is_ours(name: str) -> bool:
-    bone = skeleton(name)
-    return bone in _OUR_NAMES or bone.startswith(_OUR_PREFIXES)
-
-
 def _is_hop_or_ours(name: str) -> bool:
-    return _is_hop_by_hop(name) or _is_ours(name)
+    return _is_hop_by_hop(name) or in_namespace(skeleton(name))
 
 
 def _is_forwarding_key(key: str) -> bool:
-    return key.startswith("HTTP_") and _is_ours(key[5:])
+    return key.startswith("HTTP_") and in_namespace(skeleton(key[5:]))
 
 
 #: Whether an environ key is a field of the forwarding namespace.
@@ -268,20 +256,27 @@ def without(headers: Headers, names: Iterable[str]) -> Headers:
 _NOT_FOR_CLIENTS = frozenset(["alt-svc", "status"])
 
 
-def _is_not_for_clients(name: str) -> bool:
+def _is_not_for_wsgi(name: str) -> bool:
     return _is_hop_by_hop(name) or name.lower() in _NOT_FOR_CLIENTS
 
 
+def _is_not_for_clients(name: str) -> bool:
+    return _is_not_for_wsgi(name) or is_command(skeleton(name))
+
+
+_WSGI = Remembered(_is_not_for_wsgi)
 _CLIENTS = Remembered(_is_not_for_clients)
 
 
-def for_wsgi(headers: Headers) -> Headers:
+def for_wsgi(headers: Headers, *, commands: bool = False) -> Headers:
     """Stage 5: the field lines of a response that a WSGI server may be given.
 
     Hop-by-hop fields would be an error on wsgiref and waitress (PEP 3333, "Other HTTP
     Features").
+
+    :param commands: leave the fields that a server in front obeys, such as X-Accel-Redirect.
     """
-    return _without_nominated(headers, _CLIENTS)
+    return _without_nominated(headers, _WSGI if commands else _CLIENTS)
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")

@@ -66,6 +66,7 @@ class ReversePolicy:
         self._options = options
         self._pseudonym = pseudonym
         self._host = "" if options["preserve_host"] else base.origin.authority
+        self.passes_commands: bool = options["pass_accel"]
         self._suppresses = bool(options["suppress_headers"] or options["suppress_cookies"])
         self._cookies = {name: options[name] for name in ("scope_cookies", "cookie_domain")}
         self._maps = bool(
@@ -181,6 +182,8 @@ class SpawnPolicy:
     def __init__(
         self, origin: Origin, options: Mapping[str, Any], pseudonym: str, *, strips: bool
     ) -> None:
+        self.passes_commands: bool = options["pass_accel"]
+
         def mounted(script_name: str) -> ReversePolicy:
             base = Base(origin, "" if strips else script_name, False, "")
             fixed = [("X-Script-Name", script_name)] if script_name else []

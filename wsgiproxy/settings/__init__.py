@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         allowed_hosts: str | Iterable[str]
         suppress_headers: str | Iterable[str]
         suppress_cookies: str | Iterable[str]
+        pass_accel: bool | str
         forwarded: bool | str
         via: str | None
         rewrite_location: bool | str

@@ -96,6 +96,13 @@ APP = (
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
     Setting("suppress_headers", field_names, (), "header names", "request headers not to send on"),
     Setting("suppress_cookies", field_names, (), "cookie names", "cookies to keep from the target"),
+    Setting(
+        "pass_accel",
+        boolean,
+        False,
+        BOOLEAN,
+        "let the target command the server in front: X-Accel-Redirect, X-Sendfile",
+    ),
     Setting("forwarded", boolean, False, BOOLEAN, "also announce in Forwarded (RFC 7239)"),
     Setting("via", or_none(token), None, "a token", "our name in Via; a random one if not given"),
     Setting("rewrite_location", boolean, True, BOOLEAN, "map Location and Refresh back"),

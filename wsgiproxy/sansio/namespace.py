@@ -1,0 +1,82 @@
+"""Names of fields that only one side may write: the forwarding namespace, and commands.
+
+It compares normalised names, lower case with every other character than a letter or digit as
+``-``, and knows nothing of their values.
+"""
+
+from __future__ import annotations
+
+__all__ = ["in_namespace", "is_command"]
+
+# The forwarding namespace is ours, so what clients put there is removed before we speak. Rules
+# for beginnings and ends, since every list that others shipped was one name short.
+_OUR_PREFIXES = ("x-forwarded-", "forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
+# The address of the client, as Rails, load balancers and content delivery networks spell it.
+_OUR_SUFFIXES = (
+    "client-ip",
+    "clientip",
+    "cluster-ip",
+    "connecting-ip",
+    "connecting-ipv6",
+    "forwarded-for",
+    "originating-ip",
+    "pseudo-ipv4",
+    "real-ip",
+    "remote-addr",
+    "remote-ip",
+    "socketip",
+    "source-ip",
+    "user-ip",
+)
+# By the last two, Rack would have a server in front send a file (CVE-2025-61780).
+_OUR_NAMES = frozenset(
+    [
+        "forwarded",
+        "front-end-https",
+        "path-info",
+        "proxy",
+        "remote-user",
+        "script-name",
+        "x-forwarded",
+        "x-host",
+        "x-http-host-override",
+        "x-original-for",
+        "x-original-host",
+        "x-original-method",
+        "x-original-proto",
+        "x-original-uri",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-scheme",
+        "x-script-name",
+        "x-url-scheme",
+        "x-accel-mapping",
+        "x-sendfile-type",
+    ]
+)
+
+
+def in_namespace(name: str) -> bool:
+    """Whether a request field, by its normalised name, is of the forwarding namespace.
+
+    >>> in_namespace("x-forwarded-for"), in_namespace("true-client-ip"), in_namespace("accept")
+    (True, True, False)
+    """
+    return name in _OUR_NAMES or name.startswith(_OUR_PREFIXES) or name.endswith(_OUR_SUFFIXES)
+
+
+# With these an application commands the server in front of it, which then sends a file of its own
+# or asks another server: nginx, Apache, lighttpd, LiteSpeed, perlbal.
+_COMMAND_PREFIXES = ("x-accel-", "x-sendfile", "x-lighttpd-send", "x-reproxy-")
+_COMMANDS = frozenset(["x-litespeed-location"])
+# It says no more than whether to wait for a whole block, and event streams need it.
+_NO_COMMAND = "x-accel-buffering"
+
+
+def is_command(name: str) -> bool:
+    """Whether a response field, by its normalised name, commands a server in front.
+
+    >>> is_command("x-accel-redirect"), is_command("x-accel-buffering")
+    (True, False)
+    """
+    return name in _COMMANDS or (name.startswith(_COMMAND_PREFIXES) and name != _NO_COMMAND)
