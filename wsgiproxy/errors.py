@@ -32,6 +32,7 @@ __all__ = [
     "ProxyAuthenticationRequired",
     "ProxyError",
     "RequestTimeout",
+    "TargetTooLong",
     "Unavailable",
     "UpstreamLost",
     "UpstreamTimeout",
@@ -114,6 +115,13 @@ class HeadTooLarge(BadRequest):
 
     status = 431
     public = "The request's header fields are too large."
+
+
+class TargetTooLong(HeadTooLarge):
+    """The request-target exceeds a limit (RFC 9110, 15.5.15)."""
+
+    status = 414
+    public = "The address in the request is too long."
 
 
 class NotSupported(BadRequest):

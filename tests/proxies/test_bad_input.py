@@ -105,7 +105,7 @@ class Nonsense:
         pytest.param((200, None, [], [b""]), "status is 200", id="a number"),
         pytest.param(("OK", None, [], [b""]), "status is 'OK'", id="no number"),
         pytest.param(("103 Early", None, [], [b""]), "status is '103", id="not final"),
-        pytest.param(("999 No", None, [], [b""]), "status is '999", id="out of range"),
+        pytest.param(("1000 No", None, [], [b""]), "status is '1000", id="out of range"),
         pytest.param(("200 a\r\nX: y", None, [], [b""]), "status is", id="a line end in it"),
         pytest.param(("200 OK", 5, [], [b""]), "location is 5", id="location"),
         pytest.param(("200 OK", None, None, [b""]), "headers are None", id="no headers"),

@@ -219,6 +219,7 @@ def test_no_client_takes_a_path_for_an_authority(
         pytest.param({"PATH_INFO": "/../admin", "SCRIPT_NAME": "/m"}, 400, id="out of the mount"),
         pytest.param({"HTTP_X_A": "1\r\nX-B: 2"}, 400, id="a line end in a field"),
         pytest.param({"HTTP_X_A": "x" * 9000}, 431, id="a long line"),
+        pytest.param({"PATH_INFO": "/" + "x" * 9000}, 414, id="a long target"),
         pytest.param({"REQUEST_METHOD": "TRACE"}, 405, id="trace"),
         pytest.param({"HTTP_UPGRADE": "websocket"}, 501, id="an upgrade"),
     ],

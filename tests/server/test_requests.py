@@ -103,6 +103,8 @@ def test_a_second_request_on_the_connection_is_not_served(server: Any, recorder:
             request_bytes("POST /", [("Transfer-Encoding", "gzip")]), 501, id="unknown-coding"
         ),
         pytest.param(request_bytes("GET /", [("A", "x" * 9000)]), 431, id="long-field"),
+        pytest.param(request_bytes("GET /" + "x" * 9000), 414, id="long-target"),
+        pytest.param(b"GET /" + b"x" * 9000, 414, id="long-target-without-end"),
         pytest.param(
             request_bytes("POST /", [("Transfer-Encoding", "chunked")]) + b"x\r\n", 400, id="chunks"
         ),

@@ -203,7 +203,7 @@ def with_location(
 
 # -- what a client returns -------------------------------------------------------------
 
-_STATUS = re.compile(r"([2-5][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
+_STATUS = re.compile(r"([2-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _LENGTH = re.compile("[0-9]{1,18}")
 

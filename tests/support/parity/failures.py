@@ -27,9 +27,9 @@ FAILURES = [
     ),
     Case("failure: no HTTP", _BAD, script=breaks(b"SSH-2.0-secret\r\n\r\n")),
     Case(
-        "failure: a space before the colon",
+        "failure: a blank before the colon of a framing field",
         _BAD,
-        script=breaks(b"HTTP/1.1 200 OK\r\nX-B : 1\r\n" + _SECRET),
+        script=breaks(b"HTTP/1.1 200 OK\r\nContent-Length : 6\r\n\r\nsecret"),
     ),
     Case(
         "failure: a line without a colon",
@@ -82,7 +82,14 @@ FAILURES = [
         script=breaks(answer(102) * 17 + answer(body=b"secret")),
     ),
     Case("failure: a status that is none", _BAD, script=breaks(b"HTTP/1.1 099 Odd\r\n" + _SECRET)),
-    Case("failure: a status over 599", _BAD, script=breaks(b"HTTP/1.1 600 Odd\r\n" + _SECRET)),
+    Case(
+        "failure: a status of four digits", _BAD, script=breaks(b"HTTP/1.1 1000 Odd\r\n" + _SECRET)
+    ),
+    Case(
+        "failure: lines that end in LF alone, on a connection that stays open",
+        _BAD,
+        script=[("send", b"HTTP/1.1 200 OK\nX-A: secret\nContent-Length: 0\n\n")],
+    ),
     Case("failure: HTTP/2.0 by name", _BAD, script=breaks(b"HTTP/2.0 200 OK\r\n" + _SECRET)),
     Case(
         "failure: NUL in a value of the answer",

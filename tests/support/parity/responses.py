@@ -37,6 +37,17 @@ RESPONSES = [
         except_on={"granian": but(_REASON, reason="I'm a teapot")},
     ),
     Case(
+        "response: a status above 599 passes with its reason",
+        Expect(999, "Request denied", body=b"no"),
+        script=says(answer(999, body=b"no", reason="Request denied")),
+        except_on={"granian": but(_REASON, reason="<none>")},
+    ),
+    Case(
+        "response: a blank before the colon is removed",
+        Expect(headers={"x-frame-options": ["DENY"]}, body=b"hello"),
+        script=says(b"HTTP/1.1 200 OK\r\nX-Frame-Options : DENY\r\nContent-Length: 5\r\n\r\nhello"),
+    ),
+    Case(
         "response: an empty reason is legal",
         Expect(200, "", body=b"hello"),
         script=says(answer(200, body=b"hello", reason="")),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported
+from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported, TargetTooLong
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.headers import TOKEN, is_host, list_members, values
@@ -148,7 +148,7 @@ class RequestReader:
         if len(self._buffer) >= limits.head:
             raise HeadTooLarge(f"a head of more than {limits.head} bytes")
         if self._buffer.find(b"\r", 0, limits.line + 1) < 0 and len(self._buffer) > limits.line:
-            raise HeadTooLarge(f"a request line of more than {limits.line} bytes")
+            raise TargetTooLong(f"a request line of more than {limits.line} bytes")
 
     def _parse(self, raw: bytes) -> ArrivingHead:
         text = raw.decode("latin-1")
@@ -161,6 +161,8 @@ class RequestReader:
         line, _, lines = text.partition("\r\n")
         limits, longest = self._limits, max(map(len, text.split("\r\n")))
         fields = [(name, value.strip(" \t")) for name, value in _FIELD.findall(lines)]
+        if len(line) > limits.line:
+            raise TargetTooLong(f"a request line of {len(line)} bytes")
         if longest > limits.line or len(fields) > limits.fields:
             raise HeadTooLarge(f"{len(fields)} header fields, the longest line of {longest}")
         return ArrivingHead(method, target, version, fields)

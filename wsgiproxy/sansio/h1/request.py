@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wsgiproxy.errors import BadRequest, HeadTooLarge
+from wsgiproxy.errors import BadRequest, HeadTooLarge, TargetTooLong
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.headers import TOKEN
 from wsgiproxy.sansio.message import Request
@@ -20,7 +20,7 @@ def request_head(request: Request, limits: Limits) -> bytes:
     """The head of a request, checked as a whole (RFC 9112, sections 2 to 6).
 
     :raises BadRequest: it would not be exactly one well-formed head.
-    :raises HeadTooLarge: it exceeds a limit.
+    :raises HeadTooLarge: it exceeds a limit; TargetTooLong, if the target does.
 
     >>> request_head(Request("POST", "/", [("Host", "a")]), Limits())
     b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n'
@@ -45,6 +45,8 @@ def request_head(request: Request, limits: Limits) -> bytes:
 
 def _check_size(target: str, lines: list[str], size: int, limits: Limits) -> None:
     longest = max(len(target), *map(len, lines))
+    if len(target) > limits.line:
+        raise TargetTooLong(f"a request-target of {len(target)} bytes, over {limits.line}")
     if size > limits.head or longest > limits.line or len(lines) > limits.fields:
         raise HeadTooLarge(f"a head of {size} bytes, {len(lines)} fields, longest {longest}")
 

@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.headers import Remembered, is_token, list_members
+from wsgiproxy.sansio.headers import TOKEN, Remembered, is_token, list_members
 from wsgiproxy.sansio.logins import names_login
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
@@ -47,6 +47,16 @@ def _framing_kind(name: str) -> int:
 
 
 _FRAMING = Remembered(_framing_kind)
+
+# RFC 9112, 5.1: a proxy removes the blanks between a name and its colon from a response.
+_BLANK = re.compile(rb"\r\n(" + TOKEN.encode() + rb")[ \t]+:")
+
+
+def _without_blank(line: re.Match[bytes]) -> bytes:
+    # What others may have read in another way decides nothing here.
+    if line[1].lower() in (b"content-length", b"transfer-encoding", b"connection"):
+        raise BadResponse(f"a blank between {line[1]!r} and its colon")
+    return b"\r\n" + line[1] + b":"
 
 
 class Reader:
@@ -169,6 +179,8 @@ class Reader:
             raise BadResponse("the answer is not HTTP/1.0 or 1.1")
         if end > self._limits.head or len(data) > self._limits.head:
             raise BadResponse(f"a head of more than {self._limits.head} bytes")
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise BadResponse("a line of the head ends in LF alone")
         self._buffer = data
 
     def _add_interim(self, head: ResponseHead) -> None:
@@ -183,6 +195,9 @@ class Reader:
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
+            mended = _BLANK.sub(_without_blank, data)
+            if mended != data:
+                return self._parse(mended)
             # A 101, which nobody asked for, comes here too: llhttp stops at it.
             raise BadResponse(f"head: {error}") from error
         status = parser.get_status_code()
@@ -197,7 +212,8 @@ class Reader:
             raise BadResponse("a line of the head is not a field")
         if " \r\n" in lines or ":  " in lines:
             fields = [(name, value.strip(" ")) for name, value in fields]
-        if not 100 <= status <= 599 or _BAD_REASON.search(reason):
+        # RFC 9110, 15: those above 599 are not valid, and in use all the same (999, 799).
+        if not 100 <= status <= 999 or _BAD_REASON.search(reason):
             raise BadResponse(f"status {status} or its reason phrase")
         if len(data) > self._limits.line or len(fields) > self._limits.fields:
             self._check_size(fields)
