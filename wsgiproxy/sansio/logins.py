@@ -38,9 +38,9 @@ def has_login(headers: Headers) -> bool:
     return any(names_login(value) for name, value in headers if name.lower() in _FIELDS)
 
 
-def sends_login(head: bytes, headers: Headers) -> bool:
+def sends_login(head: str, headers: Headers) -> bool:
     """The same for a request, at next to no cost where it has no credentials at all.
 
     :param head: what is sent for it, in which the name of the field is looked for.
     """
-    return (b"uthorization:" in head or b"UTHORIZATION:" in head) and has_login(headers)
+    return ("uthorization:" in head or "UTHORIZATION:" in head) and has_login(headers)
