@@ -24,6 +24,7 @@ from wsgiproxy.settings import (
     Setting,
     settle,
 )
+from wsgiproxy.settings import convert as converters
 
 #: By name; what `WSGIProxyMiddleware` has of the same names is below ``backend.``.
 ROWS = {row.name: row for row in (*APP, *SIGNING, *TRANSPORT, *SPAWN)}
@@ -513,3 +514,10 @@ def test_any_value_is_converted_or_refused(name: str, value: object) -> None:
         assert str(error).startswith(f"{row.name}=")
     else:
         assert row.settle(settled) == settled
+
+
+def test_hosts_that_are_converted_may_be_converted_again() -> None:
+    """As the command does, which checks what is typed before it makes an application of it."""
+    once = converters.hosts("[::1], .Shop.Example")
+    assert once == ("::1", ".shop.example")
+    assert converters.hosts(once) == once

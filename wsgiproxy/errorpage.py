@@ -16,6 +16,7 @@ from wsgiproxy.errors import (
     ClientGone,
     LoopDetected,
     MethodNotAllowed,
+    Misdirected,
     NotReady,
     NotStarted,
     ProxyError,
@@ -36,6 +37,11 @@ class _LoopDetected(exc.HTTPServerError):
     title = "Loop Detected"  # RFC 5842, 7.2; webob has no class for it
 
 
+class _Misdirected(exc.HTTPClientError):
+    code = Misdirected.status
+    title = "Misdirected Request"  # RFC 9110, 15.5.20; webob has no class for it
+
+
 class _ClientGone(exc.HTTPClientError):
     code = ClientGone.status
     title = "Client Closed Request"
@@ -46,7 +52,8 @@ _WITH_DETAIL = Template("${explanation}\n\n<pre>${detail}</pre>")
 # RFC 7617, 2.1: browsers encode names and passwords as it says.
 _CHALLENGE = 'Basic realm="wsgiproxy", charset="UTF-8"'
 
-_PAGES = {**exc.status_map, LoopDetected.status: _LoopDetected, ClientGone.status: _ClientGone}
+_OTHERS = (_LoopDetected, _Misdirected, _ClientGone)
+_PAGES = {**exc.status_map, **{page.code: page for page in _OTHERS}}
 
 
 def _show_detail(page: Any, error: NotStarted) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "LengthRequired",
     "LoopDetected",
     "MethodNotAllowed",
+    "Misdirected",
     "NotForProxy",
     "NotFound",
     "NotReady",
@@ -108,6 +109,16 @@ class ExpectationFailed(BadRequest):
 
     status = 417
     public = "The expectation given in the request cannot be met."
+
+
+class Misdirected(BadRequest):
+    """A Host that a listener on a loopback address does not answer (RFC 9110, 15.5.20)."""
+
+    status = 421
+    public = (
+        "Only names of this machine are answered here; "
+        "the option --allowed-hosts of wsgiproxy adds others."
+    )
 
 
 class HeadTooLarge(BadRequest):

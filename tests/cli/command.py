@@ -11,9 +11,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-__all__ = ["Command", "running"]
+from tests.support.client import request_bytes as _request_bytes
+
+__all__ = ["Command", "request_bytes", "running"]
+
+#: A request by a name that a listener on a loopback address answers.
+request_bytes = partial(_request_bytes, host="front.localhost")
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LIMIT = 30  # seconds; a loaded machine starts a server slowly

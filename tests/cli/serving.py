@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.cli.command import Command, running
+from tests.cli.command import Command, request_bytes, running
 from tests.cli.terminal import Terminal, on_a_terminal
 from tests.spawn.children import LIMIT, MARK, processes, until
-from tests.support.client import raw_exchange, request_bytes
+from tests.support.client import raw_exchange
 from tests.support.judges import JudgedResponse
 
 __all__ = ["SERVERS", "Asked", "Served", "Seen", "seen", "served"]

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.command import running
-from tests.support.client import RawClient, raw_exchange, request_bytes
+from tests.cli.command import request_bytes, running
+from tests.support.client import RawClient, raw_exchange
 from wsgiproxy.cli import demo_pages, main
 from wsgiproxy.cli.demo import demo_application, in_background, key_file
 from wsgiproxy.cli.listen import Listen, open_listener

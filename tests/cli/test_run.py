@@ -61,8 +61,8 @@ def test_the_application_sees_what_the_client_asked_for(place, folder):
         told = site.told("/app/a%2Fb//c?d=e")
         assert (told["SCRIPT_NAME"], told["PATH_INFO"]) == ("/app", "/a/b//c")
         assert told["QUERY_STRING"] == "d=e"
-        assert told["HTTP_HOST"] == "front.example"
-        assert (told["SERVER_NAME"], told["SERVER_PORT"]) == ("front.example", str(site.port))
+        assert told["HTTP_HOST"] == "front.localhost"
+        assert (told["SERVER_NAME"], told["SERVER_PORT"]) == ("front.localhost", str(site.port))
         assert told["REMOTE_ADDR"] == "127.0.0.1"
         assert told["wsgi.url_scheme"] == "http"
         assert not [key for key in told if "SCRIPT_NAME" in key[5:] or "SIGNATURE" in key]

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cli.command import Command, running
-from tests.support.client import RawClient, raw_exchange, request_bytes
+from tests.cli.command import Command, request_bytes, running
+from tests.support.client import RawClient, raw_exchange
 from wsgiproxy.cli import main
 
 SERVERS = ["waitress", "gunicorn", "granian"]
@@ -116,7 +116,7 @@ def test_settings_reach_the_proxy(server, echo):
     options = ["--server", server, "--preserve-host", "--no-verify", "--max-body", "4"]
     with serve(echo, *options) as command:
         port = port_of(command.url())
-        assert described(port, "GET /", ("Accept", "*/*"))[1]["host"] == "front.example"
+        assert described(port, "GET /", ("Accept", "*/*"))[1]["host"] == "front.localhost"
         assert raw_exchange(port, request_bytes("PUT /", body=b"1234")).status == 200
         assert raw_exchange(port, request_bytes("PUT /", body=b"12345")).status == 413
 

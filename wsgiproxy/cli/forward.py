@@ -7,19 +7,17 @@ import contextlib
 import logging
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.cli import options
-from wsgiproxy.cli.listen import Listen, open_listener
+from wsgiproxy.cli.listen import Listen, kinds, open_listener
 from wsgiproxy.cli.log import log_to_stderr, wants_access_log
 from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.cli.servers import end_cleanly
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.forward import ForwardProxy
-from wsgiproxy.sansio.destination import kind
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
 
@@ -159,13 +157,11 @@ def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
     """
     if settings.get("allow_clients") is not None or settings.get("credentials") is not None:
         return
-    with contextlib.suppress(OSError):  # which is for whoever opens it to say
-        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
-        if not all(kind(str(each[4][0])) == "loopback" for each in found):
-            raise ConfigurationError(
-                f"--listen {bracketed(listen.host)}:{listen.port}: others can reach it; expected"
-                " --allow-client NETWORK or --credentials FILE beside it"
-            )
+    if not kinds(listen) <= {"loopback"}:
+        raise ConfigurationError(
+            f"--listen {bracketed(listen.host)}:{listen.port}: others can reach it; expected"
+            " --allow-client NETWORK or --credentials FILE beside it"
+        )
 
 
 def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import NamedTuple
 
+from wsgiproxy.sansio.destination import kind
 from wsgiproxy.sansio.message import bracketed
 
-__all__ = ["CannotStart", "Listen", "held_port", "open_listener"]
+__all__ = ["CannotStart", "Listen", "held_port", "kinds", "open_listener"]
 
 _BACKLOG = 1024
 
@@ -35,6 +37,18 @@ class Listen(NamedTuple):
         """
         host = bracketed(self.host)
         return f"http://{host}:{port}{path}"
+
+
+def kinds(listen: Listen) -> set[str]:
+    """The kinds of its addresses, such as ``loopback``; none if none is found.
+
+    >>> kinds(Listen("127.0.0.1", 0)), kinds(Listen("0.0.0.0", 0))
+    ({'loopback'}, {'unspecified'})
+    """
+    with contextlib.suppress(OSError):  # which is for open_listener() to say
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+        return {kind(str(address[0])) for *_, address in found}
+    return set()
 
 
 def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:

@@ -28,6 +28,7 @@ from wsgiproxy.settings import (
 )
 
 __all__ = [
+    "DEMO",
     "ELSEWHERE",
     "PROCESS",
     "RUN",
@@ -85,6 +86,8 @@ RUN: Groups = (
         _rows(MIDDLEWARE, "accept_keys", "max_age", "clock_skew", "replay", "allowed_hosts"),
     ),
 )
+#: Those of ``demo``.
+DEMO: Groups = (("what it answers", _rows(APP, "allowed_hosts")),)
 #: Those of ``doctor``.
 TLS: Groups = (
     (

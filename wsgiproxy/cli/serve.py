@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import log_to_stderr, wants_access_log
+from wsgiproxy.cli.own_names import own_names, with_own_names
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
 from wsgiproxy.cli.spawned import Spawned, read_spawned
 from wsgiproxy.errors import ConfigurationError, ProxyError
@@ -170,10 +171,16 @@ def _run(arguments: argparse.Namespace) -> int:
     site = _site(arguments)
     check_installed(arguments.server)
     site.check(arguments.check)
+    allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
+    if allowed and own:
+        site = replace(site, settings={**site.settings, "allowed_hosts": (*allowed, *own)})
     how = f"{site.note}{arguments.server}, {threads} threads"
+    if own and not allowed and site.settings.get("trusted_proxies"):
+        how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
     started = partial(_say_started, listen, site, how)
     max_body = site.settings.get("max_body")
-    plan = Plan(site.application, listen, threads, started, max_body, site.patience)
+    make = partial(with_own_names, site.application, listen, allowed)
+    plan = Plan(make, listen, threads, started, max_body, site.patience)
     return SERVERS[arguments.server](plan)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from wsgiproxy.sansio.envelope import is_reserved
 from wsgiproxy.sansio.forwarded import PREFIX
 from wsgiproxy.sansio.headers import is_host, is_token
+from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.target import PRINTABLE, escapes, split_host
 
 __all__ = [
@@ -112,7 +113,9 @@ def field_names(value: object) -> tuple[str, ...]:
 
 def hosts(value: object) -> tuple[str, ...]:
     """A list of host names without ports; ``.example.com`` stands for all below it."""
-    found = [(word, split_host(word.lower(), 0)) for word in words(value)]
+    # What has been converted before has no brackets around an IPv6 address any more.
+    given = [bracketed(word) if word.count(":") > 1 else word for word in words(value)]
+    found = [(word, split_host(word.lower(), 0)) for word in given]
     if not all(is_host[word.lstrip(".")] and port == 0 for word, (_, port) in found):
         raise ValueError(value)
     return tuple(name for _, (name, _) in found)

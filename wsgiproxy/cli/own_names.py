@@ -1,0 +1,67 @@
+"""A listener on a loopback address answers only the names of this machine and those it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from wsgiproxy.accesslog import Record
+from wsgiproxy.caution import Refusals
+from wsgiproxy.cli.listen import Listen, kinds
+from wsgiproxy.errors import Misdirected
+from wsgiproxy.gateway import refuse
+from wsgiproxy.sansio.headers import Remembered
+from wsgiproxy.sansio.rebinding import is_answered
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["OwnNames", "own_names", "with_own_names"]
+
+
+class OwnNames:
+    """A WSGI application that passes on requests whose Host is one of ours; 421 for the others.
+
+    :param application: what gets them.
+    :param allowed: names beyond those of the loopback addresses, as ``allowed_hosts`` has them.
+    """
+
+    def __init__(self, application: WSGIApplication, allowed: Iterable[str]) -> None:
+        names = tuple(allowed)
+        self._application = application
+        self._refusals = Refusals()
+        self._is_answered = Remembered[str, bool](lambda host: is_answered(host, names))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        host = environ.get("HTTP_HOST", "")
+        if self._is_answered[host]:
+            return self._application(environ, start_response)
+        error = Misdirected(
+            f"Host {host[:100]!r} is no name of this machine, nor in --allowed-hosts"
+        )
+        self._refusals.tell(error)
+        return refuse(error, environ, start_response, Record(environ))
+
+
+def own_names(listen: Listen) -> tuple[str, ...]:
+    """Names of a listener on a loopback address, as ``allowed_hosts`` has them.
+
+    :returns: none for an address that others can reach: it answers every name.
+    """
+    if kinds(listen) != {"loopback"}:
+        return ()
+    return ("localhost", ".localhost", "127.0.0.1", "::1", listen.host.lower())
+
+
+def with_own_names(
+    make: Callable[[], WSGIApplication], listen: Listen, allowed: Iterable[str]
+) -> WSGIApplication:
+    """Make an application; on a loopback address, for requests to our own names alone.
+
+    :param make: called in the process that serves it.
+    :param listen: the address; its own spelling is one of the names.
+    :param allowed: further names.
+    """
+    application, own = make(), own_names(listen)
+    return OwnNames(application, (*allowed, *own)) if own else application
