@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import logging
+import os
 import re
 import subprocess
 import textwrap
@@ -27,7 +28,7 @@ from wsgiproxy.sansio import signing
 from wsgiproxy.sansio.envelope import open_envelope
 from wsgiproxy.sansio.forwarded import FAMILIES, Said, believe
 from wsgiproxy.sansio.headers import is_forwarding_key
-from wsgiproxy.sansio.keys import parse_keys, unbase64url
+from wsgiproxy.sansio.keys import base64url, ed25519_halves, parse_keys, unbase64url
 from wsgiproxy.sansio.members import Fields
 from wsgiproxy.secretloader import KeyFile, new_key
 from wsgiproxy.settings import SIGNING
@@ -228,6 +229,8 @@ REFUSED: dict[str, Callable[[WSGIEnvironment], object]] = {
     "in the future": replaced(r"created=\d+", f"created={int(time.time()) + 86400}"),
     "wrong signature by key": with_value("HTTP_HOST", "other.example"),
     "signed for '/a', but it came to": with_value("PATH_INFO", "/b"),
+    "signed for 'a.example', which is none of": lambda environ: None,
+    "is a public half": lambda environ: None,
     "was used before": lambda environ: None,
     "Signature did not arrive": without("HTTP_SIGNATURE"),
     "wsgiproxy is covered, but not there": without("HTTP_WSGIPROXY"),
@@ -243,10 +246,20 @@ def test_what_the_log_says(
     logged: str,
     spoil: Callable[[WSGIEnvironment], object],
     secret: str,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     environ = signed_environ(secret, front_environ(PATH_INFO="/a"), href="http://10.0.0.1:8001")
     middleware = WSGIProxyMiddleware(Seen(), secret, replay="memory", sign_body=True)
+    if "'a.example'" in logged:
+        environ = signed_environ(secret, href="http://a.example")
+        middleware = WSGIProxyMiddleware(Seen(), secret, authorities="b.example")
+    if logged == "is a public half":
+        private, public = (f"k1:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
+        file = key_file(tmp_path / "key", private)
+        environ = signed_environ(file)
+        middleware = WSGIProxyMiddleware(Seen(), file)
+        os.replace(key_file(tmp_path / "new", public), file)
     if logged == "was used before":
         assert run(middleware, dict(environ)).head.status == 200
     spoil(environ)
@@ -297,7 +310,9 @@ def test_the_commands_for_ed25519(tmp_path: Path) -> None:
     KeyFile(tmp_path / "public.txt", strict_permissions=True)
     environ = signed_environ(private)
     assert 'alg="ed25519"' in environ["HTTP_SIGNATURE_INPUT"]
-    middleware = WSGIProxyMiddleware(Seen(), str(tmp_path / "public.txt"))
+    middleware = WSGIProxyMiddleware(
+        Seen(), str(tmp_path / "public.txt"), authorities=["10.0.0.1:8001"]
+    )
     assert run(middleware, environ).head.status == 200
 
 

@@ -326,7 +326,7 @@ def test_a_public_half_that_verifies_is_named(tmp_path, secret):
     _, public = (f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
     path = key_file(tmp_path / "public.txt", public)
     for options, expected in (
-        ({"secret_file": path, "doctor_file": secret}, True),
+        ({"secret_file": path, "doctor_file": secret, "authorities": "a.example"}, True),
         ({"secret_file": secret, "doctor_file": secret}, False),
         ({"doctor_file": secret}, False),
     ):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
 
@@ -133,6 +135,93 @@ def test_m3_trust_ips(trusted, peer, believed):
     environ = asked() | {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": CLIENT}
     after = Behind(trust_ips=trusted)(environ)
     assert after["REMOTE_ADDR"] == (CLIENT if believed else peer)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        pytest.param({}, 403, id="nothing"),
+        pytest.param({"HTTP_X_FORWARDED_PROTO": "https"}, 403, id="something-else"),
+        pytest.param({"HTTP_X_FORWARDED_FOR": ""}, 403, id="an-empty-field"),
+        pytest.param({"HTTP_X_FORWARDED_FOR": "unknown"}, 403, id="no-address"),
+        pytest.param({"HTTP_X_FORWARDED_FOR": CLIENT}, 200, id="a-client"),
+    ],
+)
+@pytest.mark.parametrize("counts", [{}, {"x_for": 1}], ids=["by-address", "by-count"])
+def test_a_trusted_peer_must_name_the_client_on_demand(said, status, counts):
+    """A server that stops at a malformed line drops what the proxy says behind it."""
+    environ = asked() | {"REMOTE_ADDR": "10.0.0.1"} | said
+    options = {"trust_ips": "10.0.0.0/8", **counts}
+    assert Behind(require_forwarded=True, **options).status(environ) == status
+    assert Behind(**options).status(environ) == 200
+    stranger = environ | {"REMOTE_ADDR": "192.0.2.7"}
+    assert Behind(require_forwarded=True, **options).status(stranger) == 200
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """Files with the private and the public half of one key."""
+    from wsgiproxy.sansio.keys import base64url, ed25519_halves
+
+    found = [f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32)]
+    return [key_file(tmp_path / f"half{number}", text) for number, text in enumerate(found)]
+
+
+def passed_on(environ, host):
+    """What backend A, which has no key that signs, makes of a request for backend B."""
+    return environ | {"HTTP_HOST": host, "HTTP_COOKIE": "session=of-a", "REMOTE_ADDR": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("authorities", "status"),
+    [
+        ("10.0.0.1:8001", 200),
+        (["b.example", "10.0.0.1:8001"], 200),
+        ("b.example", 403),
+        ("10.0.0.1", 403),
+        ("10.0.0.1:8002", 403),
+    ],
+)
+def test_a_request_for_another_backend_is_refused(halves, secret, authorities, status):
+    private, public = halves
+    environ = signed_environ(private)
+    assert environ["HTTP_HOST"] == "10.0.0.1:8001"
+    assert Behind(public, authorities=authorities).status(environ) == status
+    assert Behind(secret, authorities=authorities).status(signed_environ(secret)) == status
+    # Another Host is no longer what was signed.
+    for host in ("b.example", "10.0.0.1", "10.0.0.1:8002"):
+        assert Behind(public, authorities=host).status(passed_on(environ, host)) == 403
+
+
+@pytest.mark.parametrize(
+    ("href", "authority"),
+    [
+        ("http://b.example/x", "b.example:80"),
+        ("http://b.example:80/x", "b.example"),
+        ("http://B.example/x", "b.EXAMPLE"),
+        ("http://[::1]:81/", "[::1]:81"),
+    ],
+)
+def test_an_authority_is_compared_without_its_default_port(halves, href, authority):
+    private, public = halves
+    environ = signed_environ(private, href=href)
+    assert Behind(public, authorities=authority).status(environ) == 200
+
+
+def test_a_public_half_needs_to_know_for_whom_a_request_was_signed(halves, secret):
+    with pytest.raises(ConfigurationError, match="public half: expected authorities"):
+        Behind(halves[1])
+    assert Behind(halves[0]).status(signed_environ(halves[0])) == 200
+
+
+def test_a_public_half_that_replaces_a_secret_needs_it_too(halves, tmp_path):
+    changing = key_file(tmp_path / "changing", Path(halves[0]).read_text())
+    behind = Behind(changing)
+    environ = signed_environ(halves[0])
+    assert behind.status(environ) == 200
+    key_file(tmp_path / "new", Path(halves[1]).read_text())
+    os.replace(tmp_path / "new", changing)
+    assert behind.status(environ) == 403
 
 
 @pytest.mark.parametrize(

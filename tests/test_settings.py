@@ -368,6 +368,8 @@ def test_defaults_of_trust(rows: tuple[Setting, ...]) -> None:
         "secret_file": None,
         "trust_ips": (),
         "family": "x-forwarded",
+        "require_forwarded": False,
+        "authorities": (),
         "accept_keys": (),
         "unsigned": "reject",
         "max_age": 60.0,

@@ -84,6 +84,8 @@ GOOD = {
 #: What has no effect, and so is refused, without another.
 BESIDE = {
     "family": {"trust_ips": "10.0.0.1"},
+    "require_forwarded": {"trust_ips": "10.0.0.1"},
+    "authorities": {"secret_file": "SECRET"},
     "client_key": {"client_cert": "FILE"},
     "pickle_keys": {"allow_pickle": "true"},
     **dict.fromkeys(

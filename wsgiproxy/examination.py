@@ -88,8 +88,8 @@ class Examiner:
             **_belief(settled),
             fixed=tuple(name for name in Fixed._fields if settled[name] is not None),
             unsigned=settled["unsigned"],
-            require_forwarded=settled.get("require_forwarded", True),
-            authorities=bool(settled.get("authorities", True)),
+            require_forwarded=settled["require_forwarded"],
+            authorities=bool(settled["authorities"]),
             max_age=self._max_age,
             clock_skew=self._clock_skew,
         )

@@ -109,6 +109,7 @@ class WSGIProxyMiddleware:
         self._unpickles = settled["allow_pickle"]
         self._trusts = trust(settled["trust_ips"], "trust_ips", everybody=True)
         self._family = settled["family"]
+        self._requires = settled["require_forwarded"]
         self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
         self._allowed_hosts = settled["allowed_hosts"]
         self._examiner = examiner(settled, self._trusts)
@@ -162,7 +163,10 @@ class WSGIProxyMiddleware:
                 changes.update(proven)
         else:
             if self._trusts(peer_of(environ)):
-                changes.update(by_family(self._said(environ), environ))
+                said = self._said(environ)
+                if self._requires and not said.client:
+                    raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
+                changes.update(by_family(said, environ))
         restored = dict(environ)
         apply(changes, restored)
         restored.update(carried)
@@ -219,7 +223,7 @@ def _counts(settled: Mapping[str, Any]) -> Counts | None:
 # Without effect, and so a mistake, without one of these key files.
 _NEEDS = {
     **dict.fromkeys(
-        ("accept_keys", "unsigned", "allow_pickle", "sign_body", "max_signed_body"),
+        ("accept_keys", "unsigned", "allow_pickle", "sign_body", "max_signed_body", "authorities"),
         ("secret_file",),
     ),
     **dict.fromkeys(
@@ -230,6 +234,7 @@ _NEEDS = {
 _NOT_TOGETHER = (
     ("secret_file", "trust_ips"),
     ("secret_file", "family"),
+    ("secret_file", "require_forwarded"),
     *(("secret_file", name) for name in Counts._fields),
     *(("family", name) for name in Counts._fields),
     ("prefix", "pop_prefix"),
@@ -259,6 +264,8 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     if "family" in given and "trust_ips" not in given:
         raise ConfigurationError(f"family={given['family']!r}: expected trust_ips beside it")
     _settle_trust(settled, given)
+    if settled["require_forwarded"] and not settled["trust_ips"]:
+        raise ConfigurationError("require_forwarded=True: expected trust_ips beside it")
     return settled
 
 
@@ -289,4 +296,5 @@ def _verifier(settled: Mapping[str, Any]) -> Verifier | None:
         replay=MemoryReplay() if replay == "memory" else replay,
         needs_body=settled["sign_body"],
         max_signed_body=settled["max_signed_body"],
+        authorities=settled["authorities"],
     )

@@ -150,7 +150,14 @@ def test_ed25519(tmp_path, capsys):
     path = str(tmp_path / "secret.txt")
     assert main(["keygen", path, "--algorithm", "ed25519"]) == 0
     capsys.readouterr()
-    with stack(WSGIProxyMiddleware(hello, f"{path}.pub"), secret_file=path) as url:
+
+    def backend(environ, start_response):
+        # The port is not known before the server runs.
+        host = environ["HTTP_HOST"]
+        app = WSGIProxyMiddleware(hello, f"{path}.pub", authorities=host, doctor_file=f"{path}.pub")
+        return app(environ, start_response)
+
+    with stack(backend, secret_file=path) as url:
         assert doctor(capsys, url, "--secret-file", path)[0] == 0
     assert main(["doctor", url, "--secret-file", f"{path}.pub"]) == 2
     assert "expected a key that can sign" in capsys.readouterr().err

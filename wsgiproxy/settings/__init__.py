@@ -112,6 +112,8 @@ if TYPE_CHECKING:
         """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
 
         family: str
+        require_forwarded: bool | str
+        authorities: str | Iterable[str]
         accept_keys: str | Iterable[str]
         unsigned: str
         max_age: float | str

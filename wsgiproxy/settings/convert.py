@@ -121,6 +121,14 @@ def hosts(value: object) -> tuple[str, ...]:
     return tuple(name for _, (name, _) in found)
 
 
+def authorities(value: object) -> tuple[str, ...]:
+    """A list of hosts with their ports, as ``Host`` has them."""
+    found = tuple(word.lower() for word in words(value))
+    if not all(is_host[word] for word in found):
+        raise ValueError(value)
+    return found
+
+
 def text(value: object) -> str:
     """A string that is not empty."""
     if not isinstance(value, str) or not value:

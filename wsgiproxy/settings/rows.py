@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsgiproxy.settings.convert import (
+    authorities,
     boolean,
     choice,
     command,
@@ -153,6 +154,20 @@ MIDDLEWARE = (
         "x-forwarded",
         "x-forwarded, historical or forwarded",
         "which fields are believed under trust_ips",
+    ),
+    Setting(
+        "require_forwarded",
+        boolean,
+        False,
+        BOOLEAN,
+        "refuse what a trusted peer sends without naming the client",
+    ),
+    Setting(
+        "authorities",
+        authorities,
+        (),
+        "hosts with their ports, as in the href of WSGIProxyApp",
+        "the hosts for which a request must have been signed",
     ),
     Setting("accept_keys", environ_keys, (), _KEYS, "carried keys to take into the environ"),
     Setting(

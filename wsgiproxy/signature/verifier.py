@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.body import blocks_of
-from wsgiproxy.errors import BadSignature, ContentTooLarge, Unavailable
+from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.keys import Keyring
 from wsgiproxy.sansio.members import LABEL, foreign, received
+from wsgiproxy.sansio.message import DEFAULT_PORTS
 from wsgiproxy.sansio.signing import Proof, authority, verify
 from wsgiproxy.signature.digest import check_digest, spooled
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from wsgiproxy.replay import Replay
 
 __all__ = ["Verifier", "apply", "is_signed"]
+
+_NEEDS_AUTHORITIES = (
+    "expected authorities, the hosts by which the fronts reach this backend; else another backend"
+    " that verifies by the same half could send on what it gets"
+)
 
 
 def apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
@@ -42,6 +48,11 @@ class Verifier:
     :param replay: remembers nonces; None to rely on ``max_age`` alone.
     :param needs_body: whether a body must be covered.
     :param max_signed_body: largest body that is read to check it, in bytes.
+    :param authorities: the hosts, with their ports, by which the fronts reach this backend: the
+        ``@authority`` of a request must be one of them. Without any, only keys that could sign
+        here, too, are believed: another backend that has a public half gets requests that it could
+        send on as they are.
+    :raises ConfigurationError: there is a public half among the keys, and no authority.
     """
 
     def __init__(
@@ -53,6 +64,7 @@ class Verifier:
         replay: Replay | None = None,
         needs_body: bool = False,
         max_signed_body: int = 1024**2,
+        authorities: Iterable[str] = (),
     ) -> None:
         self._keys = keys
         self._max_age = max_age
@@ -60,6 +72,14 @@ class Verifier:
         self._replay = replay
         self._needs_body = needs_body
         self._max_signed_body = max_signed_body
+        self._authorities = frozenset(
+            authority(host, scheme) for host in authorities for scheme in DEFAULT_PORTS
+        )
+        for key in keys().keys.values():
+            if key.sign is None and not self._authorities:
+                raise ConfigurationError(
+                    f"key {key.keyid!r} is a public half: {_NEEDS_AUTHORITIES}"
+                )
 
     def check(self, environ: WSGIEnvironment) -> tuple[Proof, Envelope, Mapping[str, Any]]:
         """Verify a request.
@@ -89,16 +109,32 @@ class Verifier:
                 raise BadSignature("verified already: is the middleware applied twice?")
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
-        ours = authority(host, scheme)
+        found = authority(host, scheme)
         try:
-            return self._prove(environ, ours)
+            proof = self._prove(environ, found)
         except BadSignature:
             # gunicorn takes the scheme from X-Forwarded-Proto (of 127.0.0.1): then the port
             # that the sender has left out as the default is not that of the scheme here.
             other = authority(host, "http" if scheme == "https" else "https")
-            if other == ours:
+            if other == found:
                 raise
-        return self._prove(environ, other)
+            found = other
+            proof = self._prove(environ, found)
+        return self._addressed(proof, found)
+
+    def _addressed(self, proof: Proof, host: str) -> Proof:
+        """*proof*, if the request was signed for this backend.
+
+        :raises BadSignature: it was signed for another one, or nothing says for which.
+        """
+        if self._authorities:
+            if host not in self._authorities:
+                raise BadSignature(
+                    f"signed for {host!r}, which is none of authorities={sorted(self._authorities)}"
+                )
+        elif self._keys().keys[proof.keyid].sign is None:
+            raise BadSignature(f"key {proof.keyid!r} is a public half: {_NEEDS_AUTHORITIES}")
+        return proof
 
     def _prove(self, environ: WSGIEnvironment, host: str) -> Proof:
         get = environ.get
