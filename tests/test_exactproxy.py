@@ -660,3 +660,44 @@ def test_gevent_does_not_hide_a_client_that_has_left(upstream):
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30
     )
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def messages(caplog, name):
+    return [record.getMessage() for record in caplog.records if record.name == name]
+
+
+def test_what_went_wrong_is_told_with_path_client_and_upstream(upstream, caplog):
+    caplog.set_level(logging.INFO)
+    upstream.behaviour = b"rubbish\r\n\r\n"
+    environ = environ_for(upstream, "/a", QUERY_STRING="b=1&token=s3cret", REMOTE_ADDR="192.0.2.1")
+    called = call(environ)
+    asked = "192.0.2.1 GET '/a?b=1&token=***'"
+    authority = f"127.0.0.1:{upstream.port}"
+    (told,) = messages(caplog, "wsgiproxy.error")
+    assert told.startswith(f"{asked} -> {authority}: 502 BadResponse: ")
+    (line,) = messages(caplog, "wsgiproxy.access")
+    assert line.startswith(f"{asked} 502 {len(b''.join(called.result))} bytes ")
+    assert f" s -> {authority} BadResponse: " in line
+
+
+def test_a_refusal_before_the_upstream_has_its_line(upstream, caplog):
+    caplog.set_level(logging.INFO)
+    called = call(environ_for(upstream, "/a", REQUEST_METHOD="TRACE", REMOTE_ADDR="192.0.2.1"))
+    (record,) = (record for record in caplog.records if record.name == "wsgiproxy.access")
+    assert record.exchange["sent"] == len(b"".join(called.result)) > 0
+    assert (record.exchange["received"], record.exchange["error"]) == (0, "MethodNotAllowed")
+    assert "192.0.2.1 TRACE '/a' -> -: 405" in messages(caplog, "wsgiproxy.error")[0]
+
+
+def test_an_answer_that_breaks_off_is_told_once(upstream, caplog):
+    caplog.set_level(logging.INFO)
+    head = answer(headers=[("Content-Length", "9")])
+    upstream.behaviour = [("read",), ("send", head + b"abc"), ("close",)]
+    called = call(environ_for(upstream, "/cut", REMOTE_ADDR="192.0.2.1"))
+    with pytest.raises(UpstreamLost):
+        list(called.result)
+    called.result.close()
+    (told,) = messages(caplog, "wsgiproxy.error")
+    assert f"192.0.2.1 GET '/cut' -> 127.0.0.1:{upstream.port}: 502 UpstreamLost: " in told
+    (line,) = messages(caplog, "wsgiproxy.access")
+    assert "UpstreamLost: " in line

@@ -42,56 +42,80 @@ def _plain(text: object) -> str:
 
 
 class Record:
-    """What is known of one exchange; written once, at its end."""
+    """What is known of one exchange; written once, at its end.
+
+    :param start: when it began, by :func:`time.monotonic`; None for now.
+    """
 
     __slots__ = ("_environ", "_error", "_start", "origin", "reused")
 
-    def __init__(self, environ: WSGIEnvironment) -> None:
+    def __init__(self, environ: WSGIEnvironment, start: float | None = None) -> None:
         self._environ: WSGIEnvironment | None = environ
-        self._start = monotonic()
+        self._start = monotonic() if start is None else start
         self.origin: Origin | None = None
         self.reused = False
-        self._error: tuple[str, str] | None = None
+        self._error: tuple[str, str, str] | None = None
 
     def fail(self, error: ProxyError) -> None:
         """Note what went wrong first; not the error itself, whose traceback holds us."""
         if self._error is None:
-            self._error = (type(error).__name__, error.side)
+            self._error = (type(error).__name__, error.side, _plain(error)[:_LONG])
 
     def discard(self) -> None:
         """Write nothing: the exchange was nobody's but ours."""
         self._environ = None
 
-    def end(self, status: int, received: int = 0) -> None:
+    def failure(self, error: ProxyError) -> str:
+        """A line with what was asked for, of which upstream, and why it has failed."""
+        fields = self._fields(self._environ or {})
+        client, method, path = (_plain(fields[name]) for name in ("client", "method", "path"))
+        upstream = _plain(fields["upstream"] or "-")
+        why = f"{error.status} {type(error).__name__}: {_plain(error)[:_LONG]}"
+        return f"{client} {method} '{path}' -> {upstream}: {why}"
+
+    def _fields(self, environ: WSGIEnvironment) -> dict[str, object]:
+        query = str(environ.get("QUERY_STRING", ""))[:_LONG]
+        # Of a browser proxy, what is asked for begins with whom.
+        whom = environ.get(ORIGIN, "")
+        path = f"{whom}{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
+        return {
+            "client": environ.get("REMOTE_ADDR", ""),
+            "method": environ.get("REQUEST_METHOD", ""),
+            "path": path + ("?" + masked(query) if query else ""),
+            "upstream": self.origin and (self.origin.unix or self.origin.authority),
+        }
+
+    def end(self, status: int, received: int = 0, *, sent: int | None = None) -> None:
         """Write the record; a second call does nothing.
 
         :param status: what the client was given; what it really saw of a cut answer is in
             the field ``error``.
         :param received: bytes of the body that the upstream sent.
+        :param sent: bytes of the body for the client, if they are not the upstream's.
         """
         environ, self._environ = self._environ, None
         if environ is None or not _log.isEnabledFor(logging.INFO):
             return
-        query = str(environ.get("QUERY_STRING", ""))[:_LONG]
-        # Of a browser proxy, what is asked for begins with whom.
-        whom = environ.get(ORIGIN, "")
-        path = f"{whom}{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
-        error, side = self._error or (None, None)
+        error, side, reason = self._error or (None, None, None)
         fields = {
-            "client": environ.get("REMOTE_ADDR", ""),
-            "method": environ.get("REQUEST_METHOD", ""),
-            "path": path + ("?" + masked(query) if query else ""),
+            **self._fields(environ),
             "status": status,
             "received": received,
+            "sent": received if sent is None else sent,
             "seconds": round(monotonic() - self._start, 6),
-            "upstream": self.origin and (self.origin.unix or self.origin.authority),
             "reused": self.reused,
             "error": error,
             "side": side,
+            "reason": reason,
         }
         _log.info(
-            "%(client)s %(method)s %(path)r %(status)s %(received)s bytes %(seconds).3f s"
-            + (" %(error)s" if error else ""),
-            {**fields, "client": _plain(fields["client"]), "method": _plain(fields["method"])},
+            "%(client)s %(method)s %(path)r %(status)s %(sent)s bytes %(seconds).3f s"
+            " -> %(upstream)s" + (" %(error)s: %(reason)s" if error else ""),
+            {
+                **fields,
+                "client": _plain(fields["client"]),
+                "method": _plain(fields["method"]),
+                "upstream": _plain(fields["upstream"] or "-"),
+            },
             extra={"exchange": fields},
         )

@@ -173,6 +173,7 @@ class Stream:
         try:
             return next(self._reply)
         except ProxyError as error:
+            _tell(error, self._record)
             self._record.fail(error)
             raise
 
@@ -269,9 +270,18 @@ def refuse(
     error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
 ) -> Iterable[bytes]:
     """An error page in the form that the client accepts; nothing about the inside."""
-    level = logging.INFO if error.side == "client" else logging.WARNING
-    method = environ.get("REQUEST_METHOD", "GET")
-    _log.log(level, "%r: %s %s: %s", method, error.status, type(error).__name__, error)
+    _tell(error, record)
     record.fail(error)
-    record.end(error.status)
-    return error_page(error)(environ, start_response)
+    body: Iterable[bytes] = ()
+    try:
+        body = error_page(error)(environ, start_response)
+    finally:
+        record.end(error.status, sent=sum(map(len, body)) if isinstance(body, list) else 0)
+    return body
+
+
+def _tell(error: ProxyError, record: Record) -> None:
+    """Say what was asked for, of which upstream, and why it has failed."""
+    level = logging.INFO if error.side == "client" else logging.WARNING
+    # The access log says it too: a handler may want one line for each exchange.
+    _log.log(level, "%s", record.failure(error), extra={"exchange_failed": True})

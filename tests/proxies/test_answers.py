@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 import threading
 from typing import Any
 
@@ -235,3 +236,16 @@ def test_a_silence_in_mid_body_breaks_off(upstream: RawUpstream, client: str) ->
         called.read()
     assert upstream.wait_closed()
     proxy.close()
+
+
+def test_the_log_says_why_without_the_text_of_objects(
+    client: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wsgiproxy.error")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # it does not listen
+        href = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        assert call(HostProxy(href, client=client))[0] == 502
+    (said,) = (each.getMessage() for each in caplog.records if each.name == "wsgiproxy.error")
+    assert "refused" in said
+    assert " object at 0x" not in said and "HTTPConnection" not in said

@@ -254,3 +254,12 @@ def test_progress_is_in_the_log(spawn, caplog):
 def test_a_bad_setting_is_named(options, named):
     with pytest.raises(ConfigurationError, match=named):
         SpawningApplication(["true"], **options)
+
+
+def test_the_access_log_counts_the_wait_and_the_page_of_a_start_that_fails(spawn, caplog, tmp_path):
+    caplog.set_level("INFO", "wsgiproxy.access")
+    app = spawn(server(port="{port}", wait=tmp_path / "never"), ready="/", start_timeout=0.5)
+    failed = ask(app)
+    (record,) = (each for each in caplog.records if each.name == "wsgiproxy.access")
+    assert record.exchange["seconds"] >= 0.5
+    assert record.exchange["sent"] == len(failed.body)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.clients.given import Input
-from wsgiproxy.clients.returned import Answer, close
+from wsgiproxy.clients.returned import Answer, close, name_of, reason_of
 from wsgiproxy.errors import BadResponse, ConnectFailed, ProxyError, UpstreamTimeout
 from wsgiproxy.sansio import legacy
 from wsgiproxy.sansio.exchange import Outgoing
@@ -110,15 +110,15 @@ class Exchange:
     def _failure(self, error: BaseException) -> ProxyError:
         """What a failure of the client is to ours."""
         if isinstance(error, BadResponse):
-            return BadResponse(f"client {self._client!r}: {error}")
+            return BadResponse(f"client {name_of(self._client)}: {error}")
         if isinstance(error, ProxyError):
             return error
         if isinstance(error, TimeoutError):
-            return UpstreamTimeout(f"client {self._client!r}: {error!r}")
+            return UpstreamTimeout(f"client {name_of(self._client)}: {reason_of(error)}")
         if isinstance(error, OSError):
-            return ConnectFailed(f"client {self._client!r}: {error!r}")
-        self._log.error("client %r has failed", self._client, exc_info=error)
-        return ProxyError(f"client {self._client!r}: {error!r}")
+            return ConnectFailed(f"client {name_of(self._client)}: {reason_of(error)}")
+        self._log.error("client %s has failed", name_of(self._client), exc_info=error)
+        return ProxyError(f"client {name_of(self._client)}: {reason_of(error)}")
 
 
 def _fields(request: Request) -> dict[str, str]:

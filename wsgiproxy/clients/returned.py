@@ -14,10 +14,36 @@ from wsgiproxy.errors import (
 from wsgiproxy.sansio.legacy import Answered
 from wsgiproxy.transport import Reply
 
-__all__ = ["Answer", "Body", "block_size", "close"]
+__all__ = ["Answer", "Body", "block_size", "close", "name_of", "reason_of"]
 
 # An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
 _NO_BODY = frozenset([204, 205, 304])
+
+
+def name_of(client: object) -> str:
+    """What to call a client in the log: a function's name, an object's own text, or its class.
+
+    >>> name_of(print)
+    'builtins.print'
+    """
+    kind = client if hasattr(client, "__qualname__") else type(client)
+    if kind is not client and type(client).__repr__ is not object.__repr__:
+        return repr(client)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a client has failed: its class of error, and the words of what began it.
+
+    The errors of urllib3 and requests hold the text of objects, and of one another.
+
+    >>> reason_of(OSError("no route"))
+    "OSError('no route')"
+    """
+    first = error
+    while (cause := first.__cause__ or first.__context__) is not None:
+        first = cause
+    return repr(error) if first is error else f"{type(error).__name__}: {first}"
 
 
 class Body:
@@ -125,7 +151,9 @@ class Answer:
     def _end(self) -> None:
         if self._length is not None and self.received < self._length:
             short = self._length - self.received
-            raise UpstreamLost(f"client {self._client!r}: its body ended {short} bytes short")
+            raise UpstreamLost(
+                f"client {name_of(self._client)}: its body ended {short} bytes short"
+            )
         self.complete = True
 
     def __iter__(self) -> Answer:
@@ -142,13 +170,17 @@ class Answer:
             self._end()
             raise
         except BadResponse as error:
-            raise BadResponse(f"client {self._client!r}: {error}") from error
+            raise BadResponse(f"client {name_of(self._client)}: {error}") from error
         except ProxyError:
             raise
         except TimeoutError as error:
-            raise UpstreamTimeout(f"client {self._client!r}: {error!r} in the body") from error
+            raise UpstreamTimeout(
+                f"client {name_of(self._client)}: {reason_of(error)} in the body"
+            ) from error
         except Exception as error:
-            raise UpstreamLost(f"client {self._client!r}: {error!r} in the body") from error
+            raise UpstreamLost(
+                f"client {name_of(self._client)}: {reason_of(error)} in the body"
+            ) from error
         self._count(block)
         return block
 

@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.accesslog import Record
@@ -103,13 +104,13 @@ class SpawningApplication:
         """Serve one request (PEP 3333)."""
         if self._ignored is not None and self._ignored(environ.get("PATH_INFO", "")):
             return self._unnoticed(environ, start_response)
-        waits = self._max_wait
+        waits, start = self._max_wait, monotonic()
         if self._backend.life.gateway is None and is_navigation(environ):
             waits = min(waits, self._waiting_page)
         try:
             gateway = self._backend.enter(environ, waits)
         except ProxyError as error:
-            return self._refused(error, environ, start_response)
+            return self._refused(error, environ, start_response, start)
         return served(gateway, environ, start_response, self._leave)
 
     def _unnoticed(
@@ -125,14 +126,18 @@ class SpawningApplication:
         return served(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(
-        self, error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse
+        self,
+        error: ProxyError,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        start: float,
     ) -> Iterable[bytes]:
-        record = Record(environ)
+        record = Record(environ, start)
         if isinstance(error, NotReady) and is_navigation(environ):
             lines = self._backend.lines if self._debug else []
             headers, body = waiting_page(error.retry_after, self._backend.starting_for, lines)
             record.fail(error)
-            record.end(error.status)
+            record.end(error.status, sent=len(body))
             start_response("503 Service Unavailable", headers)
             return [body]
         if isinstance(error, NotStarted) and not self._debug:

@@ -157,7 +157,7 @@ class Dialler:
             # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
             # that does not speak HTTP.
             kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
-            raise kind(f"connecting to {_where(origin)}: {error}") from error
+            raise kind(f"connecting to {_where(origin)}: {_began(error)}") from error
 
     def _dial_tcp(self, origin: Origin, timeout: float) -> socket.socket:
         connection = self._connection(origin, timeout)
@@ -237,6 +237,13 @@ def _is_timeout(error: Exception) -> bool:
     if isinstance(error, exceptions.NewConnectionError):
         return False
     return isinstance(error, (exceptions.TimeoutError, TimeoutError))
+
+
+def _began(error: BaseException) -> BaseException:
+    """What began a failure; urllib3's own errors say the text of its objects before it."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _where(origin: Origin) -> str:
