@@ -425,7 +425,7 @@ def test_websockets_are_not_carried() -> None:
     with served(command_line("run shop:app")) as (_, url):
         port = int(url.split(":")[2].split("/")[0])
         fields = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
-        answer = raw_exchange(port, request_bytes("GET /shop/", fields))
+        answer = raw_exchange(port, request_bytes("GET /shop/", fields, host="localhost"))
     assert answer.status == 501
 
 

@@ -219,9 +219,19 @@ def test_a_failure_is_an_error_with_its_last_lines(command, reason):
     with served([*command, "port={port}"], "--start-timeout", "1") as site:
         answer = site.get()
         assert answer.status == 502
-        site.wait_for("; its last lines:\n  | no module\n")
+        site.wait_for("; its last lines are above\n")
+        assert site.log.count("| no module\n") == 1
         assert reason in site.log and "Traceback" not in site.log
         assert b"no module" not in answer.body
+
+
+def test_a_variable_that_was_not_passed_on_is_named_once_with_its_option():
+    code = "import os; os.environ['DATABASE_URL']"
+    with served([sys.executable, "-c", code], env={"DATABASE_URL": "canary-5f2a"}) as site:
+        assert site.get().status == 502
+        site.wait_for("(--inherit-env DATABASE_URL) does that; its last lines are above\n")
+        assert site.log.count("KeyError") == 1
+        assert "canary" not in site.log
 
 
 def test_clients_see_the_last_lines_if_that_is_wanted():

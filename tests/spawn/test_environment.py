@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.spawn.children import MARK, ask
+from tests.spawn.children import MARK, ask, errors
 from tests.spawn.programs import server, told
 from wsgiproxy.errors import ConfigurationError
 
@@ -211,3 +212,37 @@ def test_bad_variables_are_refused(variables):
 
     with pytest.raises(ConfigurationError, match="script_env"):
         SpawningApplication(server(), script_env=variables)
+
+
+FAILS = "import os; os.environ[%r]"
+
+
+def failed(spawn, caplog, name: str, **settings) -> str:
+    """The error of a command that needs a variable."""
+    app = spawn([sys.executable, "-I", "-S", "-c", FAILS % name], **settings)
+    assert CANARY.encode() not in ask(app).body
+    return errors(caplog)[0]
+
+
+def test_a_failure_that_names_a_variable_says_how_it_is_passed_on(spawn, caplog):
+    error = failed(spawn, caplog, "DATABASE_URL")
+    hint = "; DATABASE_URL is set here and was not passed on: inherit_env ("
+    assert hint + "--inherit-env DATABASE_URL) does that; its last lines:" in error
+    assert CANARY not in error
+
+
+@pytest.mark.parametrize("name", ["NOT_SET_ANYWHERE", "NOTIFY_SOCKET"])
+def test_a_variable_that_could_not_be_passed_on_is_not_named(name, spawn, caplog):
+    assert "inherit_env" not in failed(spawn, caplog, name)
+
+
+def test_a_variable_that_was_passed_on_is_not_named(spawn, caplog):
+    code = "import sys; sys.exit('no database at DATABASE_URL')"
+    ask(spawn([sys.executable, "-I", "-S", "-c", code], inherit_env="DATABASE_URL"))
+    assert "inherit_env" not in errors(caplog)[0]
+
+
+def test_clients_are_told_of_it_only_if_that_is_wanted(spawn):
+    command = [sys.executable, "-I", "-S", "-c", FAILS % "DATABASE_URL"]
+    assert "DATABASE_URL" not in ask(spawn(command)).text
+    assert "--inherit-env DATABASE_URL" in ask(spawn(command, debug=True)).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from copy import copy
 
 __all__ = ["log_to_stderr", "wants_access_log"]
 
@@ -25,6 +26,10 @@ class _Formatter(logging.Formatter):
         """The text of a record."""
         if record.name.endswith(".output"):
             record.mark = "| "
+        brief = getattr(record, "brief", "")
+        if brief:  # what follows in the message stands on stderr already, line by line
+            record = copy(record)
+            record.msg, record.args = "%s", (brief,)
         return super().format(record)
 
 

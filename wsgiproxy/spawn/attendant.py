@@ -147,6 +147,8 @@ class Attendant(threading.Thread):
             run.lines.append(text)
             if kind == "O":
                 self._report.output(text)
+            else:
+                self._report.held_back()
         elif kind == "L":
             self._report.output(f"({text} lines lost)")
         elif kind == "D" and self._life.state.phase is not Phase.DRAINING:

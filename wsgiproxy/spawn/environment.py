@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from wsgiproxy.secretloader import SECRET_FILE
 
-__all__ = ["DEFAULT", "environment"]
+__all__ = ["DEFAULT", "environment", "withheld"]
 
 #: Names of the variables that every program needs; passwords have other names.
 DEFAULT = (
@@ -49,3 +49,15 @@ def environment(names: Iterable[str], more: Mapping[str, str]) -> dict[str, str]
         if _matches(name, wanted) and not _matches(name, _OURS)
     }
     return {**taken, **more}
+
+
+def withheld(names: Iterable[str], more: Mapping[str, str]) -> frozenset[str]:
+    """Names of our variables that a child does not get, but for those that were said to us alone.
+
+    :param names: as :func:`environment` has them.
+    :param more: as :func:`environment` has it.
+    """
+    passed = environment(names, more)
+    return frozenset(
+        name for name in os.environ if name not in passed and not _matches(name, _OURS)
+    )

@@ -6,12 +6,14 @@ import logging
 import math
 import re
 import signal
+from collections.abc import Iterable
 from logging import Logger
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import NotStarted, ProxyError
 from wsgiproxy.sansio.lifecycle import Event, Phase, State
+from wsgiproxy.sansio.withheld import missed
 
 if TYPE_CHECKING:
     from wsgiproxy.spawn.run import Run
@@ -27,7 +29,8 @@ class Report:
     """The story of one command, told as it happens.
 
     Records have ``extra={"spawn": ...}`` with the phase, and at DEBUG ``missing``, so that a
-    handler can draw it.
+    handler can draw it; ``brief`` is the message without the lines of output
+    that were logged before.
 
     :param log: the logger; its child ``output`` gets what the command says.
     :param command: as a person would type it.
@@ -40,12 +43,16 @@ class Report:
         self._reason = ""
         self._missing = ""
         self._lines: tuple[str, ...] = ()
+        self._hint = ""
+        self._all_shown = True
         self._began = self._said = 0.0
 
     def starting(self) -> None:
         """A start begins."""
         self._reason = self._missing = ""
         self._lines = ()
+        self._hint = ""
+        self._all_shown = self._output.isEnabledFor(logging.INFO)
         self._began = self._said = monotonic()
         self._tell(Phase.STARTING, "starting: %s", self._command)
 
@@ -106,6 +113,10 @@ class Report:
         """A line of its output; control characters would be obeyed by a terminal."""
         self._output.info("%s", _plain(line))
 
+    def held_back(self) -> None:
+        """A line of its output was not logged, since there were too many."""
+        self._all_shown = False
+
     def trouble(self, error: Exception) -> None:
         """It could not even be tried, or we have failed."""
         if isinstance(error, OSError):
@@ -117,6 +128,7 @@ class Report:
     def ended(self, state: State, now: float, run: Run | None) -> None:
         """Nothing is left of it."""
         self._lines = tuple(map(_plain, run.lines)) if run is not None else ()
+        self._hint = _hint(self._lines, run)
         if state.phase is Phase.STOPPED and not self._reason:
             self._tell(state.phase, "stopped")
             return
@@ -128,13 +140,18 @@ class Report:
         said = f"; its last lines:{text}" if text else "; it has written nothing"
         # Of several processes that use it, one has started it.
         level = logging.WARNING if run is not None and not run.child.is_ours else logging.ERROR
-        what = (self._command, reason, pause, said)
-        self._log.log(level, "%s: %s%s%s", *what, extra={"spawn": state.phase})
+        what = (self._command, reason, pause + self._hint, said)
+        more: dict[str, object] = {"spawn": state.phase}
+        if self._lines and self._all_shown:
+            more["brief"] = (
+                f"{self._command}: {reason}{pause}{self._hint}; its last lines are above"
+            )
+        self._log.log(level, "%s: %s%s%s", *what, extra=more)
 
     def failure(self) -> ProxyError:
         """What a request is told that has waited for it in vain."""
         error = NotStarted(f"{self._command}: {self._reason}")
-        error.detail = "\n".join([str(error), *self._lines])
+        error.detail = "\n".join([f"{error}{self._hint}", *self._lines])
         return error
 
     def _tell(self, phase: Phase, text: str, *values: object) -> None:
@@ -154,3 +171,13 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _hint(lines: Iterable[str], run: Run | None) -> str:
+    """What to do if the output names a variable that was not passed on: names, never values."""
+    names = missed(lines, run.withheld) if run is not None else []
+    if not names:
+        return ""
+    verbs = "is set here and was" if len(names) == 1 else "are set here and were"
+    flags = " ".join(f"--inherit-env {name}" for name in names)
+    return f"; {', '.join(names)} {verbs} not passed on: inherit_env ({flags}) does that"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from wsgiproxy.sansio.command import fill
 from wsgiproxy.secretloader import SECRET_FILE, new_key
 from wsgiproxy.spawn.child import Child
-from wsgiproxy.spawn.environment import environment
+from wsgiproxy.spawn.environment import environment, withheld
 from wsgiproxy.spawn.sockets import Port, Socket, Unix, open_socket
 
 __all__ = ["ALIVE", "DOOR", "Plan", "Run"]
@@ -59,6 +59,7 @@ class Run:
     :param child: the line to its warden.
     :param secret_file: path of the keys that it shares with us; None for none.
     :param folder: what is removed at the end.
+    :ivar withheld: names of variables that are set here and were not passed on.
     :ivar has_ended: the warden has seen its end, and ends what is left of it.
     """
 
@@ -69,6 +70,7 @@ class Run:
         self.folder = folder
         self.pid = self.warden = 0
         self.has_ended = False
+        self.withheld: frozenset[str] = frozenset()
         self.lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     @classmethod
@@ -89,7 +91,9 @@ class Run:
             undo.callback(socket.close)
             child = _child(plan, socket, folder, secret_file, door)
             undo.pop_all()
-        return cls(socket, child, secret_file, folder)
+        run = cls(socket, child, secret_file, folder)
+        run.withheld = withheld(plan.inherit_env, plan.variables)
+        return run
 
     @classmethod
     def join(cls, facts: Mapping[str, Any]) -> Run:

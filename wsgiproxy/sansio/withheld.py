@@ -1,0 +1,26 @@
+"""Which variables of the environment a command has missed, as far as its output tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+__all__ = ["missed"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Shorter words of a sentence are names of variables by chance.
+_SHORTEST = 3
+_MOST = 3
+
+
+def missed(lines: Iterable[str], withheld: Collection[str]) -> list[str]:
+    """The variables that were not passed on and that the output names, each once.
+
+    :param lines: last lines of the output.
+    :param withheld: names of variables that are set and were not passed on.
+
+    >>> missed(["KeyError: 'DATABASE_URL'"], {"DATABASE_URL", "EDITOR"})
+    ['DATABASE_URL']
+    """
+    words = (word for line in lines for word in _NAME.findall(line) if len(word) >= _SHORTEST)
+    return list(dict.fromkeys(word for word in words if word in withheld))[:_MOST]
