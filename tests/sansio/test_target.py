@@ -64,6 +64,8 @@ def test_absolute_form_refuses(raw: str) -> None:
         absolute_form(raw)
 
 
+LOST = "\xef\xbf\xbd"
+
 RAW = [
     pytest.param("/", "", "/", "", Target("", "/", ""), id="root"),
     pytest.param("/a%2Fb", "", "/a/b", "", Target("", "/a%2Fb", ""), id="A1-P5-escaped-slash"),
@@ -94,6 +96,31 @@ RAW = [
     pytest.param("*", "", "*", "", None, id="E12-asterisk"),
     pytest.param("", "", "", "", None, id="empty"),
     pytest.param("/\xe9", "", "/\xe9", "", None, id="E12-latin-1"),
+    # Werkzeug: what is no UTF-8 has become U+FFFD.
+    pytest.param("/a%E9", "", f"/a{LOST}", "", Target("", "/a%E9", ""), id="lost-octet"),
+    pytest.param(
+        "/%E9%2F/a%2Fb%FF?q",
+        f"/{LOST}/",
+        f"/a/b{LOST}",
+        "q",
+        Target("/%E9%2F", "/a%2Fb%FF", "?q"),
+        id="lost-octets-on-both-sides",
+    ),
+    pytest.param("/m/%E9", "/m", f"/{LOST}", "", Target("/m", "/%E9", ""), id="lost-below-a-mount"),
+    pytest.param("/%E9", f"/{LOST}", "", "", Target("/%E9", "", ""), id="lost-mount-alone"),
+    pytest.param("/a%E9", "", f"/b{LOST}", "", None, id="lost-and-rewritten"),
+    pytest.param("/a%E9", "", f"/a{LOST}x", "", None, id="lost-and-longer"),
+    pytest.param("/ab%E9", "/a", f"b{LOST}", "", None, id="lost-mount-inside-a-segment"),
+    pytest.param("/a%2F%E9", "/a", f"/{LOST}", "", None, id="lost-mount-at-escaped-slash"),
+    pytest.param("/a/b", f"/a{LOST}", "/b", "", None, id="lost-in-a-mount-that-was-added"),
+    pytest.param(
+        "/" + "/%E9" * 2000,
+        "",
+        "/" + f"/{LOST}" * 2000,
+        "",
+        Target("", "/" + "/%E9" * 2000, ""),
+        id="many-lost",
+    ),
     # The mount ends inside of a raw segment: cut there, the rest would not begin with "/".
     pytest.param("/a%2Fb", "/a", "/b", "", None, id="P4-mount-ends-at-escaped-slash"),
     pytest.param("/a%2fb/c", "/a", "/b/c", "", None, id="P4-mount-ends-at-escaped-slash-lower"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.headers import is_host
@@ -103,6 +103,27 @@ def decoded_but_slashes(raw: str) -> str:
     return "%2F".join(decoded(part) for part in re.split("%2[Ff]", raw))
 
 
+# U+FFFD in UTF-8, each byte as a character.
+_LOST = "\xef\xbf\xbd"
+
+
+def _decoded_with_loss(raw: str) -> str:
+    """As Werkzeug decodes: what is no UTF-8 becomes U+FFFD."""
+    return unquote(raw, errors="replace").encode().decode("latin-1")
+
+
+def _cut_with_loss(raw: str, decoded_length: int) -> int:
+    """The index of the slash in *raw* before which *decoded_length* decoded bytes have passed."""
+    index = passed = 0
+    while passed < decoded_length:
+        # A slash ends a broken sequence, so each segment is decoded by itself.
+        end = raw.find("/", index + 1)
+        end = len(raw) if end < 0 else end
+        passed += len(_decoded_with_loss(raw[index:end]))
+        index = end
+    return index
+
+
 def _cut(raw: str, decoded_length: int) -> int:
     """The index in *raw* after which *decoded_length* decoded bytes have passed."""
     if "%" not in raw[: decoded_length + 1]:
@@ -140,6 +161,10 @@ def raw_target(raw: str, script_name: str, path_info: str, query: str) -> Target
     elif script_name + path_info in (decoded(path), decoded_but_slashes(path)):
         cut = _cut(path, len(script_name))
         if decoded(path[:cut]) != script_name:
+            return None
+    elif _LOST in script_name + path_info and script_name + path_info == _decoded_with_loss(path):
+        cut = _cut_with_loss(path, len(script_name))
+        if _decoded_with_loss(path[:cut]) != script_name:
             return None
     else:
         return None

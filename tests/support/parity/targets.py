@@ -65,6 +65,15 @@ TARGETS = [
         target="/caf%C3%A9",
     ),
     Case(
+        "target: octets that are no UTF-8",
+        Expect(line="GET /caf%E9/a%2Fb HTTP/1.1"),
+        target="/caf%E9/a%2Fb",
+        except_on={
+            "wsgiref": but(_LOST, line="GET /caf%E9/a/b HTTP/1.1"),
+            "granian": but(_LOST, line="GET /caf%E9/a/b HTTP/1.1"),
+        },
+    ),
+    Case(
         "target: a double encoding is decoded by nobody",
         Expect(line="GET /a%252Fb HTTP/1.1"),
         target="/a%252Fb",
