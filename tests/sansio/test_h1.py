@@ -374,9 +374,15 @@ def test_a_status_above_599_is_one(status: int) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"HTTP/1.1 200 OK\n", b"HTTP/1.1 200 OK\r\nA: b\n", b"HTTP/1.1 200 OK\nA: b\n\n"],
+    [
+        b"HTTP/1.1 200 OK\n",
+        b"HTTP/1.1 200 OK\r\nA: b\n",
+        b"HTTP/1.1 200 OK\nA: b\n\n",
+        b"HTTP/1.1 200 OK\rA",
+        b"HTTP/1.1 200 OK\r\nA: b\r\r",
+    ],
 )
-def test_a_line_that_ends_in_lf_alone_is_refused_at_once(raw: bytes) -> None:
+def test_a_line_that_ends_in_half_a_line_end_is_refused_at_once(raw: bytes) -> None:
     """Its end will never come, and a thread would wait for it."""
     for pieces in ([raw], [raw[i : i + 1] for i in range(len(raw))]):
         reader = Reader("GET", Limits())

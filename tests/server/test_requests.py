@@ -130,6 +130,7 @@ def test_a_bad_request_gets_a_plain_sentence(
         pytest.param(request_bytes("HEAD /#x"), id="fragment"),
         pytest.param(request_bytes("HEAD /", [("A", "x" * 9000)]), id="long-field"),
         pytest.param(b"HEAD / HTTP/1.1\r\nHost: a\0b\r\n\r\n", id="NUL"),
+        pytest.param(b"\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n", id="an-empty-line-before"),
     ],
 )
 def test_a_bad_head_request_gets_no_body(server: Any, raw: bytes) -> None:

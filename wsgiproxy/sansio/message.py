@@ -118,7 +118,7 @@ class Request(NamedTuple):
 class ResponseHead(NamedTuple):
     """Status line and field lines of one response.
 
-    :param status: 100 to 599.
+    :param status: 100 to 999.
     :param reason: reason phrase, possibly empty.
     :param headers: field lines as received.
     """

@@ -127,7 +127,7 @@ class RequestReader:
         buffer, limits = self._buffer, self._limits
         known = max(0, len(buffer) - 3)
         buffer += data
-        self.is_head = buffer.startswith(b"HEAD ")
+        self.is_head = buffer.lstrip(b"\r\n").startswith(b"HEAD ")
         end = buffer.find(_HEAD_END, known, limits.head) + 4
         bad = _NEVER_IN_HEAD.search(buffer, known, end if end > 3 else len(buffer))
         if bad:
