@@ -30,8 +30,11 @@ def mark() -> Iterator[str]:
 
 
 @pytest.fixture
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files; nothing may be left in it."""
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files; nothing may be left in it.
+
+    pytest's own folder has to be there before (``tmp_path``), or it would be made in this one.
+    """
     # Not below tmp_path, since the path of a Unix socket has to be short.
     with tempfile.TemporaryDirectory(prefix="w", dir="/tmp") as name:
         folder = Path(name)
