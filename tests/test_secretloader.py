@@ -387,7 +387,9 @@ def test_a_front_keeps_its_keys_when_the_new_first_one_cannot_sign(tmp_path, cap
     """A public half belongs to the backend; at the front it would make each request a 500."""
     old, public = new_key("old"), f"new:ed25519:{base64url(ed25519_halves(bytes(32))[1])}"
     front, back = tmp_path / "front", tmp_path / "back"
-    middleware = WSGIProxyMiddleware(answering, key_file(back, f"{public}\n{old}"))
+    middleware = WSGIProxyMiddleware(
+        answering, key_file(back, f"{public}\n{old}"), authorities="backend"
+    )
     proxy = WSGIProxyApp("http://backend/", key_file(front, old), transport=Backend(middleware))
     replace(front, f"{public}\n{old}")
     for _ in range(3):

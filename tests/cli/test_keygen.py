@@ -56,7 +56,7 @@ def signs_for(front, backend) -> bool:
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "example.com"}
     sign_request(environ, front.read_bytes())
     try:
-        check_request(environ, backend.read_bytes())
+        check_request(environ, backend.read_bytes(), authorities=["example.com"])
     except BadSignature:
         return False
     return True
@@ -151,7 +151,7 @@ def test_what_cannot_be_done(argv, status, line, tmp_path, capsys):
 def test_two_halves(path, tmp_path, capsys):
     public = tmp_path / "secret.txt.pub"
     out = keygen(capsys, path, "--algorithm", "ed25519")
-    assert f"secret_file='{public}')" in out and "with a copy of FILE.pub" in out
+    assert f"secret_file='{public}', authorities=[" in out and "with a copy of FILE.pub" in out
     assert (mode(path), mode(public)) == (0o600, 0o644)
     assert parse_keys(public.read_bytes()).first.sign is None
     assert signs_for(path, public) and signs_for(path, path)
@@ -161,7 +161,7 @@ def test_two_halves(path, tmp_path, capsys):
 
 def test_a_public_half_may_be_read_by_all(path, capsys, caplog):
     keygen(capsys, path, "--algorithm", "ed25519")
-    WSGIProxyMiddleware(print, f"{path}.pub", strict_permissions=True)
+    WSGIProxyMiddleware(print, f"{path}.pub", strict_permissions=True, authorities="a.example")
     assert caplog.text == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -33,8 +34,8 @@ def links(pid: int | str) -> dict[int, str]:
 def inheritable():
     """Descriptors of ours that a careless parent would hand on."""
     reading, writing = os.pipe()
-    numbers = [reading, writing, 77]
-    os.dup2(reading, 77)
+    high = fcntl.fcntl(reading, fcntl.F_DUPFD, 77)
+    numbers = [reading, writing, high]
     for number in numbers:
         os.set_inheritable(number, True)
     yield os.readlink(f"/proc/self/fd/{reading}")

@@ -107,7 +107,7 @@ _SECRET_HEAD = """\
 """
 _PUBLIC_HEAD = """\
 # wsgiproxy keygen, {date}. Public halves: they verify what {name!r} signs.
-# WSGIProxyMiddleware(app, secret_file={path!r})
+# WSGIProxyMiddleware(app, secret_file={path!r}, authorities=["HOST:PORT of that href"])
 """
 
 
@@ -134,7 +134,8 @@ def _create(path: str, new: _New) -> int:
     print("At the front:")
     print(f'  WSGIProxyApp("http://...", secret_file={path!r})')
     print(f"At the backend, with a copy of {'FILE.pub' if new.public else 'the file'}:")
-    print(f"  app = WSGIProxyMiddleware(app, secret_file={backend!r})")
+    more = ', authorities=["HOST:PORT of that href"]' if new.public else ""
+    print(f"  app = WSGIProxyMiddleware(app, secret_file={backend!r}{more})")
     return 0
 
 

@@ -5,6 +5,7 @@ It never loads a transport, so that a backend can check without one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadSignature
@@ -72,16 +73,20 @@ def sign_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
         environ[environ_key(name)] = value
 
 
-def check_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
+def check_request(
+    environ: WSGIEnvironment, secret: bytes | str, *, authorities: Iterable[str] = ()
+) -> None:
     """Check the signature of a request, and remove it.
 
     :param environ: the request; changed.
-    :param secret: as for :func:`sign_request`.
+    :param secret: as for :func:`sign_request`, or a public half.
+    :param authorities: the hosts, with their ports, for which it must have been signed; needed
+        with a public half.
     :raises BadSignature: there is none, or it is wrong, stale, or not for this request.
-    :raises ConfigurationError: the secret is none.
+    :raises ConfigurationError: the secret is none, or a public half alone.
     """
     keyring = _keyring(secret)
-    _, _, changes = Verifier(lambda: keyring).check(environ)
+    _, _, changes = Verifier(lambda: keyring, authorities=authorities).check(environ)
     rest = foreign(received(environ))
     # A covered body has been read: the application gets it once more.
     apply(
