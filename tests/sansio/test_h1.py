@@ -522,7 +522,11 @@ def test_surplus_after_chunks_however_it_is_cut(cut: int) -> None:
         pytest.param(b"0_2\r\nab\r\n0\r\n\r\n", id="1.3-underscore"),
         pytest.param(b"-1\r\n", id="1.3-negative"),
         pytest.param(b" 2\r\nab\r\n0\r\n\r\n", id="space-before-the-size"),
-        pytest.param(b"2 \r\nab\r\n0\r\n\r\n", id="space-behind-the-size"),
+        pytest.param(b"2 2\r\nab\r\n0\r\n\r\n", id="space-inside-of-the-size"),
+        pytest.param(b"2 x\r\nab\r\n0\r\n\r\n", id="no-extension-behind-a-space"),
+        pytest.param(b"2\x0b\r\nab\r\n0\r\n\r\n", id="another-blank-behind-the-size"),
+        pytest.param(b"2 \n", id="bare-LF-behind-a-space"),
+        pytest.param(b"2\r\nab\r\n0\r\nTransfer-Encoding:x\r\n\r\n", id="coding-in-a-trailer"),
         pytest.param(b"\r\n2\r\nab\r\n0\r\n\r\n", id="no-size"),
         pytest.param(b"g\r\n", id="no-hex"),
         pytest.param(b"fffffffffffffffff\r\n", id="size-endless"),
@@ -543,6 +547,35 @@ def test_bad_chunks(body: bytes) -> None:
         for pieces in ([before + body], [bytes([byte]) for byte in before + body]):
             with pytest.raises(BadResponse):
                 outcome(CHUNKED, *pieces)
+
+
+@pytest.mark.parametrize(
+    ("size", "reusable"),
+    [
+        pytest.param(b"2 ;x", True, id="blank-before-an-extension"),
+        pytest.param(b'2 \t ; x = "a;b"', True, id="blanks-before-an-extension"),
+        pytest.param(b"2   ", False, id="blanks-behind-the-size"),
+        pytest.param(b"2\t", False, id="a-tab-behind-the-size"),
+        pytest.param(b"00000002  ", False, id="filled-up-on-both-sides"),
+    ],
+)
+def test_blanks_behind_a_size_are_passed_over(size: bytes, reusable: bool) -> None:
+    """The first are in the grammar (RFC 9112, 7.1.1), the others in use."""
+    raw = CHUNKED + size + b"\r\nab\r\n" + LAST_CHUNK
+    for pieces in ([raw], [raw[i : i + 1] for i in range(len(raw))]):
+        found = outcome(*pieces)
+        assert (found.body, found.complete, found.reusable) == (b"ab", True, reusable)
+
+
+def test_a_last_chunk_with_blanks_is_the_last() -> None:
+    found = outcome(CHUNKED + TWO + b"0   \r\n\r\n")
+    assert (found.body, found.complete, found.reusable) == (b"ab", True, False)
+
+
+@pytest.mark.parametrize("begun", [b"x", b"2x", b"2\r\nab\r\n;", b"2\r\nabc", b"2 ;\x00"])
+def test_junk_among_chunks_is_refused_at_once(begun: bytes) -> None:
+    with pytest.raises(BadResponse):
+        outcome(CHUNKED + begun)
 
 
 @pytest.mark.parametrize(

@@ -1,77 +1,124 @@
-"""Reading a chunked body (RFC 9112, 7.1)."""
+"""Reading a chunked body (RFC 9112, 7.1).
+
+It refuses what the grammar does not have, but for blanks behind the size in a response: some
+upstreams fill it up with them, and other proxies read it.
+"""
 
 from __future__ import annotations
 
-from httptools import HttpParserError, HttpResponseParser
+import re
 
 from wsgiproxy.errors import BadResponse, ProxyError
+from wsgiproxy.sansio.headers import TOKEN
 
 __all__ = ["Chunks"]
 
+# More digits than any size needs, zeros in front included.
+_SIZE = rb"([0-9A-Fa-f]{1,16})"
+_EXTENSIONS = rb"(;[\t -~\x80-\xff]*)?"
+_STRICT = re.compile(_SIZE + rb"()" + _EXTENSIONS + rb"\r\n")
+_TOLERANT = re.compile(_SIZE + rb"([ \t]*)" + _EXTENSIONS + rb"\r\n")
+# What is still the beginning of such a line: the end of anything else is not waited for.
+_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}[ \t]*(?:;[\t -~\x80-\xff]*)?\r?)?")
+_TRAILER = re.compile(TOKEN.encode() + rb":[\t -~\x80-\xff]*\r\n")
+# They would frame the message anew, for those who merge trailers into the head.
+_NEVER_IN_TRAILER = re.compile(rb"(?:content-length|transfer-encoding):", re.IGNORECASE)
+
+_AT_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILER = range(4)
+
 
 class Chunks:
-    """A chunked body (RFC 9112, 7.1), decoded by llhttp.
+    """A chunked body, decoded. Trailers go nowhere: they must not be merged into the head (RFC
+    9110, 6.5.1), and WSGI has no place for them.
 
-    :param limit: bytes of extensions or trailers in one go.
+    :param limit: bytes of one line, and of all trailers.
     :param error: what a malformed body raises: the fault of the upstream, or of the client.
+        A client's is read strictly.
+
+    >>> chunks = Chunks(100)
+    >>> chunks.feed(b"2\\r\\nab\\r\\n0\\r\\n\\r\\n"), chunks.complete, chunks.doubtful
+    (b'ab', True, False)
     """
 
-    _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    __slots__ = ("_buffer", "_error", "_left", "_limit", "_line", "_state", "complete", "doubtful")
 
     def __init__(self, limit: int, error: type[ProxyError] = BadResponse) -> None:
-        self._blocks: list[bytes] = []
         self._limit = limit
         self._error = error
-        self._overhead = 0
-        self._tail = b""
+        self._line = _TOLERANT if error is BadResponse else _STRICT
+        self._buffer = b""
+        self._state = _AT_SIZE
+        #: Bytes that are still to come of a chunk, or of the limit for trailers.
+        self._left = 0
         self.complete = False
-        #: Bytes came after the end.
-        self.surplus = False
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self._parser.feed_data(self._HEAD)
-
-    # llhttp calls these three. There is none for trailers, so they go nowhere: they must not
-    # be merged into the head (RFC 9110, 6.5.1), and WSGI has no place for them.
-
-    def on_message_begin(self) -> None:
-        """Once for our own head, and again for whatever follows the end."""
-        self.surplus = self.complete
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of content; that of a second message is nobody's."""
-        if not self.complete:
-            self._blocks.append(data)
-
-    def on_message_complete(self) -> None:
-        """The last chunk and the trailers have passed."""
-        self.complete = True
+        #: Bytes came after the end, or blanks where the grammar has none.
+        self.doubtful = False
 
     def feed(self, data: bytes) -> bytes:
         """The content in *data*.
 
         :raises ProxyError: of the given kind: it is not chunked as it should be.
         """
-        assert self._parser is not None
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as error:
-            if not self.complete:
-                raise self._error(f"chunks: {error}") from error
-            self.surplus = True
-        self._tail = (self._tail + data[-5:])[-5:]
-        blocks, self._blocks = self._blocks, []
-        if self.complete:
-            # The parser holds our methods and we hold the parser: end the circle by hand.
-            self._parser = None
-            # llhttp forgives empty lines after the end and does not say where that was, so
-            # it is looked at: one empty line, after a line that is not empty.
-            if self._tail[1:] != b"\r\n\r\n" or self._tail[:1] in b"\r\n":
-                self.surplus = True
-        elif blocks:
-            self._overhead = 0
-        else:
-            # Chunk extensions and trailers without end.
-            self._overhead += len(data)
-            if self._overhead > self._limit:
-                raise self._error("chunk extensions or trailers without end")
+        if self._buffer:
+            data, self._buffer = self._buffer + data, b""
+        blocks: list[bytes] = []
+        position, size = 0, len(data)
+        while position < size and not self.complete:
+            if self._state == _IN_DATA:
+                block = data[position : position + self._left]
+                blocks.append(block)
+                position += len(block)
+                self._left -= len(block)
+                if not self._left:
+                    self._state = _BEHIND_DATA
+                continue
+            end = data.find(b"\n", position) + 1
+            if not end:
+                self._wait(data[position:])
+                break
+            self._read_line(data[position:end])
+            position = end
+        if self.complete and position < size:
+            self.doubtful = True
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def _wait(self, begun: bytes) -> None:
+        """Keep a line of which the end is not there yet."""
+        if len(begun) > self._limit:
+            raise self._error("chunk extensions or trailers without end")
+        begins = {_AT_SIZE: _BEGUN.fullmatch(begun), _BEHIND_DATA: begun == b"\r"}
+        if not begins.get(self._state, True):
+            raise self._error(f"chunks: {begun[:40]!r}")
+        self._buffer = begun
+
+    def _read_line(self, line: bytes) -> None:
+        if len(line) > self._limit:
+            raise self._error("chunk extensions or trailers without end")
+        if self._state == _IN_TRAILER:
+            self._read_trailer(line)
+            return
+        if self._state == _BEHIND_DATA:
+            if line != b"\r\n":
+                raise self._error(f"chunks: {line[:40]!r} behind a chunk")
+            self._state = _AT_SIZE
+            return
+        match = self._line.fullmatch(line)
+        if match is None:
+            raise self._error(f"chunks: {line[:40]!r} where a size should be")
+        digits, blanks, extensions = match.groups()
+        if blanks and not extensions:
+            self.doubtful = True
+        self._left = int(digits, 16)
+        self._state = _IN_DATA
+        if not self._left:
+            self._state, self._left = _IN_TRAILER, self._limit
+
+    def _read_trailer(self, line: bytes) -> None:
+        if line == b"\r\n":
+            self.complete = True
+            return
+        self._left -= len(line)
+        if self._left < 0:
+            raise self._error("chunk extensions or trailers without end")
+        if not _TRAILER.fullmatch(line) or _NEVER_IN_TRAILER.match(line):
+            raise self._error(f"trailer {line[:40]!r}")

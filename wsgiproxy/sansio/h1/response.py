@@ -150,7 +150,7 @@ class Reader:
         if chunks.complete:
             self.complete = True
             self._chunks = None
-            if chunks.surplus:
+            if chunks.doubtful:
                 self.reusable = False
         return content
 
