@@ -573,3 +573,12 @@ def test_secret_file_may_not_be_empty():
 def test_a_command_for_the_server_in_front_passes_on_demand(upstream, made, options, passed):
     headers = [("X-Accel-Redirect", "/protected"), ("X-Accel-Buffering", "no")]
     assert back(upstream, made(**options), headers) == passed
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "text/plain"])
+def test_a_websocket_is_refused_by_name(upstream, made, accept):
+    environ = environ_for(upstream, HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")
+    called = call({**environ, "HTTP_ACCEPT": accept}, made())
+    assert called.status == 501
+    assert b"WebSocket connections are not carried by this proxy yet." in called.read()
+    assert upstream.connections == 0

@@ -56,7 +56,7 @@ class PasswordFile:
         try:
             import bcrypt  # noqa: F401 (the extra `forward`; to be missed now, not later)
         except ImportError as error:
-            raise self._error("expected the package bcrypt, as in wsgiproxy[forward]") from error
+            raise self._error("expected the package bcrypt, as in wsgiproxy[forward]>=1") from error
         self._lock = threading.Lock()
         self._turns = [threading.Lock() for _ in range(_TURNS)]
         self._working = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))

@@ -37,6 +37,7 @@ __all__ = [
     "Unavailable",
     "UpstreamLost",
     "UpstreamTimeout",
+    "WebSocketNotCarried",
 ]
 
 
@@ -213,6 +214,12 @@ class ProxyAuthenticationRequired(ProxyError):
 
 class BadSignature(Forbidden, ValueError):
     """The request is not signed as it must be; why is for the log alone."""
+
+
+class WebSocketNotCarried(NotSupported):
+    """A WebSocket handshake (RFC 6455, 4.1), which this proxy cannot carry yet."""
+
+    public = "WebSocket connections are not carried by this proxy yet."
 
 
 class NotFound(ProxyError):

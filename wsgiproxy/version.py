@@ -3,4 +3,4 @@
 pip lets it overwrite ``wsgiproxy/__init__.py``, and the doctor has to run even then.
 """
 
-__version__ = "1.0.dev0"
+__version__ = "1.0.0"

@@ -205,7 +205,7 @@ def test_without_paste_it_says_what_to_install(tmp_path: Path):
         env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 2
-    assert "pip install 'wsgiproxy[forward]'" in done.stderr
+    assert "pip install 'wsgiproxy[forward]>=1'" in done.stderr
 
 
 def test_all_addresses_are_reached_by_that_of_this_machine():

@@ -182,7 +182,7 @@ def test_the_extra_is_named(path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.serialization", None)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     status, said = refused(capsys, path, "--algorithm", "ed25519")
-    assert (status, "pip install wsgiproxy[ed25519]" in said) == (2, True)
+    assert (status, "pip install 'wsgiproxy[ed25519]>=1'" in said) == (2, True)
     assert left(path) == [] and not path.exists()
 
 

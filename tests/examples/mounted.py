@@ -51,7 +51,6 @@ MOUNTS = [
         "/reports",
         ("flask",),
         login={"user": "bob"},
-        loses={"/%FF": f"{_NO_BYTES}the server of Werkzeug"},
     ),
     Mount(
         "pyramid_app.py",

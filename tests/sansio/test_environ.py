@@ -15,6 +15,7 @@ from wsgiproxy.errors import (
     MethodNotAllowed,
     NotSupported,
     ProxyError,
+    WebSocketNotCarried,
 )
 from wsgiproxy.sansio.environ import body_framing, read
 from wsgiproxy.sansio.message import Inbound
@@ -351,8 +352,10 @@ def test_host(changes: dict[str, Any], host: str) -> None:
             pytest.param({"HTTP_EXPECT": expect}, ExpectationFailed, id=f"B10-E9-{expect!r}")
             for expect in ("", "y 100-continue", "100-continue, y", "200-ok", "100-continue;a=b")
         ),
-        pytest.param({"HTTP_UPGRADE": "websocket"}, NotSupported, id="E8-websocket"),
-        pytest.param({"HTTP_UPGRADE": "h2c, WebSocket"}, NotSupported, id="E8-websocket-in-a-list"),
+        pytest.param({"HTTP_UPGRADE": "websocket"}, WebSocketNotCarried, id="E8-websocket"),
+        pytest.param(
+            {"HTTP_UPGRADE": "h2c, WebSocket"}, WebSocketNotCarried, id="E8-websocket-in-a-list"
+        ),
     ],
 )
 def test_read_refuses(changes: dict[str, Any], error: type[BadRequest]) -> None:

@@ -140,7 +140,7 @@ def _server(proxy: ForwardProxy) -> tuple[Any, Any]:
         from wsgiproxy.server import Handler
     except ImportError as error:
         raise ConfigurationError(
-            "forward: the package Paste is not installed; try: pip install 'wsgiproxy[forward]'"
+            "forward: the package Paste is not installed; try: pip install 'wsgiproxy[forward]>=1'"
         ) from error
 
     class Roomy(Handler):

@@ -16,6 +16,7 @@ from wsgiproxy.errors import (
     LengthRequired,
     MethodNotAllowed,
     NotSupported,
+    WebSocketNotCarried,
 )
 from wsgiproxy.sansio.headers import Remembered, environ_field, is_host, is_token, list_members
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
@@ -95,7 +96,7 @@ def _check_expectations(environ: Mapping[str, Any]) -> None:
     # WebSocket client is not, and an ordinary answer would only puzzle it.
     upgrade = environ.get("HTTP_UPGRADE")
     if upgrade is not None and "websocket" in list_members(upgrade):
-        raise NotSupported("an upgrade to WebSocket")
+        raise WebSocketNotCarried("a WebSocket handshake: WebSocket is not carried yet")
 
 
 def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> Target:

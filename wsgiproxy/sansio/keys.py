@@ -136,7 +136,7 @@ def _ed25519_key(keyid: str, der: bytes) -> Key:
         )
     except ImportError as error:
         raise ConfigurationError(
-            f"key {keyid!r}: ed25519 needs the extra: pip install wsgiproxy[ed25519]"
+            f"key {keyid!r}: ed25519 needs the extra: pip install 'wsgiproxy[ed25519]>=1'"
         ) from error
     sign = None
     try:
@@ -176,7 +176,7 @@ def ed25519_halves(seed: bytes) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     except ImportError as error:
         raise ConfigurationError(
-            "ed25519 needs the extra: pip install wsgiproxy[ed25519]"
+            "ed25519 needs the extra: pip install 'wsgiproxy[ed25519]>=1'"
         ) from error
     private = Ed25519PrivateKey.from_private_bytes(seed)
     der = serialization.Encoding.DER

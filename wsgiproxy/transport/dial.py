@@ -63,7 +63,7 @@ def _parent(address: str) -> _Parent:
     if url.scheme != "http" and find_spec("socks") is None:
         raise ConfigurationError(
             f"parent_proxy={address!r}: expected the package PySocks to be installed,"
-            " as in wsgiproxy[socks]"
+            " as in wsgiproxy[socks]>=1"
         )
     username = None if url.username is None else unquote(url.username)
     password = None if url.password is None else unquote(url.password)
