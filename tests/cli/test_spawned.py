@@ -68,7 +68,7 @@ def test_a_placeholder_says_how_it_gets_its_socket(words, options, where):
         facts = site.told("/facts")
         assert "{" not in "".join(facts["words"])
         assert ("LISTEN_FDS" in facts["environment"]) == (not words.keys() & {"port", "socket"})
-        assert f" at {where}" in site.log
+        site.wait_for(f" at {where}")
 
 
 def test_a_placeholder_stands_for_a_descriptor(tmp_path):
@@ -78,7 +78,9 @@ def test_a_placeholder_stands_for_a_descriptor(tmp_path):
     gunicorn = [sys.executable, "-m", "gunicorn", "-b", "fd://{fd}", "our_site:app"]
     with served(gunicorn, "--cwd", str(tmp_path)) as site:
         assert site.get().body == b"x"
-        assert re.search(r" ready after .* at http://127\.0\.0\.1:\d+\n", site.log)
+        until(
+            lambda: re.search(r" ready after .* at http://127\.0\.0\.1:\d+\n", site.log), "the line"
+        )
 
 
 def test_the_port_can_be_chosen():
@@ -168,7 +170,7 @@ def test_requests_wait_until_it_says_that_it_is_ready(tmp_path):
         assert "ready after" not in site.log
         gate.touch()
         assert asked.answer().status == 200
-        assert "ready after" in site.log
+        site.wait_for("ready after")
 
 
 def test_it_is_not_ready_by_the_wrong_status():
