@@ -193,7 +193,8 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     method = _METHODS[get("REQUEST_METHOD", "GET")]
     if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
         _check_expectations(environ)
-    raw = get("REQUEST_URI") or get("RAW_URI") or _scope_target(get("asgi.scope"))
+    raw = get("REQUEST_URI") or get("RAW_URI") or ""
+    raw = raw if raw or "asgi.scope" not in environ else _scope_target(environ["asgi.scope"])
     # An absolute-form target decides over Host (RFC 9112, 3.2.2).
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     script_name, path, query = _target(environ, raw, absolute)
