@@ -113,6 +113,23 @@ def test_what_differs(environ: dict[str, str], key: str, theirs: str, ours: str 
     assert fixed(WSGIProxyMiddleware, ALL, environ).get(key) == ours
 
 
+@pytest.mark.parametrize(
+    ("chain", "theirs", "ours"),
+    [
+        ('"6.6.6.6, 192.0.2.1', "203.0.113.9", "192.0.2.1"),
+        ('"6.6.6.6", 192.0.2.1', "192.0.2.1", "192.0.2.1"),
+        ('6.6.6.6, "192.0.2.1"', "192.0.2.1", "203.0.113.9"),
+        ('192.0.2.1, "192.0.2.7, 6.6.6.6"', "192.0.2.7, 6.6.6.6", "203.0.113.9"),
+    ],
+    ids=["open", "beside", "around", "a-comma"],
+)
+def test_quotes(chain: str, theirs: str, ours: str) -> None:
+    """An open quote of the client does not hide what the proxy has appended."""
+    environ = {"HTTP_X_FORWARDED_FOR": chain}
+    assert fixed(ProxyFix, {"x_for": 1}, environ)["REMOTE_ADDR"] == theirs
+    assert fixed(WSGIProxyMiddleware, {"x_for": 1}, environ)["REMOTE_ADDR"] == ours
+
+
 def test_the_originals() -> None:
     environ = {"HTTP_X_FORWARDED_FOR": "192.0.2.1"}
     theirs = fixed(ProxyFix, ALL, environ)["werkzeug.proxy_fix.orig"]

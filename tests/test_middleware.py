@@ -158,6 +158,14 @@ def test_a_trusted_peer_must_name_the_client_on_demand(said, status, counts):
     assert Behind(require_forwarded=True, **options).status(stranger) == 200
 
 
+@pytest.mark.parametrize("counts", [{"x_for": 0}, {"x_for": 0, "x_proto": 1}])
+def test_a_client_that_is_not_read_cannot_be_required(counts):
+    """Else every request of a trusted peer would be refused."""
+    with pytest.raises(ConfigurationError, match="require_forwarded=True: expected no x_for=0"):
+        WSGIProxyMiddleware(print, trust_ips="10.0.0.1", require_forwarded=True, **counts)
+    WSGIProxyMiddleware(print, trust_ips="10.0.0.1", require_forwarded=True, x_host=1)
+
+
 @pytest.fixture
 def halves(tmp_path):
     """Files with the private and the public half of one key."""

@@ -53,3 +53,28 @@ def test_cheroot_takes_a_name_with_a_blank(fronts: Fronts) -> None:
 )
 def test_gunicorn_believes_a_local_client_about_the_scheme(fronts: Fronts, line: str) -> None:
     assert environ(fronts, "gunicorn", line)["wsgi.url_scheme"] == "https"
+
+
+@pytest.mark.parametrize("server", ["wsgiref", "paste", "werkzeug"])
+@pytest.mark.parametrize("line", ["nocolon", "X-A : y"])
+@pytest.mark.parametrize(
+    ("required", "answer"), [(False, (200, "127.0.0.1")), (True, (403, None))], ids=["", "required"]
+)
+def test_a_malformed_line_makes_what_the_proxy_says_vanish(
+    fronts: Fronts, server: str, line: str, required: bool, answer: tuple[int, str | None]
+) -> None:
+    options = {"trust_ips": "127.0.0.1", "require_forwarded": required}
+    front = fronts.get(server, "tests.support.backend:restored", OPTIONS=json.dumps(options))
+
+    def asked(*lines: str) -> tuple[int, str | None]:
+        head = "\r\n".join(["GET / HTTP/1.1", "Host: a.example", *lines, "Connection: close"])
+        response = raw_exchange(front.port, f"{head}\r\n\r\n".encode())
+        if response.status != 200:
+            return response.status, None
+        return 200, json.loads(response.body)["REMOTE_ADDR"]
+
+    said = "X-Forwarded-For: 192.0.2.1"
+    assert asked(said) == (200, "192.0.2.1")
+    assert asked(line, said) == answer
+    # What stood before the line is left, so the proxy must not add a line to the client's own.
+    assert asked("X-Forwarded-For: 6.6.6.6", line, said) == (200, "6.6.6.6")

@@ -27,8 +27,9 @@ from tests.support.in_process import (
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.keys import parse_keys
 from wsgiproxy.secretloader import get_secret, new_key
-from wsgiproxy.signature import BadSignature, check_request, sign_request
+from wsgiproxy.signature import BadSignature, Verifier, check_request, sign_request
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 FIELDS = ("HTTP_WSGIPROXY", "HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE")
@@ -37,6 +38,23 @@ FIELDS = ("HTTP_WSGIPROXY", "HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE")
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory) -> str:
     return key_file(tmp_path_factory.mktemp("keys") / "secret", new_key("k1"))
+
+
+def test_one_request_is_checked_by_one_state_of_the_key_file() -> None:
+    """A key that is removed in the middle is still known at the end."""
+    line = new_key("k1")
+    states = [parse_keys(line.encode()), parse_keys(line.encode())]
+
+    def keys():
+        return states.pop(0) if states else parse_keys(new_key("k2").encode())
+
+    verifier = Verifier(keys)
+    environ = front_environ()
+    sign_request(environ, f"# one line\n{line}")
+    proof, _, _ = verifier.check(environ)
+    assert proof.keyid == "k1"
+    with pytest.raises(BadSignature, match="no such key"):
+        verifier.check(environ)
 
 
 # -- sign_request and check_request ----------------------------------------------------

@@ -266,6 +266,8 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     _settle_trust(settled, given)
     if settled["require_forwarded"] and not settled["trust_ips"]:
         raise ConfigurationError("require_forwarded=True: expected trust_ips beside it")
+    if settled["require_forwarded"] and settled["x_for"] == 0:
+        raise ConfigurationError("require_forwarded=True: expected no x_for=0 beside it")
     return settled
 
 

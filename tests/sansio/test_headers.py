@@ -311,6 +311,11 @@ NAMESPACE = [
     "X-Originating-IP",
     "X-Remote-IP",
     "X-Remote-Addr",
+    "X-NF-Client-Connection-IP",
+    "CDN-Src-IP",
+    "CloudFront-Viewer-Address",
+    "CloudFront-Forwarded-Proto",
+    "X-Envoy-External-Address",
     "X-Original-Host",
     "X-Host",
     "X-Scheme",
@@ -409,8 +414,10 @@ def test_commands_for_a_server_in_front_pass_on_demand() -> None:
                 "X-Sendfile2",
                 "X-LIGHTTPD-send-file",
                 "X-LIGHTTPD-send-tempfile",
+                "X-LIGHTTPD-KBytes-per-second",
                 "X-Reproxy-URL",
                 "X-LiteSpeed-Location",
+                "X-LiteSpeed-Purge",
             ]
         ),
         pytest.param(

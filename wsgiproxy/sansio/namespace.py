@@ -18,7 +18,10 @@ _OUR_SUFFIXES = (
     "cluster-ip",
     "connecting-ip",
     "connecting-ipv6",
+    "connection-ip",
+    "external-address",
     "forwarded-for",
+    "forwarded-proto",
     "originating-ip",
     "pseudo-ipv4",
     "real-ip",
@@ -26,7 +29,9 @@ _OUR_SUFFIXES = (
     "remote-ip",
     "socketip",
     "source-ip",
+    "src-ip",
     "user-ip",
+    "viewer-address",
 )
 # By the last two, Rack would have a server in front send a file (CVE-2025-61780).
 _OUR_NAMES = frozenset(
@@ -65,10 +70,9 @@ def in_namespace(name: str) -> bool:
     return name in _OUR_NAMES or name.startswith(_OUR_PREFIXES) or name.endswith(_OUR_SUFFIXES)
 
 
-# With these an application commands the server in front of it, which then sends a file of its own
-# or asks another server: nginx, Apache, lighttpd, LiteSpeed, perlbal.
-_COMMAND_PREFIXES = ("x-accel-", "x-sendfile", "x-lighttpd-send", "x-reproxy-")
-_COMMANDS = frozenset(["x-litespeed-location"])
+# With these an application commands the server in front of it, which then sends a file of its own,
+# asks another server, slows down or empties its cache: nginx, Apache, lighttpd, LiteSpeed, perlbal.
+_COMMAND_PREFIXES = ("x-accel-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-")
 # It says no more than whether to wait for a whole block, and event streams need it.
 _NO_COMMAND = "x-accel-buffering"
 
@@ -79,4 +83,4 @@ def is_command(name: str) -> bool:
     >>> is_command("x-accel-redirect"), is_command("x-accel-buffering")
     (True, False)
     """
-    return name in _COMMANDS or (name.startswith(_COMMAND_PREFIXES) and name != _NO_COMMAND)
+    return name.startswith(_COMMAND_PREFIXES) and name != _NO_COMMAND

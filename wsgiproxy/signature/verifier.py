@@ -11,7 +11,7 @@ from wsgiproxy.body import blocks_of
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
-from wsgiproxy.sansio.keys import Keyring
+from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.members import LABEL, foreign, received
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 from wsgiproxy.sansio.signing import Proof, authority, verify
@@ -108,10 +108,11 @@ class Verifier:
             if "wsgiproxy.verified" in environ:
                 raise BadSignature("verified already: is the middleware applied twice?")
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
+        keys = self._keys().keys
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
         found = authority(host, scheme)
         try:
-            proof = self._prove(environ, found)
+            proof = self._prove(environ, found, keys)
         except BadSignature:
             # gunicorn takes the scheme from X-Forwarded-Proto (of 127.0.0.1): then the port
             # that the sender has left out as the default is not that of the scheme here.
@@ -119,10 +120,10 @@ class Verifier:
             if other == found:
                 raise
             found = other
-            proof = self._prove(environ, found)
-        return self._addressed(proof, found)
+            proof = self._prove(environ, found, keys)
+        return self._addressed(proof, found, keys)
 
-    def _addressed(self, proof: Proof, host: str) -> Proof:
+    def _addressed(self, proof: Proof, host: str, keys: Mapping[str, Key]) -> Proof:
         """*proof*, if the request was signed for this backend.
 
         :raises BadSignature: it was signed for another one, or nothing says for which.
@@ -132,11 +133,11 @@ class Verifier:
                 raise BadSignature(
                     f"signed for {host!r}, which is none of authorities={sorted(self._authorities)}"
                 )
-        elif self._keys().keys[proof.keyid].sign is None:
+        elif keys[proof.keyid].sign is None:
             raise BadSignature(f"key {proof.keyid!r} is a public half: {_NEEDS_AUTHORITIES}")
         return proof
 
-    def _prove(self, environ: WSGIEnvironment, host: str) -> Proof:
+    def _prove(self, environ: WSGIEnvironment, host: str, keys: Mapping[str, Key]) -> Proof:
         get = environ.get
         components = {
             "@method": get("REQUEST_METHOD"),
@@ -150,7 +151,7 @@ class Verifier:
         return verify(
             received(environ),
             components.get,
-            self._keys().keys,
+            keys,
             now=time.time(),
             max_age=self._max_age,
             clock_skew=self._clock_skew,
