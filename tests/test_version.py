@@ -29,25 +29,6 @@ def test_the_version_is_the_package_s() -> None:
     assert wsgiproxy.__version__ == __version__
 
 
-def test_completion_shows_what_is_not_loaded_yet() -> None:
-    """In a fresh interpreter, where nothing has been used."""
-    command = "import wsgiproxy; print(*dir(wsgiproxy))"
-    done = subprocess.run(
-        [sys.executable, "-c", command], capture_output=True, text=True, check=True
-    )
-    assert set(wsgiproxy.__all__) <= set(done.stdout.split())
-
-
-def test_a_wrong_name_is_none_for_a_type_checker(tmp_path: Path) -> None:
-    mypy = pytest.importorskip("mypy.api")
-    (tmp_path / "right.py").write_text("from wsgiproxy import WSGIProxyApp\n")
-    (tmp_path / "wrong.py").write_text("from wsgiproxy import WSGIProxyApplication\n")
-    options = ["--no-incremental", "--follow-imports=silent", "--config-file="]
-    for name, status in (("right", 0), ("wrong", 1)):
-        output, _, found = mypy.run([*options, str(tmp_path / f"{name}.py")])
-        assert found == status, output
-
-
 @pytest.mark.parametrize("arguments", [["--version"], ["doctor", "--help"]], ids=" ".join)
 def test_the_command_runs(overwritten: Path, arguments: list[str]) -> None:
     done = subprocess.run(

@@ -13,18 +13,22 @@ from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.reverse import ReversePolicy
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
 
 if TYPE_CHECKING:
+    import os
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.settings import AppOptions
+    from wsgiproxy.settings.options import AppOptions
 
 __all__ = ["WSGIProxyApp"]
 
 
+@listing(APP + SIGNING + TRANSPORT)
 class WSGIProxyApp:
     """A WSGI application that is another web application, somewhere else.
 
@@ -50,7 +54,7 @@ class WSGIProxyApp:
     def __init__(
         self,
         href: str,
-        secret_file: str | None = None,
+        secret_file: str | os.PathLike[str] | None = None,
         string_keys: Iterable[str] | None = None,
         unicode_keys: Iterable[str] | None = None,
         json_keys: Iterable[str] | None = None,

@@ -12,13 +12,14 @@ from wsgiproxy.gateway import Gateway, refuse
 from wsgiproxy.sansio.exchange import ExactPolicy
 from wsgiproxy.sansio.forward import absolute_changes
 from wsgiproxy.settings import EXACT, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.settings import TransportOptions
+    from wsgiproxy.settings.options import TransportOptions
 
 __all__ = [
     "ExactProxy",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 
+@listing(EXACT)
 class ExactProxy:
     """:func:`proxy_exact_request` with settings, and connections of its own.
 

@@ -40,6 +40,7 @@ from wsgiproxy.sansio.forward import (
 from wsgiproxy.sansio.forwarded import trust
 from wsgiproxy.sansio.message import Origin, bracketed
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.tunnel import Tunnel
 from wsgiproxy.watch import client_socket
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.settings import ForwardOptions
+    from wsgiproxy.settings.options import ForwardOptions
 
 __all__ = ["ForwardProxy"]
 
@@ -61,6 +62,7 @@ _LAST_WAIT = 2.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
+@listing(FORWARD + FORWARD_TRANSPORT)
 class ForwardProxy:
     """A WSGI application that is the proxy of a browser.
 

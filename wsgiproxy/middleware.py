@@ -30,17 +30,21 @@ from wsgiproxy.sansio.restored import (
 from wsgiproxy.sansio.target import is_allowed
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.signature import Verifier, apply, is_signed
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.settings import MiddlewareOptions
+    from wsgiproxy.settings.options import MiddlewareOptions
 
 __all__ = ["WSGIProxyMiddleware"]
 
 
+@listing(MIDDLEWARE)
 class WSGIProxyMiddleware:
     """Restores the original request at the backend, for those who may speak for it.
 
@@ -78,11 +82,11 @@ class WSGIProxyMiddleware:
     def __init__(
         self,
         application: WSGIApplication,
-        secret_file: str | None = None,
+        secret_file: str | os.PathLike[str] | None = None,
         trust_ips: str | Iterable[str] | None = None,
         prefix: str | None = None,
         pop_prefix: str | None = None,
-        scheme: str | None = None,
+        scheme: Literal["http", "https"] | None = None,
         host: str | None = None,
         domain: str | None = None,
         port: int | str | None = None,

@@ -6,21 +6,24 @@ end.
 
 from __future__ import annotations
 
-import io
 import logging
-import re
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import urlsplit
 
 from wsgiproxy.accesslog import Record
-from wsgiproxy.caution import warn_once
-from wsgiproxy.clients import Exchange, HttpClient
-from wsgiproxy.errors import ConfigurationError, MethodNotAllowed, ProxyError
+from wsgiproxy.clients import (
+    Exchange,
+    HttpClient,
+    UnknownClient,
+    announce,
+    client_for,
+    frame_what_is_here,
+)
+from wsgiproxy.errors import MethodNotAllowed, ProxyError
 from wsgiproxy.gateway import Gateway, refuse
-from wsgiproxy.sansio.headers import Remembered, environ_field
+from wsgiproxy.sansio.headers import Remembered
 from wsgiproxy.sansio.legacy import (
     ABSOLUTE_URL_RE,
     Asked,
@@ -28,10 +31,15 @@ from wsgiproxy.sansio.legacy import (
     parse_uri,
     rewrite_location,
 )
-from wsgiproxy.sansio.message import Headers
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Unpack
+
+    from wsgiproxy.clients.options import RequestsOptions, Urllib3Options
+    from wsgiproxy.settings.options import TransportOptions
 
 __all__ = [
     "ABSOLUTE_URL_RE",
@@ -60,38 +68,10 @@ WEBOB_ERROR = (
 )
 
 
-class UnknownClient(ConfigurationError, ImportError):
-    """There is no client of that name, or what it needs is not installed."""
-
-
 class _AlreadyParsed(ProxyError):
     """A Content-Length of -1, as WebOb sets it when it has parsed a form."""
 
     public = WEBOB_ERROR
-
-
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _client_for(client: Any, options: dict[str, Any]) -> Any:
-    """The client that *client* names, or is.
-
-    :raises UnknownClient: there is none.
-    """
-    if client is None or client == "httplib":
-        return HttpClient(**options)
-    if callable(client):
-        if options:
-            warn_once(f"options for a client that is made already: {', '.join(options)}")
-        return client
-    expected = "expected httplib, urllib3, requests, the X of a module wsgiproxy.X_client, or a"
-    if not isinstance(client, str) or not _NAME.fullmatch(client):
-        raise UnknownClient(f"client={client!r}: {expected} callable")
-    try:
-        module = import_module(f"wsgiproxy.{client}_client")
-    except ImportError as error:
-        raise UnknownClient(f"client={client!r}: {expected} callable ({error})") from error
-    return module.HttpClient(**options)
 
 
 # What a server says of itself, also one on a Unix socket, whose clients have no address.
@@ -124,6 +104,41 @@ class Proxy:
         "REMOTE_ADDR": "X_FORWARDED_FOR",
     }
 
+    @overload
+    def __init__(
+        self,
+        client: Literal["httplib"] | None = None,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[TransportOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        client: Literal["urllib3"],
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[Urllib3Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        client: Literal["requests"],
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[RequestsOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        client: Callable[..., Any] | str,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+    ) -> None: ...
+
     def __init__(
         self,
         client: Any = None,
@@ -133,7 +148,7 @@ class Proxy:
     ) -> None:
         self.allowed_methods = allowed_methods
         self.strip_script_name = strip_script_name
-        self.http: Callable[..., Any] = _client_for(client, client_options)
+        self.http: Callable[..., Any] = client_for(client, client_options)
         self.logger = logging.getLogger(__name__)
         self._pseudonym = f"wsgiproxy-{secrets.token_hex(4)}"
 
@@ -181,11 +196,11 @@ class Proxy:
             raise error
         if str(environ.get("CONTENT_LENGTH")) == "-1":
             raise _AlreadyParsed("Content-Length is -1")
-        _frame_what_is_here(environ)
+        frame_what_is_here(environ)
         # Without an address, and outside of any server, nobody has connected: the program itself
         # asks, and what it says of forwarding is its own. WebTest and zope.testbrowser do.
         is_relayed = any(environ.get(key) for key in _OF_A_SERVER) or "REMOTE_ADDR" in environ
-        announced = _announce(self.header_map, environ)
+        announced = announce(self.header_map, environ)
         uri = self.extract_uri(environ)
         asked = Asked(
             _BASES[uri],
@@ -208,30 +223,6 @@ class Proxy:
         close = getattr(self.http, "close", None)
         if close is not None:
             close()
-
-
-def _frame_what_is_here(environ: WSGIEnvironment) -> None:
-    """A body in memory has an end, whatever its Transfer-Encoding: WebTest lets one set it."""
-    if "HTTP_TRANSFER_ENCODING" not in environ:
-        return
-    stream = environ.get("wsgi.input")
-    # webtest.lint wraps it.
-    if isinstance(getattr(stream, "input", stream), io.BytesIO):
-        if environ.get("CONTENT_LENGTH"):
-            del environ["HTTP_TRANSFER_ENCODING"]
-        else:
-            environ["wsgi.input_terminated"] = True
-
-
-def _announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers:
-    announced = []
-    for key, name in header_map.items():
-        value, field = environ.get(key), environ_field[f"HTTP_{name}"]
-        if value:
-            environ[f"HTTP_{name}"] = value
-            if field is not None:
-                announced.append((field, str(value)))
-    return announced
 
 
 class TransparentProxy(Proxy):
@@ -260,6 +251,45 @@ class HostProxy(Proxy):
     >>> proxy.uri, proxy.net_loc
     ('http://127.0.0.1:8000/base', '127.0.0.1:8000')
     """
+
+    @overload
+    def __init__(
+        self,
+        uri: str,
+        client: Literal["httplib"] | None = None,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[TransportOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        uri: str,
+        client: Literal["urllib3"],
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[Urllib3Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        uri: str,
+        client: Literal["requests"],
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+        **client_options: Unpack[RequestsOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        uri: str,
+        client: Callable[..., Any] | str,
+        allowed_methods: Container[str] | None = ALLOWED_METHODS,
+        strip_script_name: bool = True,
+    ) -> None: ...
 
     def __init__(
         self,

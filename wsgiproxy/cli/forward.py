@@ -23,7 +23,7 @@ from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
 
 if TYPE_CHECKING:
     from wsgiproxy.cli.serve import Commands
-    from wsgiproxy.settings import ForwardOptions
+    from wsgiproxy.settings.options import ForwardOptions
 
 __all__ = ["add_to", "how_to_use"]
 

@@ -25,7 +25,7 @@ from wsgiproxy.transport import PooledTransport
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from wsgiproxy.settings import AppOptions
+    from wsgiproxy.settings.options import AppOptions
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

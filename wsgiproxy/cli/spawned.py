@@ -23,7 +23,7 @@ from wsgiproxy.spawn import SpawningApplication
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from wsgiproxy.settings import SpawnOptions
+    from wsgiproxy.settings.options import SpawnOptions
 
 __all__ = ["Spawned", "read_spawned"]
 

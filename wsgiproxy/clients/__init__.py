@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from wsgiproxy.clients.default import HttpClient
 from wsgiproxy.clients.exchange import Exchange
-from wsgiproxy.clients.given import Input, framed
+from wsgiproxy.clients.given import Input, announce, frame_what_is_here, framed
+from wsgiproxy.clients.named import UnknownClient, client_for
 from wsgiproxy.clients.returned import Answer, Body, block_size
 from wsgiproxy.clients.unshared import fields_of, unshare
 
-__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "block_size", "fields_of"]
-__all__ += ["framed", "unshare"]
+__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "UnknownClient", "announce"]
+__all__ += ["block_size", "client_for", "fields_of", "frame_what_is_here", "framed", "unshare"]

@@ -1,20 +1,23 @@
-"""The body of a request, as a client is given it: a file that ends where the body ends."""
+"""What a client is given of a request: its body, and the fields that announce it."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.body import BLOCK, blocks_of
 from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.headers import environ_field
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from wsgiproxy.transport import Timeouts
 
-__all__ = ["Input", "framed"]
+__all__ = ["Input", "announce", "frame_what_is_here", "framed"]
 
 
 class Input(io.RawIOBase):
@@ -101,3 +104,31 @@ def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, i
     if chunked:
         return lines, Input(iter(partial(body.read, BLOCK), b""), None), None
     return lines, Input(blocks_of({"wsgi.input": body}, number or 0), number), number
+
+
+def frame_what_is_here(environ: WSGIEnvironment) -> None:
+    """A body in memory has an end, whatever its Transfer-Encoding: WebTest lets one set it."""
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return
+    stream = environ.get("wsgi.input")
+    # webtest.lint wraps it.
+    if isinstance(getattr(stream, "input", stream), io.BytesIO):
+        if environ.get("CONTENT_LENGTH"):
+            del environ["HTTP_TRANSFER_ENCODING"]
+        else:
+            environ["wsgi.input_terminated"] = True
+
+
+def announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers:
+    """The fields that announce what *environ* says, into which they are put, too.
+
+    :param header_map: environ key -> header, after ``HTTP_``.
+    """
+    announced = []
+    for key, name in header_map.items():
+        value, field = environ.get(key), environ_field[f"HTTP_{name}"]
+        if value:
+            environ[f"HTTP_{name}"] = value
+            if field is not None:
+                announced.append((field, str(value)))
+    return announced

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wsgiproxy.sansio.envelope import is_reserved
@@ -16,7 +16,6 @@ from wsgiproxy.sansio.target import PRINTABLE, escapes, split_host
 
 __all__ = [
     "boolean",
-    "choice",
     "command",
     "count",
     "directory",
@@ -29,7 +28,6 @@ __all__ = [
     "mount",
     "name_without_port",
     "nonces",
-    "or_none",
     "path",
     "port",
     "port_to_take",
@@ -153,22 +151,6 @@ def domain(value: object) -> str:
     if value != "" and (not is_host[str(value).lstrip(".")] or ":" in str(value)):
         raise ValueError(value)
     return str(value)
-
-
-def or_none(convert: Callable[[object], Any]) -> Callable[[object], Any]:
-    """Let None pass."""
-    return lambda value: None if value is None else convert(value)
-
-
-def choice(*allowed: str) -> Callable[[object], str]:
-    """One of some words."""
-
-    def convert(value: object) -> str:
-        if value not in allowed:
-            raise ValueError(value)
-        return str(value)
-
-    return convert
 
 
 def environ_keys(value: object) -> tuple[str, ...]:

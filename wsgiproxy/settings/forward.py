@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wsgiproxy.settings.convert import boolean, count, or_none, path, port, seconds, words
+from wsgiproxy.settings.compound import or_none
+from wsgiproxy.settings.convert import boolean, count, path, port, seconds, words
 from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS, SPAWNED_TRANSPORT
 from wsgiproxy.settings.setting import Setting
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from wsgiproxy.settings.compound import choice, or_none
 from wsgiproxy.settings.convert import (
     authorities,
     boolean,
-    choice,
     command,
     count,
     directory,
@@ -18,7 +20,6 @@ from wsgiproxy.settings.convert import (
     mount,
     name_without_port,
     nonces,
-    or_none,
     path,
     port,
     port_to_take,
@@ -46,6 +47,7 @@ __all__ = [
     "SECONDS",
     "SIGNING",
     "SPAWN",
+    "SPAWNED_APP",
     "SPAWNED_TRANSPORT",
     "TRANSPORT",
 ]
@@ -84,7 +86,6 @@ TRANSPORT = (
     Setting("guard", guard, None, "true, or a Guard", "connect to public addresses alone"),
 )
 
-_MAX_BODY = Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes")
 APP = (
     Setting("preserve_host", boolean, False, BOOLEAN, "send the client's Host, not the target's"),
     Setting(
@@ -116,6 +117,11 @@ APP = (
         "replaces the Domain of cookies",
     ),
     Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes"),
+)
+
+#: Of the spawner: its process has no other name than the one that the client has asked for.
+SPAWNED_APP = tuple(
+    replace(row, default=True) if row.name == "preserve_host" else row for row in APP
 )
 
 #: Of the exact proxy.
@@ -217,7 +223,7 @@ _LOCAL = (
 #: Rows of :data:`TRANSPORT` that mean something on the way to a process of this machine.
 SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)
 
-#: Of the spawner, beside those of :data:`APP`, :data:`SIGNING` and :data:`SPAWNED_TRANSPORT`.
+#: Of the spawner, beside :data:`SPAWNED_APP`, :data:`SIGNING` and :data:`SPAWNED_TRANSPORT`.
 SPAWN = (
     Setting("start_script", command, None, "a command", "what to run, in the foreground"),
     Setting("cwd", or_none(directory), None, "a directory", "its working directory"),

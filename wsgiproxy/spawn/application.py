@@ -18,7 +18,8 @@ from wsgiproxy.gateway import refuse, served
 from wsgiproxy.sansio.command import meanings, socket_kind
 from wsgiproxy.sansio.target import matcher
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
-from wsgiproxy.settings import APP, SIGNING, SPAWN, SPAWNED_TRANSPORT, settle
+from wsgiproxy.settings import SIGNING, SPAWN, SPAWNED_APP, SPAWNED_TRANSPORT, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.spawn.backend import Backend
 from wsgiproxy.spawn.gateways import Gateways
 from wsgiproxy.spawn.life import Limits
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Self, Unpack
 
-    from wsgiproxy.settings import SpawnOptions
+    from wsgiproxy.settings.options import SpawnOptions
 
 __all__ = ["SpawningApplication"]
 
@@ -38,6 +39,7 @@ __all__ = ["SpawningApplication"]
 _MORE = 5.0
 
 
+@listing(SPAWN + SPAWNED_APP + SIGNING + SPAWNED_TRANSPORT)
 class SpawningApplication:
     """A WSGI application that is a process of its own, started when somebody asks for it.
 
@@ -55,7 +57,7 @@ class SpawningApplication:
     :param logger: a logger or its name; ``wsgiproxy.spawn`` if not given. What the command
         writes goes to the child ``output`` of it.
     :param options: the rows of :data:`wsgiproxy.settings.SPAWN`,
-        :data:`~wsgiproxy.settings.APP` (with ``preserve_host=True``),
+        :data:`~wsgiproxy.settings.SPAWNED_APP`,
         :data:`~wsgiproxy.settings.SIGNING` and
         :data:`~wsgiproxy.settings.SPAWNED_TRANSPORT`; strings are converted.
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -85,12 +87,11 @@ class SpawningApplication:
             "idle_shutdown": idle_shutdown,
         }
         given: dict[str, Any] = {
-            "preserve_host": True,
             "start_script": start_script,
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = settle(SPAWN + APP + SIGNING + SPAWNED_TRANSPORT, given)
+        settled = settle(SPAWN + SPAWNED_APP + SIGNING + SPAWNED_TRANSPORT, given)
         self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE

@@ -16,6 +16,7 @@ from wsgiproxy.sansio.logins import sends_login
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
+from wsgiproxy.settings.described import listing
 from wsgiproxy.transport.attempt import Attempt, Stale
 from wsgiproxy.transport.dial import Dialler
 from wsgiproxy.transport.reply import Reply
@@ -25,7 +26,7 @@ from wsgiproxy.transport.wire import Patience, Timeouts, Wire
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from wsgiproxy.settings import TransportOptions
+    from wsgiproxy.settings.options import TransportOptions
 
 __all__ = ["PooledTransport", "Transport"]
 
@@ -57,6 +58,7 @@ class Transport(Protocol):
         """
 
 
+@listing(TRANSPORT)
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 

@@ -1,0 +1,52 @@
+"""What a row says to people: a sentence for editors, and a list for ``help()``."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from wsgiproxy.settings.setting import Setting
+
+__all__ = ["listing", "sentence"]
+
+_T = TypeVar("_T", bound=type)
+
+
+def sentence(row: Setting) -> str:
+    """What the option does, and what it takes.
+
+    >>> from wsgiproxy.settings import TRANSPORT
+    >>> sentence(TRANSPORT[0])
+    'Seconds to connect, for each address; expects a number of seconds above 0.'
+    """
+    return f"{row.help[0].upper()}{row.help[1:]}; expects {row.expected}."
+
+
+def listing(rows: Iterable[Setting]) -> Callable[[_T], _T]:
+    """Put the options at the end of a class's docstring, without those that are its parameters.
+
+    :param rows: all that the class takes.
+    :returns: a decorator.
+    """
+
+    def list_them(cls: _T) -> _T:
+        if cls.__doc__ is not None:  # python -OO
+            named = inspect.signature(cls).parameters
+            items = [_item(row) for row in rows if row.name not in named]
+            head = "Options, and what they are if they are not given:"
+            cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__), head, *items, ""])
+        return cls
+
+    return list_them
+
+
+def _item(row: Setting) -> str:
+    # The default of some is long, and said in words.
+    default = "" if "(default: " in row.help else f" = ``{row.default!r}``"
+    # In reStructuredText an asterisk may begin an emphasis.
+    text = re.sub(r"[\w./'-]*\*'?", r"``\g<0>``", sentence(row))
+    text = textwrap.fill(text, 90, initial_indent="    ", subsequent_indent="    ")
+    return f"``{row.name}``{default}\n{text}"

@@ -1,0 +1,258 @@
+"""The options of each class as keyword arguments, for type checkers and editors.
+
+Made from the rows by ``python -m tests.support.options``; edit those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+    from typing import Literal
+
+    from wsgiproxy.guard import Guard
+    from wsgiproxy.replay import Replay
+
+__all__ = [
+    "AppOptions",
+    "ForwardOptions",
+    "LimitOptions",
+    "MiddlewareOptions",
+    "ReverseOptions",
+    "SpawnOptions",
+    "TransportOptions",
+]
+
+
+class LimitOptions(TypedDict, total=False):
+    """Limits of a transport, as keyword arguments."""
+
+    connect_timeout: float | str
+    """Seconds to connect, for each address; expects a number of seconds above 0. Default: 10.0."""
+    head_timeout: float | str
+    """Seconds for the head of the answer; expects a number of seconds above 0. Default: 60.0."""
+    idle_timeout: float | str
+    """Seconds between two reads or writes; expects a number of seconds above 0. Default: 60.0."""
+    keep_alive: float | str
+    """Seconds to keep an unused connection; expects a number of seconds above 0. Default: 50.0."""
+    max_idle: int | str
+    """Unused connections to keep for one upstream; expects a whole number from 0 on. Default:
+    64."""
+    max_head: int | str
+    """Largest head of a message, in bytes; expects a number of bytes, such as 65536 or 64k.
+    Default: 65536."""
+    max_fields: int | str
+    """Most header fields of a message; expects a whole number from 0 on. Default: 200."""
+    max_line: int | str
+    """Longest header field, in bytes; expects a number of bytes, such as 65536 or 64k. Default:
+    8192."""
+
+
+class TransportOptions(LimitOptions, total=False):
+    """Options of :class:`wsgiproxy.transport.PooledTransport`, as keyword arguments."""
+
+    verify: bool | str
+    """Verify the certificates of https upstreams; expects true or false. Default: True."""
+    ca_file: str | os.PathLike[str] | None
+    """PEM file of the authorities to believe; expects the path of a file. Default: None."""
+    client_cert: str | os.PathLike[str] | None
+    """PEM file with our own certificate; expects the path of a file. Default: None."""
+    client_key: str | os.PathLike[str] | None
+    """PEM file with the key of client_cert; expects the path of a file. Default: None."""
+    parent_proxy: str | None
+    """The proxy through which to connect; expects http://[user:password@]host:port or
+    socks5h://host:port. Default: None."""
+    guard: Guard | bool | str | None
+    """Connect to public addresses alone; expects true, or a Guard. Default: None."""
+
+
+class ReverseOptions(TypedDict, total=False):
+    """Options of a reverse proxy, whatever is behind it, as keyword arguments."""
+
+    trusted_proxies: str | Iterable[str]
+    """Peers whose X-Forwarded-* are kept and appended to; expects addresses, networks such as
+    10.0.0.0/8, or 'unix'. Default: ()."""
+    allowed_hosts: str | Iterable[str]
+    """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
+    suppress_headers: str | Iterable[str]
+    """Request headers not to send on; expects header names. Default: ()."""
+    suppress_cookies: str | Iterable[str]
+    """Cookies to keep from the target; expects cookie names. Default: ()."""
+    pass_accel: bool | str
+    """Let the target command the server in front: X-Accel-Redirect, X-Sendfile; expects true or
+    false. Default: False."""
+    forwarded: bool | str
+    """Also announce in Forwarded (RFC 7239); expects true or false. Default: False."""
+    via: str | None
+    """Our name in Via; a random one if not given; expects a token. Default: None."""
+    rewrite_location: bool | str
+    """Map Location and Refresh back; expects true or false. Default: True."""
+    scope_cookies: bool | str
+    """Map the Path of cookies to the mount; expects true or false. Default: False."""
+    cookie_domain: str | None
+    """Replaces the Domain of cookies; expects a domain, or nothing to remove it. Default: None."""
+    max_body: int | str | None
+    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
+    None."""
+    allow_pickle: bool | str
+    """Let pickle_keys be carried: whoever has the secret can run code at the backend; expects true
+    or false. Default: False."""
+    sign_body: bool | str
+    """Cover request bodies, which are read first; expects true or false. Default: False."""
+    max_signed_body: int | str
+    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
+    64k. Default: 1048576."""
+    strict_permissions: bool | str
+    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
+
+
+class AppOptions(ReverseOptions, TransportOptions, total=False):
+    """Options of :class:`wsgiproxy.app.WSGIProxyApp`, as keyword arguments."""
+
+    preserve_host: bool | str
+    """Send the client's Host, not the target's; expects true or false. Default: False."""
+
+
+class SpawnOptions(ReverseOptions, LimitOptions, total=False):
+    """Options of :class:`wsgiproxy.spawn.SpawningApplication`, as keyword arguments."""
+
+    idle_ignore: str | Iterable[str]
+    """Paths whose requests neither start it nor keep it running; expects paths such as /health or
+    /api/*. Default: ()."""
+    socket: Literal["inherit", "unix", "port"] | None
+    """How it gets its socket; as its placeholders say, if not given; expects inherit, unix or port.
+    Default: None."""
+    ready: str | Callable[[str], object] | None
+    """What has to answer before requests are sent; expects a path such as /health, or a function.
+    Default: None."""
+    ready_statuses: str | int | Iterable[int | str]
+    """What ready has to answer (default: 200-399); expects HTTP statuses such as 200-399."""
+    start_timeout: float | str
+    """Seconds that a start may take; expects a number of seconds above 0. Default: 30.0."""
+    stop_timeout: float | str
+    """Seconds between SIGTERM and SIGKILL; expects a number of seconds from 0 on. Default: 10.0."""
+    inherit_env: bool | str | Iterable[str]
+    """Further environment variables to pass on; expects names of variables, or true for all.
+    Default: ()."""
+    max_waiting: int | str
+    """Requests that may wait for a start; expects a whole number from 0 on. Default: 500."""
+    max_wait: float | str | None
+    """Seconds that one of them may wait; 5 more than start_timeout, if not given; expects a number
+    of seconds above 0. Default: None."""
+    waiting_page: float | str
+    """Seconds after which a browser gets a page to wait with; expects a number of seconds from 0
+    on. Default: 2.0."""
+    share: bool | str | os.PathLike[str] | None
+    """One process for all workers of a server; expects true, false or the path of a folder.
+    Default: None."""
+    debug: bool | str
+    """Show the last lines of output to clients; expects true or false. Default: False."""
+    sign: bool | str
+    """Sign requests, for WSGIProxyMiddleware.from_env; expects true or false. Default: True."""
+    strip_script_name: bool | str
+    """Leave the mount out of the path that is sent; expects true or false. Default: False."""
+    preserve_host: bool | str
+    """Send the client's Host, not the target's; expects true or false. Default: True."""
+    secret_file: str | os.PathLike[str] | None
+    """Keys to sign with; see wsgiproxy keygen; expects the path of a file. Default: None."""
+    string_keys: str | Iterable[str]
+    """Native strings to carry to the backend; expects environ keys other than wsgi.*, wsgiproxy.*,
+    HTTP_* and those of CGI. Default: ()."""
+    unicode_keys: str | Iterable[str]
+    """Text to carry to the backend; expects environ keys other than wsgi.*, wsgiproxy.*, HTTP_* and
+    those of CGI. Default: ()."""
+    json_keys: str | Iterable[str]
+    """Values to carry to the backend as JSON; expects environ keys other than wsgi.*, wsgiproxy.*,
+    HTTP_* and those of CGI. Default: ()."""
+    pickle_keys: str | Iterable[str]
+    """Other values to carry; needs allow_pickle; expects environ keys other than wsgi.*,
+    wsgiproxy.*, HTTP_* and those of CGI. Default: ()."""
+
+
+class ForwardOptions(LimitOptions, total=False):
+    """Options of :class:`wsgiproxy.forward.ForwardProxy`, as keyword arguments."""
+
+    allow_clients: str | Iterable[str] | None
+    """Clients that may use it; if not given, those of this machine, or all with credentials;
+    expects addresses, networks such as 10.0.0.0/8, or 'unix'; or '*'. Default: None."""
+    allow: str | Iterable[str]
+    """Destinations that are not public, or other ports; expects hosts, addresses, networks or *,
+    each with or without :port. Default: ()."""
+    deny: str | Iterable[str]
+    """Destinations to refuse, whatever allow says; expects hosts, addresses, networks or *, each
+    with or without :port. Default: ()."""
+    ports: str | int | Iterable[int | str]
+    """Ports (default: 80 443); expects port numbers, or * for all."""
+    credentials: str | os.PathLike[str] | Callable[[str, str], bool] | None
+    """Who may use it, by name and password; expects the path of a htpasswd file (bcrypt), or a
+    function of user and password. Default: None."""
+    connect: bool | str
+    """Open tunnels (CONNECT), which https needs; expects true or false. Default: True."""
+    max_connections: int | str
+    """Exchanges and tunnels at the same time; expects a whole number from 0 on. Default: 500."""
+    tunnel_idle: float | str
+    """Seconds until a silent tunnel is closed; expects a number of seconds above 0. Default:
+    600.0."""
+    via: str | None
+    """Our name in Via; a random one if not given; expects a token. Default: None."""
+    max_body: int | str | None
+    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
+    None."""
+
+
+class MiddlewareOptions(TypedDict, total=False):
+    """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
+
+    family: Literal["x-forwarded", "historical", "forwarded"]
+    """Which fields are believed under trust_ips; expects x-forwarded, historical or forwarded.
+    Default: 'x-forwarded'."""
+    require_forwarded: bool | str
+    """Refuse what a trusted peer sends without naming the client; expects true or false. Default:
+    False."""
+    authorities: str | Iterable[str]
+    """The hosts for which a request must have been signed; expects hosts with their ports, as in
+    the href of WSGIProxyApp. Default: ()."""
+    accept_keys: str | Iterable[str]
+    """Carried keys to take into the environ; expects environ keys other than wsgi.*, wsgiproxy.*,
+    HTTP_* and those of CGI. Default: ()."""
+    unsigned: Literal["reject", "strip"]
+    """What to do with a request that bears no signature; expects reject or strip. Default:
+    'reject'."""
+    max_age: float | str
+    """Seconds for which a signature is good; expects a number of seconds above 0. Default: 60.0."""
+    clock_skew: float | str
+    """Seconds by which the sender may be ahead; expects a number of seconds from 0 on. Default:
+    5.0."""
+    replay: Replay | Literal["memory"] | None
+    """Remembers nonces, so that each signature is good for one request; expects 'memory', or an
+    object with add(key, ttl). Default: None."""
+    doctor_file: str | os.PathLike[str] | None
+    """Keys of those who may examine it; expects the path of a file. Default: None."""
+    allowed_hosts: str | Iterable[str]
+    """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
+    allow_pickle: bool | str
+    """Unpickle carried values of accept_keys; expects true or false. Default: False."""
+    sign_body: bool | str
+    """Refuse bodies that are not covered; expects true or false. Default: False."""
+    max_signed_body: int | str
+    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
+    64k. Default: 1048576."""
+    strict_permissions: bool | str
+    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
+    x_for: int | str | None
+    """How many proxies append to X-Forwarded-For; expects a whole number from 0 on. Default:
+    None."""
+    x_proto: int | str | None
+    """How many proxies append to X-Forwarded-Proto; expects a whole number from 0 on. Default:
+    None."""
+    x_host: int | str | None
+    """How many proxies append to X-Forwarded-Host; expects a whole number from 0 on. Default:
+    None."""
+    x_port: int | str | None
+    """How many proxies append to X-Forwarded-Port; expects a whole number from 0 on. Default:
+    None."""
+    x_prefix: int | str | None
+    """How many proxies append to X-Forwarded-Prefix; expects a whole number from 0 on. Default:
+    None."""
