@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 
 from wsgiproxy.errors import ConfigurationError, Unavailable
+from wsgiproxy.sansio.extras import extra
 from wsgiproxy.secretloader import open_at_once, state_of
 
 __all__ = ["PasswordFile"]
@@ -56,7 +57,7 @@ class PasswordFile:
         try:
             import bcrypt  # noqa: F401 (the extra `forward`; to be missed now, not later)
         except ImportError as error:
-            raise self._error("expected the package bcrypt, as in wsgiproxy[forward]>=1") from error
+            raise self._error(f"expected the package bcrypt: {extra('forward')}") from error
         self._lock = threading.Lock()
         self._turns = [threading.Lock() for _ in range(_TURNS)]
         self._working = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))

@@ -18,6 +18,7 @@ from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.cli.servers import end_cleanly
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.forward import ForwardProxy
+from wsgiproxy.sansio.extras import extra
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
 
@@ -140,7 +141,7 @@ def _server(proxy: ForwardProxy) -> tuple[Any, Any]:
         from wsgiproxy.server import Handler
     except ImportError as error:
         raise ConfigurationError(
-            "forward: the package Paste is not installed; try: pip install 'wsgiproxy[forward]>=1'"
+            f"forward: the package Paste is not installed; try: {extra('forward')}"
         ) from error
 
     class Roomy(Handler):

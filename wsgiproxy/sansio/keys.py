@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.extras import extra
 
 __all__ = [
     "ED25519",
@@ -136,7 +137,7 @@ def _ed25519_key(keyid: str, der: bytes) -> Key:
         )
     except ImportError as error:
         raise ConfigurationError(
-            f"key {keyid!r}: ed25519 needs the extra: pip install 'wsgiproxy[ed25519]>=1'"
+            f"key {keyid!r}: ed25519 needs the extra: {extra('ed25519')}"
         ) from error
     sign = None
     try:
@@ -175,9 +176,7 @@ def ed25519_halves(seed: bytes) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     except ImportError as error:
-        raise ConfigurationError(
-            "ed25519 needs the extra: pip install 'wsgiproxy[ed25519]>=1'"
-        ) from error
+        raise ConfigurationError(f"ed25519 needs the extra: {extra('ed25519')}") from error
     private = Ed25519PrivateKey.from_private_bytes(seed)
     der = serialization.Encoding.DER
     plain = serialization.NoEncryption()

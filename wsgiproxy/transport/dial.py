@@ -24,6 +24,7 @@ from wsgiproxy.errors import (
     DestinationForbidden,
     UpstreamTimeout,
 )
+from wsgiproxy.sansio.extras import extra
 from wsgiproxy.sansio.message import Origin
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def _parent(address: str) -> _Parent:
         )
     if url.scheme != "http" and find_spec("socks") is None:
         raise ConfigurationError(
-            f"parent_proxy={address!r}: expected the package PySocks to be installed,"
-            " as in wsgiproxy[socks]>=1"
+            f"parent_proxy={address!r}: expected the package PySocks to be installed:"
+            f" {extra('socks')}"
         )
     username = None if url.username is None else unquote(url.username)
     password = None if url.password is None else unquote(url.password)

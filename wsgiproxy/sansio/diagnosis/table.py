@@ -57,10 +57,10 @@ _LOOK = "Start the backend; look at the proxy's log."
 CHECKS = (
     Check(
         "installation", "", "clash_text", BAD, "{where}: {clash_text}",
-        "pip uninstall WSGIProxy2, and then: pip install --force-reinstall --no-deps wsgiproxy. In"
-        " this order, since uninstalling WSGIProxy2 deletes files of this package. For what"
-        " requires WSGIProxy2, install docs/examples/wsgiproxy2, which has its name and no"
-        " modules.",
+        "pip uninstall WSGIProxy2, and then: pip install --force-reinstall --no-deps"
+        " 'wsgiproxy>=1' (or the folder of a clone). In this order, since uninstalling WSGIProxy2"
+        " deletes files of this package. For what requires WSGIProxy2, install"
+        " docs/examples/wsgiproxy2, which has its name and no modules.",
     ),
     Check("installation", "", "", OK,
           "Nothing is wrong with the installation of wsgiproxy {here}."),
