@@ -10,6 +10,7 @@ import pytest
 from tests.support.in_process import key_file
 from tests.support.upstream import answer
 from tests.test_exactproxy import call, environ_for
+from wsgiproxy import caution
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.keys import base64url, unbase64url
@@ -582,3 +583,16 @@ def test_a_websocket_is_refused_by_name(upstream, made, accept):
     assert called.status == 501
     assert b"WebSocket connections are not carried by this proxy yet." in called.read()
     assert upstream.connections == 0
+
+
+def test_a_refused_websocket_is_a_warning_once(upstream, made, monkeypatch, caplog):
+    """Not the line of each request, which nobody has asked to see: the page tries again."""
+    monkeypatch.setattr(caution, "_warned", set())
+    app = made()
+    for _ in range(3):
+        environ = environ_for(upstream, HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")
+        assert call(environ, app).status == 501
+    call(environ_for(upstream, HTTP_EXPECT="a miracle"), app)
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "WebSocket is not carried yet" in warnings[0]

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.body import BLOCK, blocks_of, read
+from wsgiproxy.caution import warn_once
 from wsgiproxy.errorpage import error_page
-from wsgiproxy.errors import BadRequest, ClientGone, ContentTooLarge, LoopDetected, ProxyError
+from wsgiproxy.errors import (
+    BadRequest,
+    ClientGone,
+    ContentTooLarge,
+    LoopDetected,
+    ProxyError,
+    WebSocketNotCarried,
+)
 from wsgiproxy.sansio import environ as environs
 from wsgiproxy.sansio.exchange import (
     Policy,
@@ -34,6 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "Stream", "refuse", "served"]
 
 _log = logging.getLogger("wsgiproxy.error")
+_NO_WEBSOCKET = (
+    "A WebSocket handshake was refused (501), and so are all others: WebSocket is not carried yet."
+    " A page that needs one may stay empty"
+)
 
 
 class Gateway:
@@ -282,6 +294,8 @@ def refuse(
 
 def _tell(error: ProxyError, record: Record) -> None:
     """Say what was asked for, of which upstream, and why it has failed."""
+    if isinstance(error, WebSocketNotCarried):  # once, since pages try again and again
+        warn_once(_NO_WEBSOCKET)
     level = logging.INFO if error.side == "client" else logging.WARNING
     # The access log says it too: a handler may want one line for each exchange.
     _log.log(level, "%s", record.failure(error), extra={"exchange_failed": True})

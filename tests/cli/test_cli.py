@@ -78,6 +78,14 @@ def test_help_names_defaults_and_values(capsys):
     assert "verify the certificates of https upstreams (default: on)" in text
 
 
+def test_help_promises_no_websocket(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "WebSocket is not carried yet: a handshake gets 501." in text
+    assert "streamlit" not in text.partition("examples:")[2].partition("WebSocket")[0]
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])

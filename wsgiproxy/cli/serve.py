@@ -47,8 +47,11 @@ examples:
   wsgiproxy serve unix:/run/app.sock --server gunicorn --listen 0.0.0.0:8000
   wsgiproxy :3000
   wsgiproxy serve -- python -m http.server --bind 127.0.0.1 {port}
-  wsgiproxy serve --prefix /app -- streamlit run app.py --server.port {port}
   wsgiproxy serve --idle-shutdown 600 -- gunicorn -b fd://{fd} site:app
+
+WebSocket is not carried yet: a handshake gets 501. What lives by it, such as
+Streamlit or the live reload of a development server, shows an empty page or
+stands still.
 
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, if
 nothing answers at TARGET, or if there is no such COMMAND, and with 2 if the
