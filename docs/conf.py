@@ -10,11 +10,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import wsgiproxy  # noqa: E402 (needs the path)
+from wsgiproxy.settings.described import HEADING  # noqa: E402
 
 project = "wsgiproxy"
 version = release = wsgiproxy.__version__
 
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
 exclude_patterns = ["examples"]
 highlight_language = "text"
 
@@ -29,6 +30,11 @@ nitpick_ignore_regex = [
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
+autosummary_generate = False  # its tables alone; the pages are written by hand
+
+# What stands before a command or an answer is not copied.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = f"wsgiproxy {release}"
@@ -50,6 +56,15 @@ def public_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     )
 
 
+def without_options(
+    app: Any, what: str, name: str, of: object, options: object, lines: list[str]
+) -> None:
+    """What ``help()`` lists is in tables here, to which the parameter ``options`` leads."""
+    if HEADING in lines:
+        del lines[lines.index(HEADING) :]
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", without_options)
     app.connect("missing-reference", public_name)

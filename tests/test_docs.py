@@ -23,7 +23,7 @@ from wsgiproxy.settings import APP, MIDDLEWARE, SIGNING, TRANSPORT
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.rst", *sorted(DOCS.glob("*.rst"))]
+PAGES = [ROOT / "README.rst", *sorted(DOCS.glob("*.rst")), *sorted(DOCS.glob("api/*.rst"))]
 BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:(?:    .*)?\n)+)", re.MULTILINE)
 
 BLOCKS = [

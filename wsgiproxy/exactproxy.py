@@ -32,7 +32,7 @@ __all__ = [
 
 @listing(EXACT)
 class ExactProxy:
-    """:func:`proxy_exact_request` with settings, and connections of its own.
+    """:func:`~wsgiproxy.proxy_exact_request` with settings, and connections of its own.
 
     :param max_body: largest request body in bytes; None for no limit (413 beyond it).
     :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as ``guard``, where

@@ -10,7 +10,10 @@ from typing import TypeVar
 
 from wsgiproxy.settings.setting import Setting
 
-__all__ = ["listing", "sentence"]
+__all__ = ["HEADING", "listing", "sentence"]
+
+#: What stands above the options.
+HEADING = "Options, and what they are if they are not given:"
 
 _T = TypeVar("_T", bound=type)
 
@@ -36,8 +39,7 @@ def listing(rows: Iterable[Setting]) -> Callable[[_T], _T]:
         if cls.__doc__ is not None:  # python -OO
             named = inspect.signature(cls).parameters
             items = [_item(row) for row in rows if row.name not in named]
-            head = "Options, and what they are if they are not given:"
-            cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__), head, *items, ""])
+            cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__), HEADING, *items, ""])
         return cls
 
     return list_them
