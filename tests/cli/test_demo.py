@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.command import request_bytes, running
+from tests.support import picture
 from tests.support.client import RawClient, raw_exchange
 from wsgiproxy.cli import demo_pages, main
 from wsgiproxy.cli.demo import demo_application, in_background, key_file
@@ -127,6 +128,15 @@ def test_requests_are_signed_and_the_page_says_so(demo):
     ):
         assert shown in proof
     assert re.search(r"demo\.front = {&quot;request&quot;: \d+}", proof)
+
+
+def test_the_picture_shows_the_page_of_today(demo):
+    """Else: python -m tests.support.picture."""
+    taken = picture.PATH.read_bytes()
+    shown = picture.headings(demo.html("GET /demo/"))
+    assert "Try to cheat" in shown
+    assert picture.description(taken) == shown
+    assert len(taken) < 250_000
 
 
 def test_each_request_has_a_number_of_its_own(demo):
