@@ -5,6 +5,7 @@ What the pages on trust say is held in `tests/test_docs_trust.py`.
 
 from __future__ import annotations
 
+import configparser
 import re
 import sys
 import textwrap
@@ -153,8 +154,24 @@ def test_the_pictures_are_there(image: Path) -> None:
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text()
-    names = re.findall(r":doc:`(\w+)`", text) + re.findall(r"``docs/(\w+)\.rst``", text)
+    names = re.findall(r":doc:`(\w+)`", text) + re.findall(r"\bdocs/(\w+)\.rst\b", text)
     assert [name for name in names if not (DOCS / f"{name}.rst").is_file()] == []
+
+
+def test_the_readme_has_a_link_to_every_page() -> None:
+    """One that a reader can follow, from where the file lies, and not only the name of a file."""
+    text = PAGES[0].read_text()
+    linked = re.findall(r"`[^`<]+\s<docs/(\w+)\.rst>`_", text)
+    assert set(linked) == {page.stem for page in DOCS.glob("*.rst")} - {"index"}
+    assert re.findall(r"``docs/\w+\.rst``", text) == []
+
+
+def test_the_metadata_says_who_made_it() -> None:
+    package = configparser.RawConfigParser()
+    package.read(ROOT / "setup.cfg")
+    metadata = package["metadata"]
+    assert metadata["author"].strip()
+    assert metadata["long_description"] == "file: README.rst"
 
 
 def test_the_index_has_every_page() -> None:

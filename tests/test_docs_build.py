@@ -17,7 +17,7 @@ DOCS = ROOT / "docs"
 
 def built(source: Path, into: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """What the tox environment ``docs`` runs."""
-    for package in ("sphinx", "furo"):
+    for package in ("sphinx", "furo", "sphinx_copybutton"):
         if find_spec(package) is None:
             pytest.skip(f"{package} is not installed; the tox environment docs has it")
     return subprocess.run(
@@ -29,15 +29,50 @@ def built(source: Path, into: Path, *options: str) -> subprocess.CompletedProces
     )
 
 
-def test_every_page_builds_without_a_warning(tmp_path: Path) -> None:
-    done = built(DOCS, tmp_path / "html")
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages, which build without a warning."""
+    folder = tmp_path_factory.mktemp("docs") / "html"
+    done = built(DOCS, folder)
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_every_page_is_built(html: Path) -> None:
     pages = {page.stem for page in DOCS.glob("*.rst")}
-    html = {page.stem for page in (tmp_path / "html").glob("*.html")}
-    assert pages <= html
+    assert pages <= {page.stem for page in html.glob("*.html")}
     # The docstrings are there, and not the names alone.
-    text = (tmp_path / "html" / "api.html").read_text()
-    assert "A WSGI application that is another web application, somewhere else." in text
+    sentence = "A WSGI application that is another web application, somewhere else."
+    for page in ("api.html", "api/applications.html"):
+        assert sentence in (html / page).read_text()
+
+
+def test_the_home_page_says_first_what_it_is_and_how_to_get_it(html: Path) -> None:
+    text = (html / "index.html").read_text().partition("<article")[2]
+    parts = [
+        "<strong>Put any web application behind your Python application",
+        "wsgiproxy localhost:3000",
+        'src="_images/demo.png"',
+        'id="install"',
+        "WSGIProxyApp",
+        "proxy_exact_request",
+        ">You want<",
+        'href="tutorial.html"',
+        'href="license.html"',
+    ]
+    places = [text.find(part) for part in parts[:-2]]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert all(text.rfind(part) > places[-1] for part in parts[-2:])
+
+
+def test_what_is_copied_has_no_prompt(html: Path) -> None:
+    script = (html / "_static" / "copybutton.js").read_text()
+    (pattern,) = re.findall(r"formatCopyText\(text, '([^']*)', true,", script)
+    prompt = re.compile(pattern.replace("\\\\", "\\"))
+    for line in ("$ pip install .", ">>> import wsgiproxy", "... return"):
+        assert prompt.match(line)
+    assert not prompt.match("pip install .")
 
 
 @pytest.mark.parametrize(
