@@ -18,8 +18,10 @@ import urllib3
 
 import wsgiproxy
 from tests.support import options
+from tests.support.in_process import front_environ, key_file, run
 from wsgiproxy.clients import options as of_clients
 from wsgiproxy.requests_client import HttpClient as RequestsClient
+from wsgiproxy.secretloader import new_key
 from wsgiproxy.settings import (
     APP,
     FORWARD,
@@ -197,3 +199,12 @@ def test_completion_shows_what_is_loaded_on_first_use(name: str) -> None:
     names, _, loaded = done.stdout.strip().rpartition("\n")
     assert set(import_module(name).__all__) <= set(names.split())
     assert loaded == "0"
+
+
+def test_a_path_is_taken_where_it_is_typed(tmp_path: Path) -> None:
+    keys = Path(key_file(tmp_path / "secret", new_key("k1")))
+    backend = wsgiproxy.WSGIProxyMiddleware(lambda *_: [], keys)
+    wsgiproxy.WSGIProxyApp("http://127.0.0.1:1", keys).close()
+    with wsgiproxy.SpawningApplication("true {port}", tmp_path, secret_file=keys) as spawner:
+        assert spawner.state == "stopped"
+    assert run(backend, front_environ()).head.status == 403
