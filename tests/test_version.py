@@ -29,6 +29,11 @@ def test_the_version_is_the_package_s() -> None:
     assert wsgiproxy.__version__ == __version__
 
 
+def test_the_change_log_begins_with_it() -> None:
+    page = Path(__file__).parents[1] / "docs" / "changes.rst"
+    assert page.read_text().splitlines()[3].split()[0] == __version__
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["doctor", "--help"]], ids=" ".join)
 def test_the_command_runs(overwritten: Path, arguments: list[str]) -> None:
     done = subprocess.run(
