@@ -586,7 +586,7 @@ def test_a_websocket_is_refused_by_name(upstream, made, accept):
 
 
 def test_a_refused_websocket_is_a_warning_once(upstream, made, monkeypatch, caplog):
-    """Not the line of each request, which nobody has asked to see: the page tries again."""
+    """Once, and not for each request: a page tries again and again."""
     monkeypatch.setattr(caution, "_warned", set())
     app = made()
     for _ in range(3):

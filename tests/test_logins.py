@@ -26,7 +26,7 @@ CHALLENGES = [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "NTLM")]
 
 
 def sign_on(connection: Connection) -> None:
-    """As IIS does it: whoever has shown a token is the user of all that follows."""
+    """As IIS does it: the user who has shown a token is the user of all that follows."""
     user = b""
     while True:
         for value in connection.read().values("Authorization"):

@@ -27,7 +27,7 @@ _DROPPED = re.compile("([A-Za-z-]+) (?:did not arrive|is covered, but not there)
 
 
 def stack(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[str, Any]:
-    """Words for whom the receiving end believes, and for what arrived there."""
+    """Words for what the receiving end believes, and for what arrived there."""
     arrived, server = found.arrived, found.arrived.get("SERVER_SOFTWARE", "")
     dropped = _DROPPED.match(found.reason)
     lost = [name for name in found.carried if name not in found.accepted]

@@ -86,8 +86,9 @@ class Chunks:
         """Keep a line of which the end is not there yet."""
         if len(begun) > self._limit:
             raise self._error("chunk extensions or trailers without end")
-        begins = {_AT_SIZE: _BEGUN.fullmatch(begun), _BEHIND_DATA: begun == b"\r"}
-        if not begins.get(self._state, True):
+        is_size = self._state != _AT_SIZE or _BEGUN.fullmatch(begun)
+        is_end = self._state != _BEHIND_DATA or begun == b"\r"
+        if not (is_size and is_end):
             raise self._error(f"chunks: {begun[:40]!r}")
         self._buffer = begun
 
