@@ -423,7 +423,7 @@ KEYS = ["string_keys", "unicode_keys", "json_keys"]
 @pytest.mark.parametrize("name", [*KEYS, "pickle_keys", "sign_body"])
 def test_what_only_a_signature_can_carry_needs_a_secret(name):
     value = True if name == "sign_body" else ["REMOTE_USER"]
-    with pytest.raises(ConfigurationError, match=f"{name}=.*: expected a secret_file beside it"):
+    with pytest.raises(ConfigurationError, match=f"{name}=.*: expected secret_file beside it"):
         WSGIProxyApp("http://127.0.0.1/", allow_pickle=True, **{name: value})
 
 

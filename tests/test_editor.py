@@ -30,6 +30,7 @@ from wsgiproxy.settings import (
     SIGNING,
     SPAWN,
     SPAWNED_APP,
+    SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
@@ -42,7 +43,10 @@ ROOT = Path(__file__).parents[1]
 TAKES: dict[str, tuple[str, tuple[Setting, ...]]] = {
     "WSGIProxyApp": ("AppOptions", APP + SIGNING + TRANSPORT),
     "WSGIProxyMiddleware": ("MiddlewareOptions", MIDDLEWARE),
-    "SpawningApplication": ("SpawnOptions", SPAWN + SPAWNED_APP + SIGNING + SPAWNED_TRANSPORT),
+    "SpawningApplication": (
+        "SpawnOptions",
+        (*SPAWN, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT),
+    ),
     "ForwardProxy": ("ForwardOptions", FORWARD + FORWARD_TRANSPORT),
     "PooledTransport": ("TransportOptions", TRANSPORT),
 }

@@ -316,7 +316,10 @@ def test_a_network_of_translators_is_not_what_is_behind_them(allow: str, refused
 def test_the_client_does_not_learn_why() -> None:
     with pytest.raises(Forbidden) as caught:
         Guard().addresses("127.1", 80)
-    assert str(caught.value) == "'127.1' port 80 is refused: 127.0.0.1 is loopback"
+    assert (
+        str(caught.value)
+        == "'127.1' port 80 is refused: 127.0.0.1 is loopback (allow= names exceptions)"
+    )
     assert (caught.value.status, caught.value.public) == (
         403,
         "The proxy does not connect to this destination.",

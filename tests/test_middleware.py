@@ -1183,7 +1183,7 @@ SET = [
     pytest.param({"x_for": -1}, "x_for=-1: expected a whole number", id="count"),
     pytest.param({"x_proto": True}, "x_proto=True: expected a whole number", id="count-boolean"),
     pytest.param({"allowed_hosts": "a/b"}, "allowed_hosts='a/b': expected host", id="allowed"),
-    *[pytest.param({name: value}, f"{name}=.*: expected a secret_file", id=f"{name}-alone")
+    *[pytest.param({name: value}, f"{name}=.*: expected secret_file", id=f"{name}-alone")
       for name, value in [
           ("accept_keys", "REMOTE_USER"), ("unsigned", "strip"), ("max_age", 5), ("clock_skew", 0),
           ("replay", "memory"), ("allow_pickle", True), ("sign_body", True),
@@ -1224,7 +1224,7 @@ def test_what_is_checked_for_the_doctor_is_set_beside_its_file(secret, options, 
     if good:
         assert Behind(doctor_file=secret, **options).status(asked()) == 200
     else:
-        with pytest.raises(ConfigurationError, match="expected a secret_file beside it"):
+        with pytest.raises(ConfigurationError, match="expected secret_file beside it"):
             Behind(doctor_file=secret, **options)
 
 

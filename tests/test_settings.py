@@ -16,9 +16,13 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.guard import Guard
 from wsgiproxy.settings import (
     APP,
+    FORWARD,
+    FORWARD_TRANSPORT,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
+    SPAWNED_APP,
+    SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
@@ -523,3 +527,47 @@ def test_hosts_that_are_converted_may_be_converted_again() -> None:
     once = converters.hosts("[::1], .Shop.Example")
     assert once == ("::1", ".shop.example")
     assert converters.hosts(once) == once
+
+
+SWITCHED_OFF = [
+    pytest.param(TRANSPORT, {"ca_file": "a.pem", "verify": False}, "no verify=False", id="ca_file"),
+    pytest.param(TRANSPORT, {"client_key": "a.pem"}, "client_cert", id="client_key"),
+    pytest.param(TRANSPORT, {"keep_alive": 5, "max_idle": 0}, "no max_idle=0", id="keep_alive"),
+    pytest.param(SPAWN, {"ready_statuses": "204"}, "ready", id="ready_statuses"),
+    pytest.param(SIGNING, {"max_signed_body": 1}, "sign_body", id="max_signed_body"),
+    pytest.param(SIGNING, {"strict_permissions": "on"}, "secret_file", id="strict_permissions"),
+    pytest.param(
+        FORWARD, {"tunnel_idle": 5, "connect": "off"}, "no connect='off'", id="tunnel_idle"
+    ),
+    pytest.param(
+        (*SPAWN, *SPAWNED_SIGNING), {"sign_body": 1, "sign": False}, "no sign=False", id="sign"
+    ),
+    pytest.param(MIDDLEWARE, {"max_age": 5}, "secret_file or doctor_file", id="two_places"),
+]
+
+
+@pytest.mark.parametrize(("rows", "given", "expected"), SWITCHED_OFF)
+def test_a_setting_that_another_one_switches_off_is_refused(rows, given, expected):
+    name, value = next(iter(given.items()))
+    with pytest.raises(ConfigurationError) as caught:
+        settle(rows, given)
+    assert str(caught.value) == f"{name}={value!r}: expected {expected} beside it"
+
+
+@pytest.mark.parametrize(("rows", "given", "expected"), SWITCHED_OFF)
+def test_its_default_is_not(rows, given, expected):
+    name = next(iter(given))
+    default = next(row.default for row in rows if row.name == name)
+    assert settle(rows, {**given, name: default})[name] == default
+
+
+def test_what_a_setting_needs_is_a_setting_of_the_same_part():
+    parts = (
+        (*APP, *SIGNING, *TRANSPORT),
+        (*SPAWN, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT),
+        MIDDLEWARE,
+        (*FORWARD, *FORWARD_TRANSPORT),
+    )
+    for rows in parts:
+        names = {row.name for row in rows}
+        assert all(names.issuperset(row.needs) for row in rows)

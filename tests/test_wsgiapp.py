@@ -81,22 +81,6 @@ GOOD = {
     "unsigned": "strip",
     "via": "front",
 }
-#: What has no effect, and so is refused, without another.
-BESIDE = {
-    "family": {"trust_ips": "10.0.0.1"},
-    "require_forwarded": {"trust_ips": "10.0.0.1"},
-    "authorities": {"secret_file": "SECRET"},
-    "client_key": {"client_cert": "FILE"},
-    "pickle_keys": {"allow_pickle": "true"},
-    **dict.fromkeys(
-        ("accept_keys", "unsigned", "allow_pickle", "sign_body", "max_signed_body", "max_age"),
-        {"secret_file": "SECRET"},
-    ),
-    **dict.fromkeys(
-        ("clock_skew", "replay", "strict_permissions", "string_keys", "unicode_keys", "json_keys"),
-        {"secret_file": "SECRET"},
-    ),
-}
 # They read their files at once; those files are tested with the transport.
 FILES = {"ca_file", "client_cert", "client_key", "credentials"}
 
@@ -128,7 +112,12 @@ FACTORIES: dict[str, tuple[Callable[..., Any], tuple[Setting, ...], dict[str, st
     ),
     "app egg:wsgiproxy#spawn": (
         wsgiapp.make_spawn,
-        (*settings.SPAWN, *settings.APP, *settings.SIGNING, *settings.SPAWNED_TRANSPORT),
+        (
+            *settings.SPAWN,
+            *settings.SPAWNED_APP,
+            *settings.SPAWNED_SIGNING,
+            *settings.SPAWNED_TRANSPORT,
+        ),
         {"start_script": "sleep {port}"},
     ),
     "composite egg:wsgiproxy#routes": (
@@ -145,15 +134,20 @@ CASES = [
 ]
 
 
+def needed_beside(row: Setting, rows: dict[str, Setting], secret: str) -> dict[str, str]:
+    """What has to be set so that *row* has an effect."""
+    names = ["allow_pickle"] if row.name == "pickle_keys" else []
+    names += row.needs[:1]
+    given: dict[str, str] = {}
+    for name in names:
+        given |= {**needed_beside(rows[name], rows, secret), name: good(rows[name], secret)}
+    return given
+
+
 @pytest.mark.parametrize(("section", "row"), CASES)
 def test_each_option_is_taken_as_a_string(section: str, row: Setting, secret: str) -> None:
     factory, rows, needed = FACTORIES[section]
-    beside = {} if section.startswith("app egg:wsgiproxy#spawn") else BESIDE.get(row.name, {})
-    if row.name in ("pickle_keys", "allow_pickle") and section != "filter egg:wsgiproxy#main":
-        beside = {"allow_pickle": "true", "secret_file": secret}
-    known = {each.name for each in rows}
-    beside = {name: value.replace("SECRET", secret) for name, value in beside.items()}
-    given = {name: value for name, value in beside.items() if name in known}
+    given = needed_beside(row, {each.name: each for each in rows}, secret)
     app = factory(COMMON, **{**needed, **given, row.name: good(row, secret)})
     assert callable(app)
     close = getattr(app, "close", None)

@@ -65,13 +65,13 @@ class Record:
         """Write nothing: the exchange was nobody's but ours."""
         self._environ = None
 
-    def failure(self, error: ProxyError) -> str:
-        """A line with what was asked for, of which upstream, and why it has failed."""
+    def failure(self, error: ProxyError) -> tuple[str, str]:
+        """A line with what was asked for and of which upstream, and why it has failed."""
         fields = self._fields(self._environ or {})
         client, method, path = (_plain(fields[name]) for name in ("client", "method", "path"))
         upstream = _plain(fields["upstream"] or "-")
-        why = f"{error.status} {type(error).__name__}: {_plain(error)[:_LONG]}"
-        return f"{client} {method} '{path}' -> {upstream}: {why}"
+        what = f"{client} {method} '{path}' -> {upstream}: {error.status} {type(error).__name__}: "
+        return what, _plain(error)[:_LONG]
 
     def _fields(self, environ: WSGIEnvironment) -> dict[str, object]:
         query = str(environ.get("QUERY_STRING", ""))[:_LONG]

@@ -21,6 +21,7 @@ __all__ = [
     "Forbidden",
     "HeadTooLarge",
     "LengthRequired",
+    "LinkedOutside",
     "LoopDetected",
     "MethodNotAllowed",
     "Misdirected",
@@ -228,6 +229,15 @@ class NotFound(ProxyError):
     status = 404
     public = "There is nothing here."
     side = "client"
+
+
+class LinkedOutside(NotFound):
+    """A page below a prefix has a link past it: its application does not know the prefix."""
+
+    public = (
+        "There is nothing here. The page that links here is below a prefix, and its link leads "
+        "past it: the application has to be told its prefix, by a setting of its own."
+    )
 
 
 class Unavailable(ProxyError):

@@ -222,7 +222,7 @@ class ForwardProxy:
             client.sendall(_ESTABLISHED)
             tunnel.run(self._idle)
             if tunnel.was_silent:
-                record.fail(UpstreamTimeout(f"nothing has passed for {self._idle:g} s"))
+                record.fail(UpstreamTimeout(f"nothing has passed for tunnel_idle={self._idle:g} s"))
         except OSError as error:
             kind = UpstreamLost if tunnel.upstream_broke else ClientGone
             record.fail(kind(str(error)))

@@ -298,4 +298,5 @@ def _tell(error: ProxyError, record: Record) -> None:
         warn_once(_NO_WEBSOCKET)
     level = logging.INFO if error.side == "client" else logging.WARNING
     # The access log says it too: a handler may want one line for each exchange.
-    _log.log(level, "%s", record.failure(error), extra={"exchange_failed": True})
+    line, reason = record.failure(error)
+    _log.log(level, "%s%s", line, reason, extra={"exchange_failed": reason})

@@ -63,9 +63,9 @@ class Guard:
     Guard(allow=['127.0.0.1:8080'], deny=['.a.example'], ports='80 443')
     >>> guard.addresses("127.0.0.1", 8080)
     ['127.0.0.1']
-    >>> guard.check("x.a.example", 80)
+    >>> guard.check("x.a.example", 80)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    wsgiproxy.errors.DestinationForbidden: 'x.a.example' port 80 is refused: deny has '.a.example'
+    wsgiproxy.errors.DestinationForbidden: ... is refused: it is in deny=.a.example
     """
 
     destinations: Destinations
@@ -103,9 +103,9 @@ class Guard:
         :raises DestinationForbidden: it is refused; one address is enough for that.
         :raises ConnectFailed: it has no address, or it is no name.
 
-        >>> Guard().addresses("127.1", 80)
+        >>> Guard().addresses("127.1", 80)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        wsgiproxy.errors.DestinationForbidden: '127.1' port 80 is refused: 127.0.0.1 is loopback
+        wsgiproxy.errors.DestinationForbidden: '127.1' port 80 is refused: 127.0.0.1 is loopback...
         """
         return [place.address for place in self._places(host, port)]
 

@@ -224,16 +224,6 @@ def _counts(settled: Mapping[str, Any]) -> Counts | None:
     return Counts(**{"x_for": 1, "x_proto": 1, **given}) if given else None
 
 
-# Without effect, and so a mistake, without one of these key files.
-_NEEDS = {
-    **dict.fromkeys(
-        ("accept_keys", "unsigned", "allow_pickle", "sign_body", "max_signed_body", "authorities"),
-        ("secret_file",),
-    ),
-    **dict.fromkeys(
-        ("max_age", "clock_skew", "replay", "strict_permissions"), ("secret_file", "doctor_file")
-    ),
-}
 # A setting that would be silently without effect, or contradict another.
 _NOT_TOGETHER = (
     ("secret_file", "trust_ips"),
@@ -259,17 +249,7 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
                 f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
             )
     settled = settle(MIDDLEWARE, given)
-    defaults = {row.name: row.default for row in MIDDLEWARE}
-    for name, files in _NEEDS.items():
-        if settled[name] != defaults[name] and given.keys().isdisjoint(files):
-            raise ConfigurationError(
-                f"{name}={given[name]!r}: expected a {' or a '.join(files)} beside it"
-            )
-    if "family" in given and "trust_ips" not in given:
-        raise ConfigurationError(f"family={given['family']!r}: expected trust_ips beside it")
     _settle_trust(settled, given)
-    if settled["require_forwarded"] and not settled["trust_ips"]:
-        raise ConfigurationError("require_forwarded=True: expected trust_ips beside it")
     if settled["require_forwarded"] and settled["x_for"] == 0:
         raise ConfigurationError("require_forwarded=True: expected no x_for=0 beside it")
     return settled

@@ -10,14 +10,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsgiproxy.accesslog import Record
-from wsgiproxy.errors import BadRequest, NotFound
+from wsgiproxy.errors import BadRequest, LinkedOutside, NotFound
 from wsgiproxy.gateway import refuse
+from wsgiproxy.sansio.reference import page_below
 from wsgiproxy.sansio.target import rebuilt_target, under
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Route", "Routes", "is_bare", "shifted", "with_slash"]
+__all__ = ["Route", "Routes", "is_bare", "not_found", "shifted", "with_slash"]
 
 
 def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
@@ -74,8 +75,8 @@ class Routes:
             if route.is_folder and is_bare(inner):
                 return with_slash(inner, start_response)
             return route.application(inner, start_response)
-        error = NotFound(f"no route holds the path {path_info!r}")
-        return refuse(error, environ, start_response, Record(environ))
+        prefixes = [route.prefix for route in self._routes]
+        return refuse(not_found(environ, prefixes), environ, start_response, Record(environ))
 
     def close(self) -> None:
         """Close every application that can be closed."""
@@ -86,6 +87,24 @@ class Routes:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._routes!r})"
+
+
+def not_found(environ: WSGIEnvironment, prefixes: Iterable[str]) -> NotFound:
+    """Why nothing is at a path outside all prefixes.
+
+    :param prefixes: as in :class:`Route`.
+    :returns: :class:`~wsgiproxy.errors.LinkedOutside` if a page below one of them links there.
+    """
+    referer, host = environ.get("HTTP_REFERER", ""), environ.get("HTTP_HOST", "")
+    mount = environ.get("SCRIPT_NAME", "")
+    for prefix in prefixes if referer else ():
+        page = page_below(referer, host, mount + prefix) if prefix else ""
+        if page:
+            return LinkedOutside(
+                f"a link of {page!r} leads past the prefix {prefix}; its application has to be"
+                " told the prefix, by a setting of its own, or to stand at the root"
+            )
+    return NotFound("it is outside every prefix")
 
 
 def is_bare(environ: WSGIEnvironment) -> bool:

@@ -22,6 +22,8 @@ from wsgiproxy.settings import (
     MIDDLEWARE,
     SIGNING,
     SPAWN,
+    SPAWNED_APP,
+    SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
 )
@@ -196,7 +198,7 @@ def make_spawn(global_conf: Globals = None, **options: str) -> SpawningApplicati
 
     given = {**fallback(global_conf, options, "secret_file", unless={"sign"}), **options}
     with naming("app egg:wsgiproxy#spawn"):
-        rows = (*SPAWN, LOGGER, *APP, *SIGNING, *SPAWNED_TRANSPORT)
+        rows = (*SPAWN, LOGGER, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT)
         check(rows, given, "start_script")
         return SpawningApplication(**cast("Any", given))
 

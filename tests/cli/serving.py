@@ -58,6 +58,11 @@ class Served:
     def log(self) -> str:
         return self.command.stderr
 
+    @property
+    def lines(self) -> list[str]:
+        """The log without its times."""
+        return [line[len("2026-01-01 12:00:00 ") :] for line in self.log.splitlines()]
+
     def wait_for(self, text: str) -> None:
         """Return when the log has it."""
         until(lambda: text in self.log, f"no {text!r} in the log")
@@ -113,7 +118,7 @@ def served(
     """Run it for the time of a block."""
     mark = uuid.uuid4().hex
     try:
-        with running(*_words(mark, options, command), env=env) as process:
+        with running(*_words(mark, ["--no-access-log", *options], command), env=env) as process:
             yield Served(process, mark)
     finally:
         _gone(mark)

@@ -97,7 +97,7 @@ class Terminal:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _START, *arguments],
-                env={**os.environ, "PYTHONPATH": path, "TERM": "xterm", **env},
+                env={**os.environ, "PYTHONPATH": path, "TERM": "xterm", "NO_COLOR": "1", **env},
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,

@@ -138,7 +138,7 @@ def test_python_m_is_the_same(monkeypatch, capsys):
         ),
         pytest.param(
             ["serve", ":1", "--sign-body"],
-            "--sign-body True: expected a secret_file beside it",
+            "--sign-body: expected --secret-file beside it",
             id="sign-body-alone",
         ),
         pytest.param(

@@ -60,7 +60,7 @@ def test_a_signal_to_the_process_alone_does_the_same(server, number, tmp_path):
         assert site.command.end(number) == 0
         assert not site.processes()
         assert ended.read_text() == f"{pid}\n"
-        assert [line[9:] for line in site.log.splitlines()[-2:]] == ["stopping", "stopped"]
+        assert site.lines[-2:] == ["stopping", "stopped"]
 
 
 def test_sigkill_ends_the_command_too(server):
@@ -92,7 +92,7 @@ def test_a_command_that_ignores_sigterm_is_killed(server):
         pid = int(site.get("/pid").body)
         assert site.command.end() == 0
         assert not alive(pid)
-        assert [line[9:] for line in site.log.splitlines()[-2:]] == ["stopping", "stopped"]
+        assert site.lines[-2:] == ["stopping", "stopped"]
 
 
 @pytest.mark.parametrize("typed", [True, False], ids=["ctrl-c", "sigterm"])

@@ -34,9 +34,9 @@ def test_the_first_request_starts_it(server):
         assert not site.processes() and site.log == ""
         assert site.told("/app/a//b?c")["line"] == "GET /app/a//b?c HTTP/1.1"
         site.wait_for("ready after")
-        story = [re.sub(r"\d+", "1", line) for line in site.log.splitlines()]
-        assert story[0].startswith("1:1:1 starting: ")
-        assert re.fullmatch(r"1:1:1 ready after 1\.1 s: process 1 at http://1.1.1.1:1", story[1])
+        story = [re.sub(r"\d+", "1", line) for line in site.lines]
+        assert story[0].startswith("starting: ")
+        assert re.fullmatch(r"ready after 1\.1 s: process 1 at http://1.1.1.1:1", story[1])
 
 
 def test_now_starts_it_before_anybody_comes(server):
@@ -198,7 +198,7 @@ def test_its_words_are_marked_so_that_nobody_takes_them_for_ours():
     with served([*SERVE, "say=ready after 9 s"]) as site:
         assert site.get().status == 200
         site.wait_for("| ready after 9 s\n")
-        lines = [line[9:] for line in site.log.splitlines()]
+        lines = site.lines
         assert "| ready after 9 s" in lines
         assert all(line.startswith(("| ", "starting: ", "ready after ")) for line in lines)
 

@@ -19,14 +19,34 @@ INSIDE = "10.1.2.3"
         pytest.param([PUBLIC], "", id="public"),
         pytest.param([PUBLIC, "2a00::1"], "", id="public-ones"),
         pytest.param(["64:ff9b::909:909"], "", id="public-by-nat64"),
-        pytest.param(["127.0.0.1"], "127.0.0.1 is loopback", id="F2-loopback"),
-        pytest.param(["169.254.169.254"], "169.254.169.254 is metadata", id="F2-metadata"),
-        pytest.param([PUBLIC, INSIDE], "10.1.2.3 is private", id="F4-mixed"),
-        pytest.param([INSIDE, PUBLIC], "10.1.2.3 is private", id="F4-mixed-the-other-way-round"),
-        pytest.param([PUBLIC, "fe80::1%2"], "fe80::1%2 is link-local", id="F4-mixed-families"),
-        pytest.param(["::ffff:10.1.2.3"], "::ffff:10.1.2.3 is private", id="F3-mapped"),
+        pytest.param(
+            ["127.0.0.1"], "127.0.0.1 is loopback (allow= names exceptions)", id="F2-loopback"
+        ),
+        pytest.param(
+            ["169.254.169.254"],
+            "169.254.169.254 is metadata (allow= names exceptions)",
+            id="F2-metadata",
+        ),
+        pytest.param(
+            [PUBLIC, INSIDE], "10.1.2.3 is private (allow= names exceptions)", id="F4-mixed"
+        ),
+        pytest.param(
+            [INSIDE, PUBLIC],
+            "10.1.2.3 is private (allow= names exceptions)",
+            id="F4-mixed-the-other-way-round",
+        ),
+        pytest.param(
+            [PUBLIC, "fe80::1%2"],
+            "fe80::1%2 is link-local (allow= names exceptions)",
+            id="F4-mixed-families",
+        ),
+        pytest.param(
+            ["::ffff:10.1.2.3"],
+            "::ffff:10.1.2.3 is private (allow= names exceptions)",
+            id="F3-mapped",
+        ),
         pytest.param([], "it has no address", id="none"),
-        pytest.param(["x"], "x is unknown", id="no-address"),
+        pytest.param(["x"], "x is unknown (allow= names exceptions)", id="no-address"),
     ],
 )
 def test_only_public_addresses_unless_told_otherwise(addresses: list[str], reason: str) -> None:
@@ -38,17 +58,17 @@ def test_only_public_addresses_unless_told_otherwise(addresses: list[str], reaso
     [
         pytest.param((80, 443), 80, "", id="http"),
         pytest.param((80, 443), 443, "", id="https"),
-        pytest.param((80, 443), 25, "port 25 is not one of 80 443", id="F7-smtp"),
-        pytest.param((80, 443), 8080, "port 8080 is not one of 80 443", id="F7-another"),
+        pytest.param((80, 443), 25, "port 25 is not one of ports=80 443", id="F7-smtp"),
+        pytest.param((80, 443), 8080, "port 8080 is not one of ports=80 443", id="F7-another"),
         pytest.param("8000, 8001", 8001, "", id="as-a-string"),
         pytest.param(["8000", 8001], 8000, "", id="mixed"),
         pytest.param(8000, 8000, "", id="one"),
-        pytest.param((), 80, "port 80 is not one of ", id="none"),
+        pytest.param((), 80, "port 80 is not one of ports=", id="none"),
         pytest.param("*", 25, "", id="all"),
         pytest.param(["*", 80], 65535, "", id="all-and-one"),
-        pytest.param("*", 0, "port 0 is not one of *", id="no-port"),
-        pytest.param("*", 65536, "port 65536 is not one of *", id="too-large"),
-        pytest.param("*", -1, "port -1 is not one of *", id="negative"),
+        pytest.param("*", 0, "port 0 is not one of ports=*", id="no-port"),
+        pytest.param("*", 65536, "port 65536 is not one of ports=*", id="too-large"),
+        pytest.param("*", -1, "port -1 is not one of ports=*", id="negative"),
     ],
 )
 def test_ports(ports: object, port: int, reason: str) -> None:
@@ -163,21 +183,33 @@ def test_deny(
 
 def test_a_refusal_names_the_entry_as_it_was_given() -> None:
     where = Destinations(deny=["b.c", "A.Example.:80"])
-    assert where.refusal("a.example", 80) == "deny has 'A.Example.:80'"
+    assert where.refusal("a.example", 80) == "it is in deny=A.Example.:80"
 
 
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        pytest.param("127.0.0.1", "127.0.0.1 is loopback", id="IPv4"),
-        pytest.param("::1", "::1 is loopback", id="IPv6"),
-        pytest.param("[::1]", "::1 is loopback", id="brackets"),
-        pytest.param("fe80::1%eth0", "fe80::1%eth0 is link-local", id="zone"),
-        pytest.param("\u2460\u2461\u2466.0.0.1", "127.0.0.1 is loopback", id="F3-circled-digits"),
+        pytest.param("127.0.0.1", "127.0.0.1 is loopback (allow= names exceptions)", id="IPv4"),
+        pytest.param("::1", "::1 is loopback (allow= names exceptions)", id="IPv6"),
+        pytest.param("[::1]", "::1 is loopback (allow= names exceptions)", id="brackets"),
         pytest.param(
-            "\uff11\uff12\uff17.0.0.1", "127.0.0.1 is loopback", id="F3-full-width-digits"
+            "fe80::1%eth0", "fe80::1%eth0 is link-local (allow= names exceptions)", id="zone"
         ),
-        pytest.param("127\u30020\uff0e0\uff611", "127.0.0.1 is loopback", id="F3-full-stops"),
+        pytest.param(
+            "\u2460\u2461\u2466.0.0.1",
+            "127.0.0.1 is loopback (allow= names exceptions)",
+            id="F3-circled-digits",
+        ),
+        pytest.param(
+            "\uff11\uff12\uff17.0.0.1",
+            "127.0.0.1 is loopback (allow= names exceptions)",
+            id="F3-full-width-digits",
+        ),
+        pytest.param(
+            "127\u30020\uff0e0\uff611",
+            "127.0.0.1 is loopback (allow= names exceptions)",
+            id="F3-full-stops",
+        ),
         pytest.param(PUBLIC, "", id="public"),
         pytest.param("127.1", "", id="F3-old-spellings-are-for-the-resolver"),
         pytest.param("a b", "", id="what-no-resolver-takes"),

@@ -14,6 +14,7 @@ from wsgiproxy.settings import (
     SIGNING,
     SPAWN,
     SPAWNED_APP,
+    SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
@@ -133,7 +134,9 @@ KINDS = [
         "SpawnOptions",
         ("ReverseOptions", "LimitOptions"),
         _of("spawn.SpawningApplication"),
-        without(SPAWN, _OF_THE_SPAWNER) + only(SPAWNED_APP, _HOST) + only(SIGNING, _CARRIED),
+        without(SPAWN, _OF_THE_SPAWNER)
+        + only(SPAWNED_APP, _HOST)
+        + only(SPAWNED_SIGNING, _CARRIED),
     ),
     Kind(
         "ForwardOptions",

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from wsgiproxy.cli import demo, doctor, forward, keygen, run, serve
 from wsgiproxy.cli.listen import CannotStart
-from wsgiproxy.cli.options import as_typed
+from wsgiproxy.cli.spelling import as_typed
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.version import __version__
 

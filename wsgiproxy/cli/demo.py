@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, open_listener
-from wsgiproxy.cli.log import log_to_stderr, wants_access_log
+from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import with_own_names
 from wsgiproxy.cli.servers import SERVERS, Plan, waitress_settings
 from wsgiproxy.secretloader import new_key
@@ -58,7 +58,7 @@ def add_to(commands: Commands) -> None:
         allow_abbrev=False,
     )
     options.add_listen(parser)
-    options.add_access_log(parser)
+    add_log(parser)
     options.add_settings(parser, options.DEMO)
     parser.set_defaults(run=_run)
 
@@ -154,7 +154,7 @@ def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[
 def _run(arguments: argparse.Namespace) -> int:
     listen = options.read_listen(arguments.listen)
     allowed = options.given_settings(arguments, options.DEMO).get("allowed_hosts", ())
-    log_to_stderr(wants_access_log(arguments))
+    log_to_stderr(read_log(arguments))
     with (
         key_file() as secret_file,
         demo_application(partial(sleep, _PAUSE), secret_file) as application,

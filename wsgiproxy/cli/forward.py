@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import resource
 import signal
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, kinds, open_listener
-from wsgiproxy.cli.log import log_to_stderr, wants_access_log
+from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.cli.servers import end_cleanly
 from wsgiproxy.errors import ConfigurationError
@@ -65,7 +64,7 @@ def add_to(commands: Commands) -> None:
         allow_abbrev=False,
     )
     options.add_listen(parser)
-    options.add_access_log(parser)
+    add_log(parser)
     (title, _), (connections, transport) = _GROUPS
     group = parser.add_argument_group(title)
     clients = next(row for row in FORWARD if row.name == "allow_clients")
@@ -90,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
     serve, handler = _server(proxy)
     with open_listener(listen) as probe:
         port = probe.getsockname()[1]  # taken, and said so, before Paste tries
-    _log(wants_access_log(arguments))
+    log_to_stderr(read_log(arguments))
     _allow_many_files()
     server = serve(
         proxy,
@@ -114,13 +113,6 @@ def _run(arguments: argparse.Namespace) -> int:
         proxy.close()
         server.server_close()
     return 0
-
-
-def _log(access_log: bool) -> None:
-    log_to_stderr(access_log)
-    if access_log:
-        # Why somebody is refused: an access log alone says only that.
-        logging.getLogger("wsgiproxy.error").setLevel(logging.INFO)
 
 
 def _allow_many_files() -> None:

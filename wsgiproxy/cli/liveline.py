@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, TextIO
 from unicodedata import east_asian_width
 
+from wsgiproxy.cli.terminal import is_terminal
 from wsgiproxy.sansio.lifecycle import Phase
 
 __all__ = ["LiveLine", "erase", "fitted", "hidden", "plain"]
@@ -23,8 +24,6 @@ _WHEEL = "|/-\\"
 _INTERVAL = 0.1  # seconds; a start that is over sooner is never drawn
 _ERASE = "\r\x1b[2K"  # ECMA-48: EL, the whole line
 _VERBS = {Phase.STARTING: "starting", Phase.DRAINING: "stopping"}
-# Terminals that would show the sequence above as text.
-_SIMPLE = ("dumb", "unknown")
 _LEAST = 20  # columns that the command gets, should there be so many
 
 
@@ -74,7 +73,7 @@ class LiveLine(_Handler):
 
     It looks at two attributes of a record: ``spawn``, the phase that :mod:`wsgiproxy.spawn`
     gives to its records, and ``missing``, what keeps a process from being ready. A record below
-    INFO changes the line alone.
+    the level of our log changes the line alone.
 
     :param title: the command, for people to read.
     :param stream: the terminal; stderr if not given.
@@ -83,6 +82,8 @@ class LiveLine(_Handler):
     def __init__(self, title: str, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._title = plain(title)
+        #: The least level that is written.
+        self.least: int = logging.INFO
         self._verb = self._missing = ""
         self._began = 0.0
         self._drawn = False
@@ -95,15 +96,16 @@ class LiveLine(_Handler):
 
         :param title: the command.
         """
-        if not _is_terminal():
+        if not is_terminal(sys.stderr):
             return False
         logger = logging.getLogger("wsgiproxy")
         before = logger.handlers[0]
         live = cls(title)
         live.setFormatter(before.formatter)
-        logger.removeHandler(before)
-        # waitress has no handler, and would write into the line.
+        live.filters = before.filters
+        live.least = max(logger.level, logging.DEBUG)
         for each in (logger, logging.getLogger("waitress")):
+            each.removeHandler(before)
             each.addHandler(live)
         return True
 
@@ -111,7 +113,7 @@ class LiveLine(_Handler):
         """Write a record above the line."""
         try:
             self._heed(record)
-            self._write(f"{self.format(record)}\n" if record.levelno >= logging.INFO else "")
+            self._write(f"{self.format(record)}\n" if record.levelno >= self.least else "")
         except Exception:  # as every handler does: what is logged goes on
             self.handleError(record)
 
@@ -188,13 +190,9 @@ class LiveLine(_Handler):
             yield
 
 
-def _is_terminal() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") not in _SIMPLE
-
-
 def erase() -> None:
     """Erase the line of the cursor; without a lock, for somebody who ends us at once."""
-    if _is_terminal():
+    if is_terminal(sys.stderr):
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), _ERASE.encode())
 

@@ -1,48 +1,105 @@
-"""What the command writes on stderr."""
+"""What the command writes on stderr: how much of it, in which form, and each thing once."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import sys
-from copy import copy
+from dataclasses import dataclass
 
-__all__ = ["log_to_stderr", "wants_access_log"]
+from wsgiproxy import errors
+from wsgiproxy.cli.logformat import FORMATS
+from wsgiproxy.errors import ProxyError
+
+__all__ = ["LogStyle", "add_log", "log_to_stderr", "read_log"]
+
+_LEVELS = ("debug", "info", "warning", "error")
+#: Loggers of single exchanges.
+_OF_EXCHANGES = ("wsgiproxy.access", "wsgiproxy.forward")
+#: Loggers of servers that tell of an answer that broke off by the traceback of our error.
+_OF_SERVERS = ("waitress", "gunicorn.error", "_granian")
 
 
-def wants_access_log(arguments: argparse.Namespace) -> bool:
-    """What ``--access-log`` says, or whether somebody is looking."""
+@dataclass(frozen=True)
+class LogStyle:
+    """What is written on stderr, in values that can be pickled.
+
+    :param level: the least level, a name of :mod:`logging` in lower case.
+    :param format: ``text`` or ``json``.
+    :param access: write a line for each exchange.
+    """
+
+    level: str = "info"
+    format: str = "text"
+    access: bool = True
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Add ``--access-log``, ``--log-level`` and ``--log-format``."""
+    group = parser.add_argument_group("log")
+    group.add_argument(
+        "--access-log",
+        action=argparse.BooleanOptionalAction,
+        help="one line on stderr for each exchange (default: on, unless --log-level leaves out"
+        " what is only information)",
+    )
+    group.add_argument(
+        "--log-level",
+        metavar="{" + ",".join(_LEVELS) + "}",
+        type=str.lower,
+        choices=_LEVELS,
+        default="info",
+        help="the least that is written on stderr (default: %(default)s)",
+    )
+    group.add_argument(
+        "--log-format",
+        choices=tuple(FORMATS),
+        default="text",
+        help="text, or one JSON object for each line (default: %(default)s)",
+    )
+
+
+def read_log(arguments: argparse.Namespace) -> LogStyle:
+    """What the command line says."""
     said: bool | None = arguments.access_log
-    return sys.stderr.isatty() if said is None else said
+    level: str = arguments.log_level
+    access = level in ("debug", "info") if said is None else said
+    return LogStyle(level, arguments.log_format, access)
 
 
-class _Formatter(logging.Formatter):
-    """Marks what a spawned command says, so that nobody takes its words for ours."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(mark)s%(message)s", "%H:%M:%S", defaults={"mark": ""})
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The text of a record."""
-        if record.name.endswith(".output"):
-            record.mark = "| "
-        brief = getattr(record, "brief", "")
-        if brief:  # what follows in the message stands on stderr already, line by line
-            record = copy(record)
-            record.msg, record.args = "%s", (brief,)
-        return super().format(record)
-
-
-def log_to_stderr(access_log: bool) -> None:
+def log_to_stderr(style: LogStyle) -> None:
     """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
     logger = logging.getLogger("wsgiproxy")
     if logger.handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter())
-    logger.addHandler(handler)
+    handler.setFormatter(FORMATS[style.format](handler.stream))
+    if style.access:
+        handler.addFilter(_is_no_second_line)
+    # waitress has no handler of its own.
+    for each in (logger, logging.getLogger("waitress")):
+        each.addHandler(handler)
     logger.propagate = False
+    logger.setLevel(style.level.upper())
+    for name in _OF_EXCHANGES:
+        logging.getLogger(name).setLevel(logging.INFO if style.access else logging.ERROR)
+    for server in map(logging.getLogger, _OF_SERVERS):
+        # Of granian's loggers below this one, its handlers alone see the records.
+        for each in (server, *server.handlers):
+            each.addFilter(_is_no_error_of_ours)
     # It speaks of a queue when a thread has not woken up yet.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    for name in ("wsgiproxy.access", "wsgiproxy.forward"):
-        logging.getLogger(name).setLevel(logging.INFO if access_log else logging.ERROR)
+
+
+def _is_no_second_line(record: logging.LogRecord) -> bool:
+    """Whether the access log does not say the same."""
+    return not hasattr(record, "exchange_failed")
+
+
+def _is_no_error_of_ours(record: logging.LogRecord) -> bool:
+    """Whether a server tells of something else than an exchange that has a line already."""
+    if record.exc_info:
+        return not isinstance(record.exc_info[1], ProxyError)
+    # granian's message is a traceback itself.
+    lines = record.getMessage().splitlines()
+    name = lines[-1].partition(":")[0] if lines else ""
+    return not (len(lines) > 1 and lines[1].startswith("Traceback ") and name in errors.__all__)

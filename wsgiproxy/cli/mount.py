@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from webob import Response
 
-from wsgiproxy.mount import is_bare, shifted, with_slash
+from wsgiproxy.accesslog import Record
+from wsgiproxy.errors import NotFound
+from wsgiproxy.mount import is_bare, not_found, shifted, with_slash
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -19,7 +21,7 @@ _NOT_FOUND = """\
 <!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>404 Not Found</title>
 <h1>Nothing is here</h1>
-<p>What you look for may be at <a href="{link}">{link}</a>.</p>
+<p>{why}What you look for may be at <a href="{link}">{link}</a>.</p>
 </html>
 """
 
@@ -52,9 +54,16 @@ class Mount:
                 return with_slash(inner, start_response)
             return self._application(inner, start_response)
         link = script_name + self._prefix + "/"
+        record = Record(environ)
         if path_info in ("", "/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             # WebOb would make an absolute address of it, from what the client calls us.
             start_response("302 Found", [("Location", link), ("Content-Length", "0")])
+            record.end(302)
             return []
-        page = Response(_NOT_FOUND.format(link=escape(link)), status=404)
-        return page(environ, start_response)
+        error = not_found(environ, [self._prefix])
+        record.fail(error)
+        why = error.public.removeprefix(NotFound.public).strip()
+        text = _NOT_FOUND.format(link=escape(link), why=f"{escape(why)} " if why else "")
+        page = Response(text, status=404)(environ, start_response)
+        record.end(404, sent=sum(map(len, page)))
+        return page

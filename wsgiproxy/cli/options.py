@@ -18,7 +18,6 @@ from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import escapes, split_host
 from wsgiproxy.settings import (
     APP,
-    FORWARD,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
@@ -36,11 +35,9 @@ __all__ = [
     "SPAWNED",
     "TLS",
     "Groups",
-    "add_access_log",
     "add_listen",
     "add_settings",
     "add_rows",
-    "as_typed",
     "flag",
     "given_flags",
     "given_settings",
@@ -181,21 +178,6 @@ def given_flags(arguments: argparse.Namespace, rows: tuple[Setting, ...]) -> lis
     ]
 
 
-def as_typed(message: str) -> str:
-    """A message about a setting, which then is named by its flag.
-
-    >>> as_typed("max_head='x': expected a number of bytes")
-    "--max-head 'x': expected a number of bytes"
-    """
-    if message.startswith("start_script: "):
-        return message.replace("start_script", "COMMAND", 1).replace("socket=", "--socket ")
-    name, _, rest = message.partition("=")
-    rows = APP + SIGNING + TRANSPORT + PROCESS + RUN[0][1] + FORWARD
-    flags = {row.name: flag(row) for row in rows}
-    flags |= {"start_script": "COMMAND", "allow_clients": "--allow-client"}
-    return f"{flags[name]} {rest}" if name in flags else message
-
-
 def add_listen(parser: argparse.ArgumentParser) -> None:
     """Add ``--listen``."""
     parser.add_argument(
@@ -204,15 +186,6 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1:8080",
         help="the address to serve (default: %(default)s); port 0 takes a free one, and 0.0.0.0 "
         "is reachable from other machines",
-    )
-
-
-def add_access_log(parser: argparse.ArgumentParser) -> None:
-    """Add ``--access-log``."""
-    parser.add_argument(
-        "--access-log",
-        action=argparse.BooleanOptionalAction,
-        help="one line on stderr for each exchange (default: on if stderr is a terminal)",
     )
 
 

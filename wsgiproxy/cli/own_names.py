@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
-from wsgiproxy.caution import Refusals
 from wsgiproxy.cli.listen import Listen, kinds
 from wsgiproxy.errors import Misdirected
 from wsgiproxy.gateway import refuse
@@ -29,7 +28,6 @@ class OwnNames:
     def __init__(self, application: WSGIApplication, allowed: Iterable[str]) -> None:
         names = tuple(allowed)
         self._application = application
-        self._refusals = Refusals()
         self._is_answered = Remembered[str, bool](lambda host: is_answered(host, names))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -37,10 +35,7 @@ class OwnNames:
         host = environ.get("HTTP_HOST", "")
         if self._is_answered[host]:
             return self._application(environ, start_response)
-        error = Misdirected(
-            f"Host {host[:100]!r} is no name of this machine, nor in --allowed-hosts"
-        )
-        self._refusals.tell(error)
+        error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
         return refuse(error, environ, start_response, Record(environ))
 
 

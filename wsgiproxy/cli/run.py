@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import CannotStart, Listen
-from wsgiproxy.cli.log import log_to_stderr
+from wsgiproxy.cli.log import LogStyle, log_to_stderr
 from wsgiproxy.cli.servers import Plan, run_waitress
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
@@ -141,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except CannotStart as error:
         raise CannotStart(f"{error}; try: wsgiproxy serve -- wsgiproxy run {place}") from error
     with listener:
-        log_to_stderr(access_log=False)
+        log_to_stderr(LogStyle(access=False))
         application = load(place)
         # One that has wrapped itself would find nothing that is signed any more.
         if not isinstance(application, WSGIProxyMiddleware):

@@ -14,7 +14,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.liveline import hidden
-from wsgiproxy.cli.log import log_to_stderr, wants_access_log
+from wsgiproxy.cli.log import LogStyle, add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import own_names, with_own_names
 from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
 from wsgiproxy.cli.spawned import Spawned, read_spawned
@@ -66,13 +66,13 @@ class Site:
     :param href: the target.
     :param prefix: where it is mounted.
     :param settings: rows of :mod:`wsgiproxy.settings`.
-    :param access_log: write a line for each exchange.
+    :param log: what is written on stderr.
     """
 
     href: str
     prefix: str
     settings: Mapping[str, Any]
-    access_log: bool
+    log: LogStyle
 
     @property
     def title(self) -> str:
@@ -111,7 +111,7 @@ class Site:
         """The proxy at its place; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
-        log_to_stderr(self.access_log)
+        log_to_stderr(self.log)
         proxy = self.proxy()
         if not self.prefix:
             return proxy
@@ -134,7 +134,7 @@ def add_to(commands: Commands) -> None:
     )
     options.add_listen(parser)
     _add_server(parser)
-    options.add_access_log(parser)
+    add_log(parser)
     options.add_settings(parser, options.SERVE)
     group = parser.add_argument_group("the process of a COMMAND")
     group.add_argument(
@@ -192,9 +192,9 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
 
     :raises ConfigurationError: neither a target nor a command, or flags of the other.
     """
-    access_log = wants_access_log(arguments)
+    log = read_log(arguments)
     if arguments.command:
-        return read_spawned(arguments, access_log)
+        return read_spawned(arguments, log)
     if arguments.target is None:
         raise ConfigurationError(
             "expected a TARGET, or -- and a COMMAND (see wsgiproxy serve --help)"
@@ -206,7 +206,7 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
         options.read_target(arguments.target),
         options.read_prefix(arguments.prefix),
         options.given_settings(arguments, options.SERVE),
-        access_log,
+        log,
     )
 
 

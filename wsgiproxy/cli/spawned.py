@@ -16,7 +16,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.ending import Ending
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.liveline import LiveLine, plain
-from wsgiproxy.cli.log import log_to_stderr
+from wsgiproxy.cli.log import LogStyle, log_to_stderr
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import SpawningApplication
 
@@ -35,7 +35,7 @@ class Spawned:
     :param command: its words; ``{prefix}`` is filled in already.
     :param prefix: where it is mounted.
     :param settings: rows of :mod:`wsgiproxy.settings`.
-    :param access_log: write a line for each exchange.
+    :param log: what is written on stderr.
     :param now: start it at once, and not when somebody comes.
     :param first: number of the process that a person has started.
     """
@@ -43,7 +43,7 @@ class Spawned:
     command: tuple[str, ...]
     prefix: str
     settings: Mapping[str, Any]
-    access_log: bool
+    log: LogStyle
     now: bool
     first: int = field(default_factory=os.getpid)
 
@@ -89,10 +89,10 @@ class Spawned:
         """The application at its place; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
-        log_to_stderr(self.access_log)
+        log_to_stderr(self.log)
         # What is waited for, at every moment, is for the live line alone.
-        level = logging.DEBUG if LiveLine.attach(self.title) else logging.INFO
-        logging.getLogger("wsgiproxy.spawn").setLevel(level)
+        if LiveLine.attach(self.title):
+            logging.getLogger("wsgiproxy.spawn").setLevel(logging.DEBUG)
         proxy = self.proxy()
         Ending(proxy, self.first)
         if self.now:
@@ -127,7 +127,7 @@ def _unusable(name: str, cwd: str, path: str | None) -> str:
     return f"no such command: {plain(name)}; {hint}"
 
 
-def read_spawned(arguments: argparse.Namespace, access_log: bool) -> Spawned:
+def read_spawned(arguments: argparse.Namespace, log: LogStyle) -> Spawned:
     """What the command line says.
 
     :raises ConfigurationError: a flag that has no meaning with a command.
@@ -148,6 +148,6 @@ def read_spawned(arguments: argparse.Namespace, access_log: bool) -> Spawned:
         tuple(word.replace("{prefix}", prefix) for word in arguments.command),
         prefix,
         options.given_settings(arguments, options.SPAWNED),
-        access_log,
+        log,
         arguments.now,
     )

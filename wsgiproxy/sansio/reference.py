@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.target import Absolute, absolute_form
+from wsgiproxy.sansio.target import Absolute, absolute_form, under
 
-__all__ = ["has_relative_path", "path_of", "resolved", "with_authority"]
+__all__ = ["has_relative_path", "page_below", "path_of", "resolved", "with_authority"]
 
 
 def path_of(rest: str) -> str:
@@ -77,3 +77,22 @@ def resolved(path: str, reference: str) -> str:
     if dots in (".", ".."):
         kept.append("")
     return "/" + "/".join(kept) + reference[len(rest) :]
+
+
+def page_below(referer: str, host: str, prefix: str) -> str:
+    """The path of the page that had a link, if it is one of ours below *prefix*; else empty.
+
+    :param referer: the field ``Referer`` (RFC 9110, 10.1.3), which a client may make up.
+    :param host: the field ``Host`` of the same request.
+    :param prefix: a path without a slash at its end.
+
+    >>> page_below("http://a.example/app/x?q", "a.example", "/app")
+    '/app/x'
+    >>> page_below("http://b.example/app/x", "a.example", "/app")
+    ''
+    """
+    parts = with_authority(referer)
+    if parts is None or parts.authority.lower() != host.lower():
+        return ""
+    path = path_of(parts.rest)
+    return path if under(path, prefix) else ""

@@ -136,7 +136,9 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
                     raise
                 left = 0
             if left <= 0:
-                raise RequestTimeout(f"{received} bytes of a head in {self.head_timeout:g} s")
+                raise RequestTimeout(
+                    f"{received} bytes of a head in head_timeout={self.head_timeout:g} s"
+                )
             received += len(data)
             body = self._reader.feed(data)
             if self._reader.head is not None or not data:

@@ -7,17 +7,9 @@ rows, so that a bad value is refused in the same words everywhere.
 from __future__ import annotations
 
 from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT
-from wsgiproxy.settings.rows import (
-    APP,
-    EXACT,
-    MIDDLEWARE,
-    SIGNING,
-    SPAWN,
-    SPAWNED_APP,
-    SPAWNED_TRANSPORT,
-    TRANSPORT,
-)
+from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting, settle
+from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
 
 __all__ = [
     "APP",
@@ -28,6 +20,7 @@ __all__ = [
     "SIGNING",
     "SPAWN",
     "SPAWNED_APP",
+    "SPAWNED_SIGNING",
     "SPAWNED_TRANSPORT",
     "TRANSPORT",
     "Setting",

@@ -7,8 +7,9 @@ from typing import Any
 
 from wsgiproxy.settings.compound import or_none
 from wsgiproxy.settings.convert import boolean, count, path, port, seconds, words
-from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS, SPAWNED_TRANSPORT
+from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS
 from wsgiproxy.settings.setting import Setting
+from wsgiproxy.settings.spawn import SPAWNED_TRANSPORT
 
 __all__ = ["FORWARD", "FORWARD_TRANSPORT"]
 
@@ -53,7 +54,14 @@ FORWARD = (
     ),
     Setting("connect", boolean, True, BOOLEAN, "open tunnels (CONNECT), which https needs"),
     Setting("max_connections", count, 500, COUNT, "exchanges and tunnels at the same time"),
-    Setting("tunnel_idle", seconds, 600.0, SECONDS, "seconds until a silent tunnel is closed"),
+    Setting(
+        "tunnel_idle",
+        seconds,
+        600.0,
+        SECONDS,
+        "seconds until a silent tunnel is closed",
+        ("connect",),
+    ),
     *(row for row in APP if row.name in ("via", "max_body")),
 )
 #: Rows of :data:`TRANSPORT` for requests in plain text to any number of destinations.

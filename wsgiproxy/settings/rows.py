@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wsgiproxy.settings.compound import choice, or_none
 from wsgiproxy.settings.convert import (
     authorities,
     boolean,
-    command,
     count,
-    directory,
     domain,
     environ_keys,
     field_names,
@@ -22,16 +18,10 @@ from wsgiproxy.settings.convert import (
     nonces,
     path,
     port,
-    port_to_take,
-    probe,
     seconds,
-    share,
     size,
-    statuses,
     text,
     token,
-    variable_names,
-    variables,
     words,
 )
 from wsgiproxy.settings.guarded import guard
@@ -42,18 +32,16 @@ __all__ = [
     "BOOLEAN",
     "COUNT",
     "EXACT",
+    "LEEWAY",
     "MIDDLEWARE",
     "NETWORKS",
     "SECONDS",
     "SIGNING",
-    "SPAWN",
-    "SPAWNED_APP",
-    "SPAWNED_TRANSPORT",
     "TRANSPORT",
 ]
 
 SECONDS = "a number of seconds above 0"
-_LEEWAY = "a number of seconds from 0 on"
+LEEWAY = "a number of seconds from 0 on"
 COUNT = "a whole number from 0 on"
 _SIZE = "a number of bytes, such as 65536 or 64k"
 BOOLEAN = "true or false"
@@ -67,15 +55,26 @@ TRANSPORT = (
     Setting("connect_timeout", seconds, 10.0, SECONDS, "seconds to connect, for each address"),
     Setting("head_timeout", seconds, 60.0, SECONDS, "seconds for the head of the answer"),
     Setting("idle_timeout", seconds, 60.0, SECONDS, "seconds between two reads or writes"),
-    Setting("keep_alive", seconds, 50.0, SECONDS, "seconds to keep an unused connection"),
+    Setting(
+        "keep_alive", seconds, 50.0, SECONDS, "seconds to keep an unused connection", ("max_idle",)
+    ),
     Setting("max_idle", count, 64, COUNT, "unused connections to keep for one upstream"),
     Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
     Setting("max_fields", count, 200, COUNT, "most header fields of a message"),
     Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
     Setting("verify", boolean, True, BOOLEAN, "verify the certificates of https upstreams"),
-    Setting("ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe"),
+    Setting(
+        "ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe", ("verify",)
+    ),
     Setting("client_cert", or_none(path), None, _FILE, "PEM file with our own certificate"),
-    Setting("client_key", or_none(path), None, _FILE, "PEM file with the key of client_cert"),
+    Setting(
+        "client_key",
+        or_none(path),
+        None,
+        _FILE,
+        "PEM file with the key of client_cert",
+        ("client_cert",),
+    ),
     Setting(
         "parent_proxy",
         or_none(text),
@@ -119,11 +118,6 @@ APP = (
     Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes"),
 )
 
-#: Of the spawner: its process has no other name than the one that the client has asked for.
-SPAWNED_APP = tuple(
-    replace(row, default=True) if row.name == "preserve_host" else row for row in APP
-)
-
 #: Of the exact proxy.
 EXACT = (*(row for row in APP if row.name == "max_body"), *TRANSPORT)
 
@@ -131,18 +125,29 @@ _BODY = "largest body that is read to cover it, in bytes"
 _STRICT = "refuse a secret_file that everybody may read"
 _PICKLE = "let pickle_keys be carried: whoever has the secret can run code at the backend"
 
+_SECRET = ("secret_file",)
+
 SIGNING = (
     Setting("secret_file", or_none(path), None, _FILE, "keys to sign with; see wsgiproxy keygen"),
-    Setting("string_keys", environ_keys, (), _KEYS, "native strings to carry to the backend"),
-    Setting("unicode_keys", environ_keys, (), _KEYS, "text to carry to the backend"),
-    Setting("json_keys", environ_keys, (), _KEYS, "values to carry to the backend as JSON"),
-    Setting("pickle_keys", environ_keys, (), _KEYS, "other values to carry; needs allow_pickle"),
+    Setting(
+        "string_keys", environ_keys, (), _KEYS, "native strings to carry to the backend", _SECRET
+    ),
+    Setting("unicode_keys", environ_keys, (), _KEYS, "text to carry to the backend", _SECRET),
+    Setting(
+        "json_keys", environ_keys, (), _KEYS, "values to carry to the backend as JSON", _SECRET
+    ),
+    Setting(
+        "pickle_keys", environ_keys, (), _KEYS, "other values to carry; needs allow_pickle", _SECRET
+    ),
     Setting("allow_pickle", boolean, False, BOOLEAN, _PICKLE),
-    Setting("sign_body", boolean, False, BOOLEAN, "cover request bodies, which are read first"),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT),
+    Setting(
+        "sign_body", boolean, False, BOOLEAN, "cover request bodies, which are read first", _SECRET
+    ),
+    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, ("sign_body",)),
+    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _SECRET),
 )
 
+_EXAMINED = ("secret_file", "doctor_file")
 _COUNT_OF = "how many proxies append to X-Forwarded-"
 
 MIDDLEWARE = (
@@ -160,6 +165,7 @@ MIDDLEWARE = (
         "x-forwarded",
         "x-forwarded, historical or forwarded",
         "which fields are believed under trust_ips",
+        ("trust_ips",),
     ),
     Setting(
         "require_forwarded",
@@ -167,6 +173,7 @@ MIDDLEWARE = (
         False,
         BOOLEAN,
         "refuse what a trusted peer sends without naming the client",
+        ("trust_ips", "x_for"),
     ),
     Setting(
         "authorities",
@@ -174,22 +181,27 @@ MIDDLEWARE = (
         (),
         "hosts with their ports, as in the href of WSGIProxyApp",
         "the hosts for which a request must have been signed",
+        _SECRET,
     ),
-    Setting("accept_keys", environ_keys, (), _KEYS, "carried keys to take into the environ"),
+    Setting(
+        "accept_keys", environ_keys, (), _KEYS, "carried keys to take into the environ", _SECRET
+    ),
     Setting(
         "unsigned",
         choice("reject", "strip"),
         "reject",
         "reject or strip",
         "what to do with a request that bears no signature",
+        _SECRET,
     ),
-    Setting("max_age", seconds, 60.0, SECONDS, "seconds for which a signature is good"),
+    Setting("max_age", seconds, 60.0, SECONDS, "seconds for which a signature is good", _EXAMINED),
     Setting(
         "clock_skew",
         leeway,
         5.0,
-        _LEEWAY,
+        LEEWAY,
         "seconds by which the sender may be ahead",
+        _EXAMINED,
     ),
     Setting(
         "replay",
@@ -197,123 +209,18 @@ MIDDLEWARE = (
         None,
         "'memory', or an object with add(key, ttl)",
         "remembers nonces, so that each signature is good for one request",
+        _EXAMINED,
     ),
     Setting("doctor_file", or_none(path), None, _FILE, "keys of those who may examine it"),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
-    Setting("allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys"),
-    Setting("sign_body", boolean, False, BOOLEAN, "refuse bodies that are not covered"),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT),
+    Setting(
+        "allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys", _SECRET
+    ),
+    Setting("sign_body", boolean, False, BOOLEAN, "refuse bodies that are not covered", _SECRET),
+    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, _SECRET),
+    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _EXAMINED),
     *(
         Setting(f"x_{name}", or_none(count), None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")
-    ),
-)
-
-_LOCAL = (
-    "connect_timeout",
-    "head_timeout",
-    "idle_timeout",
-    "keep_alive",
-    "max_idle",
-    "max_head",
-    "max_fields",
-    "max_line",
-)
-#: Rows of :data:`TRANSPORT` that mean something on the way to a process of this machine.
-SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)
-
-#: Of the spawner, beside :data:`SPAWNED_APP`, :data:`SIGNING` and :data:`SPAWNED_TRANSPORT`.
-SPAWN = (
-    Setting("start_script", command, None, "a command", "what to run, in the foreground"),
-    Setting("cwd", or_none(directory), None, "a directory", "its working directory"),
-    Setting(
-        "script_env",
-        variables,
-        {},
-        "variables such as NAME=value",
-        "environment variables to set for it",
-    ),
-    Setting(
-        "spawned_port",
-        or_none(port_to_take),
-        None,
-        "a port number",
-        "the port to give it; any free one if not given",
-    ),
-    Setting(
-        "idle_shutdown",
-        or_none(seconds),
-        None,
-        SECONDS,
-        "end it after so many seconds without a request",
-    ),
-    Setting(
-        "idle_ignore",
-        words,
-        (),
-        "paths such as /health or /api/*",
-        "paths whose requests neither start it nor keep it running",
-    ),
-    Setting(
-        "socket",
-        or_none(choice("inherit", "unix", "port")),
-        None,
-        "inherit, unix or port",
-        "how it gets its socket; as its placeholders say, if not given",
-    ),
-    Setting(
-        "ready",
-        or_none(probe),
-        None,
-        "a path such as /health, or a function",
-        "what has to answer before requests are sent",
-    ),
-    Setting(
-        "ready_statuses",
-        statuses,
-        frozenset(range(200, 400)),
-        "HTTP statuses such as 200-399",
-        "what ready has to answer (default: 200-399)",
-    ),
-    Setting("start_timeout", seconds, 30.0, SECONDS, "seconds that a start may take"),
-    Setting("stop_timeout", leeway, 10.0, _LEEWAY, "seconds between SIGTERM and SIGKILL"),
-    Setting(
-        "inherit_env",
-        variable_names,
-        (),
-        "names of variables, or true for all",
-        "further environment variables to pass on",
-    ),
-    Setting("max_waiting", count, 500, COUNT, "requests that may wait for a start"),
-    Setting(
-        "max_wait",
-        or_none(seconds),
-        None,
-        SECONDS,
-        "seconds that one of them may wait; 5 more than start_timeout, if not given",
-    ),
-    Setting(
-        "waiting_page",
-        leeway,
-        2.0,
-        _LEEWAY,
-        "seconds after which a browser gets a page to wait with",
-    ),
-    Setting(
-        "share",
-        or_none(share),
-        None,
-        "true, false or the path of a folder",
-        "one process for all workers of a server",
-    ),
-    Setting("debug", boolean, False, BOOLEAN, "show the last lines of output to clients"),
-    Setting("sign", boolean, True, BOOLEAN, "sign requests, for WSGIProxyMiddleware.from_env"),
-    Setting(
-        "strip_script_name",
-        boolean,
-        False,
-        BOOLEAN,
-        "leave the mount out of the path that is sent",
     ),
 )

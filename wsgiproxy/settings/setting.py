@@ -21,6 +21,8 @@ class Setting:
     :param default: what is used if nothing is given.
     :param expected: what a good value is, for the message about a bad one.
     :param help: what the option does, for the command line and the documentation.
+    :param needs: names of other settings of the same part, one of which has to be in effect: this
+        one has no effect without it.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Setting:
     default: Any
     expected: str
     help: str
+    needs: tuple[str, ...] = ()
 
     def settle(self, value: object) -> Any:
         """The value to use for what was given.
@@ -43,7 +46,8 @@ class Setting:
 def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
     """The values of *rows*, from what was given and the defaults.
 
-    :raises ConfigurationError: an unknown name, or a bad value.
+    :raises ConfigurationError: an unknown name, a bad value, or one that has no effect beside the
+        others.
 
     >>> from wsgiproxy.settings import TRANSPORT
     >>> settle(TRANSPORT, {"max_head": "16k"})["max_head"]
@@ -58,7 +62,19 @@ def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, An
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; expected one of {sorted(known)}"
             raise ConfigurationError(f"{name}={value!r}: no such setting{hint}")
-    return {
+    settled = {
         name: row.settle(given[name]) if name in given else row.default
         for name, row in known.items()
     }
+    for name in given:
+        _check_needs(known[name], given, settled)
+    return settled
+
+
+def _check_needs(row: Setting, given: Mapping[str, object], settled: Mapping[str, Any]) -> None:
+    """Refuse a setting that another one silently switches off."""
+    if not row.needs or settled[row.name] == row.default or any(map(settled.get, row.needs)):
+        return
+    off = [f"no {name}={given[name]!r}" for name in row.needs if given.get(name) is not None]
+    expected = off[0] if off else " or ".join(row.needs)
+    raise ConfigurationError(f"{row.name}={given[row.name]!r}: expected {expected} beside it")

@@ -43,17 +43,10 @@ def configured_signer(settled: Mapping[str, Any], *, watches: bool = True) -> Si
     :param settled: the rows of :data:`wsgiproxy.settings.SIGNING`.
     :param watches: look for changes of the file.
     :returns: None without a ``secret_file``.
-    :raises ConfigurationError: keys are to be carried without one, or as
-        :func:`declared_keys` says.
+    :raises ConfigurationError: as :func:`declared_keys` says.
     """
     declared = declared_keys(settled)
     if settled["secret_file"] is None:
-        for setting in ("string_keys", "unicode_keys", "json_keys", "pickle_keys", "sign_body"):
-            if settled[setting]:
-                raise ConfigurationError(
-                    f"{setting}={settled[setting]!r}: expected a secret_file beside it; nobody"
-                    " could believe it unsigned"
-                )
         return None
     file = KeyFile(
         settled["secret_file"], strict_permissions=settled["strict_permissions"], signs=True

@@ -18,7 +18,7 @@ from wsgiproxy.gateway import refuse, served
 from wsgiproxy.sansio.command import meanings, socket_kind
 from wsgiproxy.sansio.target import matcher
 from wsgiproxy.sansio.waiting import is_navigation, waiting_page
-from wsgiproxy.settings import SIGNING, SPAWN, SPAWNED_APP, SPAWNED_TRANSPORT, settle
+from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, settle
 from wsgiproxy.settings.described import listing
 from wsgiproxy.spawn.backend import Backend
 from wsgiproxy.spawn.gateways import Gateways
@@ -39,7 +39,7 @@ __all__ = ["SpawningApplication"]
 _MORE = 5.0
 
 
-@listing(SPAWN + SPAWNED_APP + SIGNING + SPAWNED_TRANSPORT)
+@listing(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT)
 class SpawningApplication:
     """A WSGI application that is a process of its own, started when somebody asks for it.
 
@@ -58,7 +58,7 @@ class SpawningApplication:
         writes goes to the child ``output`` of it.
     :param options: the rows of :data:`wsgiproxy.settings.SPAWN`,
         :data:`~wsgiproxy.settings.SPAWNED_APP`,
-        :data:`~wsgiproxy.settings.SIGNING` and
+        :data:`~wsgiproxy.settings.SPAWNED_SIGNING` and
         :data:`~wsgiproxy.settings.SPAWNED_TRANSPORT`; strings are converted.
     :raises ConfigurationError: naming the setting, its value and what was expected.
 
@@ -91,7 +91,7 @@ class SpawningApplication:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = settle(SPAWN + SPAWNED_APP + SIGNING + SPAWNED_TRANSPORT, given)
+        settled = settle(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, given)
         self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE

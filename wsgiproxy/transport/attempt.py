@@ -84,7 +84,7 @@ class Attempt:
     def _send_rest(self, upload: Upload) -> None:
         """Send until the head of the answer comes; the rest goes on while the body is read."""
         patience, reader = self.patience, self.reader
-        patience.start(patience.timeouts.idle)
+        patience.start(patience.timeouts.idle, "idle_timeout")
         while not upload.ended and reader.head is None:
             try:
                 data = upload.step(self.wire, patience)
@@ -114,7 +114,7 @@ class Attempt:
         """
         wire, reader, patience = self.wire, self.reader, self.patience
         replayable = replayable and wire.reused and reader.head is None
-        patience.start(patience.timeouts.head)
+        patience.start(patience.timeouts.head, "head_timeout")
         while reader.head is None:
             try:
                 data = wire.recv(patience)

@@ -158,7 +158,7 @@ class Dialler:
             # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
             # that does not speak HTTP.
             kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
-            raise kind(f"connecting to {_where(origin)}: {_began(error)}") from error
+            raise kind(f"connecting to {_where(origin)}: {_reason(error, timeout)}") from error
 
     def _dial_tcp(self, origin: Origin, timeout: float) -> socket.socket:
         connection = self._connection(origin, timeout)
@@ -245,6 +245,16 @@ def _began(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    """What began a failure, with the setting that may help."""
+    began = _began(error)
+    if _is_timeout(error):
+        return f"{began} (connect_timeout={timeout:g} s)"
+    if isinstance(began, ssl.SSLCertVerificationError):
+        return f"{began}; ca_file names further authorities"
+    return str(began)
 
 
 def _where(origin: Origin) -> str:

@@ -89,7 +89,7 @@ class Reply:
 
     def _read(self, wire: Wire) -> bytes:
         reader, patience = self._reader, self._patience
-        patience.start(patience.timeouts.idle)
+        patience.start(patience.timeouts.idle, "idle_timeout")
         while not reader.complete:
             data = self._receive(wire)
             if data is None:

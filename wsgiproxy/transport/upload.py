@@ -83,7 +83,7 @@ class Upload:
         if not self._view and self._body is not None and not wire.has_arrived():
             self._view = memoryview(self._body.read())
             # However long the client took for the block, the upstream is not to blame.
-            patience.start(patience.timeouts.idle)
+            patience.start(patience.timeouts.idle, "idle_timeout")
         readable, writable = wire.wait(patience)
         data = wire.recv_now() if readable else None
         if data is None and writable and self._view:
@@ -93,7 +93,7 @@ class Upload:
                 self.fail(error)
                 return None
             if sent:
-                patience.start(patience.timeouts.idle)
+                patience.start(patience.timeouts.idle, "idle_timeout")
                 self._view = self._view[sent:]
                 if not self._view and (self._body is None or self._body.last):
                     self.whole = self.ended = True

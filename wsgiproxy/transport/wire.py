@@ -56,16 +56,21 @@ class Timeouts:
 class Patience:
     """How long one exchange goes on waiting, and for whom."""
 
-    __slots__ = ("_seconds", "_until", "abandoned", "first", "timeouts")
+    __slots__ = ("_seconds", "_setting", "_until", "abandoned", "first", "timeouts")
 
     def __init__(self, timeouts: Timeouts, abandoned: Callable[[], bool] | None) -> None:
         self.timeouts = timeouts
         self.abandoned = abandoned
         self._seconds = self._until = self.first = 0.0
+        self._setting = ""
 
-    def start(self, seconds: float) -> None:
-        """Wait for *seconds* from now on."""
+    def start(self, seconds: float, setting: str) -> None:
+        """Wait for *seconds* from now on.
+
+        :param setting: the name of what sets them, for the message.
+        """
         self._seconds = seconds
+        self._setting = setting
         self._until = monotonic() + seconds
         #: The milliseconds of the first single wait; one more, since poll counts whole ones.
         self.first = (seconds if seconds < _SLICE else _SLICE) * 1000 + 1
@@ -78,7 +83,9 @@ class Patience:
         """
         left = self._until - monotonic()
         if left <= 0:
-            raise UpstreamTimeout(f"the upstream was silent for {self._seconds:g} s")
+            raise UpstreamTimeout(
+                f"the upstream was silent for {self._setting}={self._seconds:g} s"
+            )
         if self.abandoned is not None and left < self._seconds - _SLICE / 2 and self.abandoned():
             raise ClientGone("the client left while the upstream was silent")
         return min(_SLICE, left) * 1000 + 1

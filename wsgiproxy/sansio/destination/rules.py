@@ -70,7 +70,7 @@ class Destinations:
 
     >>> where = Destinations(allow="intranet.example 10.1.0.0/16:8080")
     >>> where.refusal_of("shop.example", 80, ["9.9.9.9", "127.0.0.1"])
-    '127.0.0.1 is loopback'
+    '127.0.0.1 is loopback (allow= names exceptions)'
     >>> where.refusal_of("intranet.example", 80, ["10.2.3.4"])
     ''
     """
@@ -123,7 +123,7 @@ class Destinations:
             if self.is_named(host, port, address):
                 continue
             if kind(address) != PUBLIC:
-                return f"{address} is {kind(address)}"
+                return f"{address} is {kind(address)} (allow= names exceptions)"
             if not is_open:
                 return self._closed(port)
         return ""
@@ -144,7 +144,7 @@ class Destinations:
             # Without a port it is all of them, not those of `ports` alone: `allow` may have
             # opened others.
             if entry.port in (None, _ANY, port) and (entry.names(name) or entry.holds(found)):
-                return f"deny has {entry.text!r}"
+                return f"it is in deny={entry.text}"
         return ""
 
     def _is_open(self, port: int) -> bool:
@@ -156,7 +156,7 @@ class Destinations:
         return 0 < port < 65536 and entry.port in (_ANY, port)
 
     def _closed(self, port: int) -> str:
-        return f"port {port} is not one of {_written(self.ports)}"
+        return f"port {port} is not one of ports={_written(self.ports)}"
 
     def __repr__(self) -> str:
         allow, deny = ([each.text for each in entries] for entries in (self.allow, self.deny))

@@ -49,11 +49,11 @@ def head_text(request: Request, limits: Limits) -> str:
 
 
 def _check_size(target: str, lines: list[str], size: int, limits: Limits) -> None:
-    longest = max(len(target), *map(len, lines))
     if len(target) > limits.line:
-        raise TargetTooLong(f"a request-target of {len(target)} bytes, over {limits.line}")
-    if size > limits.head or longest > limits.line or len(lines) > limits.fields:
-        raise HeadTooLarge(f"a head of {size} bytes, {len(lines)} fields, longest {longest}")
+        raise TargetTooLong(f"a request-target of {len(target)} bytes, over max_line={limits.line}")
+    excess = limits.excess(size, max(map(len, lines)), len(lines))
+    if excess:
+        raise HeadTooLarge(excess)
 
 
 def chunk(block: bytes) -> bytes:

@@ -178,7 +178,7 @@ class Reader:
         if not data.startswith(b"HTTP/1."[: len(data)]):
             raise BadResponse("the answer is not HTTP/1.0 or 1.1")
         if end > self._limits.head or len(data) > self._limits.head:
-            raise BadResponse(f"a head of more than {self._limits.head} bytes")
+            raise BadResponse(f"a head of more than max_head={self._limits.head} bytes")
         ends = data.count(b"\r\n")
         if data.count(b"\n") != ends or data.count(b"\r", 0, len(data) - 1) != ends:
             # The empty line would never come.
@@ -218,14 +218,14 @@ class Reader:
         if not 100 <= status <= 999 or _BAD_REASON.search(reason):
             raise BadResponse(f"status {status} or its reason phrase")
         if len(data) > self._limits.line or len(fields) > self._limits.fields:
-            self._check_size(fields)
+            self._check_size(len(data), fields)
         return ResponseHead(status, reason, fields)
 
-    def _check_size(self, fields: Headers) -> None:
-        limits = self._limits
+    def _check_size(self, size: int, fields: Headers) -> None:
         longest = max((len(name) + len(value) + 2 for name, value in fields), default=0)
-        if len(fields) > limits.fields or longest > limits.line:
-            raise BadResponse(f"{len(fields)} header fields, the longest of {longest} bytes")
+        excess = self._limits.excess(size, longest, len(fields))
+        if excess:
+            raise BadResponse(excess)
 
     def _frame(self, head: ResponseHead, old: bool) -> None:
         """Where the body ends (RFC 9112, 6.3); llhttp has refused conflicting fields.
