@@ -190,7 +190,7 @@ def test_a_client_that_leaves_a_silent_stream_ends_the_upstream_connection(
     stage.ask("GET /stream")
     stage.client.read_until(b"hello")
     getattr(stage.client, goodbye)()
-    if front in TELLS_CLIENT_GONE:
+    if front in TELLS_CLIENT_GONE | {"granian"}:  # to granian we offer empty blocks
         assert stage.ended(SOON)
     else:
         assert not stage.ended(SILENCE), "the server has told us after all"

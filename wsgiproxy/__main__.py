@@ -1,4 +1,5 @@
 """``python -m wsgiproxy`` is the command ``wsgiproxy``."""
+# PYTHON_ARGCOMPLETE_OK
 
 from __future__ import annotations
 

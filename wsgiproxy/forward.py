@@ -110,6 +110,11 @@ class ForwardProxy:
         self._in_flight = self._closed = 0
         self._tunnels: set[Tunnel] = set()
 
+    @property
+    def in_flight(self) -> int:
+        """Exchanges and tunnels that are not over."""
+        return self._in_flight
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         if environ.get("REQUEST_METHOD") == "CONNECT":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
@@ -30,14 +31,13 @@ from wsgiproxy.sansio.exchange import (
     whole_target,
 )
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
-from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
-from wsgiproxy.watch import client_watch
+from wsgiproxy.transport import PooledTransport, Reply, Timeouts, Transport, is_own_request
+from wsgiproxy.watch import client_watch, looks_at_blocks
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from wsgiproxy.signature import Signer
-    from wsgiproxy.transport import Reply
 
 __all__ = ["Gateway", "Stream", "refuse", "served"]
 
@@ -130,6 +130,8 @@ class Gateway:
             reply.close()
             return head, []
         if reply.whole is None:
+            if looks_at_blocks(environ) and isinstance(reply, Reply):
+                reply.pulse()
             return head, Stream(reply, head.status, record)
         return head, [reply.whole] if reply.whole else []
 
@@ -190,8 +192,9 @@ class Stream:
             raise
 
     def at_end(self, callback: Callable[[], None]) -> None:
-        """Have *callback* called once, when the stream is closed."""
-        self._at_end = callback
+        """Have *callback* called once, when the stream is closed, after earlier ones."""
+        before = self._at_end
+        self._at_end = callback if before is None else partial(_both, before, callback)
 
     def __del__(self) -> None:
         # Dropped by an application that should have closed it: somebody counts those in use.
@@ -209,18 +212,23 @@ class Stream:
         self._record.end(self._status, self._reply.received)
 
 
+def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
+
+
 def served(
-    gateway: Gateway,
+    application: WSGIApplication,
     environ: WSGIEnvironment,
     start_response: StartResponse,
     leave: Callable[[], None],
 ) -> Iterable[bytes]:
-    """The answer of *gateway*, for somebody who counts the exchanges in flight.
+    """The answer of *application*, for a caller that counts the exchanges in flight.
 
     :param leave: called once, at the end of the answer or without one.
     """
     try:
-        answer = gateway(environ, start_response)
+        answer = application(environ, start_response)
     except BaseException:
         leave()
         raise

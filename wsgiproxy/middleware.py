@@ -92,6 +92,12 @@ class WSGIProxyMiddleware:
         port: int | str | None = None,
         **options: Unpack[MiddlewareOptions],
     ) -> None:
+        if not callable(application):
+            hint = "; the address of an upstream is for WSGIProxyApp"
+            raise ConfigurationError(
+                f"application={application!r}: expected a WSGI application"
+                + hint * isinstance(application, str)
+            )
         settled = _settled(
             {
                 "secret_file": secret_file,

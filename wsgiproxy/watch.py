@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["client_socket", "client_watch"]
+__all__ = ["client_socket", "client_watch", "looks_at_blocks"]
 
 # The peer's end of the connection is closed: Linux says so even behind unread bytes. A client
 # that has only ended its own side looks the same, as it does to nginx.
@@ -28,6 +28,14 @@ def client_watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
         return watch
     sock = client_socket(environ)
     return None if sock is None else lambda: _has_gone(sock)
+
+
+def looks_at_blocks(environ: Mapping[str, Any]) -> bool:
+    """Whether the server closes an answer at the next block, even an empty one.
+
+    That is how granian tells that the client has gone, and the only way in which it does.
+    """
+    return environ.get("SERVER_SOFTWARE") == "Granian"
 
 
 # Ours first: who serves under Werkzeug and hands us on has one of both.

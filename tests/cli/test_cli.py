@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from wsgiproxy.cli import main, parser
 from wsgiproxy.cli.listen import Listen, open_listener
+from wsgiproxy.cli.options import read_listen
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -86,9 +92,55 @@ def test_help_promises_no_websocket(capsys):
     assert "streamlit" not in text.partition("examples:")[2].partition("WebSocket")[0]
 
 
-def test_version(capsys):
+def test_nothing_is_a_question_for_help(capsys):
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: wsgiproxy ") and "examples:" in out and err == ""
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "serve"]], ids=len)
+def test_help_is_a_command_too(words, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["--version"])
+        main(words)
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(" ".join(["usage: wsgiproxy", *words[1:]]))
+
+
+@pytest.mark.parametrize("words", [["-p", "9000"], ["-p9000"], ["--port", "9000"]], ids=len)
+@pytest.mark.parametrize("command", [["serve", ":1"], ["forward"], ["demo"]], ids=str)
+def test_a_port_alone(command, words):
+    assert read_listen(parser().parse_args([*command, *words]).listen) == ("127.0.0.1", 9000)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("wsgiproxy ke", ["keygen"]),
+        ("wsgiproxy serve --scope", ["--scope-cookies"]),
+        ("wsgiproxy serve --server g", ["granian", "gunicorn"]),
+    ],
+)
+def test_a_shell_can_complete_it(line, expected, tmp_path):
+    """As argcomplete's own hook asks: by the environment, and an answer in a file."""
+    answer = tmp_path / "answer"
+    asked = {
+        **os.environ,
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = [sys.executable, "-m", "wsgiproxy"]
+    subprocess.run(command, env=asked, cwd=ROOT, check=True, timeout=60)
+    words = [word.strip() for word in answer.read_text().split("\n")]
+    assert sorted(set(words)) == sorted(expected)
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(flag, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([flag])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("wsgiproxy 1.0")
 
@@ -112,8 +164,34 @@ def test_python_m_is_the_same(monkeypatch, capsys):
         pytest.param(["serve", "nothing"], "TARGET 'nothing': expected", id="a-bare-name"),
         pytest.param(["serve", "http://h/../x"], "TARGET 'http://h/../x': '..' in", id="dots"),
         pytest.param(["serve"], "expected a TARGET, or -- and a COMMAND", id="no-target"),
-        pytest.param([], "the following arguments are required: COMMAND", id="nothing"),
-        pytest.param(["frobnicate"], "argument COMMAND: invalid choice", id="command"),
+        pytest.param(["xyz", "start"], "no command 'xyz'; a command of yours", id="command"),
+        pytest.param(["srve", ":1"], "no command 'srve'; did you mean serve?", id="near-command"),
+        pytest.param(
+            ["serve", ":1", "--prefx", "/a"],
+            "unrecognized arguments: --prefx /a (did you mean --prefix? see wsgiproxy serve",
+            id="near-flag",
+        ),
+        pytest.param(
+            ["serve", ":1", "--max-haed=1k"],
+            "unrecognized arguments: --max-haed=1k (did you mean --max-head?",
+            id="near-flag-with-a-value",
+        ),
+        pytest.param(
+            ["serve", ":1", "--allow-client", "x"],
+            "unrecognized arguments: --allow-client x (--allow-client is one of forward; ",
+            id="flag-of-another-command",
+        ),
+        pytest.param(["help", "srve"], "no command 'srve'; did you mean serve?", id="help"),
+        pytest.param(
+            ["serve", ":1", "--ca-file", "x", "--no-verify"],
+            "--ca-file 'x': expected no --no-verify beside it",
+            id="switched-off",
+        ),
+        pytest.param(
+            ["serve", "http://u:canary@h"],
+            "TARGET 'http://***@h': expected no user and password",
+            id="userinfo",
+        ),
         pytest.param(["serve", ":1", "--frob"], "unrecognized arguments: --frob", id="flag"),
         pytest.param(["serve", ":1", "--conn", "1"], "unrecognized arguments: --conn", id="short"),
         pytest.param(

@@ -679,3 +679,37 @@ def test_normal_exchanges_leave_nothing_to_the_garbage_collector(upstream, trans
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_silence_is_offered_in_slices_and_still_has_its_limit(upstream):
+    """A server that looks at its client at each block can be given one while nothing comes."""
+    upstream.behaviour = [
+        ("read",),
+        ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),
+        ("wait_ended",),
+    ]
+    transport = PooledTransport(idle_timeout=1.2)
+    reply = transport.send(origin_of(upstream), GET)
+    reply.pulse()
+    began = time.monotonic()
+    blocks = []
+    with pytest.raises(UpstreamTimeout, match="silent for idle_timeout=1.2 s"):
+        while True:
+            blocks.append(next(reply))
+    assert blocks[0] == b"hello" and set(blocks[1:]) == {b""}
+    assert 2 <= len(blocks[1:]) <= 3
+    assert 1.2 <= time.monotonic() - began < 3
+
+
+def test_without_it_a_silence_is_waited_for_as_a_whole(upstream):
+    go = threading.Event()
+    upstream.behaviour = [
+        ("read",),
+        ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),
+        ("wait", go),
+        ("send", b"world"),
+    ]
+    reply = PooledTransport().send(origin_of(upstream), GET)
+    assert next(reply) == b"hello"
+    threading.Timer(0.8, go.set).start()
+    assert next(reply) == b"world"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from wsgiproxy.cli import demo, doctor, forward, keygen, run, serve
+from wsgiproxy.cli.hints import about_flag, complete, did_you_mean
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.spelling import as_typed
 from wsgiproxy.errors import ConfigurationError
@@ -50,13 +51,16 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        # Somebody may have typed `wsgiproxy npm start`.
-        hint = "a command of yours stands after --; " if "COMMAND: invalid" in message else ""
-        raise ConfigurationError(f"{message} ({hint}see {self.prog} --help)")
+        raise ConfigurationError(f"{message} (see {self.prog} --help)")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` in its result takes the result."""
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of all, and that of each command."""
     top: argparse.ArgumentParser = _Parser(
         prog="wsgiproxy",
         description="Put a web application behind this one address.",
@@ -64,11 +68,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"wsgiproxy {__version__}")
+    top.add_argument("-V", "--version", action="version", version=f"wsgiproxy {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", title="commands", required=True)
     for add_to in COMMANDS.values():
         add_to(commands)
-    return top
+    return top, dict(commands.choices)
 
 
 def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -82,12 +86,14 @@ def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     (['serve', ':3000', '--prefix', '/app'], [])
     >>> _with_command(["--", "node", "server.js"])
     (['serve'], ['node', 'server.js'])
-    >>> _with_command(["demo"])
-    (['demo'], [])
+    >>> _with_command(["help", "demo"])
+    (['demo', '--help'], [])
     """
     words = list(argv)
     at = words.index("--") if "--" in words else len(words)
     marked, words, command = at < len(words), words[:at], words[at + 1 :]
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     if marked and not command:
         raise ConfigurationError("expected a COMMAND after --")
     if (command and not COMMANDS.keys() & set(words[:1])) or (
@@ -125,12 +131,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], command: list[str]) -> int:
-    arguments, unknown = parser().parse_known_args(words)
+    top, parsers = _parsers()
+    complete(top)
+    if not words:
+        top.print_help()
+        return 0
+    if words[0][:1] != "-" and words[0] not in parsers:
+        # It may have been `wsgiproxy npm start`, too.
+        raise ConfigurationError(
+            f"no command {words[0]!r}; {did_you_mean(words[0], parsers)}"
+            "a command of yours stands after --, and a target is host:port or a URL"
+            " (see wsgiproxy --help)"
+        )
+    arguments, unknown = top.parse_known_args(words)
     if unknown:
-        # Somebody may have typed `wsgiproxy serve npm start`.
+        # It may have been `wsgiproxy serve npm start`.
         target = "" if command else getattr(arguments, "target", None) or ""
         forgotten = target and not _TARGET.fullmatch(target)
-        hint = "a COMMAND stands after --; " if forgotten else ""
+        hint = about_flag(unknown, words[0], parsers)
+        if forgotten:
+            hint = "a COMMAND stands after --; "
         raise ConfigurationError(
             f"unrecognized arguments: {' '.join(unknown)} ({hint}see wsgiproxy {words[0]} --help)"
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
+from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import with_own_names
@@ -160,7 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
         demo_application(partial(sleep, _PAUSE), secret_file) as application,
     ):
         started = partial(_say_started, listen, secret_file)
-        make = partial(with_own_names, lambda: application, listen, allowed)
+        make = partial(counted, partial(with_own_names, lambda: application, listen, allowed))
         plan = Plan(make, listen, THREADS, started, _MAX_BODY)
         return SERVERS["waitress"](plan)
 

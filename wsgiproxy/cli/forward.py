@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import resource
 import signal
 import sys
@@ -110,6 +111,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second one waits for nothing
+        if proxy.in_flight:
+            logging.getLogger("wsgiproxy.cli").warning(
+                "ending: %s exchanges and tunnels are cut", proxy.in_flight
+            )
         proxy.close()
         server.server_close()
     return 0
@@ -163,10 +168,10 @@ def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[s
     >>> print(how_to_use(Listen("127.0.0.1", 0), 8080, {})[0])
     Browser proxy at 127.0.0.1:8080. Ctrl-C ends it.
     """
-    host = listen.host
-    if host in ("0.0.0.0", "::", ""):
-        host = "127.0.0.1"  # for this machine; the others know how they reach it
-    where = f"{bracketed(host)}:{port}"
+    # For this machine; the others know how they reach it.
+    where = listen.url(port, "").removeprefix("http://")
+    host = where.rpartition(":")[0]
+    every = " and all other addresses" * (kinds(listen) == {"unspecified"})
     clients = "everybody with a password" if settings.get("credentials") else "this machine"
     if settings.get("allow_clients") is not None:
         clients = " ".join(settings["allow_clients"]) or "nobody"
@@ -180,7 +185,7 @@ def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[s
     programs = f"http_proxy=http://{user}{where}"
     programs += f" https_proxy=http://{user}{where}" if tunnels else ""
     lines = [
-        f"Browser proxy at {bracketed(listen.host)}:{port}. Ctrl-C ends it.",
+        f"Browser proxy at {where}{every}. Ctrl-C ends it.",
         f"  for       {clients}",
         f"  to        public addresses, {reach}" + (f"; besides {more}" if more else ""),
         f"  Firefox   Settings, Network Settings, Manual: HTTP Proxy {host}, Port {port}," + also,

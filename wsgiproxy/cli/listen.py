@@ -29,14 +29,17 @@ class Listen(NamedTuple):
     host: str
     port: int
 
-    def url(self, port: int, path: str = "/") -> str:
+    def url(self, port: int, path: str = "/", host: str = "") -> str:
         """The address to open.
 
-        >>> Listen("::1", 0).url(8080, "/app/")
-        'http://[::1]:8080/app/'
+        :param host: the name to open it by; this machine's, if it is empty.
+
+        >>> Listen("::1", 0).url(8080, "/app/"), Listen("0.0.0.0", 0).url(80)
+        ('http://[::1]:8080/app/', 'http://127.0.0.1:80/')
         """
-        host = bracketed(self.host)
-        return f"http://{host}:{port}{path}"
+        # Not every system connects to the address that stands for all of its own.
+        ours = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{bracketed(host or ours)}:{port}{path}"
 
 
 def kinds(listen: Listen) -> set[str]:
@@ -72,7 +75,7 @@ def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        where = listen.url(listen.port, "").removeprefix("http://")
+        where = f"{bracketed(listen.host)}:{listen.port}"
         raise CannotStart(
             f"cannot listen on {where}: {_reason(error)}; another --listen may help"
         ) from error

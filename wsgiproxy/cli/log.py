@@ -83,9 +83,10 @@ def log_to_stderr(style: LogStyle) -> None:
     for name in _OF_EXCHANGES:
         logging.getLogger(name).setLevel(logging.INFO if style.access else logging.ERROR)
     for server in map(logging.getLogger, _OF_SERVERS):
+        server.addFilter(_is_no_error_of_ours)
         # Of granian's loggers below this one, its handlers alone see the records.
-        for each in (server, *server.handlers):
-            each.addFilter(_is_no_error_of_ours)
+        for theirs in server.handlers:
+            theirs.addFilter(_is_no_error_of_ours)
     # It speaks of a queue when a thread has not woken up yet.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 

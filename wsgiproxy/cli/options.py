@@ -187,6 +187,14 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         help="the address to serve (default: %(default)s); port 0 takes a free one, and 0.0.0.0 "
         "is reachable from other machines",
     )
+    parser.add_argument(
+        "-p",
+        "--port",
+        dest="listen",
+        metavar="PORT",
+        default=argparse.SUPPRESS,
+        help="the same at 127.0.0.1",
+    )
 
 
 def read_target(text: str, what: str = "TARGET") -> str:
@@ -207,10 +215,9 @@ def read_target(text: str, what: str = "TARGET") -> str:
     try:
         parse_href(href)
     except ConfigurationError as error:
-        reason = str(error).removeprefix(f"href={href!r}: ")
-        raise ConfigurationError(
-            f"{what} {text!r}: {reason}; host:port and :port stand for http"
-        ) from error
+        # It does not repeat a password.
+        reason = str(error).removeprefix("href=")
+        raise ConfigurationError(f"{what} {reason}; host:port and :port stand for http") from error
     return href
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
+from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import LogStyle, add_log, log_to_stderr, read_log
@@ -182,7 +183,7 @@ def _run(arguments: argparse.Namespace) -> int:
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
     started = partial(_say_started, listen, site, how)
     max_body = site.settings.get("max_body")
-    make = partial(with_own_names, site.application, listen, allowed)
+    make = partial(counted, partial(with_own_names, site.application, listen, allowed))
     plan = Plan(make, listen, threads, started, max_body, site.patience)
     return SERVERS[arguments.server](plan)
 
@@ -211,7 +212,12 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
 
 
 def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
-    where = listen.url(port, site.prefix + "/")
+    # What is printed can be opened: our own names are answered at loopback addresses alone.
+    allowed = () if own_names(listen) else site.settings.get("allowed_hosts", ())
+    names = [each for each in allowed if each[:1] != "."]
+    where = listen.url(port, site.prefix + "/", names[0] if names else "")
+    if allowed and not names:
+        where = f"{site.prefix}/ at port {port} for names below {allowed[0]}"
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
 

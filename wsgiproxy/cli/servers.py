@@ -22,6 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli.listen import Listen, held_port, open_listener
+from wsgiproxy.cli.signals import Heard
 from wsgiproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -121,9 +122,15 @@ def _gunicorn_settings(plan: Plan, listener: socket.socket) -> Mapping[str, obje
     port = listener.getsockname()[1]
 
     def ready(arbiter: Any) -> None:
+        heard = Heard(lambda: arbiter.kill_workers(signal.SIGKILL))
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            if heard.is_first(number):
+                arbiter.signal(signal.SIGTERM, frame)
+
         # Its own way with SIGINT leaves the handler of a worker by an exception, wherever
         # that was; some never end.
-        signal.signal(signal.SIGINT, lambda number, frame: arbiter.signal(signal.SIGTERM, frame))
+        signal.signal(signal.SIGINT, interrupted)
         plan.started(port)
 
     return {
@@ -179,11 +186,29 @@ def _run_granian(plan: Plan) -> int:
             log_level=LogLevels.error,
             workers_kill_timeout=GRACE + ceil(plan.patience),
         )
+        server.on_startup(partial(_hear_ctrl_c_twice, server))
         try:
             server.serve(target_loader=partial(_granian_worker, plan, port), wrap_loader=False)
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def _hear_ctrl_c_twice(server: Any) -> None:
+    """Called in granian's parent process, once it has its handlers."""
+    then: Any = signal.getsignal(signal.SIGINT)
+
+    def kill() -> None:
+        for worker in server.wrks:
+            worker.kill()
+
+    heard = Heard(kill)
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if heard.is_first(number):
+            then(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
 
 
 def _granian_worker(plan: Plan, port: int) -> WSGIApplication:

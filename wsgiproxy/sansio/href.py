@@ -5,6 +5,7 @@ It refuses whatever it would have to guess.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
@@ -13,6 +14,11 @@ from wsgiproxy.sansio.message import DEFAULT_PORTS, Origin
 from wsgiproxy.sansio.target import ABSOLUTE, PRINTABLE, escapes, split_host
 
 __all__ = ["Base", "join", "parse_href"]
+
+
+# What people write for an address, without its scheme.
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):([0-9]{1,5}(?:/.*)?)")
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?]*@")
 
 
 class Base(NamedTuple):
@@ -71,8 +77,7 @@ def parse_href(href: str) -> Base:
     '/run/app.sock'
     """
     expected = "expected http://host[:port][/path][?query], https://… or unix:/path[:/base]"
-    if not isinstance(href, str) or "#" in href or not PRINTABLE.fullmatch(href):
-        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
+    _check_text(href, expected)
     if href.startswith("unix:"):
         socket_path, _, rest = href[5:].partition(":")
         origin = Origin("http", "localhost", 80, socket_path)
@@ -83,10 +88,29 @@ def parse_href(href: str) -> Base:
         good = origin.port > 0
     path, _, query = rest.partition("?")
     if not good or path[:1] not in ("", "/"):
-        raise ConfigurationError(f"href={href!r}: {expected}")
+        meant = _HOST_PORT.fullmatch(href)
+        hint = f"; did you mean 'http://{meant[1] or '127.0.0.1'}:{meant[2]}'?" if meant else ""
+        raise ConfigurationError(f"href={href!r}: {expected}{hint}")
     if escapes(path):
         raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
     return Base(origin, path.rstrip("/"), path.endswith("/"), query)
+
+
+def _check_text(href: object, expected: str) -> None:
+    """Refuse what is no address at all, or holds what no address may hold."""
+    if isinstance(href, int):
+        raise ConfigurationError(f"href={href!r}: expected text, such as 'http://127.0.0.1:{href}'")
+    if not isinstance(href, str):
+        what = "; an application is for WSGIProxyMiddleware" if callable(href) else ""
+        raise ConfigurationError(f"href={href!r}: expected text{what}; {expected}")
+    if "#" in href or not PRINTABLE.fullmatch(href):
+        raise ConfigurationError(f"href={href!r}: a fragment, space or non-ASCII; {expected}")
+    if _USERINFO.match(href):
+        shown = _USERINFO.sub(r"\1***@", href)
+        raise ConfigurationError(
+            f"href={shown!r}: expected no user and password (RFC 9110, 4.2.4); the client's own"
+            " Authorization is sent on"
+        )
 
 
 def _split_href(href: str) -> tuple[Origin, str]:

@@ -59,9 +59,7 @@ def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, An
     known = {row.name: row for row in rows}
     for name, value in given.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; expected one of {sorted(known)}"
-            raise ConfigurationError(f"{name}={value!r}: no such setting{hint}")
+            raise ConfigurationError(f"{name}={value!r}: no such setting{_hint(name, known)}")
     settled = {
         name: row.settle(given[name]) if name in given else row.default
         for name, row in known.items()
@@ -69,6 +67,18 @@ def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, An
     for name in given:
         _check_needs(known[name], given, settled)
     return settled
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown name."""
+    from wsgiproxy.settings.parts import PARTS  # made of rows, which are made of us
+
+    near = difflib.get_close_matches(name, known, n=1)
+    owners = [part for part, rows in PARTS.items() if any(row.name == name for row in rows)]
+    meant = f"; did you mean {near[0]}?" if near else ""
+    if owners:
+        return f" here, but one of {' and '.join(owners)}{meant}"
+    return meant or f"; expected one of {', '.join(sorted(known))}"
 
 
 def _check_needs(row: Setting, given: Mapping[str, object], settled: Mapping[str, Any]) -> None:

@@ -117,7 +117,7 @@ class Attempt:
         patience.start(patience.timeouts.head, "head_timeout")
         while reader.head is None:
             try:
-                data = wire.recv(patience)
+                data = wire.recv(patience) or b""
             except OSError as error:
                 if replayable:
                     raise Stale from error

@@ -31,6 +31,7 @@ class Reply:
         "_first",
         "_patience",
         "_reader",
+        "_silent",
         "_upload",
         "_wire",
         "head",
@@ -58,6 +59,7 @@ class Reply:
         self._done = done
         self._first = first
         self._upload = upload
+        self._silent = False
         self.whole: bytes | None = None
         if reader.complete:
             self._finish()
@@ -67,7 +69,7 @@ class Reply:
         return self
 
     def __next__(self) -> bytes:
-        """The next block, as it arrives.
+        """The next block, as it arrives; empty after a silence, if :meth:`pulse` was called.
 
         :raises ProxyError: the body breaks off, or the upstream is silent for too long.
         """
@@ -82,6 +84,8 @@ class Reply:
         except BaseException:
             self.close()
             raise
+        if self._silent:
+            return b""
         if not block:
             raise StopIteration
         self.received += len(block)
@@ -89,10 +93,17 @@ class Reply:
 
     def _read(self, wire: Wire) -> bytes:
         reader, patience = self._reader, self._patience
-        patience.start(patience.timeouts.idle, "idle_timeout")
+        if self._silent:  # one silence, however often we have looked up from it
+            patience.first = patience.slice()
+            self._silent = False
+        else:
+            patience.start(patience.timeouts.idle, "idle_timeout")
         while not reader.complete:
             data = self._receive(wire)
             if data is None:
+                if patience.pulses:
+                    self._silent = True
+                    return b""
                 continue
             if not data:
                 self._end()
@@ -104,6 +115,10 @@ class Reply:
                 return block
         self._finish()
         return b""
+
+    def pulse(self) -> None:
+        """Give an empty block after each half second of silence (PEP 3333: nothing yet)."""
+        self._patience.pulses = True
 
     def _receive(self, wire: Wire) -> bytes | None:
         """Bytes of the answer, none at its end; None if some of the request was sent instead."""

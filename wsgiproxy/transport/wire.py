@@ -56,13 +56,15 @@ class Timeouts:
 class Patience:
     """How long one exchange goes on waiting, and for whom."""
 
-    __slots__ = ("_seconds", "_setting", "_until", "abandoned", "first", "timeouts")
+    __slots__ = ("_seconds", "_setting", "_until", "abandoned", "first", "pulses", "timeouts")
 
     def __init__(self, timeouts: Timeouts, abandoned: Callable[[], bool] | None) -> None:
         self.timeouts = timeouts
         self.abandoned = abandoned
         self._seconds = self._until = self.first = 0.0
         self._setting = ""
+        #: Give a wait back after each slice, so that somebody else can look at the client.
+        self.pulses = False
 
     def start(self, seconds: float, setting: str) -> None:
         """Wait for *seconds* from now on.
@@ -129,8 +131,8 @@ class Wire:
         """Whether a new connection brings bytes before anybody asked; TLS has tickets."""
         return not self._tls and not self.is_quiet()
 
-    def recv(self, patience: Patience) -> bytes:
-        """Wait for bytes; none at the end.
+    def recv(self, patience: Patience) -> bytes | None:
+        """Wait for bytes; none at the end. None after a slice without any, if patience pulses.
 
         :raises OSError: the connection is broken.
         """
@@ -141,6 +143,8 @@ class Wire:
                 data = self.recv_now()
                 if data is not None:
                     return data
+            if patience.pulses:
+                return None
             ready = self._poll.poll(patience.slice())
 
     def recv_now(self) -> bytes | None:
