@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgiproxy import WSGIProxyApp, WSGIProxyMiddleware
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.guard import Guard
 from wsgiproxy.settings import (
@@ -469,7 +470,7 @@ def test_settle_takes_what_was_given_and_the_defaults() -> None:
             "max-head", "max-head=1: no such setting; did you mean max_head?", id="with-a-dash"
         ),
         pytest.param(
-            "zzz", "zzz=1: no such setting; expected one of ['head_timeout', 'max_head']", id="far"
+            "zzz", "zzz=1: no such setting; expected one of head_timeout, max_head", id="far"
         ),
     ],
 )
@@ -571,3 +572,48 @@ def test_what_a_setting_needs_is_a_setting_of_the_same_part():
     for rows in parts:
         names = {row.name for row in rows}
         assert all(names.issuperset(row.needs) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: WSGIProxyApp(3000), "href=3000: expected text, such as 'http://127.0.0.1:3000'"),
+        (lambda: WSGIProxyApp(None), "href=None: expected text; expected http://host"),
+        (
+            lambda: WSGIProxyApp("localhost:3000/x"),
+            "href='localhost:3000/x': .*; did you mean 'http://localhost:3000/x'\\?",
+        ),
+        (lambda: WSGIProxyApp(":3000"), "did you mean 'http://127.0.0.1:3000'\\?"),
+        (lambda: WSGIProxyApp(print), "an application is for WSGIProxyMiddleware"),
+        (
+            lambda: WSGIProxyApp("http://u:canary@host"),
+            "href='http://\\*\\*\\*@host': expected no user and password",
+        ),
+        (
+            lambda: WSGIProxyMiddleware("http://x"),
+            "application='http://x': expected a WSGI application; .* is for WSGIProxyApp",
+        ),
+        (lambda: WSGIProxyMiddleware(None), "application=None: expected a WSGI application$"),
+        (
+            lambda: WSGIProxyApp("http://x", client_key="k.pem"),
+            "client_key='k.pem': expected client_cert beside it",
+        ),
+        (
+            lambda: WSGIProxyApp("http://x", idle_shutdown=3),
+            "idle_shutdown=3: no such setting here, but one of SpawningApplication",
+        ),
+        (
+            lambda: WSGIProxyApp("http://x", trust_ips="*"),
+            "one of WSGIProxyMiddleware; did you mean trusted_proxies\\?",
+        ),
+        (lambda: WSGIProxyApp("http://x", xyz=1), "no such setting; expected one of allow_pi"),
+    ],
+    ids=[
+        "port", "none", "no-scheme", "port-alone", "application", "userinfo", "address",
+        "no-application", "lone-key", "of-the-spawner", "of-the-middleware", "of-nothing",
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_where_it_belongs(make, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        make()
+    assert "canary" not in str(caught.value)

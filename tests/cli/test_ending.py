@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
+import time
 
 import pytest
 
+from tests.cli.command import request_bytes
 from tests.cli.serving import SERVERS, seen, served
+from tests.cli.terminal import on_a_terminal
 from tests.spawn.children import alive, child, until
+from tests.support.client import RawClient, raw_exchange
+from tests.support.upstream import answer
 
 # Says that it was asked, and answers when there is a file.
 _SLOW = """
@@ -135,6 +141,44 @@ def test_the_second_ctrl_c_waits_for_nothing():
         until(lambda: not site.processes(), "the command lives on")
         assert site.terminal.screen.rows[-1] == ""
         assert site.terminal.screen.faults == []
+
+
+_IN_PROGRESS = (
+    "ending: 1 request is in progress, with 5 s to finish; Ctrl-C again waits for nothing"
+)
+
+
+@contextlib.contextmanager
+def asked_and_never_answered(upstream, server):
+    """A server on a terminal, with a request that its target does not answer."""
+    upstream.behaviour = [("read",), ("wait_ended",)]
+    words = ("serve", upstream.url, "--listen", "127.0.0.1:0", "--server", server)
+    with on_a_terminal(*words) as terminal, RawClient(terminal.port) as client:
+        client.send(request_bytes("GET /"))
+        upstream.wait_for_requests(1)
+        yield terminal
+
+
+def test_ctrl_c_says_what_is_in_progress_and_a_second_one_waits_for_nothing(server, upstream):
+    with asked_and_never_answered(upstream, server) as terminal:
+        terminal.press_ctrl_c()
+        terminal.wait_for(_IN_PROGRESS)
+        time.sleep(0.6)  # a terminal and a parent may both pass one Ctrl-C on
+        began = time.monotonic()
+        terminal.press_ctrl_c()
+        assert terminal.wait() == 130
+        assert time.monotonic() - began < 3, "it has waited for the 5 s of the server"
+        assert "Traceback" not in terminal.output
+
+
+def test_nothing_in_progress_is_not_spoken_of(server, upstream):
+    upstream.behaviour = answer(body=b"x")
+    words = ("serve", upstream.url, "--listen", "127.0.0.1:0", "--server", server)
+    with on_a_terminal(*words) as terminal:
+        assert raw_exchange(terminal.port, request_bytes("GET /")).status == 200
+        terminal.press_ctrl_c()
+        assert terminal.wait() == 0
+        assert "ending" not in terminal.output
 
 
 def test_a_ctrl_c_that_comes_twice_at_once_is_one(tmp_path):

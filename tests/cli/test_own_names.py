@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 
@@ -81,7 +82,29 @@ def test_under_every_server(name, echo):
 
 def test_every_name_is_answered_at_an_address_that_others_reach(echo):
     with running("serve", echo.url, "--listen", "0.0.0.0:0") as command:
-        assert asked(port_of(command.url()), "any.example").status == 200
+        url = command.url()
+        assert url.startswith("http://127.0.0.1:"), "0.0.0.0 cannot be opened on every system"
+        assert asked(port_of(url), "any.example").status == 200
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        (["--allowed-hosts", "shop.example .example"], "Serving http://shop.example:{}/app/ -> "),
+        (["--allowed-hosts", ".example"], "Serving /app/ at port {} for names below .example -> "),
+    ],
+    ids=["name", "pattern"],
+)
+def test_the_start_gives_no_address_that_would_be_refused(echo, allowed, said):
+    options = ["--listen", "0.0.0.0:0", "--prefix", "/app", *allowed]
+    with running("serve", echo.url, *options) as command:
+        line = command.line()
+        port = next(
+            word for word in line.replace("/", " ").replace(":", " ").split() if word.isdigit()
+        )
+        assert line.startswith(said.format(port))
+        found = asked(int(port), "shop.example", "/app/")
+        assert (found.status, asked(int(port), "127.0.0.1", "/app/").status) == (200, 400)
 
 
 def test_the_log_names_the_host_and_the_option(echo):
