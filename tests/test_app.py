@@ -154,6 +154,31 @@ def test_host_and_port_of_a_trusted_peer_make_one_address(upstream, made, secret
 
 
 @pytest.mark.parametrize(
+    ("peer", "chain", "status"),
+    [
+        pytest.param("10.0.0.9", "", 403, id="silent"),
+        pytest.param("10.0.0.9", "192.0.2.1", 200, id="named"),
+        pytest.param("10.0.0.9", "10.0.0.9", 403, id="names-itself-alone"),
+        pytest.param("10.0.0.9", "192.0.2.1, ", 403, id="an-empty-member"),
+        pytest.param("10.0.0.9", "not-an-address", 403, id="no-address"),
+        pytest.param("192.0.2.7", "", 200, id="a-stranger-is-the-client"),
+    ],
+)
+@pytest.mark.parametrize("signs", [False, True], ids=["plain", "signed"])
+def test_a_trusted_proxy_can_be_made_to_name_the_client(
+    upstream, made, secret_file, peer, chain, status, signs
+):
+    """Else the proxy itself would be announced, and signed, as the client."""
+    options = {"trusted_proxies": "10.0.0.9", "secret_file": secret_file if signs else None}
+    environ = environ_for(upstream, REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR=chain)
+    upstream.behaviour = answer()
+    for required in (False, True):
+        found = call(environ, made(require_forwarded=required, **options)).status
+        assert found == (status if required else 200)
+    assert len(upstream.requests) == (1 if status == 403 else 2)
+
+
+@pytest.mark.parametrize(
     ("options", "fields"),
     [
         ({"scope_cookies": True}, ["/login", "a=1; Path=/mount; Domain=b.example"]),

@@ -203,3 +203,34 @@ def test_a_torn_row_is_found() -> None:
     table = "\n".join(["====  ====", "a     b", "c", "      d", "====  ====", ""])
     assert torn(table) == ["c"]
     assert torn(table.replace("\nc\n", "\n")) == []
+
+
+#: Pages that show something below a prefix.
+PREFIXED = [
+    page.name
+    for page in PAGES
+    if re.search(r"--prefix /|DispatcherMiddleware\(", page.read_text())
+    and page.name not in ("changes.rst", "trust.rst", "proxyfix.rst")
+]
+
+
+@pytest.mark.parametrize("name", PREFIXED)
+def test_each_page_with_a_prefix_says_what_becomes_of_absolute_links(name: str) -> None:
+    (text,) = [page.read_text() for page in PAGES if page.name == name]
+    link = "docs/wsgi.rst" if name == "README.rst" else "absolute-links"
+    assert link in text
+
+
+def test_the_pages_with_a_prefix_are_found() -> None:
+    assert {"README.rst", "command.rst", "frameworks.rst", "spawn.rst"} <= set(PREFIXED)
+
+
+def test_the_fields_of_an_exchange_in_json_are_documented(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "wsgiproxy.access")
+    run(WSGIProxyApp("http://127.0.0.1:1"), front_environ())
+    (fields,) = [each.exchange for each in caplog.records if hasattr(each, "exchange")]
+    text = (DOCS / "command.rst").read_text()
+    section = text[text.index(".. _command-log:") : text.index(".. _serve-command:")]
+    assert [name for name in fields if f"``{name}``" not in section] == []

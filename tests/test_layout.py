@@ -58,6 +58,7 @@ OWNERS = {
     "waitress": ["wsgiproxy.cli"],
     "gunicorn": ["wsgiproxy.cli"],
     "granian": ["wsgiproxy.cli"],
+    "argcomplete": ["wsgiproxy.cli"],
     "paste": ["wsgiproxy.server", "wsgiproxy.cli"],
 }
 

@@ -130,9 +130,7 @@ class Gateway:
             reply.close()
             return head, []
         if reply.whole is None:
-            if looks_at_blocks(environ) and isinstance(reply, Reply):
-                reply.pulse()
-            return head, Stream(reply, head.status, record)
+            return head, Stream(reply, head.status, record, pulses=looks_at_blocks(environ))
         return head, [reply.whole] if reply.whole else []
 
     def _body(
@@ -160,11 +158,15 @@ class Stream:
     """An answer that is still arriving: an iterable without a length (PEP 3333).
 
     A class, since the ``finally`` of a generator that was never started does not run.
+
+    :param pulses: give empty blocks while the upstream is silent.
     """
 
     __slots__ = ("_at_end", "_greeting", "_record", "_reply", "_status")
 
-    def __init__(self, reply: Reply, status: int, record: Record) -> None:
+    def __init__(self, reply: Reply, status: int, record: Record, *, pulses: bool = False) -> None:
+        if pulses and isinstance(reply, Reply):  # what others return waits as it likes
+            reply.pulse()
         self._at_end: Callable[[], None] | None = None
         self._reply = reply
         self._status = status

@@ -92,12 +92,7 @@ class WSGIProxyMiddleware:
         port: int | str | None = None,
         **options: Unpack[MiddlewareOptions],
     ) -> None:
-        if not callable(application):
-            hint = "; the address of an upstream is for WSGIProxyApp"
-            raise ConfigurationError(
-                f"application={application!r}: expected a WSGI application"
-                + hint * isinstance(application, str)
-            )
+        _check_application(application)
         settled = _settled(
             {
                 "secret_file": secret_file,
@@ -171,12 +166,11 @@ class WSGIProxyMiddleware:
             if not self._strips or is_signed(environ):
                 proven, carried = self._proven(self._verifier, environ)
                 changes.update(proven)
-        else:
-            if self._trusts(peer_of(environ)):
-                said = self._said(environ)
-                if self._requires and not said.client:
-                    raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
-                changes.update(by_family(said, environ))
+        elif self._trusts(peer_of(environ)):
+            said = self._said(environ)
+            if self._requires and not said.client:
+                raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
+            changes.update(by_family(said, environ))
         restored = dict(environ)
         apply(changes, restored)
         restored.update(carried)
@@ -222,6 +216,15 @@ class WSGIProxyMiddleware:
             return pickle.loads(base64.b64decode(value, validate=True))
         except Exception as error:  # a pickle can raise whatever it likes
             raise Forbidden(f"the key {name!r} cannot be unpickled: {error!r}") from error
+
+
+def _check_application(application: object) -> None:
+    if not callable(application):
+        hint = "; the address of an upstream is for WSGIProxyApp"
+        raise ConfigurationError(
+            f"application={application!r}: expected a WSGI application"
+            + hint * isinstance(application, str)
+        )
 
 
 def _counts(settled: Mapping[str, Any]) -> Counts | None:

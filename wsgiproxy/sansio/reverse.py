@@ -75,6 +75,7 @@ class ReversePolicy:
             or options["cookie_domain"] is not None
         )
         self._trusts = trust(options["trusted_proxies"])
+        self._requires: bool = options["require_forwarded"]
         # What is said of an untrusted peer follows from five facts, and clients come back.
         self._direct = Remembered(self._announce_direct)
         self._whole = whole
@@ -88,6 +89,7 @@ class ReversePolicy:
         """The outgoing request.
 
         :raises BadRequest: a host that is not allowed, or a path that leaves ``href``.
+        :raises Forbidden: a trusted peer does not name the client, and has to.
         :raises LoopDetected: the request has been here before.
         """
         base, options = self._base, self._options
@@ -101,7 +103,8 @@ class ReversePolicy:
         if (base.path or inbound.script_name) and escapes(inbound.path):
             raise BadRequest("a '..' segment in the path")
         if self._trusts(inbound.peer):
-            context, ours = self._announce(public(inbound, self._trusts), inbound.script_name)
+            known = public(inbound, self._trusts, required=self._requires)
+            context, ours = self._announce(known, inbound.script_name)
         else:
             context, ours = self._direct[
                 inbound.scheme,

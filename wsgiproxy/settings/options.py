@@ -74,6 +74,9 @@ class ReverseOptions(TypedDict, total=False):
     trusted_proxies: str | Iterable[str]
     """Peers whose X-Forwarded-* are kept and appended to; expects addresses, networks such as
     10.0.0.0/8, or 'unix'. Default: ()."""
+    require_forwarded: bool | str
+    """Refuse what a trusted proxy sends without naming the client; expects true or false. Default:
+    False."""
     allowed_hosts: str | Iterable[str]
     """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
     suppress_headers: str | Iterable[str]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from wsgiproxy.errors import LoopDetected
+from wsgiproxy.errors import Forbidden, LoopDetected
 from wsgiproxy.sansio.forwarded.addresses import client_address, nearest_untrusted
 from wsgiproxy.sansio.headers import is_host, values
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
@@ -84,11 +84,13 @@ def _nearest(headers: Headers, name: str) -> str:
     return found[-1].rpartition(",")[2].strip() if found else ""
 
 
-def public(inbound: Inbound, trusts: Callable[[str], bool]) -> Public:
+def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = False) -> Public:
     """The public address of a request, as a trusted peer knows it.
 
     :param inbound: the request, client's headers included.
     :param trusts: whether an address is one whose forwarding fields are kept.
+    :param required: whether the peer has to name the client; else it is taken for the client.
+    :raises Forbidden: it has to, and does not.
     """
     scheme, host, prefix = inbound.scheme, inbound.host, inbound.script_name
     headers = inbound.headers
@@ -103,7 +105,10 @@ def public(inbound: Inbound, trusts: Callable[[str], bool]) -> Public:
     said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
     prefix = said + prefix if is_prefix(said) else prefix
     said = ", ".join(values(headers, "X-Forwarded-For"))
-    client = nearest_untrusted(said.split(","), trusts) or inbound.peer
+    named = nearest_untrusted(said.split(","), trusts)
+    if required and not named:
+        raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
+    client = named or inbound.peer
     chain = ", ".join(filter(None, [said, client_address[inbound.peer]]))
     port = port or _port(host, scheme)
     return Public(scheme, host, port, prefix, chain, client, port)
