@@ -132,7 +132,7 @@ def make_middleware(
         **fallback(global_conf, given, "trust_ips", unless={"secret_file"}),
     }
     with naming("filter egg:wsgiproxy#main"):
-        check(MIDDLEWARE, given)
+        check(MIDDLEWARE, {**defaults, **given})
         return WSGIProxyMiddleware(app, **cast("Any", {**defaults, **given}))
 
 
@@ -241,7 +241,7 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
     given = {name: value for name, value in options.items() if name not in places}
     common = {**fallback(global_conf, given, "secret_file"), **given}
     with naming("composite egg:wsgiproxy#routes"):
-        check(_REVERSE, given)
+        check(_REVERSE, common)
         prefixes = _prefixes(places)
         targets = {name for name, value in places.items() if _TARGET.match(value)}
         if given and not targets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -71,7 +72,8 @@ def test_an_answer_that_breaks_off_is_one_line(server, upstream: RawUpstream):
         port = port_of(command.url())
         with RawClient(port) as client:
             client.send(request_bytes("GET /big"))
-            client.read_until(b"x" * 100)
+            with contextlib.suppress(EOFError):  # granian may send nothing of it
+                client.read_until(b"x" * 100)
             assert client.closed_by_server()
         assert command.end() == 0
         (line,) = command.stderr.splitlines()
