@@ -32,7 +32,7 @@ from wsgiproxy.sansio.exchange import (
 )
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
 from wsgiproxy.transport import PooledTransport, Reply, Timeouts, Transport, is_own_request
-from wsgiproxy.watch import client_watch, looks_at_blocks
+from wsgiproxy.watch import ClientWatch, looks_at_blocks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -117,7 +117,7 @@ class Gateway:
             request,
             body,
             timeouts=_timeouts(environ) if "webob.client.timeout" in environ else None,
-            abandoned=client_watch(environ),
+            abandoned=ClientWatch(environ),
             on_interim=_early_hints(environ) if "wsgi.early_hints" in environ else None,
         )
         record.reused = reply.reused

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["client_socket", "client_watch", "looks_at_blocks"]
+__all__ = ["ClientWatch", "client_socket", "client_watch", "looks_at_blocks"]
 
 # The peer's end of the connection is closed: Linux says so even behind unread bytes. A client
 # that has only ended its own side looks the same, as it does to nginx.
@@ -36,6 +36,26 @@ def looks_at_blocks(environ: Mapping[str, Any]) -> bool:
     That is how granian tells that the client has gone, and the only way in which it does.
     """
     return environ.get("SERVER_SOFTWARE") == "Granian"
+
+
+class ClientWatch:
+    """Whether the client has gone; false where nobody can know.
+
+    How the server tells is looked for at the first question. Most requests are never asked about.
+    """
+
+    __slots__ = ("_environ", "_has_gone")
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ: Mapping[str, Any] | None = environ
+        self._has_gone: Callable[[], bool] | None = None
+
+    def __call__(self) -> bool:
+        """Look."""
+        environ, self._environ = self._environ, None
+        if environ is not None:
+            self._has_gone = client_watch(environ)
+        return self._has_gone is not None and self._has_gone()
 
 
 # Ours first: who serves under Werkzeug and hands us on has one of both.

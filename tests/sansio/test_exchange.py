@@ -72,6 +72,7 @@ def test_exact_adds_nothing() -> None:
             [("Host", "public.example"), ("X-Forwarded-For", "1.2.3.4"), ("Accept", "*/*")],
             3,
             False,
+            login=False,
         ),
         None,
     )
@@ -630,7 +631,7 @@ def test_one_request_or_none(policy: Policy, environ: dict[str, Any]) -> None:
     if result is None:
         return
     found, raw = result
-    method, target, headers, length, chunked = found.request
+    method, target, headers, length, chunked, _ = found.request
     expected = [(name.lower(), value.strip(" \t")) for name, value in headers]
     for requests in judged(raw, method):
         assert [(one.method, one.target) for one in requests] == [(method, target)]

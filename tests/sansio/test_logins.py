@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.sansio.h1 import Limits, Reader, head_text
-from wsgiproxy.sansio.logins import has_login, names_login, sends_login
-from wsgiproxy.sansio.message import Request
+from tests.sansio.test_exchange import reverse
+from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.environ import read
+from wsgiproxy.sansio.exchange import ExactPolicy, outgoing
+from wsgiproxy.sansio.h1 import Limits, Reader
+from wsgiproxy.sansio.logins import has_login, names_login
 
 BOUND = [
     pytest.param("NTLM", id="ntlm-challenge"),
@@ -46,7 +49,6 @@ def test_free_of_its_connection(value):
 def test_credentials_are_found_however_their_field_is_written(name):
     headers = [("Host", "a"), ("X-A", "b"), (name, "NTLM TlRM")]
     assert has_login(headers)
-    assert sends_login(head_text(Request("GET", "/", headers), Limits()), headers)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,6 @@ def test_credentials_are_found_however_their_field_is_written(name):
 )
 def test_other_fields_say_nothing(headers):
     assert not has_login(headers)
-    assert not sends_login(head_text(Request("GET", "/", headers), Limits()), headers)
 
 
 @pytest.mark.parametrize("value", BOUND)
@@ -79,3 +80,28 @@ def test_an_answer_with_another_challenge_leaves_its_connection_free(value):
         f"HTTP/1.1 401 x\r\nWWW-Authenticate: {value}\r\nContent-Length: 0\r\n\r\n".encode()
     )
     assert (reader.reusable, reader.bound) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "login"),
+    [
+        ({}, False),
+        ({"HTTP_AUTHORIZATION": "Basic YTpi"}, True),
+        ({"HTTP_AUTHORIZATION": "NTLM YTpi"}, True),
+        ({"HTTP_PROXY_AUTHORIZATION": "NTLM YTpi"}, False),
+    ],
+    ids=["none", "basic", "ntlm", "for-this-hop-alone"],
+)
+@pytest.mark.parametrize("policy", [ExactPolicy("p"), reverse()], ids=["exact", "reverse"])
+def test_the_request_says_whether_there_may_be_credentials(environ, login, policy):
+    """Where it says that there are none, nobody looks for them."""
+    base = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "a", "SERVER_NAME": "a"}
+    request = outgoing(read({**base, **environ}), policy).request
+    assert request.login is login
+    assert login or not has_login(request.headers)
+
+
+@pytest.mark.parametrize("key", ["HTTP_Authorization", "HTTP_authorization"])
+def test_a_key_by_which_credentials_would_not_be_found_is_refused(key):
+    with pytest.raises(BadRequest, match="capitals"):
+        read({"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": "a", key: "NTLM YTpi"})

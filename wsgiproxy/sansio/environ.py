@@ -200,7 +200,6 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     script_name, path, query = _target(environ, raw, absolute)
     if path == "*" and method != "OPTIONS":
         raise BadRequest("the target * is for OPTIONS alone")
-    content_length, chunked = body_framing(environ)
     return Inbound(
         method,
         scheme,
@@ -214,6 +213,6 @@ def read(environ: Mapping[str, Any]) -> Inbound:
         get("REMOTE_ADDR") or "",
         str(get("REMOTE_PORT") or ""),
         _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],
-        content_length,
-        chunked,
+        *body_framing(environ),
+        "HTTP_AUTHORIZATION" in environ,
     )

@@ -20,8 +20,8 @@ from typing import NamedTuple, Protocol
 from wsgiproxy.errors import BadRequest, BadResponse
 from wsgiproxy.sansio.envelope import Facts
 from wsgiproxy.sansio.forwarded import via
-from wsgiproxy.sansio.headers import cleaned, end_to_end, for_wsgi, is_host, values
-from wsgiproxy.sansio.members import signed
+from wsgiproxy.sansio.headers import Remembered, end_to_end, for_wsgi, is_host, values
+from wsgiproxy.sansio.members import unsigned
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead, bracketed
 
 __all__ = [
@@ -68,6 +68,17 @@ class Policy(Protocol):
         """Stage 6: the field lines for the client."""
 
 
+def _origin(place: tuple[str, str, int]) -> Origin:
+    scheme, name, port = place
+    name = name.strip("[]")
+    if not is_host[bracketed(name)]:
+        raise BadRequest(f"SERVER_NAME {name!r} is not a host to connect to")
+    return Origin(scheme, name, port)
+
+
+_ORIGINS = Remembered(_origin)
+
+
 class ExactPolicy:
     """Send the request that the environ describes to ``SERVER_NAME:SERVER_PORT``.
 
@@ -91,10 +102,7 @@ class ExactPolicy:
         if self._pseudonym and inbound.peer and not inbound.peer_port:
             headers, trace = via(headers, inbound.protocol, self._pseudonym)
             headers = [*headers, ("Via", trace)]
-        name = inbound.server_name.strip("[]")
-        if not is_host[bracketed(name)]:
-            raise BadRequest(f"SERVER_NAME {name!r} is not a host to connect to")
-        origin = Origin(inbound.scheme, name, inbound.server_port)
+        origin = _ORIGINS[inbound.scheme, inbound.server_name, inbound.server_port]
         lines = [("Host", inbound.host), *headers]
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 
@@ -113,7 +121,8 @@ def request_for(inbound: Inbound, target: str, headers: Headers) -> Request:
 
     :param headers: the field lines; Host comes first (RFC 9110, 7.2).
     """
-    return Request(inbound.method, target, headers, inbound.content_length, inbound.chunked)
+    length, chunked = inbound.content_length, inbound.chunked
+    return Request(inbound.method, target, headers, length, chunked, inbound.login)
 
 
 def is_final_recipient(inbound: Inbound) -> bool:
@@ -142,10 +151,7 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
 
     :raises BadRequest: the policy cannot make a request of it.
     """
-    if policy.keeps_namespace:
-        headers = end_to_end(inbound.headers)
-    else:
-        headers = signed(cleaned(inbound.headers), None)
+    headers = end_to_end(inbound.headers) if policy.keeps_namespace else unsigned(inbound.headers)
     if inbound.method == "OPTIONS":
         headers = _one_forward_less(headers)
     return policy.request(inbound, headers)

@@ -22,10 +22,12 @@ __all__ = [
     "environ_key",
     "for_wsgi",
     "is_forwarding_key",
+    "is_hop_or_ours",
     "is_host",
     "is_token",
     "list_members",
     "nominated",
+    "parted",
     "skeleton",
     "values",
     "without",
@@ -131,7 +133,8 @@ def _is_forwarding_key(key: str) -> bool:
 is_forwarding_key = Remembered(_is_forwarding_key)
 
 _HOP = Remembered(_is_hop_by_hop)
-_HOP_OR_OURS = Remembered(_is_hop_or_ours)
+#: Whether stages 1 and 2 remove a name.
+is_hop_or_ours = Remembered(_is_hop_or_ours)
 _SKELETON = Remembered(skeleton)
 
 
@@ -176,6 +179,9 @@ def _environ_field(key: str) -> str | None:
         raise BadRequest(f"header name {key[5:]!r} is not a token")
     if name.lower() in _OWN_KEY:
         return None
+    if name.lower() == "authorization" and name != "AUTHORIZATION":
+        # PEP 3333 has capitals; by this key it is known whether there are credentials at all.
+        raise BadRequest(f"header name {key[5:]!r} is not in capitals")
     return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
 
 
@@ -235,7 +241,7 @@ def cleaned(headers: Headers) -> Headers:
     >>> cleaned([("X-Forwarded.For", "6.6.6.6"), ("Accept", "*/*"), ("TE", "trailers")])
     [('Accept', '*/*')]
     """
-    return _without_nominated(headers, _HOP_OR_OURS)
+    return _without_nominated(headers, is_hop_or_ours)
 
 
 def _without_nominated(headers: Headers, dropped: Mapping[str, bool]) -> Headers:
@@ -243,6 +249,19 @@ def _without_nominated(headers: Headers, dropped: Mapping[str, bool]) -> Headers
     # Connection is among those dropped: with none gone, there is none to nominate others.
     named = nominated(headers) if len(kept) < len(headers) else None
     return [field for field in kept if _SKELETON[field[0]] not in named] if named else kept
+
+
+def parted(headers: Headers, dropped: Mapping[str, bool]) -> tuple[Headers, Headers]:
+    """What stays, without what Connection nominates; and what goes.
+
+    :param dropped: for each name whether it goes; Connection is among those that do.
+    """
+    kept = [field for field in headers if not dropped[field[0]]]
+    if len(kept) == len(headers):
+        return kept, []
+    gone = [field for field in headers if dropped[field[0]]]
+    named = nominated(gone)
+    return [field for field in kept if _SKELETON[field[0]] not in named] if named else kept, gone
 
 
 def without(headers: Headers, names: Iterable[str]) -> Headers:

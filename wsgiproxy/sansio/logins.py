@@ -11,7 +11,7 @@ import re
 from wsgiproxy.sansio.headers import words
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["has_login", "names_login", "sends_login"]
+__all__ = ["has_login", "names_login"]
 
 _FIELDS = words("authorization proxy-authorization www-authenticate proxy-authenticate")
 # Nego2 and NegoEx are Microsoft's later ones, Kerberos is an old name for Negotiate. Looked for
@@ -36,11 +36,3 @@ def has_login(headers: Headers) -> bool:
     True
     """
     return any(names_login(value) for name, value in headers if name.lower() in _FIELDS)
-
-
-def sends_login(head: str, headers: Headers) -> bool:
-    """The same for a request, at next to no cost where it has no credentials at all.
-
-    :param head: what is sent for it, in which the name of the field is looked for.
-    """
-    return ("uthorization:" in head or "UTHORIZATION:" in head) and has_login(headers)

@@ -6,11 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from wsgiproxy.sansio.headers import values, without
+from wsgiproxy.sansio.headers import (
+    Remembered,
+    is_hop_or_ours,
+    nominated,
+    parted,
+    skeleton,
+    values,
+    without,
+)
 from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.structured import Member, dictionary
 
-__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "received", "signed"]
+__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "received", "signed", "unsigned"]
 
 #: Label and tag of our member (RFC 9421, 2.3 and 4).
 LABEL = "wsgiproxy"
@@ -72,6 +80,23 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
 
 
 _NAMES = ("Signature-Input", "Signature")
+
+
+_IS_DROPPED = Remembered[str, bool](lambda name: is_hop_or_ours[name] or name in _NAMES)
+
+
+def unsigned(headers: Headers) -> Headers:
+    """Stages 1 and 2, and without members of Signature that call themselves ours.
+
+    >>> unsigned([("Signature", "wsgiproxy=:YQ==:"), ("Accept", "*/*"), ("TE", "trailers")])
+    [('Accept', '*/*')]
+    """
+    kept, gone = parted(headers, _IS_DROPPED)
+    if not [name for name, _ in gone if name in _NAMES]:
+        return kept
+    named = nominated(gone)
+    theirs = [field for field in gone if field[0] in _NAMES and skeleton(field[0]) not in named]
+    return signed([*kept, *theirs], None)
 
 
 def signed(headers: Headers, fields: Fields | None) -> Headers:

@@ -78,6 +78,7 @@ class Inbound(NamedTuple):
     :param protocol: the version that the client spoke, such as ``1.1``.
     :param content_length: length of the body in bytes, None if the client gave none.
     :param chunked: the body ends where ``wsgi.input`` ends.
+    :param login: there are credentials, perhaps of a scheme that is bound to a connection.
     """
 
     method: str
@@ -94,6 +95,7 @@ class Inbound(NamedTuple):
     protocol: str
     content_length: int | None
     chunked: bool
+    login: bool = False
 
 
 class Request(NamedTuple):
@@ -106,6 +108,7 @@ class Request(NamedTuple):
     :param headers: field lines, Host included, framing fields excluded.
     :param content_length: length of the body in bytes, None if there is none to announce.
     :param chunked: send the body in chunks.
+    :param login: there may be credentials among the headers; None if that is not known.
     """
 
     method: str
@@ -113,6 +116,7 @@ class Request(NamedTuple):
     headers: Headers
     content_length: int | None = None
     chunked: bool = False
+    login: bool | None = None
 
 
 class ResponseHead(NamedTuple):

@@ -77,8 +77,7 @@ class Signer:
         key = self._keys().signer()
         fields = sign(components, key, created=int(time.time()), nonce=nonce)
         headers = signed([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
-        method, target, _, length, chunked = request
-        return body, Request(method, target, headers, length, chunked)
+        return body, request._replace(headers=headers)
 
     def _components(
         self, environ: WSGIEnvironment, facts: Facts, scheme: str, request: Request

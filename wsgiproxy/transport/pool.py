@@ -11,8 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from wsgiproxy.errors import BadResponse, ConnectFailed
-from wsgiproxy.sansio.h1 import Limits, Reader, head_text
-from wsgiproxy.sansio.logins import sends_login
+from wsgiproxy.sansio.h1 import Limits, Reader, request_head
+from wsgiproxy.sansio.logins import has_login
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
@@ -111,10 +111,11 @@ class PooledTransport:
         """As :meth:`.Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
-        text = head_text(request, self.limits)
+        head = request_head(request, self.limits)
+        done: Callable[[Wire], None] = self._keep
         # A connection over which a user has logged in is never given to another request.
-        done = Wire.close if sends_login(text, request.headers) else self._keep
-        head = text.encode("latin-1")
+        if request.login is not False and has_login(request.headers):
+            done = Wire.close
         rest: Framed | None = None
         again = IDEMPOTENT
         if body is not None:

@@ -62,7 +62,6 @@ class Patience:
         self.timeouts = timeouts
         self.abandoned = abandoned
         self._seconds = self._until = self.first = 0.0
-        self._setting = ""
         #: Give a wait back after each slice, so that somebody else can look at the client.
         self.pulses = False
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from wsgiproxy.sansio.h1.answering import ResponseWriter
 from wsgiproxy.sansio.h1.arriving import ArrivingHead, RequestReader
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.h1.request import LAST_CHUNK, chunk, head_text, request_head
+from wsgiproxy.sansio.h1.request import LAST_CHUNK, chunk, request_head
 from wsgiproxy.sansio.h1.response import Reader
 
 __all__ = ["LAST_CHUNK", "ArrivingHead", "Limits", "Reader", "RequestReader", "ResponseWriter"]
-__all__ += ["chunk", "head_text", "request_head"]
+__all__ += ["chunk", "request_head"]

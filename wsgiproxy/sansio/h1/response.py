@@ -239,7 +239,7 @@ class Reader:
             kind = kind_of[name]
             if kind:
                 if kind == _LENGTH:
-                    length = _length(value)
+                    length = int(value) if len(value) <= _LENGTH_DIGITS else _too_large(value)
                 elif kind == _CODING:
                     coding = value if coding is None else f"{coding}, {value}"
                 elif kind == _CONNECTION:
@@ -262,10 +262,8 @@ class Reader:
             self._left = _UNTIL_EOF if length is None else length
 
 
-def _length(value: str) -> int:
-    if len(value) > _LENGTH_DIGITS:
-        raise BadResponse(f"Content-Length {value!r}")
-    return int(value)
+def _too_large(value: str) -> int:
+    raise BadResponse(f"Content-Length {value!r}")
 
 
 def _stays_open(options: str, old: bool) -> bool:
