@@ -25,6 +25,7 @@ pytest.register_assert_rewrite("tests.support")
 
 from tests.support.echo import echo as echo_behaviour  # noqa: E402 (needs the path)
 from tests.support.fronts import FRONTS, Front, Fronts  # noqa: E402
+from tests.support.rounds import FULL  # noqa: E402
 from tests.support.upstream import RawUpstream  # noqa: E402
 
 # A signal that is ignored is ignored by the programs that we start, too (execve(2)), and a shell
@@ -36,9 +37,9 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
 
 _PURE = Path(__file__).parent / "sansio"
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=200)
-settings.register_profile("long", deadline=None, max_examples=20_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=30)
+settings.register_profile("full", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full" if FULL else "short"))
 
 
 @pytest.fixture(autouse=True)

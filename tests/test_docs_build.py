@@ -75,28 +75,40 @@ def test_what_is_copied_has_no_prompt(html: Path) -> None:
     assert not prompt.match("pip install .")
 
 
-@pytest.mark.parametrize(
-    ("line", "warning"),
-    [
-        pytest.param("See :doc:`nowhere`.", "unknown document", id="page"),
-        pytest.param("See :ref:`nowhere`.", "undefined label", id="label"),
-        pytest.param("See :class:`wsgiproxy.Nobody`.", "target not found", id="name"),
-        pytest.param(".. autoclass:: wsgiproxy.Nobody", "Nobody", id="docstring"),
-        pytest.param(".. literalinclude:: examples/nothing.py", "nothing.py", id="example"),
-        pytest.param(".. image:: nothing.png", "nothing.png", id="picture"),
-    ],
-)
-def test_what_leads_nowhere_is_an_error(line: str, warning: str, tmp_path: Path) -> None:
-    source = tmp_path / "docs"
+WRONG = {
+    "See :doc:`nowhere`.": "unknown document",
+    "See :ref:`nowhere`.": "undefined label",
+    "See :class:`wsgiproxy.Nobody`.": "py:class reference target not found: wsgiproxy.Nobody",
+    ".. autoclass:: wsgiproxy.Somebody": "Somebody",
+    ".. literalinclude:: examples/nothing.py": "nothing.py",
+    ".. image:: nothing.png": "nothing.png",
+}
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """One build of a page for each mistake, which goes on after the first one."""
+    folder = tmp_path_factory.mktemp("wrong")
+    source = folder / "docs"
     source.mkdir()
     # It looks for the package beside itself.
-    (tmp_path / "wsgiproxy").symlink_to(ROOT / "wsgiproxy")
+    (folder / "wsgiproxy").symlink_to(ROOT / "wsgiproxy")
     shutil.copy(DOCS / "conf.py", source)
     shutil.copytree(DOCS / "_static", source / "_static")
-    (source / "index.rst").write_text(f"Page\n====\n\n{line}\n")
-    done = built(source, tmp_path / "html")
-    assert done.returncode != 0
-    assert warning in done.stderr
+    names = [f"page{number}" for number in range(len(WRONG))]
+    contents = "".join(f"   {name}\n" for name in names)
+    (source / "index.rst").write_text(f"Home\n====\n\n.. toctree::\n\n{contents}")
+    for name, line in zip(names, WRONG, strict=True):
+        (source / f"{name}.rst").write_text(f"Page\n====\n\n{line}\n")
+    return built(source, folder / "html", "--keep-going")
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_leads_nowhere_is_an_error(line: str, wrong: subprocess.CompletedProcess[str]) -> None:
+    assert wrong.returncode != 0
+    page = f"page{[*WRONG].index(line)}.rst"
+    told = [each for each in wrong.stderr.splitlines() if page in each or "autodoc" in each]
+    assert any(WRONG[line] in each for each in told), wrong.stderr
 
 
 def test_tox_builds_it_in_the_same_way() -> None:

@@ -123,10 +123,10 @@ def test_it_ends_at_once_also_with_open_tunnels(upstream, number):
             assert command.end(number) == 0
             assert sock.recv(1) == b""
         log = command.stderr.splitlines()
-        # Perhaps the access log has it too, if its thread was faster than our end.
         assert log[0].endswith(f"tunnel to {upstream.netloc}")
-        assert log[1].endswith("ending: 1 exchanges and tunnels are cut")
-        assert all(f" CONNECT '{upstream.netloc}' " in line for line in log[2:])
+        # Perhaps the access log has it too, if its thread was faster than our end.
+        more = [line for line in log[1:] if f" CONNECT '{upstream.netloc}' " not in line]
+        assert [line[20:] for line in more] == ["ending: 1 exchanges and tunnels are cut"]
 
 
 def test_with_a_password_others_may_use_it(upstream, tmp_path: Path):

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.command import request_bytes, running
 from tests.cli.serving import SERVERS
 from tests.cli.terminal import on_a_terminal
+from tests.spawn.children import until
 from tests.support.client import RawClient, raw_exchange
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import errors
@@ -75,6 +76,7 @@ def test_an_answer_that_breaks_off_is_one_line(server, upstream: RawUpstream):
             with contextlib.suppress(EOFError):  # granian may send nothing of it
                 client.read_until(b"x" * 100)
             assert client.closed_by_server()
+        until(lambda: command.stderr.count("\n"), "a line in the log")
         assert command.end() == 0
         (line,) = command.stderr.splitlines()
     assert re.fullmatch(

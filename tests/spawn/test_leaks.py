@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.spawn.children import MARK, ask, child, lines_of, processes, program, until, zombies
+from tests.support.rounds import rounds
 
 
 def descriptors() -> dict[int, str]:
@@ -57,7 +58,7 @@ def repeat(turn: Callable[[], object], count: int, temporary: Path) -> None:
     assert before[2:] == ([], [])
 
 
-def test_100_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp_path):
+def test_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp_path):
     starts = tmp_path / "starts"
     app = spawn(child(starts=starts))
     wardens: list[int] = []
@@ -70,9 +71,10 @@ def test_100_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp
         assert ask(app).status == 200
         app.stop()
 
-    repeat(turn, 100, temporary)
+    count = rounds(25, 100)
+    repeat(turn, count, temporary)
     commands = [int(line) for line in lines_of(starts)]
-    assert len(commands) == len(wardens) == 102
+    assert len(commands) == len(wardens) == count + 2
     until(lambda: gone(commands + wardens), "the end of all")
 
 
@@ -100,7 +102,7 @@ def test_so_do_cycles_of_applications(spawn, temporary, tmp_path, command, optio
         with spawn(command(tmp_path / "detached"), **options) as app:
             assert ask(app).status == status
 
-    repeat(turn, 15, temporary)
+    repeat(turn, rounds(5, 15), temporary)
 
 
 def test_so_do_applications_that_nobody_holds(spawn, mark, temporary):
@@ -109,7 +111,7 @@ def test_so_do_applications_that_nobody_holds(spawn, mark, temporary):
         gc.collect()
         until(lambda: not processes(mark), "the end")
 
-    repeat(turn, 15, temporary)
+    repeat(turn, rounds(5, 15), temporary)
 
 
 def test_so_do_crashes_in_service(spawn, temporary):
@@ -117,7 +119,7 @@ def test_so_do_crashes_in_service(spawn, temporary):
         with spawn(child()) as app:
             assert ask(app, "/exit?1").status == 502
 
-    repeat(turn, 15, temporary)
+    repeat(turn, rounds(5, 15), temporary)
 
 
 def test_so_do_stops_by_idleness(spawn, temporary):
@@ -127,7 +129,7 @@ def test_so_do_stops_by_idleness(spawn, temporary):
         assert ask(app).status == 200
         until(lambda: app.state == "stopped", "the end")
 
-    repeat(turn, 15, temporary)
+    repeat(turn, rounds(5, 15), temporary)
 
 
 def test_so_do_starts_that_are_stopped_half_way(spawn, temporary):

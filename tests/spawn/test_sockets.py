@@ -17,7 +17,7 @@ from tests.spawn.programs import server, told
 from tests.spawn.programs.thief import Thief, quiet_port
 from wsgiproxy.errors import ConfigurationError, ConnectFailed
 from wsgiproxy.sansio.procfs import Listening
-from wsgiproxy.spawn import owner
+from wsgiproxy.spawn import owner, sockets
 from wsgiproxy.spawn.sockets import Port, Taken
 
 KINDS = [server(), server(socket="{socket}"), server(port="{port}")]
@@ -310,3 +310,26 @@ def test_nothing_but_its_socket_is_handed_over(spawn, tmp_path):
     assert links[3].startswith("socket:")
     # What has come since is the connection that has found out that it is there.
     assert [link for number, link in links.items() if number > 3 and "socket:" not in link] == []
+
+
+def test_a_port_that_is_given_by_number_is_none_of_those_for_clients(spawn):
+    """The kernel could give it to a client before the process has bound it."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if first <= 10_000:
+        pytest.skip("this kernel gives all of them to clients")
+    app = spawn(server(port="{port}"))
+    assert ask(app).status == 200
+    words = Path(f"/proc/{app.pid}/cmdline").read_text().split("\0")
+    assert 10_000 <= int(next(word[5:] for word in words if word.startswith("port="))) < first
+
+
+def test_where_all_are_taken_any_free_one_will_do(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        monkeypatch.setattr(sockets, "_quiet_ports", lambda: [number])
+        found = sockets._free_port(None)
+        assert found != number
+        with pytest.raises(OSError, match=f"port {number}: "):
+            sockets._free_port(number)

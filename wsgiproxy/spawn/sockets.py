@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import socket
 from typing import Protocol
 
@@ -21,6 +22,7 @@ __all__ = ["Inherited", "Port", "Socket", "Taken", "Unix", "open_socket"]
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
+_FIRST_QUIET = 10000  # programs that are given a port by people are mostly below
 _LONGEST_PATH = 103  # bytes: sun_path of macOS and the BSDs; Linux takes 107
 # Addresses of listeners -> where they may be reached. That of all IPv6 may be IPv4's, too.
 _REACHED_AT = {
@@ -96,9 +98,30 @@ def _listening(port: int | None) -> socket.socket:
 
 
 def _free_port(port: int | None) -> int:
-    # SO_REUSEADDR binds beside others, and listening does not.
-    with _listening(port) as sock:
-        return int(sock.getsockname()[1])
+    """A port on which nobody listens; the process binds it by itself, a moment later.
+
+    :param port: that one; None for one that the kernel gives to no client in that moment.
+    """
+    for number in [port] if port is not None else [*_quiet_ports(), None]:
+        try:
+            # SO_REUSEADDR binds beside others, and listening does not.
+            with _listening(number) as sock:
+                return int(sock.getsockname()[1])
+        except OSError:
+            if number == port:
+                raise
+    raise AssertionError("the last number is the one that was asked for")
+
+
+def _quiet_ports() -> list[int]:
+    """Some ports below those that the kernel chooses for clients; none where that is not known."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            first = int(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return []
+    ports = range(_FIRST_QUIET, min(first, 65536))
+    return random.SystemRandom().sample(ports, min(8, len(ports)))
 
 
 class _Probe:
