@@ -6,6 +6,7 @@ import logging
 import re
 from time import monotonic
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.sansio.forward import ORIGIN
@@ -18,7 +19,12 @@ __all__ = ["Record", "masked"]
 
 _log = logging.getLogger("wsgiproxy.access")
 
-_SECRET = re.compile("token|secret|passw|pwd|key|auth|code|sig|session", re.IGNORECASE)
+_SECRET = re.compile(
+    "token|secret|passw|pwd|key|auth|code|sig|session|ticket|jwt|saml|assertion|otp|cred|sid|nonce",
+    re.IGNORECASE,
+)
+# Characters of a path that need no encoding (RFC 3986, 3.3).
+_PATH = "/:@!$&'()*+,;=-._~"
 # Characters of a path that are written; some servers take targets of 256 KiB.
 _LONG = 2000
 
@@ -26,19 +32,28 @@ _LONG = 2000
 def masked(query: str) -> str:
     """A query string without the values of parameters that look like credentials.
 
-    >>> masked("page=2&access_token=abc")
-    'page=2&access_token=***'
+    >>> masked("page=2&access_token=abc&%74icket=d")
+    'page=2&access_token=***&%74icket=***'
     """
     parts = []
     for part in re.split("([&;])", query):
         name, mark, _ = part.partition("=")
-        parts.append(f"{name}=***" if mark and _SECRET.search(name) else part)
+        parts.append(f"{name}=***" if mark and _SECRET.search(unquote(name)) else part)
     return "".join(parts)
 
 
 def _plain(text: object) -> str:
     """A text without control characters, which a log and its terminal would obey."""
     return repr(str(text))[1:-1]
+
+
+def _path(environ: WSGIEnvironment) -> str:
+    """The path as the client has sent it; encoded anew where the server does not say."""
+    raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
+    if raw[:1] == "/":
+        return str(raw.partition("?")[0])
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    return quote(path, safe=_PATH, encoding="latin-1", errors="replace")
 
 
 class Record:
@@ -59,7 +74,7 @@ class Record:
     def fail(self, error: ProxyError) -> None:
         """Note what went wrong first; not the error itself, whose traceback holds us."""
         if self._error is None:
-            self._error = (type(error).__name__, error.side, _plain(error)[:_LONG])
+            self._error = (type(error).__name__, error.side, str(error)[:_LONG])
 
     def discard(self) -> None:
         """Write nothing: the exchange was nobody's but ours."""
@@ -77,7 +92,7 @@ class Record:
         query = str(environ.get("QUERY_STRING", ""))[:_LONG]
         # Of a browser proxy, what is asked for begins with whom.
         whom = environ.get(ORIGIN, "")
-        path = f"{whom}{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"[:_LONG]
+        path = (whom + _path(environ))[:_LONG]
         return {
             "client": environ.get("REMOTE_ADDR", ""),
             "method": environ.get("REQUEST_METHOD", ""),
@@ -116,6 +131,7 @@ class Record:
                 "client": _plain(fields["client"]),
                 "method": _plain(fields["method"]),
                 "upstream": _plain(fields["upstream"] or "-"),
+                "reason": _plain(reason),
             },
             extra={"exchange": fields},
         )

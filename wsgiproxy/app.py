@@ -77,7 +77,6 @@ class WSGIProxyApp:
         settled = settle(APP + SIGNING + TRANSPORT, given)
         self._options = {row.name: settled[row.name] for row in APP}
         self._signer = configured_signer(settled)
-        warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
         theirs: Any = {name: value for name, value in options.items() if name in names}
@@ -89,6 +88,7 @@ class WSGIProxyApp:
         self._owns_transport = transport is None
         self.transport: Transport = transport or PooledTransport(**theirs)
         self.href = href
+        warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
 
     @property
     def href(self) -> str:

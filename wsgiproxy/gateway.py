@@ -31,15 +31,16 @@ from wsgiproxy.sansio.exchange import (
     whole_target,
 )
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Request, ResponseHead
-from wsgiproxy.transport import PooledTransport, Reply, Timeouts, Transport, is_own_request
+from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
 from wsgiproxy.watch import ClientWatch, looks_at_blocks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from wsgiproxy.signature import Signer
+    from wsgiproxy.transport import Reply
 
-__all__ = ["Gateway", "Stream", "refuse", "served"]
+__all__ = ["Gateway", "Stream", "refuse", "served", "tell"]
 
 _log = logging.getLogger("wsgiproxy.error")
 _NO_WEBSOCKET = (
@@ -165,7 +166,7 @@ class Stream:
     __slots__ = ("_at_end", "_greeting", "_record", "_reply", "_status")
 
     def __init__(self, reply: Reply, status: int, record: Record, *, pulses: bool = False) -> None:
-        if pulses and isinstance(reply, Reply):  # what others return waits as it likes
+        if pulses:
             reply.pulse()
         self._at_end: Callable[[], None] | None = None
         self._reply = reply
@@ -189,7 +190,7 @@ class Stream:
         try:
             return next(self._reply)
         except ProxyError as error:
-            _tell(error, self._record)
+            tell(error, self._record)
             self._record.fail(error)
             raise
 
@@ -292,7 +293,7 @@ def refuse(
     error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
 ) -> Iterable[bytes]:
     """An error page in the form that the client accepts; nothing about the inside."""
-    _tell(error, record)
+    tell(error, record)
     record.fail(error)
     body: Iterable[bytes] = ()
     try:
@@ -302,7 +303,7 @@ def refuse(
     return body
 
 
-def _tell(error: ProxyError, record: Record) -> None:
+def tell(error: ProxyError, record: Record) -> None:
     """Say what was asked for, of which upstream, and why it has failed."""
     if isinstance(error, WebSocketNotCarried):  # once, since pages try again and again
         warn_once(_NO_WEBSOCKET)

@@ -31,6 +31,7 @@ from wsgiproxy.sansio.target import is_allowed
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.setting import shown
 from wsgiproxy.signature import Verifier, apply, is_signed
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _check_application(application: object) -> None:
     if not callable(application):
         hint = "; the address of an upstream is for WSGIProxyApp"
         raise ConfigurationError(
-            f"application={application!r}: expected a WSGI application"
+            f"application={shown(application)}: expected a WSGI application"
             + hint * isinstance(application, str)
         )
 
@@ -252,8 +253,10 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     :raises ConfigurationError: a bad one, or two that contradict each other.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    rows = [row for row in MIDDLEWARE if row.name in given]
+    said = {row.name for row in rows if row.settle(given[row.name]) != row.default}
     for name, other in _NOT_TOGETHER:
-        if name in given and other in given:
+        if name in said and other in said:
             raise ConfigurationError(
                 f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
             )

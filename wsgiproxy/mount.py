@@ -32,6 +32,10 @@ def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | 
     return script_name + prefix, path_info[len(prefix) :]
 
 
+# What browsers ask for without a link to it.
+_ASKED_BY_ITSELF = ("/favicon.ico", "/apple-touch-icon", "/robots.txt", "/.well-known/")
+
+
 class Route(NamedTuple):
     """One application and its place.
 
@@ -97,7 +101,8 @@ def not_found(environ: WSGIEnvironment, prefixes: Iterable[str]) -> NotFound:
     """
     referer, host = environ.get("HTTP_REFERER", ""), environ.get("HTTP_HOST", "")
     mount = environ.get("SCRIPT_NAME", "")
-    for prefix in prefixes if referer else ():
+    asked = environ.get("PATH_INFO", "")
+    for prefix in prefixes if referer and not asked.startswith(_ASKED_BY_ITSELF) else ():
         page = page_below(referer, host, mount + prefix) if prefix else ""
         if page:
             return LinkedOutside(

@@ -126,10 +126,17 @@ def make_middleware(
     given = given_of(
         {"secret_file": secret_file, "trust_ips": trust_ips, "prefix": prefix, **options}
     )
+    # These say which of the two a section means.
+    signed = {row.name for row in MIDDLEWARE if row.needs == ("secret_file",)}
     counts = {row.name for row in MIDDLEWARE if row.name.startswith("x_")}
     defaults = {
-        **fallback(global_conf, given, "secret_file", unless={"trust_ips", "family", *counts}),
-        **fallback(global_conf, given, "trust_ips", unless={"secret_file"}),
+        **fallback(
+            global_conf,
+            given,
+            "secret_file",
+            unless={"trust_ips", "family", "require_forwarded", *counts},
+        ),
+        **fallback(global_conf, given, "trust_ips", unless={"secret_file", *signed}),
     }
     with naming("filter egg:wsgiproxy#main"):
         check(MIDDLEWARE, {**defaults, **given})
@@ -237,6 +244,8 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
     """
     from wsgiproxy.mount import Route, Routes
 
+    # A value may begin in the next line.
+    options = {name: value.strip() for name, value in options.items()}
     places = {name: value for name, value in options.items() if name.startswith("/")}
     given = {name: value for name, value in options.items() if name not in places}
     common = {**fallback(global_conf, given, "secret_file"), **given}

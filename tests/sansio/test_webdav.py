@@ -54,6 +54,44 @@ def test_any_other_destination_is_left_alone(address: str) -> None:
     assert map_tags(f"<{address}> (<urn:x>)", PUBLIC, INNER) == f"<{address}> (<urn:x>)"
 
 
+@pytest.mark.parametrize(
+    ("address", "passes"),
+    [
+        pytest.param("https://evil.example/m/x", True, id="other-host"),
+        pytest.param("http://evil.example:8000/x", True, id="other-host-and-scheme"),
+        pytest.param("https://shop.example:8443/m/x", False, id="other-port"),
+        pytest.param("http://shop.example/m/../x", False, id="other-scheme"),
+        pytest.param("https://u@shop.example/m/../x", False, id="userinfo"),
+        pytest.param("https://shop.example@evil.example/x", False, id="userinfo-of-another"),
+        pytest.param("https://shop.example/mine", False, id="segment-boundary"),
+        pytest.param("http://10.0.0.7:8000/app/x", False, id="that-of-the-upstream"),
+        pytest.param("http://10.0.0.7/app/x", False, id="the-upstream-without-its-port"),
+        pytest.param("//shop.example/m/../x", False, id="without-a-scheme"),
+        pytest.param("/x", False, id="path-elsewhere"),
+        pytest.param(" /m/../x", False, id="a-blank-in-front"),
+        pytest.param("https:/x", False, id="one-slash"),
+        pytest.param("m/../../x", False, id="relative"),
+        pytest.param("/m\\..\\..\\x", False, id="backslashes"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_a_destination_beside_the_mount_is_refused(address: str, passes: bool) -> None:
+    """The path of href, and the mount, are walls: the upstream would take it for its own."""
+    headers = [("Destination", address)]
+    if passes:
+        assert map_fields(headers, PUBLIC, INNER) == headers
+    else:
+        with pytest.raises(BadRequest):
+            map_fields(headers, PUBLIC, INNER)
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.7:8000/x", "//a/x", "m/x", ""])
+def test_without_a_wall_it_is_left_alone(address: str) -> None:
+    headers = [("Destination", address)]
+    here, there = PUBLIC._replace(path=""), INNER._replace(path="")
+    assert map_fields(headers, here, there) == headers
+
+
 @pytest.mark.parametrize("dots", ["..", "%2e%2E", "a/../..", "..%2fx", "..;/x"])
 def test_a_destination_does_not_lead_out_of_the_mount(dots: str) -> None:
     for address in (f"https://shop.example/m/{dots}", f"/m/{dots}"):

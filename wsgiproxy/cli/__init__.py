@@ -31,6 +31,7 @@ examples:
   wsgiproxy forward                          be the proxy of a browser
   wsgiproxy keygen secret.txt                a key for a proxy and its backend
   wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
+  wsgiproxy help serve                       all options of a command
 """
 
 #: The sub-commands, in the order of the help.
@@ -43,6 +44,7 @@ COMMANDS = {
     "doctor": doctor.add_to,
 }
 
+_OF_ALL = ("-h", "--help", "-V", "--version")
 # What may stand for `serve TARGET`: a URL, unix:/path, host:port, :port or a port.
 _TARGET = re.compile(r"[a-z]+://.*|unix:.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):?[0-9]+(/.*)?")
 
@@ -100,6 +102,10 @@ def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         words and words[0] not in COMMANDS and _TARGET.fullmatch(words[0])
     ):
         words.insert(0, "serve")
+    if words[:1] and words[0][0] == "-" and words[0] not in _OF_ALL:
+        raise ConfigurationError(
+            f"{words[0]}: options follow the target: wsgiproxy TARGET {words[0]} ..."
+        )
     if command and words[0] != "serve":
         raise ConfigurationError(f"-- {command[0]}: only `serve` takes a COMMAND")
     return words, command

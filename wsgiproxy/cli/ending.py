@@ -12,6 +12,7 @@ from multiprocessing.util import Finalize
 from time import sleep
 from typing import TYPE_CHECKING
 
+from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
 from wsgiproxy.sansio.lifecycle import Phase
 
@@ -45,8 +46,10 @@ class Ending:
         at_first_signal(self._refuse)
 
     def _refuse(self) -> None:
-        if self._proxy.state != "ready":
-            self._close()
+        if self._proxy.state == "ready":
+            # Threads that a server waits for without end would keep the command for as long.
+            sleep(GRACE)
+        self._close()
 
     def _close(self) -> None:
         with self._lock:

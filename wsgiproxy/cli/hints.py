@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 __all__ = ["about_flag", "complete", "did_you_mean"]
 
 
+# Flags of other programs.
+_OTHERS_CALL_IT = dict.fromkeys(("--bind", "--host", "--address", "-b"), "--listen")
+
+
 def complete(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks how to go on, if argcomplete is installed; this ends the process."""
     if "_ARGCOMPLETE" in os.environ:
@@ -26,7 +30,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("srve", ["serve", "demo"]), did_you_mean("npm", ["serve"])
     ('did you mean serve? ', '')
     """
-    near = difflib.get_close_matches(word, list(known), n=1)
+    known = list(known)
+    if word in _OTHERS_CALL_IT and _OTHERS_CALL_IT[word] in known:
+        return f"did you mean {_OTHERS_CALL_IT[word]}? "
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
     return f"did you mean {near[0]}? " if near else ""
 
 

@@ -87,6 +87,9 @@ def log_to_stderr(style: LogStyle) -> None:
         # Of granian's loggers below this one, its handlers alone see the records.
         for theirs in server.handlers:
             theirs.addFilter(_is_no_error_of_ours)
+            theirs.setFormatter(handler.formatter)
+            if isinstance(theirs, logging.StreamHandler):
+                theirs.setStream(handler.stream)  # granian writes on stdout
     # It speaks of a queue when a thread has not woken up yet.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 

@@ -88,10 +88,9 @@ def _typed(record: logging.LogRecord) -> logging.LogRecord:
     """A copy in which the reason names settings by their flags; a path may look like one."""
     record = copy(record)
     exchange: Exchange | None = getattr(record, "exchange", None)
-    if exchange is not None and isinstance(record.args, dict):
-        reason = exchange["reason"] and as_typed(exchange["reason"])
-        record.exchange = {**exchange, "reason": reason}
-        record.args = {**record.args, "reason": reason}
+    if exchange is not None and isinstance(record.args, dict) and exchange["reason"]:
+        record.exchange = {**exchange, "reason": as_typed(exchange["reason"])}
+        record.args = {**record.args, "reason": as_typed(str(record.args["reason"]))}
     reason = getattr(record, "exchange_failed", "")
     if reason:
         message = record.getMessage()

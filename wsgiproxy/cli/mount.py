@@ -10,6 +10,7 @@ from webob import Response
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import NotFound
+from wsgiproxy.gateway import tell
 from wsgiproxy.mount import is_bare, not_found, shifted, with_slash
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Mount:
             record.end(302)
             return []
         error = not_found(environ, [self._prefix])
+        tell(error, record)
         record.fail(error)
         why = error.public.removeprefix(NotFound.public).strip()
         text = _NOT_FOUND.format(link=escape(link), why=f"{escape(why)} " if why else "")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.accesslog import Record
 from wsgiproxy.cli.listen import Listen, kinds
-from wsgiproxy.errors import Misdirected
+from wsgiproxy.errors import BadRequest, Misdirected
 from wsgiproxy.gateway import refuse
 from wsgiproxy.sansio.headers import Remembered
 from wsgiproxy.sansio.rebinding import is_answered
+from wsgiproxy.sansio.target import absolute_form
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,11 +33,24 @@ class OwnNames:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        host = environ.get("HTTP_HOST", "")
-        if self._is_answered[host]:
+        hosts = [environ.get("HTTP_HOST", ""), *_named_by_target(environ)]
+        host = next((each for each in hosts if not self._is_answered[each]), None)
+        if host is None:
             return self._application(environ, start_response)
         error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
         return refuse(error, environ, start_response, Record(environ))
+
+
+def _named_by_target(environ: WSGIEnvironment) -> list[str]:
+    """The host of an absolute-form target, which counts more than Host (RFC 9112, 3.2.2)."""
+    raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or "/"
+    if raw[0] == "/":
+        return []
+    try:
+        absolute = absolute_form(raw)
+    except BadRequest:
+        return []  # which the application refuses
+    return [absolute.authority] if absolute else []
 
 
 def own_names(listen: Listen) -> tuple[str, ...]:

@@ -214,10 +214,13 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
 def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
     # What is printed can be opened: our own names are answered at loopback addresses alone.
     allowed = () if own_names(listen) else site.settings.get("allowed_hosts", ())
-    names = [each for each in allowed if each[:1] != "."]
+    names = sorted(
+        (each for each in allowed if each[:1] != "."), key=lambda each: each != "localhost"
+    )
     where = listen.url(port, site.prefix + "/", names[0] if names else "")
     if allowed and not names:
         where = f"{site.prefix}/ at port {port} for names below {allowed[0]}"
+    log_to_stderr(site.log)  # here, too, where a server has a process above its workers
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
 

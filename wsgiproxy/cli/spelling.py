@@ -16,7 +16,9 @@ _ROWS = {
 _FLAGS = {name: options.flag(row) for name, row in _ROWS.items()}
 _FLAGS |= {"start_script": "COMMAND", "allow_clients": "--allow-client", "socket": "--socket"}
 # `name=value`; a name of several words needs no value to be one.
+# What stands in quotes is not ours: a value, a Host.
 _SETTING = re.compile(
+    r"(?P<quote>\\?['\"])(?:(?!(?P=quote)).)*(?P=quote)|"
     rf"(?<![\w-])(?P<name>{'|'.join(sorted(_FLAGS, key=len, reverse=True))})"
     r"(?:(?P<given>=)(?P<switch>(?:True|False)\b)?|(?![\w=]))"
 )
@@ -27,6 +29,8 @@ def as_typed(message: str) -> str:
 
     >>> as_typed("max_head='x': expected a number of bytes")
     "--max-head 'x': expected a number of bytes"
+    >>> as_typed("Host 'max_head=1' is not in allowed_hosts")
+    "Host 'max_head=1' is not in --allowed-hosts"
     >>> as_typed("ca_file='x': expected no verify=False beside it")
     "--ca-file 'x': expected no --no-verify beside it"
     """
@@ -35,10 +39,13 @@ def as_typed(message: str) -> str:
 
 def _flag(found: re.Match[str]) -> str:
     name, switch = found["name"], found["switch"]
+    if name is None:
+        return found[0]
+    row = _ROWS.get(name)
     if not found["given"]:
         # A word of plain English, such as "ports", is no setting.
         return _FLAGS[name] if "_" in name else name
-    if switch and isinstance(_ROWS[name].default, bool):
+    if switch and row is not None and isinstance(row.default, bool):
         return f"--no-{_FLAGS[name][2:]}" if switch == "False" else _FLAGS[name]
     rest = found.string[found.end("given") :]
     blank = " " if rest[:1].strip() else ""

@@ -156,6 +156,11 @@ class Answer:
             )
         self.complete = True
 
+    def pulse(self) -> None:
+        """Give empty blocks while the upstream is silent, if the body is one of ours."""
+        if isinstance(self._body, Reply):
+            self._body.pulse()
+
     def __iter__(self) -> Answer:
         return self
 

@@ -14,10 +14,11 @@ from wsgiproxy.sansio.message import Headers
 __all__ = ["has_login", "names_login"]
 
 _FIELDS = words("authorization proxy-authorization www-authenticate proxy-authenticate")
-# Nego2 and NegoEx are Microsoft's later ones, Kerberos is an old name for Negotiate. Looked for
+# Nego2 and NegoEx are Microsoft's later ones, Kerberos and SPNEGO other names for Negotiate, and
+# CredSSP is that of WinRM. Looked for
 # as the beginning of any word: a connection that is closed without need costs little, and how an
 # upstream cuts a list with mistakes in it cannot be known.
-_SCHEME = re.compile("(?<![a-z0-9])(?:ntlm|nego|kerberos)", re.IGNORECASE)
+_SCHEME = re.compile("(?<![a-z0-9])(?:ntlm|nego|spnego|kerberos|credssp)", re.IGNORECASE)
 
 
 def names_login(value: str) -> bool:

@@ -13,6 +13,7 @@ __all__ = ["in_namespace", "is_command"]
 _OUR_PREFIXES = ("x-forwarded-", "forwarded-", "x-wsgiproxy", "x-traversal-", "wsgiproxy")
 # The address of the client, as Rails, load balancers and content delivery networks spell it.
 _OUR_SUFFIXES = (
+    "client-address",
     "client-ip",
     "clientip",
     "cluster-ip",
@@ -20,13 +21,23 @@ _OUR_SUFFIXES = (
     "connecting-ipv6",
     "connection-ip",
     "external-address",
+    "forward-for",
     "forwarded-for",
+    "forwarded-host",
+    "forwarded-port",
     "forwarded-proto",
+    "forwarded-ssl",
+    "original-path",
     "originating-ip",
+    "peer-ip",
+    "proxied-for",
     "pseudo-ipv4",
     "real-ip",
     "remote-addr",
+    "remote-address",
+    "remote-host",
     "remote-ip",
+    "remote-user",
     "socketip",
     "source-ip",
     "src-ip",
@@ -36,12 +47,15 @@ _OUR_SUFFIXES = (
 # By the last two, Rack would have a server in front send a file (CVE-2025-61780).
 _OUR_NAMES = frozenset(
     [
+        "cf-visitor",
+        "disguised-host",
         "forwarded",
         "front-end-https",
         "path-info",
         "proxy",
-        "remote-user",
         "script-name",
+        "x-arr-ssl",
+        "x-client-scheme",
         "x-forwarded",
         "x-host",
         "x-http-host-override",
@@ -51,6 +65,11 @@ _OUR_NAMES = frozenset(
         "x-original-proto",
         "x-original-uri",
         "x-original-url",
+        "x-real-host",
+        "x-real-port",
+        "x-real-proto",
+        "x-real-scheme",
+        "x-rewrite-uri",
         "x-rewrite-url",
         "x-scheme",
         "x-script-name",
@@ -72,7 +91,15 @@ def in_namespace(name: str) -> bool:
 
 # With these an application commands the server in front of it, which then sends a file of its own,
 # asks another server, slows down or empties its cache: nginx, Apache, lighttpd, LiteSpeed, perlbal.
-_COMMAND_PREFIXES = ("x-accel-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-")
+# By X-Archive nginx's mod_zip packs what the body names, internal locations among it.
+_COMMAND_PREFIXES = (
+    "x-accel-",
+    "x-archive-",
+    "x-lighttpd-",
+    "x-litespeed-",
+    "x-reproxy-",
+    "x-sendfile",
+)
 # It says no more than whether to wait for a whole block, and event streams need it.
 _NO_COMMAND = "x-accel-buffering"
 

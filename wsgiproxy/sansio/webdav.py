@@ -11,11 +11,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.headers import is_host
 from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.reference import path_of, with_authority
-from wsgiproxy.sansio.target import escapes, is_same_host, under
+from wsgiproxy.sansio.target import escapes, is_same_host, split_host, under
 
-__all__ = ["Place", "has_no_destination", "map_destination", "map_fields", "map_tags"]
+__all__ = [
+    "Place",
+    "has_no_destination",
+    "map_destination",
+    "map_fields",
+    "map_tags",
+    "walled_destination",
+]
 
 # Almost every request, and so its fields are not looked at: they name no second resource.
 _WITHOUT = frozenset(["GET", "HEAD", "POST", "OPTIONS"])
@@ -47,17 +55,36 @@ def map_destination(address: str, source: Place, target: Place) -> str:
     >>> map_destination("/files/a", source, target)
     '/dav/a'
     """
+    mapped = _mapped(address, source, target)
+    return address if mapped is None else mapped
+
+
+def walled_destination(address: str, source: Place, target: Place) -> str:
+    """The same where *source* or *target* is a path, which is a wall.
+
+    :raises BadRequest: it is not below *source*, and may name a place of the target beside it.
+    """
+    mapped = _mapped(address, source, target)
+    if mapped is not None:
+        return mapped
+    if (source.path or target.path) and not _is_elsewhere(address, source, target):
+        raise BadRequest("the Destination of a WebDAV request is outside of the mount")
+    return address
+
+
+def _mapped(address: str, source: Place, target: Place) -> str | None:
+    """None, if it is not below *source*."""
     if address.startswith("/") and not address.startswith("//"):
         lead, rest = "", address
     else:
         parts = with_authority(address)
         if parts is None or parts.scheme != source.scheme:
-            return address
+            return None
         if not is_same_host(parts.authority, source.host, source.scheme):
-            return address
+            return None
         lead, rest = f"{target.scheme}://{target.host}", parts.rest
     if not under(path_of(rest), source.path):
-        return address
+        return None
     rest = rest[len(source.path) :]
     if (source.path or target.path) and escapes(path_of(rest)):
         raise BadRequest("a '..' segment in the address of a WebDAV request")
@@ -67,6 +94,18 @@ def map_destination(address: str, source: Place, target: Place) -> str:
     if not lead and mapped[1:2] in ("/", "\\"):
         return f"{target.scheme}://{target.host}{mapped}"  # or it would name another host
     return lead + mapped
+
+
+def _is_elsewhere(address: str, source: Place, target: Place) -> bool:
+    """Whether it is certainly of another server, for the upstream to refuse (RFC 4918, 9.8.5).
+
+    Not so are other spellings of the two hosts: another scheme, a userinfo, none at all.
+    """
+    parts = with_authority(address)
+    if parts is None or not parts.scheme or not is_host[parts.authority]:
+        return False
+    hosts = [split_host(place.host, 0)[0].lower() for place in (source, target)]
+    return split_host(parts.authority, 0)[0].lower() not in hosts
 
 
 # Outside of the parentheses a URL is a tag, and within them it is a token. Each piece begins
@@ -91,7 +130,7 @@ def map_tags(value: str, source: Place, target: Place) -> str:
 
 
 _MAPPED: dict[str, Callable[[str, Place, Place], str]] = {
-    "Destination": map_destination,
+    "Destination": walled_destination,
     "If": map_tags,
 }
 
@@ -99,7 +138,7 @@ _MAPPED: dict[str, Callable[[str, Place, Place], str]] = {
 def map_fields(headers: Headers, source: Place, target: Place) -> Headers:
     """Both fields of a request.
 
-    :raises BadRequest: as :func:`map_destination`.
+    :raises BadRequest: as :func:`walled_destination`.
     """
     return [
         (name, _MAPPED[name](value, source, target) if name in _MAPPED else value)

@@ -181,7 +181,7 @@ MIDDLEWARE = (
         False,
         BOOLEAN,
         "refuse what a trusted peer sends without naming the client",
-        ("trust_ips", "x_for"),
+        ("trust_ips", "x_for", "x_proto", "x_host", "x_port", "x_prefix"),
     ),
     Setting(
         "authorities",

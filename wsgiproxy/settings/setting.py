@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
 
-__all__ = ["Setting", "settle"]
+__all__ = ["Setting", "settle", "shown"]
+
+
+# The userinfo of a URL, or of what was meant for one.
+_USERINFO = re.compile(r"((?:://|['\"])[^/?#@\s'\":]*):[^/?#@\s]*@")
+
+
+def shown(value: object) -> str:
+    """A value for a message, without the password of a URL.
+
+    >>> shown("http://user:secret@host")
+    "'http://user:***@host'"
+    """
+    return _USERINFO.sub(r"\1:***@", repr(value))
 
 
 @dataclass(frozen=True)
@@ -39,8 +53,11 @@ class Setting:
         """
         try:
             return self.convert(value)
+        except ConfigurationError as error:  # which says more, perhaps by another name
+            raise ConfigurationError(f"{self.name}={str(error).partition('=')[2]}") from error
         except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"{self.name}={value!r}: expected {self.expected}") from error
+            expected = self.expected
+            raise ConfigurationError(f"{self.name}={shown(value)}: expected {expected}") from error
 
 
 def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
@@ -59,7 +76,7 @@ def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, An
     known = {row.name: row for row in rows}
     for name, value in given.items():
         if name not in known:
-            raise ConfigurationError(f"{name}={value!r}: no such setting{_hint(name, known)}")
+            raise ConfigurationError(f"{name}={shown(value)}: no such setting{_hint(name, known)}")
     settled = {
         name: row.settle(given[name]) if name in given else row.default
         for name, row in known.items()
@@ -83,8 +100,11 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _check_needs(row: Setting, given: Mapping[str, object], settled: Mapping[str, Any]) -> None:
     """Refuse a setting that another one silently switches off."""
-    if not row.needs or settled[row.name] == row.default or any(map(settled.get, row.needs)):
+    if not row.needs or settled[row.name] == row.default:
+        return
+    # A list that happens to be empty was thought of; a switch that is off is another matter.
+    if any(settled.get(name) or (name in given and settled[name] == ()) for name in row.needs):
         return
     off = [f"no {name}={given[name]!r}" for name in row.needs if given.get(name) is not None]
     expected = off[0] if off else " or ".join(row.needs)
-    raise ConfigurationError(f"{row.name}={given[row.name]!r}: expected {expected} beside it")
+    raise ConfigurationError(f"{row.name}={shown(given[row.name])}: expected {expected} beside it")

@@ -25,6 +25,7 @@ from wsgiproxy.errors import (
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.extras import extra
+from wsgiproxy.sansio.href import without_password
 from wsgiproxy.sansio.message import Origin
 
 if TYPE_CHECKING:
@@ -52,18 +53,20 @@ def _parent(address: str) -> _Parent:
     """
     try:
         url = urlsplit(address)
-        port = url.port or _PARENT_PORTS[url.scheme]
+        usual = _PARENT_PORTS[url.scheme]
+        port = url.port or usual
         host = url.hostname
     except (KeyError, ValueError):
         host = None
+    shown = without_password(address)
     if not host:
         raise ConfigurationError(
-            f"parent_proxy={address!r}: expected http://[user:password@]host:port"
+            f"parent_proxy={shown!r}: expected http://[user:password@]host:port"
             " or socks5h://host:port"
         )
     if url.scheme != "http" and find_spec("socks") is None:
         raise ConfigurationError(
-            f"parent_proxy={address!r}: expected the package PySocks to be installed:"
+            f"parent_proxy={shown!r}: expected the package PySocks to be installed:"
             f" {extra('socks')}"
         )
     username = None if url.username is None else unquote(url.username)

@@ -142,7 +142,7 @@ class Wire:
                 data = self.recv_now()
                 if data is not None:
                     return data
-            if patience.pulses:
+            elif patience.pulses:
                 return None
             ready = self._poll.poll(patience.slice())
 

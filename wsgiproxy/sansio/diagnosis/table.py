@@ -250,6 +250,8 @@ CHECKS = (
           "Ask the proxy, not the backend; and count no more proxies than there are."),
     Check("forgery", "everybody", "", BAD, _FORGE,
           "Name the address of the proxy in trust_ips, or use a secret_file."),
+    Check("forgery", "-secret_file", "-us", WARN,
+          "Whether forged fields are believed cannot be seen while it refuses."),
     Check("forgery", "-secret_file", "-told", WARN, _MAYBE,
           "That is as it should be if only proxies have this address."),
     Check("forgery", "-secret_file", "-only_appended", BAD, _FORGE,

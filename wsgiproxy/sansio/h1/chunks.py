@@ -24,6 +24,9 @@ _TRAILER = re.compile(TOKEN.encode() + rb":[\t -~\x80-\xff]*\r\n")
 # They would frame the message anew, for those who merge trailers into the head.
 _NEVER_IN_TRAILER = re.compile(rb"(?:content-length|transfer-encoding):", re.IGNORECASE)
 
+# Bytes; longer extensions nobody has, and each byte that dribbles has the whole line looked at.
+_LONGEST_SIZE_LINE = 4096
+
 _AT_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILER = range(4)
 
 
@@ -84,7 +87,8 @@ class Chunks:
 
     def _wait(self, begun: bytes) -> None:
         """Keep a line of which the end is not there yet."""
-        if len(begun) > self._limit:
+        limit = min(self._limit, _LONGEST_SIZE_LINE) if self._state == _AT_SIZE else self._limit
+        if len(begun) > limit:
             raise self._error("chunk extensions or trailers without end")
         is_size = self._state != _AT_SIZE or _BEGUN.fullmatch(begun)
         is_end = self._state != _BEHIND_DATA or begun == b"\r"

@@ -179,8 +179,10 @@ class Reader:
             raise BadResponse("the answer is not HTTP/1.0 or 1.1")
         if end > self._limits.head or len(data) > self._limits.head:
             raise BadResponse(f"a head of more than max_head={self._limits.head} bytes")
-        ends = data.count(b"\r\n")
-        if data.count(b"\n") != ends or data.count(b"\r", 0, len(data) - 1) != ends:
+        # The whole lines that were there before were right.
+        new = data.rfind(b"\n", 0, len(self._buffer)) + 1
+        ends = data.count(b"\r\n", new)
+        if data.count(b"\n", new) != ends or data.count(b"\r", new, len(data) - 1) != ends:
             # The empty line would never come.
             raise BadResponse("a line of the head ends in LF or CR alone")
         self._buffer = data
