@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy import WSGIProxyApp, WSGIProxyMiddleware
+from wsgiproxy import PooledTransport, WSGIProxyApp, WSGIProxyMiddleware
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.guard import Guard
+from wsgiproxy.secretloader import new_key
 from wsgiproxy.settings import (
     APP,
     FORWARD,
@@ -30,6 +31,7 @@ from wsgiproxy.settings import (
     settle,
 )
 from wsgiproxy.settings import convert as converters
+from wsgiproxy.wsgiapp import make_app
 
 #: By name; what `WSGIProxyMiddleware` has of the same names is below ``backend.``.
 ROWS = {row.name: row for row in (*APP, *SIGNING, *TRANSPORT, *SPAWN)}
@@ -617,3 +619,57 @@ def test_a_mistake_is_told_with_where_it_belongs(make, message):
     with pytest.raises(ConfigurationError, match=message) as caught:
         make()
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"secret_file": True, "require_forwarded": False},
+        {"secret_file": True, "trust_ips": ""},
+        {"secret_file": True, "trust_ips": ()},
+        {"secret_file": True, "family": "x-forwarded"},
+        {"trust_ips": "", "family": "forwarded"},
+        {"trust_ips": (), "require_forwarded": True},
+        {"trust_ips": "10.0.0.1", "x_proto": 1, "require_forwarded": True},
+    ],
+    ids=str,
+)
+def test_a_default_that_is_said_aloud_contradicts_nothing(options, tmp_path):
+    """Programs pass on what their own settings say, which may be nothing."""
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    secret.write_text(new_key("k1") + "\n")
+    given = {**options, **({"secret_file": secret} if "secret_file" in options else {})}
+    assert WSGIProxyMiddleware(print, **given)
+    if "trust_ips" in options and "secret_file" not in options and "family" not in options:
+        assert WSGIProxyApp("http://a", trusted_proxies=(), require_forwarded=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PooledTransport(parent_proxy="http://u:canary@p:8x"),
+        lambda: PooledTransport(parent_proxy="https://u:canary@p:1"),
+        lambda: PooledTransport(parent_proxi="http://u:canary@p:1"),
+        lambda: WSGIProxyApp("u:canary@h:80"),
+        lambda: WSGIProxyApp("http://u:canary@h/#"),
+        lambda: WSGIProxyMiddleware("http://u:canary@h"),
+        lambda: make_app({}, href="http://u:canary@h"),
+    ],
+    ids=["port", "scheme", "name", "no-scheme", "fragment", "application", "ini"],
+)
+def test_no_message_repeats_a_password(make):
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["https", "ftp", "htp"])
+def test_a_parent_is_reached_by_a_scheme_that_is_known(scheme):
+    with pytest.raises(ConfigurationError, match="parent_proxy=.*: expected http://"):
+        PooledTransport(parent_proxy=f"{scheme}://127.0.0.1:1")
+
+
+def test_an_ini_file_gets_the_hint_too():
+    with pytest.raises(ConfigurationError, match="did you mean 'http://localhost:3000'"):
+        make_app({}, href="localhost:3000")

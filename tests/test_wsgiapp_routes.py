@@ -29,6 +29,13 @@ def routes(global_conf: Any = None, **options: str) -> Routes:
     return make_routes(loader, global_conf, **options)
 
 
+def test_a_value_may_begin_in_the_next_line() -> None:
+    """As in docs/wsgi.rst; the parser of ini files leaves the line end in front."""
+    found = routes(None, **{"/a": f"\n{HREF}/x", "/b": "\nhello"})
+    assert run(found, front_environ(PATH_INFO="/b/x", REQUEST_URI="/b/x")).whole == b"/b"
+    assert run(found, front_environ(PATH_INFO="/a/x", REQUEST_URI="/a/x")).head.status == 502
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -30,7 +30,8 @@ class Command:
 
     def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (end)
+        # Theirs is the same file: they append, wherever we read just now.
+        self._stderr = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (end)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "wsgiproxy", *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},

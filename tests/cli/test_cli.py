@@ -181,6 +181,21 @@ def test_python_m_is_the_same(monkeypatch, capsys):
             "unrecognized arguments: --allow-client x (--allow-client is one of forward; ",
             id="flag-of-another-command",
         ),
+        pytest.param(
+            ["-p", "9000", ":1"],
+            "-p: options follow the target: wsgiproxy TARGET -p ...",
+            id="options-first",
+        ),
+        pytest.param(
+            ["serve", ":1", "--bind", "x"],
+            "unrecognized arguments: --bind x (did you mean --listen? ",
+            id="flag-of-another-program",
+        ),
+        pytest.param(
+            ["serve", ":1", "--share"],
+            "unrecognized arguments: --share (see wsgiproxy serve",
+            id="nothing-near",
+        ),
         pytest.param(["help", "srve"], "no command 'srve'; did you mean serve?", id="help"),
         pytest.param(
             ["serve", ":1", "--ca-file", "x", "--no-verify"],

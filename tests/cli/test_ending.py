@@ -181,6 +181,23 @@ def test_nothing_in_progress_is_not_spoken_of(server, upstream):
         assert "ending" not in terminal.output
 
 
+def test_a_command_with_a_request_in_progress_has_its_time_to_end(server, tmp_path):
+    """The server waits 5 s for the request, and then the command ends as it always does."""
+    ended = tmp_path / "ended"
+    words = [sys.executable, "-c", _SLOW, "{port}", str(tmp_path / "never")]
+    with seen([*words], "--server", server) as site:
+        asked = site.ask()
+        site.terminal.wait_for("| asked")
+        began = time.monotonic()
+        site.terminal.press_ctrl_c()
+        assert site.terminal.wait() == 0
+        assert 4 < time.monotonic() - began < 10
+        text = site.terminal.screen.text
+        assert "stopping" in text and "stopped" in text, ended
+        assert not site.processes()
+        asked.answer()
+
+
 def test_a_ctrl_c_that_comes_twice_at_once_is_one(tmp_path):
     """The terminal tells the whole group, and some parents pass it on as well."""
     ended = tmp_path / "ended"

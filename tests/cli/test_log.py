@@ -116,6 +116,44 @@ def test_json_has_an_object_for_each_line(server, upstream: RawUpstream):
     assert second["sent"] > 100
 
 
+def test_what_a_server_says_by_itself_has_the_same_form(server, upstream: RawUpstream):
+    """gunicorn warns of requests that it does not understand."""
+    with running(
+        "serve", upstream.url, *LISTEN, "--server", server, "--log-format", "json"
+    ) as command:
+        port = port_of(command.url())
+        with RawClient(port) as client:
+            client.send(b"GARBAGE\r\n\r\n")
+            assert client.closed_by_server()
+        upstream.behaviour = answer(body=b"x")
+        assert asked(port, "/") == 200
+        assert command.end() == 0
+        lines = [json.loads(line) for line in command.stderr.splitlines()]
+    assert all(line["level"] for line in lines)
+    assert lines[-1]["status"] == 200
+    if server == "gunicorn":
+        assert "GARBAGE" in lines[0]["message"]
+
+
+def test_nobody_can_keep_his_request_out_of_the_log(server, upstream: RawUpstream):
+    """A text of a stranger, in which a setting seems to be named."""
+    with running("serve", upstream.url, *LISTEN, "--server", server) as command:
+        request = b"GET /evade HTTP/1.1\r\nHost: start_script=True\r\nConnection: close\r\n\r\n"
+        status = raw_exchange(port_of(command.url()), request).status
+        assert command.end() == 0
+        if status == 421:  # else the server has refused it before us
+            assert "GET '/evade' 421 " in command.stderr and "Traceback" not in command.stderr
+
+
+def test_the_path_is_logged_as_it_was_sent(server, upstream: RawUpstream):
+    upstream.behaviour = answer(body=b"x")
+    with running("serve", upstream.url, *LISTEN, "--server", server) as command:
+        assert asked(port_of(command.url()), "/caf%C3%A9%2Fx?q=%C3%A9") == 200
+        assert command.end() == 0
+        slash = "/" if server == "granian" else "%2F"  # which hands over the decoded path alone
+        assert f"GET '/caf%C3%A9{slash}x?q=%C3%A9' 200 " in command.stderr
+
+
 def test_a_limit_is_named_as_it_is_typed(upstream: RawUpstream):
     upstream.behaviour = answer(headers=[("X", "y" * 2000)])
     for style, quoted in (("text", "over --max-line 1024"), ("json", "over --max-line 1024")):
@@ -159,6 +197,24 @@ def test_what_is_outside_the_prefix_and_its_redirects_have_lines(upstream: RawUp
     assert lines[1].startswith("127.0.0.1 GET '/app' 302 0 bytes ")
     assert lines[2].startswith("127.0.0.1 GET '/x' 404 ")
     assert lines[2].endswith(" -> - NotFound: it is outside every prefix")
+
+
+def test_what_browsers_ask_for_by_themselves_is_no_link(upstream: RawUpstream):
+    with running("serve", upstream.url, *LISTEN, "--prefix", "/app") as command:
+        port = port_of(command.url())
+        referer = ("Referer", "http://front.localhost/app/page")
+        assert asked(port, "/favicon.ico", referer) == 404
+        assert command.end() == 0
+        assert "NotFound" in command.stderr and "LinkedOutside" not in command.stderr
+
+
+def test_without_the_access_log_a_link_is_told_of_all_the_same(upstream: RawUpstream):
+    options = ("--prefix", "/app", "--no-access-log")
+    with running("serve", upstream.url, *LISTEN, *options) as command:
+        referer = ("Referer", "http://front.localhost/app/page")
+        assert asked(port_of(command.url()), "/x", referer) == 404
+        assert command.end() == 0
+        assert "404 LinkedOutside: a link of '/app/page'" in command.stderr
 
 
 def test_an_absolute_link_is_told_of_in_the_log_and_on_the_page(upstream: RawUpstream):
@@ -279,6 +335,9 @@ def test_only_what_has_a_line_already_is_left_out(message, error, passes):
         ("start_script: expected socket='unix'", "COMMAND: expected --socket 'unix'"),
         ("the port is shared, and via is a word", "the port is shared, and via is a word"),
         ("my_max_head=1", "my_max_head=1"),
+        ("start_script=True", "COMMAND True"),
+        ("Host 'socket=True max_head=1' is none", "Host 'socket=True max_head=1' is none"),
+        ("Host \"it's max_head=1\", max_head=2", "Host \"it's max_head=1\", --max-head 2"),
     ],
 )  # fmt: skip
 def test_settings_are_named_as_they_are_typed(message, typed):

@@ -79,6 +79,14 @@ def test_under_every_server(name, echo):
         assert asked(port, "localhost").status == 200
 
 
+def test_the_host_of_an_absolute_target_counts(echo):
+    """RFC 9112, 3.2.2: a server that gets one ignores Host."""
+    with of_a_target(echo) as port:
+        for target, status in (("http://evil.example/x", 421), (f"http://localhost:{port}/x", 200)):
+            request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            assert raw_exchange(port, request.encode()).status == status
+
+
 def test_every_name_is_answered_at_an_address_that_others_reach(echo):
     with running("serve", echo.url, "--listen", "0.0.0.0:0") as command:
         url = command.url()

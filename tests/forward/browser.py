@@ -51,7 +51,7 @@ def _chromium(
         flags.append(f"--ignore-certificate-errors-spki-list={trusted}")
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        tempfile.TemporaryFile("w+", errors="replace") as log,
+        tempfile.TemporaryFile("a+", errors="replace") as log,
     ):
         command = [program("chromium"), *flags, f"--user-data-dir={profile}", url]
         process = subprocess.Popen(

@@ -213,7 +213,7 @@ class Program:
     """A Python program of its own, which can be ended in any way."""
 
     def __init__(self, code: str, arguments: Iterable[object], env: Mapping[str, str]) -> None:
-        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (close)
+        self._stderr = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (close)
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(ROOT), **env},

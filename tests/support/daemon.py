@@ -79,7 +79,7 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Run *command* until the end of the block, which begins when it listens."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), **(env or {})}
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
+    with tempfile.TemporaryFile("a+", errors="replace") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=_ROOT
         )

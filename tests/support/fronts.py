@@ -40,7 +40,7 @@ class Front:
 
     def __init__(self, name: str, app_path: str, env: Mapping[str, str]) -> None:
         self.name = name
-        self._log: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (stop)
+        self._log: IO[str] = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (stop)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.serve", name, app_path],
             cwd=_ROOT,

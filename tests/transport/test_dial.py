@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from tests.support.upstream import RawUpstream, answer
-from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamLost
+from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamLost, UpstreamTimeout
 from wsgiproxy.sansio.message import Origin, Request
 from wsgiproxy.transport import PooledTransport
 
@@ -263,3 +263,19 @@ def test_bad_settings_fail_at_construction(setting, value):
         PooledTransport(**{setting: value})
     assert setting in str(caught.value)
     assert repr(value) in str(caught.value)
+
+
+def test_a_silence_over_tls_is_waited_for_and_not_looked_at_again_and_again(tls_upstream, ca_file):
+    tls_upstream.behaviour = [
+        ("read",),
+        ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"),
+        ("wait_ended",),
+    ]
+    transport = PooledTransport(ca_file=ca_file, idle_timeout=1.2)
+    reply = transport.send(https(tls_upstream), GET)
+    reply.pulse()
+    blocks = []
+    with pytest.raises(UpstreamTimeout):
+        while True:
+            blocks.append(next(reply))
+    assert blocks[0] == b"hello" and 2 <= len(blocks[1:]) <= 4

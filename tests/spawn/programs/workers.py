@@ -68,7 +68,7 @@ class Workers:
         command = [*options.pop("start_script"), f"requests={self.requests}", f"began={self.began}"]
         given = {"start_script": command, "script_env": {MARK: mark}, **options}
         self.port = free_port()
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (close)
+        self._log = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (close)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "--no-control-socket", f"--workers={COUNT}", *words]
             + [f"--bind=127.0.0.1:{self.port}", "tests.spawn.programs.front:front"],
