@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.command import request_bytes, running
+from tests.spawn.children import until
 from tests.support import picture
 from tests.support.client import RawClient, raw_exchange
 from wsgiproxy.cli import demo_pages, main
@@ -360,11 +361,11 @@ def test_the_command_says_where_to_look_and_ends_cleanly(number):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         port = int(url[0].split(":")[2].split("/")[0])
         assert raw_exchange(port, request_bytes("GET /demo/")).status == 200
+        until(lambda: " GET '/demo/' 200 " in command.stderr, "a line in the log")
         assert command.end(number) == 0
         assert not secret.parent.exists()
         assert not command.left_over()
-        (line,) = command.stderr.splitlines()
-        assert " GET '/demo/' 200 " in line
+        assert len(command.stderr.splitlines()) == 1
 
 
 @pytest.mark.system("chromium")
