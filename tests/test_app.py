@@ -10,9 +10,9 @@ import pytest
 from tests.support.in_process import key_file
 from tests.support.upstream import answer
 from tests.test_exactproxy import call, environ_for
-from wsgiproxy import caution
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.observe import warn
 from wsgiproxy.sansio.keys import base64url, unbase64url
 from wsgiproxy.secretloader import new_key
 from wsgiproxy.transport import PooledTransport
@@ -612,7 +612,7 @@ def test_a_websocket_is_refused_by_name(upstream, made, accept):
 
 def test_a_refused_websocket_is_a_warning_once(upstream, made, monkeypatch, caplog):
     """Once, and not for each request: a page tries again and again."""
-    monkeypatch.setattr(caution, "_warned", set())
+    monkeypatch.setattr(warn, "_warned", set())
     app = made()
     for _ in range(3):
         environ = environ_for(upstream, HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")

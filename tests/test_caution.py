@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.in_process import Backend, front_environ, key_file, run, signed_environ
-from wsgiproxy import caution
 from wsgiproxy.app import WSGIProxyApp
-from wsgiproxy.caution import Refusals, warn_once
 from wsgiproxy.errors import BadRequest, BadSignature
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.observe import warn
+from wsgiproxy.observe.warn import Refusals, warn_once
 from wsgiproxy.secretloader import new_key
 
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins with nobody warned."""
-    monkeypatch.setattr(caution, "_warned", set())
+    monkeypatch.setattr(warn, "_warned", set())
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import sys
 import bcrypt
 import pytest
 
-from wsgiproxy.credentials import PasswordFile, _dearest
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.forward.passwords import PasswordFile, _dearest
 
 
 def line(user: str, password: str) -> str:

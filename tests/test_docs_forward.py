@@ -18,7 +18,7 @@ from tests.support.daemon import daemon, free_port
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli.forward import how_to_use
 from wsgiproxy.cli.listen import Listen
-from wsgiproxy.credentials import PasswordFile
+from wsgiproxy.forward.passwords import PasswordFile
 from wsgiproxy.sansio.destination import kind
 from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
 from wsgiproxy.settings.server import SERVER

@@ -25,12 +25,15 @@ import pytest
 from tests.cli.command import Command, running
 from tests.spawn.children import LIMIT, Answer, ask
 from tests.support.client import raw_exchange, request_bytes
-from wsgiproxy.lifeline import output, warden
-from wsgiproxy.sansio.command import KINDS, fill, socket_kind
-from wsgiproxy.sansio.lifecycle import LONGEST_PAUSE, STABLE, Phase, pause
+from wsgiproxy.sansio.process.command import KINDS, fill, socket_kind
+from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE, STABLE, Phase, pause
 from wsgiproxy.settings import SPAWN, SPAWNED_TRANSPORT
-from wsgiproxy.spawn import SpawningApplication, report, run
+from wsgiproxy.spawn import SpawningApplication
+from wsgiproxy.spawn import instance as run
+from wsgiproxy.spawn import messages as report
 from wsgiproxy.spawn.environment import DEFAULT, environment
+from wsgiproxy.spawn.supervisor import loop as warden
+from wsgiproxy.spawn.supervisor import output
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "spawn.rst").read_text()

@@ -24,12 +24,12 @@ from tests.support.in_process import Backend, front_environ, key_file, run, sign
 from tests.support.upstream import RawUpstream
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio import signing
-from wsgiproxy.sansio.envelope import open_envelope
-from wsgiproxy.sansio.forwarded import FAMILIES, Said, believe
-from wsgiproxy.sansio.headers import is_forwarding_key
+from wsgiproxy.sansio.fields import signature as signing
+from wsgiproxy.sansio.fields.envelope import open_envelope
+from wsgiproxy.sansio.fields.forwarded import FAMILIES, Said, believe
+from wsgiproxy.sansio.fields.namespace import is_forwarding_key
+from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.sansio.keys import base64url, ed25519_halves, parse_keys, unbase64url
-from wsgiproxy.sansio.members import Fields
 from wsgiproxy.secretloader import KeyFile, new_key
 from wsgiproxy.settings import SIGNING
 

@@ -19,7 +19,7 @@ import urllib3
 import wsgiproxy
 from tests.support import options
 from tests.support.in_process import front_environ, key_file, run
-from wsgiproxy.clients import options as of_clients
+from wsgiproxy.compat import options as of_clients
 from wsgiproxy.requests_client import HttpClient as RequestsClient
 from wsgiproxy.secretloader import new_key
 from wsgiproxy.settings import (

@@ -18,10 +18,10 @@ import pytest
 from webob import Request
 
 from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
-from wsgiproxy.accesslog import masked
 from wsgiproxy.errors import ProxyError, UpstreamLost
 from wsgiproxy.exactproxy import Gateway, proxy_exact_request
-from wsgiproxy.sansio.exchange import ExactPolicy
+from wsgiproxy.observe.accesslog import masked
+from wsgiproxy.sansio.policy.exact import ExactPolicy
 
 
 def environ_for(upstream: RawUpstream, path: str = "/", **more: object) -> dict[str, object]:
@@ -536,7 +536,7 @@ def test_the_blame_decides_the_level(upstream, caplog, method, level):
 
 
 def test_every_error_has_a_status_with_a_page():
-    from wsgiproxy.errorpage import error_page
+    from wsgiproxy.wsgi.errorpage import error_page
 
     def kinds(kind):
         yield kind
@@ -648,7 +648,7 @@ def test_gevent_does_not_hide_a_client_that_has_left(upstream):
         from gevent import monkey
         monkey.patch_all()
         import socket
-        from wsgiproxy.watch import client_watch
+        from wsgiproxy.wsgi.client import client_watch
         ours, theirs = socket.socketpair()
         watch = client_watch({"gunicorn.socket": ours})
         before = watch()

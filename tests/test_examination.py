@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.in_process import front_environ, key_file, run, signed_environ
-from wsgiproxy.examination import examiner
+from wsgiproxy.doctor.endpoint import examiner
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
 from wsgiproxy.sansio.keys import base64url, parse_keys

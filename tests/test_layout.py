@@ -26,14 +26,13 @@ LAYERS = [
     {"version"},
     {PACKAGE, "errors"},
     {"sansio"},
-    {"body", "caution", "guard", "installation", "lifeline"},
+    {"guard", "observe"},
     {"replay", "secretloader", "settings"},
-    {"watch"},
-    {"accesslog", "errorpage", "examination", "signature", "transport"},
-    {"gateway"},
-    {"exactproxy"},
-    {"clients", "credentials", "mount", "tunnel"},
-    {"app", "forward", "middleware", "proxies", "server", "spawn"},
+    {"transport"},
+    {"wsgi"},
+    {"signature"},
+    {"compat", "doctor", "exactproxy", "router", "server"},
+    {"app", "forward", "middleware", "proxies", "spawn"},
     {"requests_client", "urllib3_client"},
     {"cli", "wsgiapp"},
     {"__main__"},
@@ -45,16 +44,16 @@ NEVER |= {("middleware", "guard"), ("signature", "guard")}
 #: Third-party package -> the modules, and those below them, that may import it.
 OWNERS = {
     "urllib3": [
-        "wsgiproxy.transport.dial",
+        "wsgiproxy.transport.connect",
         "wsgiproxy.urllib3_client",
         "wsgiproxy.requests_client",
     ],
     "requests": ["wsgiproxy.requests_client"],
-    "socks": ["wsgiproxy.transport.dial"],
+    "socks": ["wsgiproxy.transport.connect"],
     "httptools": ["wsgiproxy.sansio.h1"],
     "cryptography": ["wsgiproxy.sansio.keys"],
-    "webob": ["wsgiproxy.errorpage", "wsgiproxy.cli"],
-    "bcrypt": ["wsgiproxy.credentials"],
+    "webob": ["wsgiproxy.wsgi.errorpage", "wsgiproxy.cli"],
+    "bcrypt": ["wsgiproxy.forward.passwords"],
     "waitress": ["wsgiproxy.cli"],
     "gunicorn": ["wsgiproxy.cli"],
     "granian": ["wsgiproxy.cli"],
@@ -430,7 +429,7 @@ def test_a_module_without_a_place_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     ("name", "source", "bad"),
     [
         pytest.param(
-            "wsgiproxy.transport.dial", "from urllib3 import connection", False, id="owner"
+            "wsgiproxy.transport.connect", "from urllib3 import connection", False, id="owner"
         ),
         pytest.param("wsgiproxy.transport.pool", "from urllib3 import connection", True, id="next"),
         pytest.param(

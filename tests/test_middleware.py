@@ -21,8 +21,8 @@ from werkzeug.wrappers import Request
 from tests.support.in_process import PROXY, front_environ, key_file, run, signed_environ
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.members import Fields
-from wsgiproxy.sansio.signing import sign
+from wsgiproxy.sansio.fields.signature import sign
+from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.secretloader import KeyFile, new_key
 from wsgiproxy.settings import MIDDLEWARE
 

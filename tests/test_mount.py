@@ -13,7 +13,7 @@ from webob import Request
 from webtest import TestApp
 
 from tests.support.in_process import front_environ, run
-from wsgiproxy.mount import Route, Routes, shifted
+from wsgiproxy.router import Route, Routes, shifted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

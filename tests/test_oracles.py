@@ -21,9 +21,9 @@ from tests.support.oracles import (
     SHARED_SECRET,
 )
 from wsgiproxy.errors import BadSignature
+from wsgiproxy.sansio.fields.signature import Proof, authority, sign, verify
+from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.sansio.keys import Key, base64url, hmac_key, parse_keys
-from wsgiproxy.sansio.members import Fields
-from wsgiproxy.sansio.signing import Proof, authority, sign, verify
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")), reason="node or npm is not installed"

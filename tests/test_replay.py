@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy import caution
+from wsgiproxy.observe import warn
 from wsgiproxy.replay import MemoryReplay
 
 
@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caution, "_warned", set())
+    monkeypatch.setattr(warn, "_warned", set())
 
 
 def test_a_key_is_new_once():

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.in_process import Backend, front_environ, key_file, run, signed_environ
-from wsgiproxy import caution
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.observe import warn
 from wsgiproxy.sansio.keys import base64url, ed25519_halves
 from wsgiproxy.secretloader import KeyFile, get_secret, new_key
 
@@ -25,7 +25,7 @@ RAW = "correct horse battery staple, and then some"
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins with nobody warned."""
-    monkeypatch.setattr(caution, "_warned", set())
+    monkeypatch.setattr(warn, "_warned", set())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from wsgiproxy.tunnel import Tunnel
+from wsgiproxy.transport.threads.tunnel import Tunnel
 
 
 @dataclass

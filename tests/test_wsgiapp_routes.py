@@ -10,7 +10,7 @@ import pytest
 from tests.support.in_process import front_environ, run
 from tests.support.ini import Loader
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.mount import Routes
+from wsgiproxy.router import Routes
 from wsgiproxy.wsgiapp import make_routes
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from wsgiproxy.errors import ConfigurationError, ProxyError
     from wsgiproxy.exactproxy import ExactProxy, proxy_exact_request
     from wsgiproxy.forward import ForwardProxy
-    from wsgiproxy.gateway import Gateway
     from wsgiproxy.guard import Guard
     from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.proxies import HostProxy, Proxy, TransparentProxy
     from wsgiproxy.spawn import SpawningApplication
     from wsgiproxy.transport import PooledTransport
+    from wsgiproxy.wsgi.gateway import Gateway
 
 #: The wire protocol that WSGIProxy 0.2 spoke about itself; kept for those who read it.
 protocol_version = "0.1"
@@ -29,7 +29,7 @@ _HOMES = {
     "ConfigurationError": "wsgiproxy.errors",
     "ExactProxy": "wsgiproxy.exactproxy",
     "ForwardProxy": "wsgiproxy.forward",
-    "Gateway": "wsgiproxy.gateway",
+    "Gateway": "wsgiproxy.wsgi.gateway",
     "Guard": "wsgiproxy.guard",
     "HostProxy": "wsgiproxy.proxies",
     "PooledTransport": "wsgiproxy.transport",

@@ -20,7 +20,7 @@ def _damaged(error: Exception) -> int:
 
     :raises Exception: *error*, if nothing is wrong with the installation.
     """
-    from wsgiproxy.installation import clash
+    from wsgiproxy.doctor.installation import clash
     from wsgiproxy.sansio.diagnosis import Here, diagnose_installation
     from wsgiproxy.version import __version__
 

@@ -6,16 +6,16 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.caution import warn_of_everybody
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.gateway import Gateway
+from wsgiproxy.observe.warn import warn_of_everybody
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
-from wsgiproxy.sansio.reverse import ReversePolicy
+from wsgiproxy.sansio.policy.reverse import ReversePolicy
 from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
 from wsgiproxy.settings.described import listing
 from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
+from wsgiproxy.wsgi.gateway import Gateway
 
 if TYPE_CHECKING:
     import os

@@ -6,14 +6,14 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import NotForProxy, ProxyError
-from wsgiproxy.gateway import Gateway, refuse
-from wsgiproxy.sansio.exchange import ExactPolicy
-from wsgiproxy.sansio.forward import absolute_changes
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.policy.exact import ExactPolicy
+from wsgiproxy.sansio.policy.forward import absolute_changes
 from wsgiproxy.settings import EXACT, settle
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport
+from wsgiproxy.wsgi.gateway import Gateway, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

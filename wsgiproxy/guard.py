@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from wsgiproxy.errors import ConnectFailed, DestinationForbidden, UpstreamTimeout
 from wsgiproxy.sansio.destination import Destinations, looked_up, same_address
-from wsgiproxy.sansio.headers import Remembered
+from wsgiproxy.sansio.memo import Remembered
 
 __all__ = ["Guard", "Resolver"]
 

@@ -12,14 +12,11 @@ import pickle
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.caution import Refusals, warn_of_everybody, warn_once
+from wsgiproxy.doctor.endpoint import ENVIRON_KEY, examiner
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyError
-from wsgiproxy.examination import ENVIRON_KEY, examiner
+from wsgiproxy.observe.warn import Refusals, warn_of_everybody, warn_once
 from wsgiproxy.replay import MemoryReplay
-from wsgiproxy.sansio.envelope import Carried
-from wsgiproxy.sansio.forwarded import Counts, Said, believe, count, peer_of, trust
-from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.restored import (
+from wsgiproxy.sansio.environ.restore import (
     Changes,
     Fixed,
     by_configuration,
@@ -27,7 +24,9 @@ from wsgiproxy.sansio.restored import (
     by_family,
     namespace,
 )
-from wsgiproxy.sansio.target import is_allowed
+from wsgiproxy.sansio.fields.envelope import Carried
+from wsgiproxy.sansio.fields.forwarded import Counts, Said, believe, count, peer_of, trust
+from wsgiproxy.sansio.fields.host import is_allowed, is_host
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
 from wsgiproxy.settings.described import listing
@@ -153,7 +152,7 @@ class WSGIProxyMiddleware:
         except ProxyError as error:
             self._refusals.tell(error)
             # WebOb is seldom needed here, and loads a good deal.
-            from wsgiproxy.errorpage import error_page
+            from wsgiproxy.wsgi.errorpage import error_page
 
             return error_page(error)(environ, start_response)
         return self.application(restored, start_response)

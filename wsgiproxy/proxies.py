@@ -12,8 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import urlsplit
 
-from wsgiproxy.accesslog import Record
-from wsgiproxy.clients import (
+from wsgiproxy.compat import (
     Exchange,
     HttpClient,
     UnknownClient,
@@ -22,15 +21,16 @@ from wsgiproxy.clients import (
     frame_what_is_here,
 )
 from wsgiproxy.errors import MethodNotAllowed, ProxyError
-from wsgiproxy.gateway import Gateway, refuse
-from wsgiproxy.sansio.headers import Remembered
-from wsgiproxy.sansio.legacy import (
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.policy.wsgiproxy2 import (
     ABSOLUTE_URL_RE,
     Asked,
     address_of,
     parse_uri,
     rewrite_location,
 )
+from wsgiproxy.wsgi.gateway import Gateway, refuse
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.clients.options import RequestsOptions, Urllib3Options
+    from wsgiproxy.compat.options import RequestsOptions, Urllib3Options
     from wsgiproxy.settings.options import TransportOptions
 
 __all__ = [

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Protocol
 
-from wsgiproxy.caution import warn_once
+from wsgiproxy.observe.warn import warn_once
 
 __all__ = ["MemoryReplay", "Replay"]
 

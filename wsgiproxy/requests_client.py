@@ -13,9 +13,9 @@ import requests
 from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
-from wsgiproxy.caution import warn_once
-from wsgiproxy.clients import Body, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import Body, block_size, fields_of, framed, unshare
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient", "TimedOut"]

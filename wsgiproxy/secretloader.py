@@ -9,8 +9,8 @@ import stat
 import time
 from typing import NamedTuple
 
-from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.keys import Keyring, base64url, has_lines, parse_keys
 
 __all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key", "open_at_once", "state_of"]

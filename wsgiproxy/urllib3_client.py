@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.clients import Body, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import Body, block_size, fields_of, framed, unshare
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]

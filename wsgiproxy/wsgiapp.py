@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from wsgiproxy.exactproxy import ExactProxy
     from wsgiproxy.forward import ForwardProxy
     from wsgiproxy.middleware import WSGIProxyMiddleware
-    from wsgiproxy.mount import Routes
     from wsgiproxy.proxies import HostProxy
+    from wsgiproxy.router import Routes
     from wsgiproxy.spawn import SpawningApplication
 
     Globals = Mapping[str, str] | None
@@ -242,7 +242,7 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
         targets.
     :raises ConfigurationError: naming the factory, the option, its value and what was expected.
     """
-    from wsgiproxy.mount import Route, Routes
+    from wsgiproxy.router import Route, Routes
 
     # A value may begin in the next line.
     options = {name: value.strip() for name, value in options.items()}

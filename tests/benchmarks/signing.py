@@ -18,8 +18,8 @@ from tests.benchmarks.in_process import on_one_core
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.envelope import Facts, facts
-from wsgiproxy.sansio.forwarded import direct
+from wsgiproxy.sansio.fields.envelope import Facts, facts
+from wsgiproxy.sansio.fields.forwarded import direct
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.secretloader import KeyFile, new_key
 from wsgiproxy.signature import Signer, Verifier

@@ -16,7 +16,7 @@ import pytest
 import wsgiproxy
 from tests.support.wheels import Environment, built, downloaded, made, package_tree
 from wsgiproxy.cli import main
-from wsgiproxy.installation import clash
+from wsgiproxy.doctor.installation import clash
 
 DOCTOR = "from wsgiproxy.__main__ import main; sys.argv = ['wsgiproxy', 'doctor']; sys.exit(main())"
 #: What WSGIProxy2 0.5.1 has, with other contents.

@@ -23,8 +23,8 @@ from tests.cli.command import request_bytes, running
 from tests.spawn.children import until
 from tests.support import picture
 from tests.support.client import RawClient, raw_exchange
-from wsgiproxy.cli import demo_pages, main
-from wsgiproxy.cli.demo import demo_application, in_background, key_file
+from wsgiproxy.cli import main
+from wsgiproxy.cli.demo import demo_application, in_background, key_file, pages
 from wsgiproxy.cli.listen import Listen, open_listener
 
 JSON = ("Accept", "application/json")
@@ -256,7 +256,7 @@ def test_static_files(name, kind, demo):
     response = demo.ask(f"GET /demo/static/{name}")
     assert response.status == 200
     assert response.values("Content-Type")[0].partition(";")[0] == kind
-    assert response.body.decode() == demo_pages.resource(name)
+    assert response.body.decode() == pages.resource(name)
 
 
 @pytest.mark.parametrize("name", ["", "page.html", "../__init__.py", "%2e%2e/__init__.py"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.cli.demo_compare import CARRIED, Facts, Seen, compare, facts, seen_in
+from wsgiproxy.cli.demo.compare import CARRIED, Facts, Seen, compare, facts, seen_in
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.support.documented import literal_block
 from tests.support.fronts import front as running_front
 from wsgiproxy import __version__
 from wsgiproxy.app import WSGIProxyApp
-from wsgiproxy.cli import doctor_report, main
+from wsgiproxy.cli import doctor_output, main
 from wsgiproxy.cli.demo import in_background
 from wsgiproxy.cli.doctor import Doctor, own_address
 from wsgiproxy.cli.listen import Listen, open_listener
@@ -616,7 +616,7 @@ FINDINGS = [
 
 def text(out: io.StringIO, findings: list[Finding], status: int) -> list[str]:
     heard = {"plain": Heard()}
-    return doctor_report.as_text("http://a", findings, heard, status, out).splitlines()
+    return doctor_output.as_text("http://a", findings, heard, status, out).splitlines()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.cli.serving import SERVERS, seen, served
 from tests.cli.terminal import Screen, columns_of
 from tests.spawn.children import child, until
 from wsgiproxy.cli.liveline import LiveLine, fitted, hidden, plain
-from wsgiproxy.sansio.lifecycle import Phase
+from wsgiproxy.sansio.process.lifecycle import Phase
 
 SERVE = child(port="{port}")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.proxies.asking import CLIENTS, call, only, served
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import HostProxy
-from wsgiproxy.clients import Body, Input, framed
+from wsgiproxy.compat import Body, Input, framed
 from wsgiproxy.errors import BadRequest
 
 

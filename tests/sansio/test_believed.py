@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.forwarded import FAMILIES, Counts, Said, believe, count, trust
-from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.restored import by_family
-from wsgiproxy.sansio.signing import authority
+from wsgiproxy.sansio.environ.restore import by_family
+from wsgiproxy.sansio.fields.forwarded import FAMILIES, Counts, Said, believe, count, trust
+from wsgiproxy.sansio.fields.host import is_host
+from wsgiproxy.sansio.fields.signature import authority
 
 OURS = trust(["10.0.0.0/8"])
 NOTHING = Said()

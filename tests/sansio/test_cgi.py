@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.cgi import variables
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.sansio.environ.server import variables
 from wsgiproxy.sansio.h1 import ArrivingHead
 from wsgiproxy.sansio.message import Headers
 

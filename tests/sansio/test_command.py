@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.command import KINDS, fill, meanings, socket_kind
+from wsgiproxy.sansio.process.command import KINDS, fill, meanings, socket_kind
 
 MEANINGS = {
     "{port}": "port",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy.sansio.cookies import not_sent, not_set
+from wsgiproxy.sansio.fields.cookies import not_sent, not_set
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from wsgiproxy.sansio.diagnosis import (
 from wsgiproxy.sansio.diagnosis.case import cases
 from wsgiproxy.sansio.diagnosis.remedies import CURES, LINES, SOURCES
 from wsgiproxy.sansio.diagnosis.table import CHECKS
-from wsgiproxy.sansio.headers import is_token
+from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.keys import hmac_key
 
 KEY = hmac_key("k.1", b"x" * 32)

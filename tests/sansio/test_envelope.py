@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadSignature, HeadTooLarge, ProxyError
-from wsgiproxy.sansio.envelope import (
+from wsgiproxy.sansio.fields.envelope import (
     Envelope,
     belongs,
     client_path,
@@ -22,8 +22,8 @@ from wsgiproxy.sansio.envelope import (
     open_envelope,
     seal,
 )
-from wsgiproxy.sansio.forwarded import Public
-from wsgiproxy.sansio.headers import words
+from wsgiproxy.sansio.fields.forwarded import Public
+from wsgiproxy.sansio.fields.names import words
 from wsgiproxy.sansio.keys import base64url, unbase64url
 
 KNOWN = Public("https", "a.example", "443", "/m", "x", "192.0.2.1", "443")

@@ -17,7 +17,7 @@ from wsgiproxy.errors import (
     ProxyError,
     WebSocketNotCarried,
 )
-from wsgiproxy.sansio.environ import body_framing, read
+from wsgiproxy.sansio.environ.inbound import body_framing, read
 from wsgiproxy.sansio.message import Inbound
 
 

@@ -12,20 +12,15 @@ from hypothesis import strategies as st
 
 from tests.support.judges import JudgedRequest, h11_requests, llhttp_requests
 from wsgiproxy.errors import BadRequest, HeadTooLarge, LoopDetected, ProxyError
-from wsgiproxy.sansio.environ import read
-from wsgiproxy.sansio.exchange import (
-    ExactPolicy,
-    Outgoing,
-    Policy,
-    answer,
-    is_final_recipient,
-    outgoing,
-)
+from wsgiproxy.sansio.environ.inbound import read
+from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
+from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, chunk, request_head
-from wsgiproxy.sansio.headers import values
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
-from wsgiproxy.sansio.reverse import ReversePolicy
+from wsgiproxy.sansio.pipeline import Outgoing, Policy, answer, outgoing
+from wsgiproxy.sansio.policy.exact import ExactPolicy
+from wsgiproxy.sansio.policy.reverse import ReversePolicy
 from wsgiproxy.settings import APP, settle
 
 ENVIRON: dict[str, Any] = {

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, LoopDetected, NotForProxy
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.exchange import answer, outgoing
-from wsgiproxy.sansio.forward import (
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.sansio.message import Inbound, Origin, ResponseHead
+from wsgiproxy.sansio.pipeline import answer, outgoing
+from wsgiproxy.sansio.policy.forward import (
     ForwardPolicy,
     absolute_changes,
     basic_credentials,
     requested,
     tunnel_authority,
 )
-from wsgiproxy.sansio.message import Inbound, Origin, ResponseHead
 
 
 def of_paste(host: str, path: str, query: str = "", scheme: str = "http") -> dict[str, str]:

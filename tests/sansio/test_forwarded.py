@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, ConfigurationError, LoopDetected
-from wsgiproxy.sansio.forwarded import (
+from wsgiproxy.sansio.environ.restore import by_family
+from wsgiproxy.sansio.fields.forwarded import (
     Public,
     announce,
     believe,
@@ -21,12 +22,12 @@ from wsgiproxy.sansio.forwarded import (
     node_address,
     public,
     trust,
-    via,
 )
+from wsgiproxy.sansio.fields.host import is_host
+from wsgiproxy.sansio.fields.names import environ_key, values
+from wsgiproxy.sansio.fields.via import via
 from wsgiproxy.sansio.h1 import Limits, request_head
-from wsgiproxy.sansio.headers import environ_key, is_host, values
 from wsgiproxy.sansio.message import Headers, Inbound, Request
-from wsgiproxy.sansio.restored import by_family
 
 
 def inbound(headers: Headers | None = None, **changes: Any) -> Inbound:

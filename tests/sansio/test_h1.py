@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.support.judges import h11_requests, h11_response, llhttp_requests
 from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
-from wsgiproxy.sansio.exchange import ExactPolicy, answer
+from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
-from wsgiproxy.sansio.headers import is_token
 from wsgiproxy.sansio.message import Headers, Request, ResponseHead
+from wsgiproxy.sansio.pipeline import answer
+from wsgiproxy.sansio.policy.exact import ExactPolicy
 
 HOST = ("Host", "h")
 

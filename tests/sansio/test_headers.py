@@ -9,21 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.headers import (
-    Remembered,
-    cleaned,
-    end_to_end,
-    environ_field,
-    for_wsgi,
-    is_host,
-    is_token,
-    list_members,
-    nominated,
-    skeleton,
-    values,
-    without,
-)
-from wsgiproxy.sansio.target import split_host
+from wsgiproxy.sansio.fields.connection import cleaned, end_to_end, for_wsgi, nominated
+from wsgiproxy.sansio.fields.host import is_host, split_host
+from wsgiproxy.sansio.fields.names import environ_field, list_members, skeleton, values, without
+from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.memo import Remembered
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 tokens = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy.sansio.inetdiag import is_last, listening, request
-from wsgiproxy.sansio.procfs import Listening
+from wsgiproxy.sansio.process.inetdiag import is_last, listening, request
+from wsgiproxy.sansio.process.procfs import Listening
 
 DONE, ERROR, SOCKET = 3, 2, 20
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, BadResponse, ConfigurationError, LoopDetected, ProxyError
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.headers import is_host, is_token
-from wsgiproxy.sansio.legacy import (
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.sansio.fields.host import is_host
+from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.policy.wsgiproxy2 import (
     Asked,
     address_of,
     answered,
@@ -22,7 +24,6 @@ from wsgiproxy.sansio.legacy import (
     split_uri,
     with_location,
 )
-from wsgiproxy.sansio.message import Origin
 
 ASKED = Asked(parse_uri("http://a:81/base"), "a:81", [], True, "")
 TEXT = st.text(st.characters(codec="latin-1"), max_size=30)

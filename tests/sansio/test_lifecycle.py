@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from wsgiproxy.sansio.lifecycle import (
+from wsgiproxy.sansio.process.lifecycle import (
     LONGEST_PAUSE,
     SHORT_PAUSE,
     STABLE,

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy.sansio.forwarded import Public
-from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.location import (
+from wsgiproxy.sansio.fields.forwarded import Public
+from wsgiproxy.sansio.fields.location import (
     Asked,
     map_address,
     map_challenges,
@@ -18,6 +17,7 @@ from wsgiproxy.sansio.location import (
     map_headers,
     map_refresh,
 )
+from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers
 
 BASE = parse_href("http://10.0.0.7:8000/app")

@@ -6,10 +6,11 @@ import pytest
 
 from tests.sansio.test_exchange import reverse
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.environ import read
-from wsgiproxy.sansio.exchange import ExactPolicy, outgoing
+from wsgiproxy.sansio.environ.inbound import read
+from wsgiproxy.sansio.fields.authorization import has_login, names_login
 from wsgiproxy.sansio.h1 import Limits, Reader
-from wsgiproxy.sansio.logins import has_login, names_login
+from wsgiproxy.sansio.pipeline import outgoing
+from wsgiproxy.sansio.policy.exact import ExactPolicy
 
 BOUND = [
     pytest.param("NTLM", id="ntlm-challenge"),

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracles import structured_dictionary
-from wsgiproxy.sansio.headers import values
-from wsgiproxy.sansio.members import LIMIT, Fields, foreign, is_own, signed
+from wsgiproxy.sansio.fields.names import values
+from wsgiproxy.sansio.fields.signature_members import LIMIT, Fields, foreign, is_own, signed
+from wsgiproxy.sansio.fields.structured import dictionary
 from wsgiproxy.sansio.message import Headers
-from wsgiproxy.sansio.structured import dictionary
 
 OURS = Fields('wsgiproxy=("@method");tag="wsgiproxy"', "wsgiproxy=:AAAA:")
 BOT = Fields('sig1=("@authority");created=1;tag="web-bot-auth"', "sig1=:BBBB:")

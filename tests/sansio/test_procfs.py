@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy.sansio.procfs import Listening, listening, parents, socket_link
+from wsgiproxy.sansio.process.procfs import Listening, listening, parents, socket_link
 
 little = pytest.mark.skipif(
     sys.byteorder != "little", reason="the words are those of a little-endian machine"

@@ -9,10 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, NotFound
-from wsgiproxy.sansio.envelope import Envelope
-from wsgiproxy.sansio.forwarded import Said
-from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.restored import (
+from wsgiproxy.sansio.environ.restore import (
     Changes,
     Fixed,
     by_configuration,
@@ -20,7 +17,9 @@ from wsgiproxy.sansio.restored import (
     by_family,
     namespace,
 )
-from wsgiproxy.sansio.target import split_host
+from wsgiproxy.sansio.fields.envelope import Envelope
+from wsgiproxy.sansio.fields.forwarded import Said
+from wsgiproxy.sansio.fields.host import is_host, split_host
 
 ENVELOPE = Envelope(
     target="/x",

@@ -18,14 +18,15 @@ from tests.support.in_process import run as called
 from wsgiproxy.errors import BadRequest, LoopDetected
 from wsgiproxy.exactproxy import Gateway
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.envelope import open_envelope, seal
-from wsgiproxy.sansio.environ import read
-from wsgiproxy.sansio.exchange import Outgoing, answer, outgoing, whole_target
-from wsgiproxy.sansio.headers import values
+from wsgiproxy.sansio.environ.inbound import read
+from wsgiproxy.sansio.environ.restore import by_envelope
+from wsgiproxy.sansio.fields.envelope import open_envelope, seal
+from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import Headers, Origin, ResponseHead
-from wsgiproxy.sansio.restored import by_envelope
-from wsgiproxy.sansio.reverse import ReversePolicy, SpawnPolicy
+from wsgiproxy.sansio.pipeline import Outgoing, answer, outgoing, whole_target
+from wsgiproxy.sansio.policy.reverse import ReversePolicy
+from wsgiproxy.sansio.policy.spawned import SpawnPolicy
 from wsgiproxy.sansio.target import escapes
 from wsgiproxy.secretloader import new_key
 from wsgiproxy.settings import APP, SIGNING, settle

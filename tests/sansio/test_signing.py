@@ -27,10 +27,10 @@ from tests.support.oracles import (
     library_verifies,
 )
 from wsgiproxy.errors import BadRequest, BadSignature, Forbidden
-from wsgiproxy.sansio import signing
+from wsgiproxy.sansio.fields import signature as signing
+from wsgiproxy.sansio.fields.signature import Proof, authority, sign, verify
+from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.sansio.keys import Key, base64url, hmac_key, parse_keys
-from wsgiproxy.sansio.members import Fields
-from wsgiproxy.sansio.signing import Proof, authority, sign, verify
 
 NOW = 1_795_225_108
 NONCE = "0123456789abcDE_-"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracles import structured_dictionary
-from wsgiproxy.sansio.structured import Member, dictionary, parameters
+from wsgiproxy.sansio.fields.structured import Member, dictionary, parameters
 
 
 @pytest.mark.parametrize(

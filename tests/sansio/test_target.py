@@ -10,17 +10,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.fields.host import is_allowed, is_host, split_host
 from wsgiproxy.sansio.target import (
     Absolute,
     Target,
     absolute_form,
     decoded,
     escapes,
-    is_allowed,
     raw_target,
     rebuilt_target,
-    split_host,
     under,
 )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgiproxy.sansio.waiting import is_navigation, waiting_page
+from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 
 #: What browsers send with a link that somebody has clicked.
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.envelope import Envelope
-from wsgiproxy.sansio.forwarded import Said
-from wsgiproxy.sansio.restored import by_envelope, by_family
-from wsgiproxy.sansio.webdav import Place, map_destination, map_fields, map_tags
+from wsgiproxy.sansio.environ.restore import by_envelope, by_family
+from wsgiproxy.sansio.fields.destination import Place, map_destination, map_fields, map_tags
+from wsgiproxy.sansio.fields.envelope import Envelope
+from wsgiproxy.sansio.fields.forwarded import Said
 
 PUBLIC = Place("https", "shop.example", "/m")
 INNER = Place("http", "10.0.0.7:8000", "/app")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.sansio.withheld import missed
+from wsgiproxy.sansio.process.withheld import missed
 
 WITHHELD = {"DATABASE_URL", "http_proxy", "A_B", "IN", "ONE", "TWO"}
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.spawn.children import Pieces, alive, ask, child, environ, errors, lines_of, until
 from wsgiproxy.errors import UpstreamLost
-from wsgiproxy.sansio.lifecycle import LONGEST_PAUSE
+from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from tests.spawn.children import LIMIT, alive, ask, until
 from tests.spawn.programs import server, told
 from tests.spawn.programs.thief import Thief, quiet_port
 from wsgiproxy.errors import ConfigurationError, ConnectFailed
-from wsgiproxy.sansio.procfs import Listening
-from wsgiproxy.spawn import owner, sockets
+from wsgiproxy.sansio.process.procfs import Listening
+from wsgiproxy.spawn import listeners, sockets
 from wsgiproxy.spawn.sockets import Port, Taken
 
 KINDS = [server(), server(socket="{socket}"), server(port="{port}")]
@@ -204,7 +204,7 @@ NOBODYS = 1 << 40  # no descriptor of any process
 
 
 def test_a_listener_that_ends_between_two_looks_is_no_stranger(monkeypatch):
-    monkeypatch.setattr(owner, "listeners", Kernel([listening(NOBODYS)], []))
+    monkeypatch.setattr(listeners, "listeners", Kernel([listening(NOBODYS)], []))
     assert Port(9).missing(os.getpid()) == "nothing listens on port 9"
 
 
@@ -213,13 +213,13 @@ def test_nor_is_one_beside_ours(monkeypatch):
         own = listening(os.fstat(ours.fileno()).st_ino)
         port = Port(ours.getsockname()[1])
         port.missing(os.getpid())
-        monkeypatch.setattr(owner, "listeners", Kernel([own, listening(NOBODYS)], [own]))
+        monkeypatch.setattr(listeners, "listeners", Kernel([own, listening(NOBODYS)], [own]))
         port.check(ours)
         port.close()
 
 
 def test_a_stranger_that_stays_is_one(monkeypatch):
-    monkeypatch.setattr(owner, "listeners", Kernel([listening(NOBODYS)]))
+    monkeypatch.setattr(listeners, "listeners", Kernel([listening(NOBODYS)]))
     port = Port(9)
     with pytest.raises(Taken, match="not ours listens on port 9"):
         port.missing(os.getpid())
@@ -230,7 +230,7 @@ def test_a_stranger_that_stays_is_one(monkeypatch):
 def test_another_listener_in_its_place_does_not_make_it_one(monkeypatch):
     """It is that one that is looked for, and not just any."""
     monkeypatch.setattr(
-        owner, "listeners", Kernel([listening(NOBODYS)], [listening(NOBODYS + 1)], [])
+        listeners, "listeners", Kernel([listening(NOBODYS)], [listening(NOBODYS + 1)], [])
     )
     assert Port(9).missing(os.getpid()) == "nothing listens on port 9"
 

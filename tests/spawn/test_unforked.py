@@ -16,7 +16,7 @@ from tests.spawn.children import MARK, alive, child, processes, program, until
 
 WAITS = """
 import json, os, socket, threading
-from wsgiproxy.spawn.unforked import making
+from wsgiproxy.spawn.atfork import making
 
 entered, made_all, forked = threading.Event(), threading.Event(), threading.Event()
 # Such handlers are called in reverse: this one is before the fork has to wait.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.sansio.lifecycle import State
-from wsgiproxy.spawn.life import Life, Limits
+from wsgiproxy.sansio.process.lifecycle import State
+from wsgiproxy.spawn.state import Life, Limits
 
 
 class Agreed:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.spawn.children import LIMIT, MARK, alive, ask, child, facts, lines_of, processes, until
-from wsgiproxy import lifeline
+from wsgiproxy.spawn import supervisor
 
-WARDEN = Path(lifeline.__file__).with_name("__main__.py")
+WARDEN = Path(supervisor.__file__).with_name("__main__.py")
 
 
 class Line:
@@ -78,7 +78,7 @@ class Warden:
             )
 
     def join(self) -> Line:
-        """One more lifeline."""
+        """One more supervisor."""
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(self._path)
         self._lines.append(Line(sock))

@@ -62,7 +62,7 @@ def refuse(path):
     raise PermissionError(path)
 
 os.listdir = refuse
-from wsgiproxy.lifeline.command import settle_in
+from wsgiproxy.spawn.supervisor.command import settle_in
 
 kept, closed = os.pipe()
 far = os.dup2(closed, 700)

@@ -17,7 +17,7 @@ from http_message_signatures import (
     algorithms,
 )
 
-from wsgiproxy.sansio.members import Fields
+from wsgiproxy.sansio.fields.signature_members import Fields
 
 __all__ = [
     "ALGORITHMS",

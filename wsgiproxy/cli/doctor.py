@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.causes import first_cause, words_of
-from wsgiproxy.cli.doctor_report import as_json, as_text
+from wsgiproxy.cli.doctor_output import as_json, as_text
+from wsgiproxy.doctor.installation import clash
 from wsgiproxy.errors import ConfigurationError, ProxyError
-from wsgiproxy.installation import clash
 from wsgiproxy.sansio.diagnosis import (
     FORGED,
     HEADER,
@@ -35,7 +35,8 @@ from wsgiproxy.sansio.diagnosis import (
     read_examination,
     verdict,
 )
-from wsgiproxy.sansio.headers import is_token, values
+from wsgiproxy.sansio.fields.names import values
+from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.href import Base, parse_href
 from wsgiproxy.sansio.keys import Key, base64url
 from wsgiproxy.sansio.message import Headers, Origin, Request

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
-from wsgiproxy.sansio.lifecycle import Phase
+from wsgiproxy.sansio.process.lifecycle import Phase
 
 if TYPE_CHECKING:
     from wsgiproxy.spawn import SpawningApplication

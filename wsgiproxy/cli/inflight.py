@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
-from wsgiproxy.gateway import served
+from wsgiproxy.wsgi.gateway import served
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

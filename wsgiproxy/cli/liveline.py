@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from unicodedata import east_asian_width
 
 from wsgiproxy.cli.terminal import is_terminal
-from wsgiproxy.sansio.lifecycle import Phase
+from wsgiproxy.sansio.process.lifecycle import Phase
 
 __all__ = ["LiveLine", "erase", "fitted", "hidden", "plain"]
 

@@ -53,8 +53,8 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object in a line: ``time`` (RFC 3339), ``level``, ``logger``, and the rest.
 
-    The rest is what :mod:`wsgiproxy.accesslog` notes of an exchange, or a ``message``, with a
-    ``traceback`` if there is one.
+    The rest is what :mod:`wsgiproxy.observe.accesslog` notes of an exchange, or a ``message``,
+    with a ``traceback`` if there is one.
 
     :param stream: where the lines go, which makes no difference.
     """

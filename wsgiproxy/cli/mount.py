@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from webob import Response
 
-from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import NotFound
-from wsgiproxy.gateway import tell
-from wsgiproxy.mount import is_bare, not_found, shifted, with_slash
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.router import is_bare, not_found, shifted, with_slash
+from wsgiproxy.wsgi.gateway import tell
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +35,7 @@ class Mount:
     :param application: what is mounted.
     :param prefix: a path without a slash at its end; empty for the root.
     :param is_folder: whether a GET of the prefix alone is sent to the prefix with a slash, as
-        :class:`~wsgiproxy.mount.Route` has it.
+        :class:`~wsgiproxy.router.Route` has it.
     """
 
     def __init__(

@@ -13,9 +13,9 @@ from typing import Any
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.target import escapes, split_host
+from wsgiproxy.sansio.target import escapes
 from wsgiproxy.settings import (
     APP,
     MIDDLEWARE,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from wsgiproxy.accesslog import Record
 from wsgiproxy.cli.listen import Listen, kinds
 from wsgiproxy.errors import BadRequest, Misdirected
-from wsgiproxy.gateway import refuse
-from wsgiproxy.sansio.headers import Remembered
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.memo import Remembered
 from wsgiproxy.sansio.rebinding import is_answered
 from wsgiproxy.sansio.target import absolute_form
+from wsgiproxy.wsgi.gateway import refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -9,9 +9,9 @@ import re
 from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.headers import is_host
+from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Origin
-from wsgiproxy.sansio.target import ABSOLUTE, PRINTABLE, escapes, split_host
+from wsgiproxy.sansio.target import ABSOLUTE, PRINTABLE, escapes
 
 __all__ = ["Base", "join", "parse_href", "without_password"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
+    "BLOCK",
     "ALLOWED",
     "DEFAULT_PORTS",
     "Headers",
@@ -14,6 +15,9 @@ __all__ = [
     "ResponseHead",
     "bracketed",
 ]
+
+#: What one read may bring, in bytes: a long body is never held beyond it.
+BLOCK = 65536
 
 #: Field lines in order, names as they go on the wire, values as latin-1 text.
 Headers = list[tuple[str, str]]

@@ -5,7 +5,7 @@ It knows the methods of the IANA registry; one that is not in it promises nothin
 
 from __future__ import annotations
 
-from wsgiproxy.sansio.headers import words
+from wsgiproxy.sansio.fields.names import words
 
 __all__ = ["IDEMPOTENT", "SAFE"]
 

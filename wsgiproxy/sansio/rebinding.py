@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsgiproxy.sansio.destination.addresses import kind
-from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.target import is_allowed, split_host
+from wsgiproxy.sansio.fields.host import is_allowed, is_host, split_host
 
 __all__ = ["is_answered"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.headers import is_host
-from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
+from wsgiproxy.sansio.fields.host import is_host, split_host
+from wsgiproxy.sansio.message import DEFAULT_PORTS
 
 __all__ = [
     "ABSOLUTE",
@@ -23,14 +23,11 @@ __all__ = [
     "decoded",
     "decoded_but_slashes",
     "escapes",
-    "is_allowed",
     "is_same_host",
     "matcher",
     "raw_target",
     "rebuilt_target",
-    "split_host",
     "under",
-    "with_port",
 ]
 
 # RFC 3986, 3.3: unreserved, sub-delims, ":" and "@"; the slash separates segments. "%" is
@@ -242,42 +239,6 @@ def escapes(path: str) -> bool:
     return _has_dot_dot(path)
 
 
-def split_host(host: str, default_port: int) -> tuple[str, int]:
-    """Split ``host[:port]``; the brackets of IPv6 are taken off.
-
-    >>> split_host("[::1]:81", 80), split_host("example.com", 80), split_host("a:", 80)
-    (('::1', 81), ('example.com', 80), ('a', 80))
-    """
-    name, colon, port = host.rpartition(":")
-    if not colon or host.endswith("]"):
-        name, port = host, ""
-    return name.strip("[]"), int(port) if port else default_port
-
-
-def with_port(host: str, port: str, scheme: str) -> str:
-    """*host* with *port*, which is left out where it is the default of *scheme*.
-
-    Proxies announce a host and its port in two fields: this is the one rule of how they become
-    one authority, for what is believed and for what is announced again.
-
-    :param host: ``host[:port]``; a port in it that differs from *port* is replaced.
-    :param port: port number.
-    :param scheme: ``http`` or ``https``.
-    :raises BadRequest: the host is none: servers hand over whatever a client has sent.
-
-    >>> with_port("shop.example", "8443", "https"), with_port("[::1]:81", "80", "http")
-    ('shop.example:8443', '[::1]')
-    """
-    if not is_host[host]:
-        raise BadRequest(f"Host {host!r} is not host[:port]")
-    default = DEFAULT_PORTS.get(scheme, 80)
-    name, given = split_host(host, default)
-    if given == int(port):
-        return host
-    name = bracketed(name)
-    return name if int(port) == default else f"{name}:{port}"
-
-
 def is_same_host(one: str, other: str, scheme: str) -> bool:
     """Whether two texts ``host[:port]`` name one server, a default port written or not.
 
@@ -288,18 +249,6 @@ def is_same_host(one: str, other: str, scheme: str) -> bool:
         return False
     default = DEFAULT_PORTS[scheme]
     return split_host(one.lower(), default) == split_host(other.lower(), default)
-
-
-def is_allowed(host: str, allowed: Iterable[str]) -> bool:
-    """Whether *host* is among *allowed*: lower-case names; ``.example.com`` is all below it.
-
-    >>> is_allowed("Shop.Example.com:8443", [".example.com"]), is_allowed("a", ["b"])
-    (True, False)
-    """
-    if not is_host[host]:
-        return False
-    name = split_host(host, 0)[0].lower()
-    return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], object] | None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from paste.httpserver import WSGIHandler
 
-from wsgiproxy.body import BLOCK
 from wsgiproxy.errors import BadRequest, ProxyError, RequestTimeout, Unavailable
-from wsgiproxy.sansio.cgi import variables
+from wsgiproxy.sansio.environ.server import variables
 from wsgiproxy.sansio.h1 import Limits, RequestReader
+from wsgiproxy.sansio.message import BLOCK
 from wsgiproxy.server.answer import Answer
 from wsgiproxy.server.body import Body
 from wsgiproxy.server.connections import connections_of

@@ -12,7 +12,7 @@ import struct
 from time import monotonic
 from typing import Any
 
-from wsgiproxy.body import BLOCK
+from wsgiproxy.sansio.message import BLOCK
 
 __all__ = ["Wire"]
 

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wsgiproxy.sansio.envelope import is_reserved
-from wsgiproxy.sansio.forwarded import PREFIX
-from wsgiproxy.sansio.headers import is_host, is_token
+from wsgiproxy.sansio.fields.envelope import is_reserved
+from wsgiproxy.sansio.fields.forwarded import PREFIX
+from wsgiproxy.sansio.fields.host import is_host, split_host
+from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.message import bracketed
-from wsgiproxy.sansio.target import PRINTABLE, escapes, split_host
+from wsgiproxy.sansio.target import PRINTABLE, escapes
 
 __all__ = [
     "boolean",

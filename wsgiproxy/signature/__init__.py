@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadSignature
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.envelope import facts
-from wsgiproxy.sansio.exchange import whole_target
-from wsgiproxy.sansio.forwarded import direct
-from wsgiproxy.sansio.headers import environ_key, values
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.sansio.fields.envelope import facts
+from wsgiproxy.sansio.fields.forwarded import direct
+from wsgiproxy.sansio.fields.names import environ_key, values
+from wsgiproxy.sansio.fields.signature_members import foreign, received
 from wsgiproxy.sansio.keys import Keyring, parse_keys
-from wsgiproxy.sansio.members import foreign, received
 from wsgiproxy.sansio.message import Request
+from wsgiproxy.sansio.pipeline import whole_target
 from wsgiproxy.signature.configured import configured_signer, declared_keys
 from wsgiproxy.signature.signer import Signer
 from wsgiproxy.signature.verifier import Verifier, apply, is_signed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wsgiproxy.caution import warn_once
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.signature.signer import Signer
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wsgiproxy.errors import BadSignature, ContentTooLarge
-from wsgiproxy.sansio.headers import values, without
+from wsgiproxy.sansio.fields.names import values, without
+from wsgiproxy.sansio.fields.structured import dictionary
 from wsgiproxy.sansio.message import Headers
-from wsgiproxy.sansio.structured import dictionary
 
 __all__ = ["check_digest", "spooled", "with_digest"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.sansio.envelope import Carried, Facts, client_path, client_query, seal
+from wsgiproxy.sansio.fields.envelope import Carried, Facts, client_path, client_query, seal
+from wsgiproxy.sansio.fields.signature import authority, sign
+from wsgiproxy.sansio.fields.signature_members import signed
 from wsgiproxy.sansio.keys import Keyring, base64url
-from wsgiproxy.sansio.members import signed
 from wsgiproxy.sansio.message import Request
-from wsgiproxy.sansio.signing import authority, sign
 from wsgiproxy.sansio.target import decoded
 from wsgiproxy.signature.digest import spooled, with_digest
 

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.body import blocks_of
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
-from wsgiproxy.sansio import environ as environs
-from wsgiproxy.sansio.envelope import Envelope, belongs, open_envelope
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.sansio.fields.envelope import Envelope, belongs, open_envelope
+from wsgiproxy.sansio.fields.signature import Proof, authority, verify
+from wsgiproxy.sansio.fields.signature_members import LABEL, foreign, received
 from wsgiproxy.sansio.keys import Key, Keyring
-from wsgiproxy.sansio.members import LABEL, foreign, received
 from wsgiproxy.sansio.message import DEFAULT_PORTS
-from wsgiproxy.sansio.signing import Proof, authority, verify
 from wsgiproxy.signature.digest import check_digest, spooled
+from wsgiproxy.wsgi.input import blocks_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -11,21 +11,21 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.accesslog import Record
-from wsgiproxy.errorpage import error_page
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError, Unavailable
-from wsgiproxy.gateway import refuse, served
-from wsgiproxy.sansio.command import meanings, socket_kind
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.process.command import meanings, socket_kind
+from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 from wsgiproxy.sansio.target import matcher
-from wsgiproxy.sansio.waiting import is_navigation, waiting_page
 from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, settle
 from wsgiproxy.settings.described import listing
 from wsgiproxy.spawn.backend import Backend
+from wsgiproxy.spawn.coordination import starter
 from wsgiproxy.spawn.gateways import Gateways
-from wsgiproxy.spawn.life import Limits
+from wsgiproxy.spawn.instance import Plan
 from wsgiproxy.spawn.readiness import readiness
-from wsgiproxy.spawn.run import Plan
-from wsgiproxy.spawn.starter import starter
+from wsgiproxy.spawn.state import Limits
+from wsgiproxy.wsgi.errorpage import error_page
+from wsgiproxy.wsgi.gateway import refuse, served
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -13,17 +13,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone, NotReady, Pausing, Unavailable
-from wsgiproxy.sansio.lifecycle import Action, Event, Phase, State, retry_after
-from wsgiproxy.spawn.attendant import Attendant
+from wsgiproxy.sansio.process.lifecycle import Action, Event, Phase, State, retry_after
+from wsgiproxy.spawn.coordination import Starter
 from wsgiproxy.spawn.gateways import Gateways
-from wsgiproxy.spawn.life import Life, Limits
+from wsgiproxy.spawn.messages import Report
+from wsgiproxy.spawn.monitor import Attendant
 from wsgiproxy.spawn.readiness import Check
-from wsgiproxy.spawn.report import Report
-from wsgiproxy.spawn.starter import Starter
-from wsgiproxy.watch import client_watch
+from wsgiproxy.spawn.state import Life, Limits
+from wsgiproxy.wsgi.client import client_watch
 
 if TYPE_CHECKING:
-    from wsgiproxy.gateway import Gateway
+    from wsgiproxy.wsgi.gateway import Gateway
 
 __all__ = ["Backend"]
 

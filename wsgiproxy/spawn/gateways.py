@@ -6,14 +6,14 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.gateway import Gateway
-from wsgiproxy.sansio.reverse import SpawnPolicy
+from wsgiproxy.sansio.policy.spawned import SpawnPolicy
 from wsgiproxy.settings import SPAWNED_TRANSPORT
 from wsgiproxy.signature import configured_signer, declared_keys
 from wsgiproxy.transport import PooledTransport
+from wsgiproxy.wsgi.gateway import Gateway
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.run import Run
+    from wsgiproxy.spawn.instance import Run
 
 __all__ = ["Gateways"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.accesslog import Record
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.gateway import Gateway, Stream
+from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.target import decoded
+from wsgiproxy.wsgi.gateway import Gateway, Stream
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.run import Run
+    from wsgiproxy.spawn.instance import Run
 
 __all__ = ["Check", "readiness"]
 

@@ -24,8 +24,8 @@ import weakref
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.spawn.run import ALIVE, DOOR
-from wsgiproxy.spawn.unforked import making
+from wsgiproxy.spawn.atfork import making
+from wsgiproxy.spawn.instance import ALIVE, DOOR
 
 __all__ = ["Shared", "shared_folder"]
 

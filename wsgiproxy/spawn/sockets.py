@@ -14,9 +14,9 @@ from typing import Protocol
 
 from wsgiproxy.errors import ConnectFailed
 from wsgiproxy.sansio.message import Origin
-from wsgiproxy.sansio.procfs import Listening
-from wsgiproxy.spawn import owner
-from wsgiproxy.spawn.unforked import making
+from wsgiproxy.sansio.process.procfs import Listening
+from wsgiproxy.spawn import listeners
+from wsgiproxy.spawn.atfork import making
 
 __all__ = ["Inherited", "Port", "Socket", "Taken", "Unix", "open_socket"]
 
@@ -68,7 +68,7 @@ class Socket(Protocol):
 
 
 def open_socket(kind: str, folder: str, port: int | None) -> Socket:
-    """A socket of one of :data:`wsgiproxy.sansio.command.KINDS`.
+    """A socket of one of :data:`wsgiproxy.sansio.process.command.KINDS`.
 
     :param folder: a private folder, for a Unix socket.
     :param port: the port to take; None for any free one.
@@ -148,7 +148,7 @@ class _Probe:
             self._sock = socket.create_connection(address, 5)
             waiting: int | None = inode  # it may not be in the queue yet
         else:
-            waiting = owner.backlog(inode)
+            waiting = listeners.backlog(inode)
         if waiting:
             return True
         self._accepted = True
@@ -218,10 +218,10 @@ class Unix:
 
     def check(self, sock: socket.socket) -> None:
         """The kernel says who listens."""
-        pid = owner.peer_pid(sock)
+        pid = listeners.peer_pid(sock)
         if pid is None or pid == self._pid:
             return
-        if pid not in owner.family(self._warden):
+        if pid not in listeners.family(self._warden):
             raise ConnectFailed(f"process {pid}, which is not ours, listens on {self.origin.unix}")
         self._pid = pid
 
@@ -237,14 +237,14 @@ class Port:
         self.origin = Origin("http", _LOOPBACK, port)
         self.values = {"port": str(port)}
         self._warden = 0
-        self._holders: dict[int, owner.Holder] = {}
+        self._holders: dict[int, listeners.Holder] = {}
         self._probe = _Probe()
 
     def missing(self, warden: int) -> str:
         """Whoever listens there has to be ours, at every address, and to accept."""
         self._warden = warden
         port = self.origin.port
-        if not owner.is_known():
+        if not listeners.is_known():
             return self._unanswered(_LOOPBACK, 0)
         found, _ = self._ours()
         if not found:
@@ -268,14 +268,14 @@ class Port:
         before = self._holders
         holders = {}
         port = self.origin.port
-        found = owner.listeners(port)
+        found = listeners.listeners(port)
         for listener in found:
             known = before.get(listener.inode)
             held = known is not None and known.holds()
-            holder = known if held else owner.holder(listener.inode, self._warden)
+            holder = known if held else listeners.holder(listener.inode, self._warden)
             if holder is not None:
                 holders[listener.inode] = holder
-            elif any(each.inode == listener.inode for each in owner.listeners(port)):
+            elif any(each.inode == listener.inode for each in listeners.listeners(port)):
                 raise Taken(f"a process that is not ours listens on port {port}")
             # Else it has ended between the two looks.
         self._holders = holders  # at one go: other threads connect, too
@@ -293,7 +293,7 @@ class Port:
 
     def check(self, sock: socket.socket) -> None:
         """Who listened before and listens after the connection was made has accepted it."""
-        if not owner.is_known():
+        if not listeners.is_known():
             return
         try:
             _, stayed = self._ours()

@@ -5,8 +5,9 @@ It interprets no status, adds and changes no header, and has never seen an envir
 
 from __future__ import annotations
 
-from wsgiproxy.transport.pool import PooledTransport, Transport
-from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.wire import Timeouts, is_own_request
+from wsgiproxy.transport.base import Reply, Timeouts, Transport
+from wsgiproxy.transport.pool import PooledTransport
+from wsgiproxy.transport.threads.connection import is_own_request
+from wsgiproxy.transport.threads.reply import PooledReply
 
-__all__ = ["PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]
+__all__ = ["PooledReply", "PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]

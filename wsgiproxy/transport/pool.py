@@ -8,54 +8,32 @@ import socket
 import weakref
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadResponse, ConnectFailed
+from wsgiproxy.sansio.fields.authorization import has_login
 from wsgiproxy.sansio.h1 import Limits, Reader, request_head
-from wsgiproxy.sansio.logins import has_login
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, settle
 from wsgiproxy.settings.described import listing
-from wsgiproxy.transport.attempt import Attempt, Stale
-from wsgiproxy.transport.dial import Dialler
-from wsgiproxy.transport.reply import Reply
-from wsgiproxy.transport.upload import Framed
-from wsgiproxy.transport.wire import Patience, Timeouts, Wire
+from wsgiproxy.transport.base import Timeouts
+from wsgiproxy.transport.connect import Dialler
+from wsgiproxy.transport.threads.attempt import Attempt, Stale
+from wsgiproxy.transport.threads.connection import Patience, Wire
+from wsgiproxy.transport.threads.reply import PooledReply
+from wsgiproxy.transport.threads.upload import Framed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from wsgiproxy.settings.options import TransportOptions
 
-__all__ = ["PooledTransport", "Transport"]
+__all__ = ["PooledTransport"]
 
 _NEVER: frozenset[str] = frozenset()
 # Idle connections of that many upstreams; an exact proxy may meet any number.
 _ORIGINS = 256
-
-
-class Transport(Protocol):
-    """Sends one request and begins its answer. Any status is an answer."""
-
-    def send(
-        self,
-        origin: Origin,
-        request: Request,
-        body: Iterable[bytes] | None = None,
-        *,
-        timeouts: Timeouts | None = None,
-        abandoned: Callable[[], bool] | None = None,
-        on_interim: Callable[[ResponseHead], None] | None = None,
-    ) -> Reply:
-        """Send *request* to *origin*.
-
-        :param body: blocks of the body, read as they are sent; None for none.
-        :param timeouts: other limits for this one request.
-        :param abandoned: asked during waits; true when nobody wants the answer any more.
-        :param on_interim: told of each 1xx response.
-        :raises ProxyError: there is no answer.
-        """
 
 
 @listing(TRANSPORT)
@@ -107,7 +85,7 @@ class PooledTransport:
         timeouts: Timeouts | None = None,
         abandoned: Callable[[], bool] | None = None,
         on_interim: Callable[[ResponseHead], None] | None = None,
-    ) -> Reply:
+    ) -> PooledReply:
         """As :meth:`.Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)

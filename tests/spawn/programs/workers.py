@@ -98,7 +98,7 @@ class Workers:
     @property
     def wardens(self) -> list[int]:
         """Those between the workers and their processes."""
-        return [pid for pid, words in processes(self._mark).items() if "lifeline" in words]
+        return [pid for pid, words in processes(self._mark).items() if "supervisor" in words]
 
     @property
     def pids(self) -> list[int]:

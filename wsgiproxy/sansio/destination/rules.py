@@ -21,7 +21,7 @@ from wsgiproxy.sansio.destination.addresses import (
     readings,
 )
 from wsgiproxy.sansio.destination.names import looked_up, names_a_number
-from wsgiproxy.sansio.target import is_allowed
+from wsgiproxy.sansio.fields.host import is_allowed
 
 __all__ = ["Destinations", "Entry"]
 

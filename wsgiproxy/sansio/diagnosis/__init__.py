@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wsgiproxy.sansio.diagnosis.examination import Examination, read_examination, shown
 from wsgiproxy.sansio.diagnosis.finding import BAD, OK, WARN, Asked, Finding, Heard, Here
 from wsgiproxy.sansio.diagnosis.findings import diagnose, diagnose_installation, verdict
 from wsgiproxy.sansio.diagnosis.probes import FORGED, NAMES, ODD_PATHS
@@ -15,6 +14,7 @@ from wsgiproxy.sansio.diagnosis.question import (
     ask,
     asked,
 )
+from wsgiproxy.sansio.diagnosis.report import Examination, read_examination, shown
 
 __all__ = [
     "BAD",

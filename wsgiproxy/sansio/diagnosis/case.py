@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.examination import Examination
 from wsgiproxy.sansio.diagnosis.facts import FACTS, fact
 from wsgiproxy.sansio.diagnosis.finding import Asked, Heard, Here
 from wsgiproxy.sansio.diagnosis.probes import ADDRESS, HOST, ODD_PATHS, PREFIX
+from wsgiproxy.sansio.diagnosis.report import Examination
 from wsgiproxy.sansio.diagnosis.stack import clocks, stack
 from wsgiproxy.sansio.diagnosis.words import Words, answer, is_loopback, text, whole_path
 from wsgiproxy.sansio.target import decoded

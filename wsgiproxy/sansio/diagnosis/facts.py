@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.examination import Examination
 from wsgiproxy.sansio.diagnosis.finding import Asked
 from wsgiproxy.sansio.diagnosis.remedies import CURES, SOURCES
+from wsgiproxy.sansio.diagnosis.report import Examination
 from wsgiproxy.sansio.diagnosis.words import (
     FAMILIES,
     Words,
@@ -16,10 +16,11 @@ from wsgiproxy.sansio.diagnosis.words import (
     text,
     whole_path,
 )
-from wsgiproxy.sansio.forwarded import client_address
-from wsgiproxy.sansio.headers import environ_key
+from wsgiproxy.sansio.fields.forwarded import client_address
+from wsgiproxy.sansio.fields.host import split_host
+from wsgiproxy.sansio.fields.names import environ_key
 from wsgiproxy.sansio.message import DEFAULT_PORTS
-from wsgiproxy.sansio.target import decoded, split_host
+from wsgiproxy.sansio.target import decoded
 
 __all__ = ["FACTS", "fact"]
 

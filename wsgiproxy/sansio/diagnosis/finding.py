@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from wsgiproxy.sansio.diagnosis.examination import Examination
+from wsgiproxy.sansio.diagnosis.report import Examination
 
 __all__ = ["BAD", "OK", "WARN", "Asked", "Finding", "Heard", "Here"]
 

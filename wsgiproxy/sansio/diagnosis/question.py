@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from wsgiproxy.sansio.fields.signature import is_fresh
 from wsgiproxy.sansio.keys import KEYID, Key, base64url, unbase64url
-from wsgiproxy.sansio.signing import is_fresh
 
 __all__ = ["ENVIRON_KEY", "HEADER", "INNER", "INNER_KEY", "Question", "ask", "asked"]
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.examination import Examination
 from wsgiproxy.sansio.diagnosis.finding import Asked, Heard
 from wsgiproxy.sansio.diagnosis.probes import FORGED
 from wsgiproxy.sansio.diagnosis.remedies import ELSEWHERE, LINES, REASONS
+from wsgiproxy.sansio.diagnosis.report import Examination
 from wsgiproxy.sansio.diagnosis.words import FAMILIES, X, is_loopback, text
-from wsgiproxy.sansio.forwarded import client_address
-from wsgiproxy.sansio.headers import environ_key, is_forwarding_key
+from wsgiproxy.sansio.fields.forwarded import client_address
+from wsgiproxy.sansio.fields.names import environ_key
+from wsgiproxy.sansio.fields.namespace import is_forwarding_key
 
 __all__ = ["clocks", "stack"]
 

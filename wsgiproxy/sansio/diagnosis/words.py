@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.examination import Examination
 from wsgiproxy.sansio.diagnosis.finding import Heard
+from wsgiproxy.sansio.diagnosis.report import Examination
 
 __all__ = ["FAMILIES", "Words", "X", "answer", "first", "holds", "is_loopback", "text"]
 __all__ += ["whole_path"]

@@ -6,11 +6,11 @@ must not pass is refused here.
 
 from __future__ import annotations
 
-from wsgiproxy.sansio.h1.answering import ResponseWriter
-from wsgiproxy.sansio.h1.arriving import ArrivingHead, RequestReader
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.h1.request import LAST_CHUNK, chunk, request_head
-from wsgiproxy.sansio.h1.response import Reader
+from wsgiproxy.sansio.h1.request_reader import ArrivingHead, RequestReader
+from wsgiproxy.sansio.h1.request_writer import LAST_CHUNK, chunk, request_head
+from wsgiproxy.sansio.h1.response_reader import Reader
+from wsgiproxy.sansio.h1.response_writer import ResponseWriter
 
 __all__ = ["LAST_CHUNK", "ArrivingHead", "Limits", "Reader", "RequestReader", "ResponseWriter"]
 __all__ += ["chunk", "request_head"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from wsgiproxy.errors import BadResponse, ProxyError
-from wsgiproxy.sansio.headers import TOKEN
+from wsgiproxy.sansio.grammar import TOKEN
 
 __all__ = ["Chunks"]
 

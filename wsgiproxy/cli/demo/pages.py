@@ -1,0 +1,134 @@
+"""The demo's pages, from templates; every value in them is escaped here and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from wsgiproxy.cli.demo.compare import STATES, Change, Facts, Seen, compare
+
+__all__ = ["Html", "events_page", "landed_page", "page", "request_page", "resource", "upload_page"]
+
+_BADGES = {"changed": "replaced", "removed": "removed", "added": "added", "same": "unchanged"}
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+@functools.cache
+def resource(name: str) -> str:
+    """A file of ``demo_files``."""
+    return files("wsgiproxy.cli").joinpath("demo_files").joinpath(name).read_text("utf-8")
+
+
+def fill(template: str, **values: object) -> Html:
+    """A template with its values, each escaped unless it is :class:`Html`."""
+    safe = {
+        name: value if isinstance(value, Html) else escape(str(value))
+        for name, value in values.items()
+    }
+    return Html(Template(resource(template)).substitute(safe))
+
+
+def fill_each(template: str, rows: Iterable[Mapping[str, object]]) -> Html:
+    """One after the other."""
+    return Html("".join(fill(template, **row) for row in rows))
+
+
+def page(title: str, here: str, known: Facts, main: Html) -> Html:
+    """A whole page around *main*.
+
+    :param here: the place in the navigation, such as ``events``.
+    """
+    places = ("headers", "path", "redirect", "events", "upload")
+    current = {f"at_{name}": Html(' aria-current="page"' * (name == here)) for name in places}
+    return fill("page.html", title=title, prefix=known.prefix, main=main, **current)
+
+
+def _cell(value: str | None) -> Html:
+    return Html('<span class="none">—</span>') if value is None else fill("value.html", value=value)
+
+
+def _row(change: Change) -> Mapping[str, object]:
+    return {
+        "state": change.state,
+        "badge": _BADGES[change.state],
+        "name": change.name,
+        "client": _cell(change.client),
+        "backend": _cell(change.backend),
+        "why": change.why,
+    }
+
+
+def _counts(changes: list[Change]) -> Html:
+    found = Counter(change.state for change in changes)
+    shown = [
+        {"state": state, "count": found[state], "badge": _BADGES[state]}
+        for state in STATES
+        if found[state]
+    ]
+    return fill_each("count.html", shown)
+
+
+def request_page(client: Seen, backend: Seen, known: Facts, *, index: bool) -> Html:
+    """What the client sent beside what the backend received.
+
+    :param index: the first page; otherwise it is about the path.
+    """
+    changes = compare(client.headers, backend.headers)
+    rest = client.target.removeprefix(known.prefix)
+    odd = not index and rest == backend.target
+    main = fill(
+        "request.html",
+        lead=fill(
+            "lead_path.html" if odd else "lead.html", public=known.public, prefix=known.prefix
+        ),
+        cheat=fill("cheat.html", public=known.public, root=known.own) if index else Html(""),
+        public=known.public,
+        mount=known.prefix or "/",
+        address=known.client,
+        key=known.key,
+        carried=known.carried,
+        own=known.own,
+        peer=known.peer,
+        client_line=f"{client.method} ",
+        client_prefix=client.target[: len(client.target) - len(rest)],
+        client_rest=rest,
+        client_protocol=client.protocol,
+        backend_line=f"{backend.method} ",
+        backend_target=backend.target,
+        backend_protocol=backend.protocol,
+        counts=_counts(changes),
+        rows=fill_each("row.html", map(_row, changes)),
+        front=known.public.split("/")[2],
+        back=known.own.split("/")[2],
+    )
+    title = "A path, byte for byte" if odd else "What happened to your request"
+    return page(title, "path" if odd else "headers", known, main)
+
+
+def landed_page(said: str, known: Facts) -> Html:
+    """After the redirect."""
+    main = fill("landed.html", said=said, **known._asdict())
+    return page("You were redirected", "redirect", known, main)
+
+
+def events_page(known: Facts) -> Html:
+    """The page that listens to the event stream."""
+    main = fill("events.html", prefix=known.prefix, base=known.base)
+    return page("Events, one by one", "events", known, main)
+
+
+def upload_page(known: Facts, arrived: Iterable[Mapping[str, object]]) -> Html:
+    """The form, and what has arrived by it."""
+    rows = fill_each("arrived_row.html", arrived)
+    result = fill("arrived.html", rows=rows) if rows else Html("")
+    main = fill("upload.html", prefix=known.prefix, base=known.base, result=result)
+    return page("Send a file", "upload", known, main)

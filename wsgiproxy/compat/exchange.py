@@ -1,0 +1,131 @@
+"""One request of a proxy: its policy and its transport, which is whatever client there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.compat.request_body import Input
+from wsgiproxy.compat.response_body import Answer, close, name_of, reason_of
+from wsgiproxy.errors import BadResponse, ConnectFailed, ProxyError, UpstreamTimeout
+from wsgiproxy.sansio.h1 import Limits, request_head
+from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.pipeline import Outgoing
+from wsgiproxy.sansio.policy import wsgiproxy2
+
+if TYPE_CHECKING:
+    import logging
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from wsgiproxy.transport import Timeouts
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """One request of a proxy: its policy, and what carries it out.
+
+    :param asked: where to, and what is announced.
+    :param uri: what ``extract_uri`` returned.
+    :param environ: the proxy's own copy.
+    :param process: ``process_request`` of the proxy.
+    :param client: what to call its client in the log.
+    :param log: where its failures are told.
+    """
+
+    is_known_by_port = False
+    passes_commands = False
+
+    def __init__(
+        self,
+        asked: wsgiproxy2.Asked,
+        uri: str,
+        environ: WSGIEnvironment,
+        process: Callable[[str, str, dict[str, str], WSGIEnvironment], object],
+        *,
+        client: object,
+        log: logging.Logger,
+    ) -> None:
+        #: What the program itself says of forwarding is part of its request.
+        self.keeps_namespace = not asked.pseudonym
+        self._asked = asked
+        self._uri = uri
+        scheme, mark, rest = uri.partition("://")
+        self._server = scheme + mark + rest.partition("/")[0]
+        self._environ = environ
+        self._process = process
+        self._client = client
+        self._log = log
+        self._location: str | None = None
+        self._prefix: str | None = None
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """Stage 3, as :func:`wsgiproxy.sansio.policy.wsgiproxy2.outgoing`."""
+        self._prefix = inbound.script_name if self._asked.strips else None
+        return wsgiproxy2.outgoing(self._asked, inbound, headers)
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Stage 6: Location, if the client has told of one."""
+        if self._location is None:
+            return headers
+        where = self._uri, str(context), self._prefix
+        return wsgiproxy2.with_location(headers, self._location, *where)
+
+    def send(
+        self,
+        origin: Origin,
+        request: Request,
+        body: Iterable[bytes] | None = None,
+        *,
+        timeouts: Timeouts | None = None,
+        abandoned: Callable[[], bool] | None = None,
+        on_interim: Callable[[ResponseHead], None] | None = None,
+    ) -> Any:
+        """Have the client send it; see :class:`wsgiproxy.transport.Transport`.
+
+        :returns: an :class:`Answer`, which is a reply in all but its class.
+        :raises ProxyError: there is no answer.
+        """
+        request_head(request, Limits())  # a client of somebody's may check nothing
+        given = Input(body or (), request.content_length)
+        given.timeouts, given.abandoned, given.on_interim = timeouts, abandoned, on_interim
+        # A target begins with a slash, and so cannot add to the authority.
+        uri = self._server + request.target
+        environ = {**self._environ, "wsgi.input": given}
+        result: object = None
+        try:
+            result = self._process(uri, request.method, _fields(request), environ)
+            answered = wsgiproxy2.answered(result)
+            self._location = answered.location
+            return Answer(answered, request.method, self._client)
+        except Exception as error:
+            if isinstance(result, (tuple, list)) and len(result) == 4:
+                close(result[3])
+            failure = self._failure(given.error or error)
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _failure(self, error: BaseException) -> ProxyError:
+        """What a failure of the client is to ours."""
+        if isinstance(error, BadResponse):
+            return BadResponse(f"client {name_of(self._client)}: {error}")
+        if isinstance(error, ProxyError):
+            return error
+        if isinstance(error, TimeoutError):
+            return UpstreamTimeout(f"client {name_of(self._client)}: {reason_of(error)}")
+        if isinstance(error, OSError):
+            return ConnectFailed(f"client {name_of(self._client)}: {reason_of(error)}")
+        self._log.error("client %s has failed", name_of(self._client), exc_info=error)
+        return ProxyError(f"client {name_of(self._client)}: {reason_of(error)}")
+
+
+def _fields(request: Request) -> dict[str, str]:
+    """The headers that a client is given; an environ has no two of a name."""
+    headers = dict(request.headers)
+    if request.chunked:
+        headers["Transfer-Encoding"] = "chunked"
+    elif request.content_length is not None:
+        headers["Content-Length"] = str(request.content_length)
+    return headers

@@ -1,0 +1,134 @@
+"""What a client is given of a request: its body, and the fields that announce it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.errors import BadRequest
+from wsgiproxy.sansio.fields.names import environ_field
+from wsgiproxy.sansio.message import BLOCK, Headers, ResponseHead
+from wsgiproxy.wsgi.input import blocks_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from wsgiproxy.transport import Timeouts
+
+__all__ = ["Input", "announce", "frame_what_is_here", "framed"]
+
+
+class Input(io.RawIOBase):
+    """A request body as a file that ends where the body ends; ``wsgi.input`` for clients.
+
+    :param blocks: the body.
+    :param length: its length in bytes, if that is known.
+    :ivar len: what is left of that; requests asks for it.
+    :ivar error: what reading it has failed with.
+    :ivar timeouts: other limits for this one request; None for the usual ones.
+    :ivar abandoned: tells whether nobody wants the answer any more; None if nobody knows.
+    :ivar on_interim: wants to be told of 1xx responses; None if nobody does.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], length: int | None) -> None:
+        self._blocks = iter(blocks)
+        self._rest = b""
+        self._read = 0
+        self._length = length
+        self.error: BaseException | None = None
+        self.timeouts: Timeouts | None = None
+        self.abandoned: Callable[[], bool] | None = None
+        self.on_interim: Callable[[ResponseHead], None] | None = None
+
+    @property
+    def len(self) -> int:
+        """Bytes that are left, as far as is known."""
+        return max(0, (self._length or 0) - self._read)
+
+    def readable(self) -> bool:
+        """As :meth:`io.IOBase.readable`."""
+        return True
+
+    def tell(self) -> int:
+        """How much has been read; there is no way back, and so a client cannot send it twice."""
+        return self._read
+
+    def readinto(self, buffer: Any) -> int:
+        """As :meth:`io.RawIOBase.readinto`.
+
+        :raises BadRequest: the client has left before the end.
+        """
+        try:
+            while not self._rest:
+                self._rest = next(self._blocks)
+        except StopIteration:
+            if self.len:
+                self.error = BadRequest(f"the request body ended {self.len} bytes short")
+                raise self.error from None
+            return 0
+        except BaseException as error:
+            self.error = error
+            raise
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        self._read += size
+        return size
+
+
+def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, int | None]:
+    """What the headers that a client is given say about the body, which it is given as a file.
+
+    :returns: the other headers, the body if there is one, and its length unless it is chunked.
+    :raises BadRequest: the length is no number.
+    """
+    lines, length, chunked = [], "", False
+    # What a subclass has added in other letters takes the place of what was there.
+    last = {name.lower(): (name, value) for name, value in headers.items()}
+    for name, value in last.values():
+        if name.lower() == "content-length":
+            length = str(value)
+        elif name.lower() == "transfer-encoding":
+            chunked = True
+        else:
+            lines.append((name, str(value)))
+    if length and not (length.isascii() and length.isdigit() and len(length) < 19):
+        raise BadRequest(f"Content-Length {length!r} is not a number")
+    # Without either there is no body, and a read might wait for ever.
+    number = int(length) if length and not chunked else None
+    if not number and not chunked:
+        return lines, None, number
+    if isinstance(body, Input):
+        return lines, body, number
+    if chunked:
+        return lines, Input(iter(partial(body.read, BLOCK), b""), None), None
+    return lines, Input(blocks_of({"wsgi.input": body}, number or 0), number), number
+
+
+def frame_what_is_here(environ: WSGIEnvironment) -> None:
+    """A body in memory has an end, whatever its Transfer-Encoding: WebTest lets one set it."""
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return
+    stream = environ.get("wsgi.input")
+    # webtest.lint wraps it.
+    if isinstance(getattr(stream, "input", stream), io.BytesIO):
+        if environ.get("CONTENT_LENGTH"):
+            del environ["HTTP_TRANSFER_ENCODING"]
+        else:
+            environ["wsgi.input_terminated"] = True
+
+
+def announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers:
+    """The fields that announce what *environ* says, into which they are put, too.
+
+    :param header_map: environ key -> header, after ``HTTP_``.
+    """
+    announced = []
+    for key, name in header_map.items():
+        value, field = environ.get(key), environ_field[f"HTTP_{name}"]
+        if value:
+            environ[f"HTTP_{name}"] = value
+            if field is not None:
+                announced.append((field, str(value)))
+    return announced

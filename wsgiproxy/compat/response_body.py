@@ -1,0 +1,194 @@
+"""The answer of a client: its body counted, its failures those of any upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsgiproxy.errors import (
+    BadResponse,
+    ConfigurationError,
+    ProxyError,
+    UpstreamLost,
+    UpstreamTimeout,
+)
+from wsgiproxy.sansio.policy.wsgiproxy2 import Answered
+from wsgiproxy.transport import PooledReply
+
+__all__ = ["Answer", "Body", "block_size", "close", "name_of", "reason_of"]
+
+# An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
+_NO_BODY = frozenset([204, 205, 304])
+
+
+def name_of(client: object) -> str:
+    """What to call a client in the log: a function's name, an object's own text, or its class.
+
+    >>> name_of(print)
+    'builtins.print'
+    """
+    kind = client if hasattr(client, "__qualname__") else type(client)
+    if kind is not client and type(client).__repr__ is not object.__repr__:
+        return repr(client)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a client has failed: its class of error, and the words of what began it.
+
+    The errors of urllib3 and requests hold the text of objects, and of one another.
+
+    >>> reason_of(OSError("no route"))
+    "OSError('no route')"
+    """
+    first = error
+    while (cause := first.__cause__ or first.__context__) is not None:
+        first = cause
+    return repr(error) if first is error else f"{type(error).__name__}: {first}"
+
+
+class Body:
+    """The body of an answer, block by block as it arrives; closed on every path.
+
+    :param read: gives what has arrived, up to a number of bytes; nothing at the end.
+    :param size: that number.
+    :param at_end: called once when all has been read, so that the connection can be kept.
+    :param close: called once at the end, whatever the end was.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        size: int,
+        *,
+        at_end: Callable[[], object],
+        close: Callable[[], object],
+    ) -> None:
+        self._read = read
+        self._size = size
+        self._at_end = at_end
+        self._close: Callable[[], object] | None = close
+
+    def __iter__(self) -> Body:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next block."""
+        block = self._read(self._size) if self._close is not None else b""
+        if block:
+            return block
+        if self._close is not None:
+            self._at_end()
+            self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Give up the rest; more than once does no harm."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+
+def block_size(value: int | str) -> int:
+    """The setting ``chunk_size``: bytes, from 1 on.
+
+    :raises ConfigurationError: another value; 0 would look like the end of every body.
+    """
+    if isinstance(value, bool) or not str(value).isdecimal() or not int(value):
+        raise ConfigurationError(f"chunk_size={value!r}: expected a number of bytes from 1 on")
+    return int(value)
+
+
+def close(body: object) -> None:
+    """Close the body of an answer, if that can be closed."""
+    found = getattr(body, "close", None)
+    if found is not None:
+        found()
+
+
+def _checked(block: object) -> bytes:
+    # WSGIProxy2's own example of a client returns [''].
+    if block and not isinstance(block, bytes):
+        raise BadResponse(f"its body has {block!r:.100}: expected bytes")
+    return block if isinstance(block, bytes) else b""
+
+
+class Answer:
+    """What a client has returned, as a gateway wants it; see :class:`wsgiproxy.transport.Reply`.
+
+    :param answered: what it has returned.
+    :param method: what it was asked with.
+    :param client: what to call it in the log.
+    """
+
+    def __init__(self, answered: Answered, method: str, client: object) -> None:
+        self._client = client
+        is_bodiless = method == "HEAD" or answered.head.status in _NO_BODY
+        self.head = answered.head
+        self.received = 0
+        self.reused = bool(getattr(answered.body, "reused", False))
+        self._body = answered.body
+        self._length = None if is_bodiless else answered.length
+        self.complete = is_bodiless
+        self.whole: bytes | None = None
+        if is_bodiless:
+            pass
+        elif isinstance(answered.body, PooledReply):
+            self.whole = answered.body.whole
+        elif isinstance(answered.body, (list, tuple)):
+            self.whole = b"".join(map(_checked, answered.body))
+            close(answered.body)
+        if self.whole is not None:
+            self._count(self.whole)
+            self._end()
+        self._blocks = iter(answered.body)
+
+    def _count(self, block: bytes) -> None:
+        self.received += len(block)
+        if self._length is not None and self.received > self._length:
+            raise BadResponse(f"its body is longer than its length of {self._length}")
+        self.complete = self.complete or self.received == self._length
+
+    def _end(self) -> None:
+        if self._length is not None and self.received < self._length:
+            short = self._length - self.received
+            raise UpstreamLost(
+                f"client {name_of(self._client)}: its body ended {short} bytes short"
+            )
+        self.complete = True
+
+    def pulse(self) -> None:
+        """Give empty blocks while the upstream is silent, if the body is one of ours."""
+        if isinstance(self._body, PooledReply):
+            self._body.pulse()
+
+    def __iter__(self) -> Answer:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next block.
+
+        :raises ProxyError: the body breaks off, or is not what its head says.
+        """
+        try:
+            block = _checked(next(self._blocks))
+        except StopIteration:
+            self._end()
+            raise
+        except BadResponse as error:
+            raise BadResponse(f"client {name_of(self._client)}: {error}") from error
+        except ProxyError:
+            raise
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"client {name_of(self._client)}: {reason_of(error)} in the body"
+            ) from error
+        except Exception as error:
+            raise UpstreamLost(
+                f"client {name_of(self._client)}: {reason_of(error)} in the body"
+            ) from error
+        self._count(block)
+        return block
+
+    def close(self) -> None:
+        """Give up the rest of the body."""
+        close(self._body)

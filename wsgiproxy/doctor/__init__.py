@@ -1,0 +1,1 @@
+"""The doctor at the backend, and what it finds of the installation."""

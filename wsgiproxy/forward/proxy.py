@@ -1,0 +1,263 @@
+"""The browser proxy: who may use it, where it may go, plain requests and tunnels.
+
+It never follows a redirect, announces nobody, and connects to no address that it has not judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import (
+    ClientGone,
+    Forbidden,
+    MethodNotAllowed,
+    NotForProxy,
+    NotSupported,
+    ProxyAuthenticationRequired,
+    ProxyError,
+    Unavailable,
+    UpstreamLost,
+    UpstreamTimeout,
+)
+from wsgiproxy.forward.passwords import PasswordFile
+from wsgiproxy.guard import Guard
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.observe.warn import warn_once
+from wsgiproxy.sansio.fields.forwarded import trust
+from wsgiproxy.sansio.message import Origin, bracketed
+from wsgiproxy.sansio.policy.forward import (
+    ForwardPolicy,
+    absolute_changes,
+    basic_credentials,
+    requested,
+    tunnel_authority,
+)
+from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, settle
+from wsgiproxy.settings.described import listing
+from wsgiproxy.transport import PooledTransport
+from wsgiproxy.transport.threads.tunnel import Tunnel
+from wsgiproxy.wsgi.client import client_socket
+from wsgiproxy.wsgi.gateway import Gateway, refuse, served
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from typing_extensions import Unpack
+
+    from wsgiproxy.settings.options import ForwardOptions
+
+__all__ = ["ForwardProxy"]
+
+_log = logging.getLogger("wsgiproxy.forward")
+
+# Who may use it, unless somebody says so: who is on this machine already.
+_LOOPBACK = ("127.0.0.0/8", "::1")
+# Seconds for tunnels to end that have been told to.
+_LAST_WAIT = 2.0
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@listing(FORWARD + FORWARD_TRANSPORT)
+class ForwardProxy:
+    """A WSGI application that is the proxy of a browser.
+
+    Absolute-form requests go to the host that they name, with its name as Host, and ``CONNECT``
+    opens a tunnel, where the server gives the client's socket: with
+    :class:`wsgiproxy.server.Handler`, gunicorn and Werkzeug. Unless told otherwise it serves
+    clients of this machine, and reaches public addresses at the ports 80 and 443.
+
+    :param options: the rows of :data:`wsgiproxy.settings.FORWARD` and
+        :data:`~wsgiproxy.settings.FORWARD_TRANSPORT`; strings are converted.
+    :raises ConfigurationError: naming the setting, its value and what was expected.
+
+    >>> from webob import Request
+    >>> proxy = ForwardProxy(deny=["ads.example"])
+    >>> request = Request.blank("/", environ={"REMOTE_ADDR": "127.0.0.1",
+    ...     "REQUEST_URI": "http://169.254.169.254/latest/meta-data/"})
+    >>> request.get_response(proxy).status
+    '403 Forbidden'
+    """
+
+    def __init__(self, **options: Unpack[ForwardOptions]) -> None:
+        settled = settle(FORWARD + FORWARD_TRANSPORT, options)
+        found = settled["credentials"]
+        self._is_right: Callable[[str, str, str], object] | None = None
+        if callable(found):
+            self._is_right = lambda user, password, address: found(user, password)
+        elif found is not None:
+            self._is_right = PasswordFile(found)
+        clients = settled["allow_clients"]
+        if clients is None:
+            clients = _LOOPBACK if found is None else ("*",)
+        elif found is None and any(each == "*" or each.endswith("/0") for each in clients):
+            warn_once(f"allow_clients={clients!r}: whoever reaches this proxy may use it")
+        self._is_client = trust(clients, "allow_clients", everybody=True)
+        self.guard = Guard(**{name: settled[name] for name in ("allow", "deny", "ports")})
+        self._connects = settled["connect"]
+        self._patience = settled["connect_timeout"]
+        self._idle = settled["tunnel_idle"]
+        theirs = {row.name: settled[row.name] for row in FORWARD_TRANSPORT}
+        self.transport = PooledTransport(guard=self.guard, **theirs)
+        policy = ForwardPolicy(settled["via"] or f"wsgiproxy-{secrets.token_hex(4)}")
+        self._gateway = Gateway(policy, self.transport, max_body=settled["max_body"])
+        self.max_connections: int = settled["max_connections"]
+        self._changed = threading.Condition()
+        self._in_flight = self._closed = 0
+        self._tunnels: set[Tunnel] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges and tunnels that are not over."""
+        return self._in_flight
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if environ.get("REQUEST_METHOD") == "CONNECT":
+            return self._tunnelled(environ, start_response)
+        wrong: ProxyError | None = None
+        try:
+            absolute, changes = absolute_changes(environ)
+            environ = {**environ, **changes}  # the log names the destination of what is refused
+            if absolute.scheme != "http":
+                raise NotForProxy("https in plain text: a browser asks for a tunnel")
+        except ProxyError as error:
+            wrong = error
+        try:
+            self._admit(environ)
+            if wrong is not None:
+                raise wrong
+            self._enter()
+        except ProxyError as error:
+            return refuse(error, environ, start_response, Record(environ))
+        return served(self._gateway, environ, start_response, self._leave)
+
+    def _admit(self, environ: WSGIEnvironment) -> None:
+        """Whether this client may use us at all.
+
+        :raises Forbidden: its address is not one of those.
+        :raises ProxyAuthenticationRequired: it has not said who it is.
+        """
+        if not self._is_client(environ.get("REMOTE_ADDR") or ""):
+            raise Forbidden(f"client {environ.get('REMOTE_ADDR')!r} is not among allow_clients")
+        if self._is_right is None:
+            return
+        found = basic_credentials(environ.get("HTTP_PROXY_AUTHORIZATION", ""))
+        if found is None:
+            raise ProxyAuthenticationRequired("no credentials")
+        try:
+            is_right = self._is_right(*found, environ.get("REMOTE_ADDR") or "")
+        except ProxyError:
+            raise
+        except Exception as error:  # a function of somebody's, whose database may be down
+            _log.exception("credentials= has failed")
+            raise Unavailable(f"credentials= has failed: {type(error).__name__}") from error
+        if not is_right:
+            raise ProxyAuthenticationRequired(f"wrong credentials of {found[0][:100]!r}")
+
+    def _enter(self) -> None:
+        with self._changed:
+            if self._in_flight >= self.max_connections:
+                raise Unavailable(f"max_connections={self.max_connections} are open")
+            self._in_flight += 1
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._in_flight -= 1
+
+    # Tunnels
+
+    def _tunnelled(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Serve one CONNECT (RFC 9110, 9.3.6), from its beginning to its end."""
+        try:
+            raw = requested(environ)
+        except ProxyError as error:
+            return refuse(error, environ, start_response, Record(environ))
+        # For the log: no server has a path for it.
+        environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": raw}
+        record = Record(environ)
+        try:
+            self._admit(environ)
+            if not self._connects:
+                raise MethodNotAllowed("connect=False: no tunnels")
+            client = client_socket(environ)
+            if client is None or hasattr(client, "pending"):
+                raise NotSupported("the server does not give the client's socket, or only by TLS")
+            host, port = tunnel_authority(raw)
+            record.origin = Origin("https", host, port)
+            with contextlib.ExitStack() as stack:
+                self._enter()
+                stack.callback(self._leave)
+                closed = self._closed
+                upstream = stack.enter_context(self.guard.connect(host, port, self._patience))
+                tunnel = Tunnel(client, upstream, _early(environ, client))
+                stack.enter_context(self._noted(tunnel))
+                if closed == self._closed:  # else we were closed while it was dialled
+                    self._pass(client, tunnel, record)
+        except ProxyError as error:
+            return refuse(error, environ, start_response, record)
+        # The client's socket is shut down: what the server makes of this reaches nobody.
+        start_response("200 Connection established", [])
+        return []
+
+    @contextlib.contextmanager
+    def _noted(self, tunnel: Tunnel) -> Iterator[None]:
+        """Let it be closed with us; it is, at the end, so that the server reaches nobody."""
+        self._tunnels.add(tunnel)
+        try:
+            yield
+        finally:
+            tunnel.close()
+            with self._changed:
+                self._tunnels.discard(tunnel)
+                self._changed.notify_all()
+
+    def _pass(self, client: socket.socket, tunnel: Tunnel, record: Record) -> None:
+        """Everything between the two, until both have ended."""
+        authority = record.origin and f"{bracketed(record.origin.host)}:{record.origin.port}"
+        _log.info("tunnel to %s", authority, extra={"tunnel": authority})
+        try:
+            client.settimeout(self._patience)
+            client.sendall(_ESTABLISHED)
+            tunnel.run(self._idle)
+            if tunnel.was_silent:
+                record.fail(UpstreamTimeout(f"nothing has passed for tunnel_idle={self._idle:g} s"))
+        except OSError as error:
+            kind = UpstreamLost if tunnel.upstream_broke else ClientGone
+            record.fail(kind(str(error)))
+        finally:
+            record.end(200, tunnel.received)
+
+    def close(self) -> None:
+        """End all tunnels, and close the connections that are kept."""
+        self._closed += 1
+        for tunnel in list(self._tunnels):
+            tunnel.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._tunnels, _LAST_WAIT)
+        self.transport.close()
+
+
+def _early(environ: WSGIEnvironment, client: socket.socket) -> bytes:
+    """What the client has sent behind the head of its CONNECT, and the server has read."""
+    unread = environ.get("wsgiproxy.unread")
+    if unread is not None:
+        return bytes(unread)
+    body = environ.get("wsgi.input")
+    # gunicorn's body is behind a buffer of its own, in which the bytes stay.
+    buffer = getattr(getattr(getattr(body, "reader", None), "unreader", None), "buf", None)
+    if buffer is not None:
+        return bytes(buffer.getvalue())
+    peek = getattr(body, "peek", None)
+    if peek is not None:
+        # Werkzeug's is a buffered file: without waiting, it gives what is there.
+        client.settimeout(0)
+        with contextlib.suppress(OSError, ValueError):
+            return bytes(peek())
+    return b""

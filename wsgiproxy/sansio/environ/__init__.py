@@ -1,0 +1,1 @@
+"""The environ of PEP 3333: read, and restored."""

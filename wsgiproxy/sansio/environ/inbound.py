@@ -1,0 +1,221 @@
+"""From a WSGI environ to an :class:`Inbound`: what servers really hand over, checked.
+
+It trusts no server to have been strict, reads no body, and never changes the environ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from wsgiproxy.errors import (
+    BadRequest,
+    ExpectationFailed,
+    LengthRequired,
+    MethodNotAllowed,
+    NotSupported,
+    WebSocketNotCarried,
+)
+from wsgiproxy.sansio.fields.host import is_host
+from wsgiproxy.sansio.fields.names import environ_field, list_members
+from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
+from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
+
+__all__ = ["body_framing", "read"]
+
+_LENGTH = re.compile("[0-9]{1,18}")
+_VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
+# CONNECT wants a tunnel and TRACE would echo our own fields to the client (RFC 9110, 9.3).
+_REFUSED = frozenset(["CONNECT", "TRACE"])
+_METHOD_LIMIT = 32
+
+
+def _checked_method(method: str) -> str:
+    if method in _REFUSED:
+        raise MethodNotAllowed(f"method {method}")
+    if len(method) > _METHOD_LIMIT or not is_token(method):
+        raise BadRequest(f"method {method[:40]!r} is not a token of at most {_METHOD_LIMIT}")
+    return method
+
+
+_METHODS = Remembered(_checked_method, limit=256)
+
+
+def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
+    """Where the request body ends: a length, or the end of ``wsgi.input``.
+
+    The framing is computed and never copied, since servers hand over both
+    ``Content-Length`` and ``Transfer-Encoding`` (RFC 9112, 6.1 and 6.3).
+
+    :returns: length in bytes or None, and whether to read until the end.
+    :raises BadRequest: a length that is no number, or both without a server that decodes.
+    :raises LengthRequired: chunks that the server has not decoded, or not said so.
+    :raises NotSupported: another transfer coding than exactly ``chunked``.
+
+    >>> body_framing({"CONTENT_LENGTH": "3"}), body_framing({})
+    ((3, False), (None, False))
+    """
+    length = environ.get("CONTENT_LENGTH")
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    if coding is not None:
+        if coding.strip(" \t").lower() != "chunked":
+            raise NotSupported(f"transfer coding {coding!r}")
+        if _is_terminated(environ):
+            return None, True
+        if length:
+            raise BadRequest("both Content-Length and Transfer-Encoding")
+        raise LengthRequired("a chunked body that the server has not decoded")
+    if length is None or length == "":
+        # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
+        later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
+        return None, later and _is_terminated(environ)
+    if not _LENGTH.fullmatch(str(length)):
+        raise BadRequest(f"Content-Length {length!r} is not a number")
+    return int(length), False
+
+
+def _is_terminated(environ: Mapping[str, Any]) -> bool:
+    """Whether ``wsgi.input`` ends where the body does, chunks being decoded.
+
+    Of the adapters for ASGI servers that do not say so, a2wsgi hands over the scope and reads
+    until the last ``http.request`` event; Starlette's has read it all into memory.
+    """
+    return (
+        bool(environ.get("wsgi.input_terminated"))
+        or isinstance(environ.get("asgi.scope"), Mapping)
+        or isinstance(environ.get("wsgi.input"), BytesIO)
+    )
+
+
+def _check_expectations(environ: Mapping[str, Any]) -> None:
+    expect = environ.get("HTTP_EXPECT")
+    if expect is not None and list_members(expect) != ["100-continue"]:
+        raise ExpectationFailed(f"Expect: {expect!r}")
+    # Whoever asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
+    # WebSocket client is not, and an ordinary answer would only puzzle it.
+    upgrade = environ.get("HTTP_UPGRADE")
+    if upgrade is not None and "websocket" in list_members(upgrade):
+        raise WebSocketNotCarried("a WebSocket handshake: WebSocket is not carried yet")
+
+
+def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> Target:
+    script_name = environ.get("SCRIPT_NAME", "")
+    path_info = environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    if absolute is not None:
+        raw = absolute.rest or "/"
+        if not absolute.rest and environ.get("REQUEST_METHOD") == "OPTIONS":
+            return Target("", "*", "")  # RFC 9112, 3.2.4: from the last proxy on
+        raw = "/" + raw if raw[0] == "?" else raw
+    if raw:
+        target = raw_target(raw, script_name, path_info, query)
+        if target is None and not (script_name + path_info).isascii():
+            # Bottle and Django have decoded it as UTF-8, where PEP 3333 wants bytes.
+            target = raw_target(raw, _as_bytes(script_name), _as_bytes(path_info), query)
+        if target is not None:
+            return target
+    if raw == "*" or (path_info == "*" and not query):
+        return Target("", "*", "")
+    return rebuilt_target(script_name, path_info, query)
+
+
+def _scope_target(scope: object) -> str:
+    """The target of an ASGI request, from ``raw_path`` and ``query_string``; else empty."""
+    if not isinstance(scope, Mapping) or not scope.get("raw_path"):
+        return ""
+    query: bytes = scope.get("query_string") or b""
+    raw: bytes = scope["raw_path"]
+    return (raw + b"?" + query if query else raw).decode("latin-1")
+
+
+def _as_bytes(text: str) -> str:
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadRequest("the path of the request holds characters that are no bytes") from error
+
+
+def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) -> str:
+    host: str | None = absolute.authority if absolute else environ.get("HTTP_HOST")
+    if host is None:
+        # HTTP/1.0 without Host: the server's own name is the best there is.
+        host = bracketed(environ.get("SERVER_NAME", ""))
+        port = str(environ.get("SERVER_PORT", ""))
+        if port and port != str(DEFAULT_PORTS[scheme]):
+            host = f"{host}:{port}"
+    if not is_host[host]:
+        raise BadRequest(f"Host {host!r} is not host[:port]")
+    return host
+
+
+def _checked_port(port: object) -> int:
+    # Old callers set an int (compare WSGIProxy 0.2 under Swift).
+    text = str(port)
+    if not _LENGTH.fullmatch(text) or not 0 < int(text) <= 65535:
+        raise BadRequest(f"SERVER_PORT {port!r} is not a port")
+    return int(text)
+
+
+_PORTS = Remembered(_checked_port, limit=256)
+
+
+def _version(protocol: str) -> str:
+    match = _VERSION.fullmatch(protocol)
+    return match[1] if match else "1.1"
+
+
+_VERSIONS = Remembered(_version, limit=256)
+
+
+def _headers(environ: Mapping[str, Any]) -> Headers:
+    field = environ_field
+    headers = [(name, value) for key, value in environ.items() if (name := field[key]) is not None]
+    if environ.get("CONTENT_TYPE") == "":
+        # PEP 3333: empty means absent.
+        return [header for header in headers if header[0] != "Content-Type"]
+    return headers
+
+
+def read(environ: Mapping[str, Any]) -> Inbound:
+    """Read one environ.
+
+    :param environ: as PEP 3333 describes it; missing keys have their usual meaning.
+    :raises BadRequest: or a kind of it, when no well-formed request can be made of it.
+
+    >>> read({"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "example.com"}).path
+    '/a'
+    """
+    get = environ.get
+    scheme = get("wsgi.url_scheme", "http")
+    if scheme not in DEFAULT_PORTS:
+        raise BadRequest(f"scheme {scheme!r} is neither http nor https")
+    method = _METHODS[get("REQUEST_METHOD", "GET")]
+    if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
+        _check_expectations(environ)
+    raw = get("REQUEST_URI") or get("RAW_URI") or ""
+    raw = raw if raw or "asgi.scope" not in environ else _scope_target(environ["asgi.scope"])
+    # An absolute-form target decides over Host (RFC 9112, 3.2.2).
+    absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
+    script_name, path, query = _target(environ, raw, absolute)
+    if path == "*" and method != "OPTIONS":
+        raise BadRequest("the target * is for OPTIONS alone")
+    return Inbound(
+        method,
+        scheme,
+        _host(environ, scheme, absolute),
+        get("SERVER_NAME", ""),
+        _PORTS[get("SERVER_PORT") or DEFAULT_PORTS[scheme]],
+        script_name,
+        path,
+        query,
+        _headers(environ),
+        get("REMOTE_ADDR") or "",
+        str(get("REMOTE_PORT") or ""),
+        _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],
+        *body_framing(environ),
+        "HTTP_AUTHORIZATION" in environ,
+    )

@@ -1,0 +1,267 @@
+"""Addresses in a response: from the upstream's to the public one.
+
+Only what is exactly the upstream's is mapped (RFC 9110, 10.2.2), or names the public address
+itself; strings that merely begin like it, other schemes and other ports pass unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from wsgiproxy.sansio.fields.challenge import map_parameter
+from wsgiproxy.sansio.fields.forwarded import Public
+from wsgiproxy.sansio.fields.host import is_host, split_host
+from wsgiproxy.sansio.href import Base
+from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
+from wsgiproxy.sansio.reference import has_relative_path, path_of, resolved, with_authority
+from wsgiproxy.sansio.target import is_same_host, under
+
+__all__ = [
+    "Asked",
+    "has_addresses",
+    "map_address",
+    "map_challenges",
+    "map_cookie",
+    "map_headers",
+    "map_refresh",
+]
+
+_REFRESH = re.compile(r"\s*[0-9.]+\s*[;,]\s*url\s*=\s*", re.IGNORECASE)
+
+
+class Asked(NamedTuple):
+    """The path of one request, against which relative references are resolved.
+
+    :param upstream: the path that the upstream was asked for.
+    :param client: the path that the client asked for.
+    """
+
+    upstream: str
+    client: str
+
+
+def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
+    if scheme != base.origin.scheme:
+        return False
+    host, port = split_host(authority, DEFAULT_PORTS[scheme])
+    names = {host.lower(), base.origin.host.lower()}
+    return port == base.origin.port and (len(names) == 1 or names <= _LOOPBACK)
+
+
+# One machine has one service at a port, whatever it calls itself (RFC 6761, 6.3).
+_LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
+
+
+def _is_public(scheme: str, authority: str, known: Public) -> bool:
+    return scheme == known.scheme and is_same_host(authority, known.host, scheme)
+
+
+# RFC 8615, 3: it stands at the root of an origin. RFC 8414, 3.1 and RFC 9728, 3.1 put the path
+# of the application behind it.
+_WELL_KNOWN = re.compile(r"/\.well-known/[^/?#]+(?=/)")
+
+
+def _map_path(rest: str, base: Base, prefix: str) -> str | None:
+    """The public form of a path of the upstream; None if it is not below the base."""
+    path = path_of(rest)
+    if under(path, base.path):
+        mapped = prefix + rest[len(base.path) :]
+        return mapped if mapped.startswith("/") else "/" + mapped
+    known = _WELL_KNOWN.match(rest)
+    if known and under(path[known.end() :], base.path):
+        return known[0] + prefix + rest[known.end() + len(base.path) :]
+    return None
+
+
+def _public_path(rest: str, base: Base, prefix: str) -> str | None:
+    """The public form of a path that an upstream has written, whichever host stands before it.
+
+    The text alone does not tell whether the upstream knows its mount. It is taken to know it
+    where the path begins with the prefix: a path below the mount would be doubled otherwise,
+    and every framework that reads ``X-Forwarded-Prefix`` or ``SCRIPT_NAME`` writes such paths.
+    The price is that an upstream that does not know it cannot send to a folder of its own that
+    is called like the mount. One case is told apart: a base that itself lies under the prefix,
+    since it is longer; and a base that is the prefix gives the same both ways.
+
+    :returns: None if it is neither the upstream's nor below the mount: of another application.
+    """
+    path = path_of(rest)
+    inner = under(base.path, prefix) and under(path, base.path)
+    if prefix and not inner:
+        known = _WELL_KNOWN.match(path)
+        if under(path, prefix) or (known and under(path[known.end() :], prefix)):
+            return rest
+    return _map_path(rest, base, prefix)
+
+
+def map_address(address: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+    """Map one absolute URL, protocol-relative one or path.
+
+    Ours are the upstream's own address, and the public one, which an upstream writes that is
+    asked with the client's Host or has read ``X-Forwarded-Host``; for all of them the path is
+    mapped by one rule, so that nothing is put below the mount twice.
+
+    :param address: the value of Location or Content-Location.
+    :param base: the upstream and its base path.
+    :param known: the public address of this request.
+    :param asked: the path of this request; relative references are left alone without it.
+
+    >>> from wsgiproxy.sansio.href import parse_href
+    >>> base = parse_href("http://10.0.0.7:8000/app")
+    >>> known = Public("https", "example.com", "443", "/mount", "")
+    >>> map_address("http://10.0.0.7:8000/app/login?next=/", base, known)
+    'https://example.com/mount/login?next=/'
+    >>> map_address("https://example.com/app/login", base, known)
+    'https://example.com/mount/login'
+    >>> map_address("http://10.0.0.7:8000.evil.example/app/", base, known)
+    'http://10.0.0.7:8000.evil.example/app/'
+    """
+    if address.startswith("/") and not address.startswith("//"):
+        return _at_this_host(_public_path(address, base, known.prefix), address)
+    parts = with_authority(address)
+    if parts is None:
+        return address if asked is None else _map_relative(address, base, known.prefix, asked)
+    scheme, authority, rest = parts
+    if not is_host[authority]:
+        return address
+    is_public = _is_public(scheme or known.scheme, authority, known)
+    if not is_public and not _is_upstream(scheme or base.origin.scheme, authority, base):
+        return address
+    mapped = _public_path(rest, base, known.prefix)
+    if mapped is None or (is_public and mapped == rest):
+        return address
+    lead = known.scheme + ":" if scheme else ""
+    return f"{lead}//{known.host}{mapped}"
+
+
+def _at_this_host(mapped: str | None, address: str) -> str:
+    if mapped is None or mapped == address:
+        return address
+    # "//host" would be another host, and to browsers so would "/\\host".
+    return "/." + mapped if mapped[1:2] in ("/", "\\") else mapped
+
+
+def _map_relative(reference: str, base: Base, prefix: str, asked: Asked) -> str:
+    """A relative reference: changed only if the client would find something else by it.
+
+    That is so where the paths differ in their last segments (the upstream was asked for ``/``
+    by a client that asked for ``/mount``), or where ``..`` leads above the mount.
+    """
+    if not has_relative_path(reference):
+        return reference
+    mapped = _map_path(resolved(asked.upstream, reference), base, prefix)
+    if mapped == resolved(asked.client, reference):
+        return reference
+    return _at_this_host(mapped, reference)
+
+
+def map_refresh(value: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+    """Map the URL in a Refresh field (HTML, "shared declarative refresh steps")."""
+    match = _REFRESH.match(value)
+    if match is None:
+        return value
+    url = value[match.end() :]
+    mark = url[:1] if url[:1] in ("'", '"') and url.rstrip()[1:].endswith(url[:1]) else ""
+    inner = url.rstrip()[1:-1] if mark else url.rstrip()
+    tail = url[len(url.rstrip()) :]
+    return f"{match[0]}{mark}{map_address(inner, base, known, asked)}{mark}{tail}"
+
+
+def map_challenges(value: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+    """Map the URL of ``resource_metadata`` in the challenges of a field (RFC 9728, 5.1)."""
+    return map_parameter(
+        value, "resource_metadata", lambda url: map_address(url, base, known, asked)
+    )
+
+
+def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str | None) -> str:
+    """Map Path and Domain of one Set-Cookie (RFC 6265, 4.1.2).
+
+    A path is scoped to the mount, and ``__Host-`` cookies are never touched, since they
+    are bound to ``Path=/`` and to no domain.
+
+    :param scope: map the path, and give one to a cookie whose path is outside.
+    :param domain: replaces the domain; empty removes it; None leaves it.
+
+    >>> from wsgiproxy.sansio.href import parse_href
+    >>> known = Public("https", "example.com", "443", "/mount", "")
+    >>> map_cookie("a=b; Path=/; Secure", parse_href("http://b/"), known, True, None)
+    'a=b; Path=/mount; Secure'
+    """
+    pair, *attributes = value.split(";")
+    if pair.strip().lower().startswith("__host-"):
+        return value
+    mapped = [pair]
+    for attribute in attributes:
+        name, _, text = attribute.partition("=")
+        name = name.strip()
+        if scope and name.lower() == "path":
+            attribute = f" {name}={_cookie_path(text.strip(), base, known.prefix)}"
+        elif domain is not None and name.lower() == "domain":
+            if not domain:
+                continue
+            attribute = f" {name}={domain}"
+        mapped.append(attribute)
+    return ";".join(mapped)
+
+
+def _cookie_path(path: str, base: Base, prefix: str) -> str:
+    mapped = _public_path(path, base, prefix) if path.startswith("/") else None
+    if mapped == path:
+        return path
+    return (mapped or prefix).rstrip("/") or "/"
+
+
+_ADDRESSES: dict[str, Callable[[str, Base, Public, Asked | None], str]] = {
+    "location": map_address,
+    "content-location": map_address,
+    "refresh": map_refresh,
+    "www-authenticate": map_challenges,
+}
+
+
+def _is_mapped(name: str) -> bool:
+    return name.lower() in _ADDRESSES or name.lower() == "set-cookie"
+
+
+_IS_MAPPED = Remembered(_is_mapped)
+
+
+def has_addresses(headers: Headers) -> bool:
+    """Whether there is anything to map; most answers have nothing."""
+    is_mapped = _IS_MAPPED
+    # A list, since a generator costs twice as much here, and this runs for every answer.
+    return bool([name for name, _ in headers if is_mapped[name]])
+
+
+def map_headers(
+    headers: Headers,
+    base: Base,
+    known: Public,
+    *,
+    scope_cookies: bool,
+    cookie_domain: str | None,
+    rewrite_location: bool = True,
+    mount: tuple[Base, Public] | None = None,
+    asked: Asked | None = None,
+) -> Headers:
+    """Stage 6: all addresses in the field lines of a response.
+
+    :param rewrite_location: map what is no cookie; each of the three settings is on its own.
+    :param mount: what cookies are scoped by, if not by *base* and *known*.
+    :param asked: the path of the request.
+    """
+    mapped = []
+    cookies = mount or (base, known)
+    addresses = _ADDRESSES if rewrite_location else {}
+    for name, value in headers:
+        field = name.lower()
+        if field in addresses:
+            value = addresses[field](value, base, known, asked)
+        elif field == "set-cookie" and (scope_cookies or cookie_domain is not None):
+            value = map_cookie(value, *cookies, scope_cookies, cookie_domain)
+        mapped.append((name, value))
+    return mapped

@@ -1,0 +1,118 @@
+"""The two signature fields, which several signers share: our member, and those of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from wsgiproxy.sansio.fields.connection import is_hop_or_ours, nominated, parted
+from wsgiproxy.sansio.fields.names import skeleton, values, without
+from wsgiproxy.sansio.fields.structured import Member, dictionary
+from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.message import Headers
+
+__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "received", "signed", "unsigned"]
+
+#: Label and tag of our member (RFC 9421, 2.3 and 4).
+LABEL = "wsgiproxy"
+#: Longest field; longer ones are refused before they are looked at.
+LIMIT = 2048
+
+
+class Fields(NamedTuple):
+    """The two fields of a signature; each is one line, which several signers share."""
+
+    signature_input: str
+    signature: str
+
+
+def received(environ: Mapping[str, Any]) -> Fields:
+    """The two fields of a request, empty where they are not there."""
+    return Fields(environ.get("HTTP_SIGNATURE_INPUT", ""), environ.get("HTTP_SIGNATURE", ""))
+
+
+def is_own(label: str, member: Member) -> bool:
+    """Whether a member calls itself ours, by label or by tag."""
+    return label == LABEL or bool(_OWN_TAG.search(member.parameters))
+
+
+_OWN_TAG = re.compile(rf'; *tag="{LABEL}"')
+# Where the grammar does not help: whatever could be taken for our label or our tag.
+_NAMES_US = re.compile(rf'(?:^|[\s,]){LABEL}\s*(?:=|;|,|$)|tag\s*=\s*"?{LABEL}\b', re.IGNORECASE)
+
+
+# One member, which is ours: no comma, and so no other.
+_ALONE = re.compile(f"{LABEL}=[^,]*|")
+
+
+def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
+    """The members that are not ours: they have nothing to do with us and pass (RFC 9421, 7.2).
+
+    Fields that are no dictionaries are somebody else's, too (the draft of Cavage, which
+    ActivityPub speaks), as long as they do not name us.
+
+    :param joinable: leave out what our own members cannot be joined to.
+
+    >>> foreign(Fields('sig1=("@method");tag="web-bot-auth", wsgiproxy=()', 'sig1=:AA==:'))
+    Fields(signature_input='sig1=("@method");tag="web-bot-auth"', signature='sig1=:AA==:')
+    """
+    if all(_ALONE.fullmatch(text) for text in fields):
+        return Fields("", "")
+    try:
+        inputs, signatures = (dictionary(text) if text else {} for text in fields)
+    except ValueError:
+        if joinable or any(_NAMES_US.search(text) for text in fields):
+            return Fields("", "")
+        return fields
+    both = [*inputs.items(), *signatures.items()]
+    own = {label for label, member in both if is_own(label, member)}
+    return Fields(
+        ", ".join(member.text for label, member in inputs.items() if label not in own),
+        ", ".join(member.text for label, member in signatures.items() if label not in own),
+    )
+
+
+_NAMES = ("Signature-Input", "Signature")
+
+
+_IS_DROPPED = Remembered[str, bool](lambda name: is_hop_or_ours[name] or name in _NAMES)
+
+
+def unsigned(headers: Headers) -> Headers:
+    """Stages 1 and 2, and without members of Signature that call themselves ours.
+
+    >>> unsigned([("Signature", "wsgiproxy=:YQ==:"), ("Accept", "*/*"), ("TE", "trailers")])
+    [('Accept', '*/*')]
+    """
+    kept, gone = parted(headers, _IS_DROPPED)
+    if not [name for name, _ in gone if name in _NAMES]:
+        return kept
+    named = nominated(gone)
+    theirs = [field for field in gone if field[0] in _NAMES and skeleton(field[0]) not in named]
+    return signed([*kept, *theirs], None)
+
+
+def signed(headers: Headers, fields: Fields | None) -> Headers:
+    """The headers with our members behind those of others, on one line each.
+
+    Several lines would not do: cheroot keeps only the last.
+
+    :param headers: what the client sent, or has sent on our behalf.
+    :param fields: our members; None to remove whatever calls itself ours.
+    """
+    if not [name for name, _ in headers if name in _NAMES]:
+        return headers if fields is None else [*headers, *zip(_NAMES, fields, strict=True)]
+    ours = fields or Fields("", "")
+    theirs = foreign(
+        Fields(*(", ".join(values(headers, name)) for name in _NAMES)),
+        joinable=fields is not None,
+    )
+    # The receiver would refuse the two together, and what counts is ours.
+    if fields and max(len(a) + len(b) + 2 for a, b in zip(theirs, ours, strict=True)) > LIMIT:
+        theirs = Fields("", "")
+    both = [
+        (name, ", ".join(filter(None, pair)))
+        for name, *pair in zip(_NAMES, theirs, ours, strict=True)
+    ]
+    return [*without(headers, _NAMES), *(field for field in both if field[1])]

@@ -1,0 +1,110 @@
+"""The order of stages. The order is a security property: see the numbers.
+
+1. remove hop-by-hop fields and those that Connection nominates, or a client deletes what we
+   are about to add;
+2. remove the forwarding namespace, or a client writes it for us;
+3. the policy: where to, which Host, what to announce;
+4. envelope and signature come last, over what will be sent;
+
+then the one I/O point, and after it
+
+5. remove the upstream's hop-by-hop fields and check the head;
+6. addresses and cookies, by the policy;
+7. whether a body follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from wsgiproxy.errors import BadResponse
+from wsgiproxy.sansio.fields.connection import end_to_end, for_wsgi
+from wsgiproxy.sansio.fields.envelope import Facts
+from wsgiproxy.sansio.fields.max_forwards import _one_forward_less
+from wsgiproxy.sansio.fields.signature_members import unsigned
+from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+
+__all__ = ["Outgoing", "Policy", "answer", "outgoing", "whole_target"]
+
+
+class Outgoing(NamedTuple):
+    """A request on its way, and what its answer will need.
+
+    :param origin: where to connect to.
+    :param request: what to send there.
+    :param context: whatever the policy wants back in :meth:`Policy.response`.
+    :param facts: what an envelope says of the original request, where there is to be one.
+    """
+
+    origin: Origin
+    request: Request
+    context: object = None
+    facts: Facts | None = None
+
+
+class Policy(Protocol):
+    """What one kind of proxy decides between the fixed stages; pure functions."""
+
+    #: Whether the client's forwarding fields are part of the request that is sent (exact).
+    keeps_namespace: bool
+    #: Whether a loop is known by the port of a connection, since there may be no Via. Another
+    #: client may have that port, too: the kernel gives it again for another destination.
+    is_known_by_port: bool
+    #: Whether an upstream may command the server in front of us, as by X-Accel-Redirect.
+    passes_commands: bool
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """Stage 3: the outgoing request from the inbound one and its cleaned headers."""
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Stage 6: the field lines for the client."""
+
+
+def whole_target(inbound: Inbound) -> str:
+    """The target as the client sent it, mount included."""
+    return (inbound.script_name + inbound.path or "/") + inbound.query
+
+
+def request_for(inbound: Inbound, target: str, headers: Headers) -> Request:
+    """A request with the method and framing of *inbound*.
+
+    :param headers: the field lines; Host comes first (RFC 9110, 7.2).
+    """
+    length, chunked = inbound.content_length, inbound.chunked
+    return Request(inbound.method, target, headers, length, chunked, inbound.login)
+
+
+def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
+    """Stages 1 to 3.
+
+    :raises BadRequest: the policy cannot make a request of it.
+    """
+    headers = end_to_end(inbound.headers) if policy.keeps_namespace else unsigned(inbound.headers)
+    if inbound.method == "OPTIONS":
+        headers = _one_forward_less(headers)
+    return policy.request(inbound, headers)
+
+
+_NO_BODY = frozenset([204, 205, 304])
+
+
+def answer(
+    method: str, head: ResponseHead, policy: Policy, context: object
+) -> tuple[ResponseHead, bool]:
+    """Stages 5 to 7: the head for the client, and whether a body follows.
+
+    :raises BadResponse: an answer that cannot be passed on.
+    """
+    status, reason, headers = head
+    if status == 426:
+        # It has to name a protocol in Upgrade, which an application may not send (RFC 9110,
+        # 15.5.22; PEP 3333).
+        raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
+    headers = policy.response(for_wsgi(headers, commands=policy.passes_commands), context)
+    if status in (204, 205):
+        # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.
+        headers = [field for field in headers if field[0].lower() != "content-length"]
+        if status == 205:
+            headers.append(("Content-Length", "0"))
+    body = method != "HEAD" and status not in _NO_BODY
+    return ResponseHead(status, reason, headers), body

@@ -1,0 +1,1 @@
+"""What each kind of proxy decides between the fixed stages; pure functions."""

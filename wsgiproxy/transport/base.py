@@ -1,0 +1,82 @@
+"""What every transport has: its interface, and its limits in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+
+__all__ = ["Reply", "Timeouts", "Transport"]
+
+
+class Timeouts:
+    """How long to wait, in seconds; there is no total.
+
+    :param connect: for one address, TLS included.
+    :param head: for the whole final head, from the end of the request on.
+    :param idle: between two reads or two writes.
+    """
+
+    __slots__ = ("connect", "head", "idle")
+
+    def __init__(self, connect: float = 10.0, head: float = 60.0, idle: float = 60.0) -> None:
+        self.connect = connect
+        self.head = head
+        self.idle = idle
+
+
+class Reply(Protocol):
+    """One response.
+
+    :ivar head: status, reason and field lines as the upstream sent them.
+    :ivar whole: the whole body, if it has arrived already; else None, and iterate.
+    :ivar received: bytes of the body so far.
+    :ivar reused: whether the connection had served before.
+    """
+
+    head: ResponseHead
+    whole: bytes | None
+    received: int
+    reused: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body has arrived."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes:
+        """The next block, as it arrives.
+
+        :raises ProxyError: the body breaks off, or the upstream is silent for too long.
+        """
+
+    def pulse(self) -> None:
+        """Give empty blocks while the upstream is silent (PEP 3333: nothing yet), if it can."""
+
+    def close(self) -> None:
+        """Give up the rest of the body; at any time, and more than once."""
+
+
+class Transport(Protocol):
+    """Sends one request and begins its answer. Any status is an answer."""
+
+    def send(
+        self,
+        origin: Origin,
+        request: Request,
+        body: Iterable[bytes] | None = None,
+        *,
+        timeouts: Timeouts | None = None,
+        abandoned: Callable[[], bool] | None = None,
+        on_interim: Callable[[ResponseHead], None] | None = None,
+    ) -> Reply:
+        """Send *request* to *origin*.
+
+        :param body: blocks of the body, read as they are sent; None for none.
+        :param timeouts: other limits for this one request.
+        :param abandoned: asked during waits; true when nobody wants the answer any more.
+        :param on_interim: told of each 1xx response.
+        :raises ProxyError: there is no answer.
+        """

@@ -1,0 +1,1 @@
+"""The thread side of the transport: it waits by poll."""
