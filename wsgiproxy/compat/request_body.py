@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.names import environ_field
+from wsgiproxy.sansio.grammar import is_length
 from wsgiproxy.sansio.message import BLOCK, Headers, ResponseHead
 from wsgiproxy.wsgi.input import blocks_of
 
@@ -93,7 +94,7 @@ def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, i
             chunked = True
         else:
             lines.append((name, str(value)))
-    if length and not (length.isascii() and length.isdigit() and len(length) < 19):
+    if length and not is_length(length):
         raise BadRequest(f"Content-Length {length!r} is not a number")
     # Without either there is no body, and a read might wait for ever.
     number = int(length) if length and not chunked else None

@@ -11,13 +11,13 @@ from wsgiproxy.errors import (
     UpstreamLost,
     UpstreamTimeout,
 )
+from wsgiproxy.sansio.grammar import NO_CONTENT
 from wsgiproxy.sansio.policy.wsgiproxy2 import Answered
 from wsgiproxy.transport import PooledReply
 
 __all__ = ["Answer", "Body", "block_size", "close", "name_of", "reason_of"]
 
 # An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
-_NO_BODY = frozenset([204, 205, 304])
 
 
 def name_of(client: object) -> str:
@@ -122,7 +122,7 @@ class Answer:
 
     def __init__(self, answered: Answered, method: str, client: object) -> None:
         self._client = client
-        is_bodiless = method == "HEAD" or answered.head.status in _NO_BODY
+        is_bodiless = method == "HEAD" or answered.head.status in NO_CONTENT
         self.head = answered.head
         self.received = 0
         self.reused = bool(getattr(answered.body, "reused", False))

@@ -22,6 +22,7 @@ from wsgiproxy.sansio.fields.connection import end_to_end, for_wsgi
 from wsgiproxy.sansio.fields.envelope import Facts
 from wsgiproxy.sansio.fields.max_forwards import _one_forward_less
 from wsgiproxy.sansio.fields.signature_members import unsigned
+from wsgiproxy.sansio.grammar import NO_CONTENT, NO_LENGTH
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
 __all__ = ["Outgoing", "Policy", "answer", "outgoing", "whole_target"]
@@ -85,9 +86,6 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
     return policy.request(inbound, headers)
 
 
-_NO_BODY = frozenset([204, 205, 304])
-
-
 def answer(
     method: str, head: ResponseHead, policy: Policy, context: object
 ) -> tuple[ResponseHead, bool]:
@@ -101,10 +99,10 @@ def answer(
         # 15.5.22; PEP 3333).
         raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
     headers = policy.response(for_wsgi(headers, commands=policy.passes_commands), context)
-    if status in (204, 205):
+    if status in NO_LENGTH:
         # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.
         headers = [field for field in headers if field[0].lower() != "content-length"]
         if status == 205:
             headers.append(("Content-Length", "0"))
-    body = method != "HEAD" and status not in _NO_BODY
+    body = method != "HEAD" and status not in NO_CONTENT
     return ResponseHead(status, reason, headers), body

@@ -11,7 +11,7 @@ from typing import Any
 from wsgiproxy.sansio.fields.envelope import is_reserved
 from wsgiproxy.sansio.fields.forwarded import PREFIX
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.grammar import is_length, is_token
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.target import PRINTABLE, escapes
 
@@ -78,7 +78,7 @@ def leeway(value: object) -> float:
 def count(value: object) -> int:
     """A whole number from 0 on."""
     digits = str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,18}", digits):
+    if isinstance(value, bool) or not is_length(digits):
         raise ValueError(value)
     return int(digits)
 

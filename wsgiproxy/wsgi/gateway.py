@@ -22,6 +22,7 @@ from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
+from wsgiproxy.sansio.grammar import port_number
 from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Policy, answer, outgoing, whole_target
 from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
@@ -262,8 +263,8 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _check_own(inbound: Inbound) -> None:
     """An exact proxy directly under its own server would call itself for ever."""
-    port = inbound.peer_port
-    if not port.isascii() or not port.isdigit():
+    port = port_number(inbound.peer_port)
+    if not port:
         return
     if is_own_request(inbound.peer, int(port), inbound.method, whole_target(inbound)):
         raise LoopDetected("the request is one that this very process has sent")

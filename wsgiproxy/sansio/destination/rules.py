@@ -22,6 +22,7 @@ from wsgiproxy.sansio.destination.addresses import (
 )
 from wsgiproxy.sansio.destination.names import looked_up, names_a_number
 from wsgiproxy.sansio.fields.host import is_allowed
+from wsgiproxy.sansio.grammar import port_number
 
 __all__ = ["Destinations", "Entry"]
 
@@ -242,10 +243,7 @@ def _ports(value: object) -> frozenset[int]:
 
 
 def _port(value: object) -> int:
-    digits = str(value)
-    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", digits):
+    number = "" if isinstance(value, bool) else port_number(str(value))
+    if not number:
         raise ValueError(value)
-    number = int(digits)
-    if not 0 < number < 65536:
-        raise ValueError(value)
-    return number
+    return int(number)

@@ -20,14 +20,13 @@ from wsgiproxy.errors import (
 )
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import environ_field, list_members
-from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.grammar import is_length, is_token, port_number
 from wsgiproxy.sansio.memo import Remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
 
 __all__ = ["body_framing", "read"]
 
-_LENGTH = re.compile("[0-9]{1,18}")
 _VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
 # CONNECT wants a tunnel and TRACE would echo our own fields to the client (RFC 9110, 9.3).
 _REFUSED = frozenset(["CONNECT", "TRACE"])
@@ -73,7 +72,7 @@ def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
         # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
         later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
         return None, later and _is_terminated(environ)
-    if not _LENGTH.fullmatch(str(length)):
+    if not is_length(str(length)):
         raise BadRequest(f"Content-Length {length!r} is not a number")
     return int(length), False
 
@@ -154,10 +153,10 @@ def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) ->
 
 def _checked_port(port: object) -> int:
     # Old callers set an int (compare WSGIProxy 0.2 under Swift).
-    text = str(port)
-    if not _LENGTH.fullmatch(text) or not 0 < int(text) <= 65535:
+    number = port_number(str(port))
+    if not number:
         raise BadRequest(f"SERVER_PORT {port!r} is not a port")
-    return int(text)
+    return int(number)
 
 
 _PORTS = Remembered(_checked_port, limit=256)

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.fields.destination import Place, map_destination, map_tags
 from wsgiproxy.sansio.fields.envelope import Envelope, client_path, client_query
-from wsgiproxy.sansio.fields.forwarded import Said, port_number
+from wsgiproxy.sansio.fields.forwarded import Said
 from wsgiproxy.sansio.fields.host import split_host, with_port
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
 from wsgiproxy.sansio.fields.signature_members import foreign, received
+from wsgiproxy.sansio.grammar import port_number
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 from wsgiproxy.sansio.target import decoded, escapes, raw_target, rebuilt_target, under
 

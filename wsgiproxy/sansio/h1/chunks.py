@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 
 from wsgiproxy.errors import BadResponse, ProxyError
-from wsgiproxy.sansio.grammar import TOKEN
+from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
 
 __all__ = ["Chunks"]
 
 # More digits than any size needs, zeros in front included.
 _SIZE = rb"([0-9A-Fa-f]{1,16})"
-_EXTENSIONS = rb"(;[\t -~\x80-\xff]*)?"
+_VALUE = FIELD_VALUE.encode()
+_EXTENSIONS = rb"(;" + _VALUE + rb")?"
 _STRICT = re.compile(_SIZE + rb"()" + _EXTENSIONS + rb"\r\n")
 _TOLERANT = re.compile(_SIZE + rb"([ \t]*)" + _EXTENSIONS + rb"\r\n")
 # What is still the beginning of such a line: the end of anything else is not waited for.
-_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}[ \t]*(?:;[\t -~\x80-\xff]*)?\r?)?")
-_TRAILER = re.compile(TOKEN.encode() + rb":[\t -~\x80-\xff]*\r\n")
+_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}[ \t]*(?:;" + _VALUE + rb")?\r?)?")
+_TRAILER = re.compile(TOKEN.encode() + rb":" + _VALUE + rb"\r\n")
 # They would frame the message anew, for those who merge trailers into the head.
 _NEVER_IN_TRAILER = re.compile(rb"(?:content-length|transfer-encoding):", re.IGNORECASE)
 

@@ -13,7 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported, TargetTooLong
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import list_members, values
-from wsgiproxy.sansio.grammar import TOKEN
+from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN, is_length
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.message import Headers
@@ -24,12 +24,11 @@ _HEAD_END = b"\r\n\r\n"
 # One expression for the whole: it has no place for a folded line, a bare CR or LF, a blank
 # before the colon, or a control character. No empty line goes before the head either: what
 # RFC 9112, 2.2 forgives is a rest of an earlier request, and here is none.
-_HEAD = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])\r\n(?:{TOKEN}:[\t -~\x80-\xff]*\r\n)*\r\n")
+_HEAD = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])\r\n(?:{TOKEN}:{FIELD_VALUE}\r\n)*\r\n")
 _FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")
 # No head becomes one with these, so nobody waits for its end: TLS spoken to a plain port, a
 # bare LF. The end of a piece may be the first half of a line's end.
 _NEVER_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
-_LENGTH = re.compile("[0-9]{1,18}")
 _METHOD_LIMIT = 32  # characters; no registered one has more than 17
 
 _CHUNKS = -1  # what of the body is still to come is not a number of bytes
@@ -188,7 +187,7 @@ class RequestReader:
             self._left = _CHUNKS
             self._chunks = Chunks(self._limits.head, BadRequest)
         elif lengths:
-            if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+            if len(lengths) > 1 or not is_length(lengths[0]):
                 raise BadRequest(f"Content-Length {lengths!r} is not one number")
             self.content_length = self._left = int(lengths[0])
             if self._left and head.method == "CONNECT":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from wsgiproxy.errors import BadRequest, HeadTooLarge, TargetTooLong
-from wsgiproxy.sansio.grammar import TOKEN
+from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.message import Request
 
 __all__ = ["LAST_CHUNK", "chunk", "request_head"]
 
-_HEAD = re.compile(rf"{TOKEN} [!-~]+ HTTP/1\.1\r\n(?:{TOKEN}:[\t -~\x80-\xff]*\r\n)+\r\n")
+_HEAD = re.compile(rf"{TOKEN} [!-~]+ HTTP/1\.1\r\n(?:{TOKEN}:{FIELD_VALUE}\r\n)+\r\n")
 #: RFC 9110, 8.6: a server expects a length with these methods, even for no content.
 _WITH_CONTENT = frozenset(["POST", "PUT", "PATCH"])
 

@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.fields.authorization import names_login
 from wsgiproxy.sansio.fields.names import list_members
-from wsgiproxy.sansio.grammar import TOKEN, is_token
+from wsgiproxy.sansio.grammar import NO_BODY, TOKEN, is_length, is_token
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.memo import Remembered
@@ -20,7 +20,6 @@ __all__ = ["Reader"]
 _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEAD_END = b"\r\n\r\n"
 _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
-_NO_BODY = frozenset([204, 304])
 # llhttp has checked the lines before this cuts them. That it finds as many fields as there
 # are lines, and that their names are tokens, is a second opinion: older ones of llhttp took a
 # folded line for a name.
@@ -29,8 +28,6 @@ _FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
 #: What of a body is still to come, when it is not a number of bytes.
 _UNTIL_EOF = -1
 _CHUNKS = -2
-# Of a Content-Length. More would not fit into 64 bits, and servers refuse them.
-_LENGTH_DIGITS = 18
 
 _LENGTH, _CODING, _CONNECTION, _CHALLENGE = 1, 2, 3, 4
 _KINDS = {
@@ -243,7 +240,7 @@ class Reader:
             kind = kind_of[name]
             if kind:
                 if kind == _LENGTH:
-                    length = int(value) if len(value) <= _LENGTH_DIGITS else _too_large(value)
+                    length = int(value) if is_length(value) else _too_large(value)
                 elif kind == _CODING:
                     coding = value if coding is None else f"{coding}, {value}"
                 elif kind == _CONNECTION:
@@ -258,7 +255,7 @@ class Reader:
         self.reusable = _stays_open(options, old)
         if head.status == 204 and (length or coding):
             self.reusable = False  # it announces a body that must not come; who knows
-        if self._method == "HEAD" or head.status in _NO_BODY or length == 0:
+        if self._method == "HEAD" or head.status in NO_BODY or length == 0:
             self.complete = True
         elif coding is not None:
             self._chunks, self._left = Chunks(self._limits.head), _CHUNKS

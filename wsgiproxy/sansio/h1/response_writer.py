@@ -5,23 +5,20 @@ It adds no field but those of framing, Connection and Date, and refuses what PEP
 
 from __future__ import annotations
 
-import re
-
-from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.grammar import (
+    NO_CONTENT,
+    NO_LENGTH,
+    is_field_value,
+    is_length,
+    is_token,
+    status_line,
+)
 from wsgiproxy.sansio.h1.request_reader import ArrivingHead
 from wsgiproxy.sansio.h1.request_writer import LAST_CHUNK, chunk
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["ResponseWriter"]
 
-# 1xx are none of the application's; bytes of obsolete texts in a reason are allowed.
-_STATUS = re.compile(r"[2-9][0-9]{2}(?: [\t -~\x80-\xff]*)?")
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_LENGTH = re.compile("[0-9]{1,18}")
-# RFC 9110, 6.4.1 and 15.3.6.
-_NO_CONTENT = frozenset([204, 205, 304])
-# RFC 9110, 8.6: no length there; a 205 says that it has none (RFC 9110, 15.3.6).
-_NO_LENGTH = frozenset([204, 205])
 # These are the server's: it says how long the connection stays.
 _REPLACED = frozenset(["connection", "keep-alive"])
 
@@ -49,12 +46,13 @@ class ResponseWriter:
     __slots__ = ("_chunked", "_has_content", "_left", "head", "surplus")
 
     def __init__(self, request: ArrivingHead, status: str, headers: Headers, date: str) -> None:
-        if not isinstance(status, str) or not _STATUS.fullmatch(status):
+        line = status_line(status) if isinstance(status, str) else None
+        if line is None:
             raise ValueError(f"status {status!r}: expected three digits from 200 on and a reason")
-        code = int(status[:3])
+        code = line[0]
         lengths = _checked(headers)
         tunnel = request.method == "CONNECT" and code < 300
-        self._has_content = request.method != "HEAD" and code not in _NO_CONTENT
+        self._has_content = request.method != "HEAD" and code not in NO_CONTENT
         # RFC 9110, 9.3.6: behind a 2xx the bytes are the tunnel's own.
         framed = self._has_content and not tunnel
         self._chunked = framed and not lengths and request.version == "1.1"
@@ -62,7 +60,7 @@ class ResponseWriter:
         self._left: int | None = int(lengths[0]) if framed and lengths else None
         #: Bytes that the application gave beyond it.
         self.surplus = 0
-        dropped = _REPLACED | {"content-length"} if code in _NO_LENGTH or tunnel else _REPLACED
+        dropped = _REPLACED | {"content-length"} if code in NO_LENGTH or tunnel else _REPLACED
         fields = [field for field in headers if field[0].lower() not in dropped]
         if not any(name.lower() == "date" for name, _ in fields):
             fields.append(("Date", date))  # RFC 9110, 6.6.1
@@ -109,13 +107,13 @@ def _checked(headers: Headers) -> list[str]:
     for name, value in headers:
         if not isinstance(name, str) or not is_token(name):
             raise ValueError(f"header name {name!r}: expected a token")
-        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        if not isinstance(value, str) or not is_field_value(value):
             raise ValueError(f"{name}: {value!r}: expected latin-1 without control characters")
         lower = name.lower()
         if lower == "transfer-encoding":
             raise ValueError(f"{name}: {value!r}: the server frames the message (PEP 3333)")
         if lower == "content-length":
             lengths.append(value)
-    if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+    if len(lengths) > 1 or not all(map(is_length, lengths)):
         raise ValueError(f"Content-Length {lengths!r}: expected one number")
     return lengths

@@ -14,7 +14,7 @@ from wsgiproxy.errors import BadRequest, BadResponse, ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.fields.names import without
 from wsgiproxy.sansio.fields.via import via
-from wsgiproxy.sansio.grammar import is_token
+from wsgiproxy.sansio.grammar import is_field_value, is_length, is_token, status_line
 from wsgiproxy.sansio.href import Base, join, parse_href
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, ResponseHead, bracketed
 from wsgiproxy.sansio.pipeline import Outgoing, request_for
@@ -205,10 +205,6 @@ def with_location(
 
 # -- what a client returns -------------------------------------------------------------
 
-_STATUS = re.compile(r"([2-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
-_VALUE = re.compile(r"[\t -~\x80-\xff]*")
-_LENGTH = re.compile("[0-9]{1,18}")
-
 
 class Answered(NamedTuple):
     """What a client has returned, checked.
@@ -239,7 +235,7 @@ def _fields(headers: Any) -> Headers:
         raise BadResponse(f"its headers are {_shown(headers)}: expected pairs") from error
     for name, value in fields:
         good = isinstance(name, str) and isinstance(value, str)
-        if not good or not is_token(name) or not _VALUE.fullmatch(value):
+        if not good or not is_token(name) or not is_field_value(value):
             raise BadResponse(f"its headers have {_shown((name, value))}: expected a field")
     return fields
 
@@ -252,7 +248,7 @@ def _length(fields: Headers) -> tuple[Headers, int | None]:
     found = [value for name, value in fields if name.lower() == "content-length"]
     if not found:
         return fields, None
-    if len(found) > 1 or not _LENGTH.fullmatch(found[0]):
+    if len(found) > 1 or not is_length(found[0]):
         raise BadResponse(f"its Content-Length is {_shown(found)}: expected one number")
     return fields, int(found[0])
 
@@ -270,13 +266,13 @@ def answered(result: object) -> Answered:
             f"it returned {_shown(result)}: expected (status, location, headers, body)"
         )
     status, location, headers, body = result
-    match = _STATUS.fullmatch(status) if isinstance(status, str) else None
-    if match is None:
+    line = status_line(status) if isinstance(status, str) else None
+    if line is None:
         raise BadResponse(f"its status is {_shown(status)}: expected such as '200 OK'")
-    if location is not None and not (isinstance(location, str) and _VALUE.fullmatch(location)):
+    if location is not None and not (isinstance(location, str) and is_field_value(location)):
         raise BadResponse(f"its location is {_shown(location)}: expected text of a field, or None")
     fields, length = _length(_fields(headers))
     if isinstance(body, (str, bytes)) or not isinstance(body, Iterable):
         raise BadResponse(f"its body is {_shown(body)}: expected an iterable of bytes")
-    head = ResponseHead(int(match[1]), match[2] or "", fields)
+    head = ResponseHead(*line, fields)
     return Answered(head, location or None, body, length)

@@ -80,6 +80,7 @@ _PATH = re.compile("(?:/[!-~]*)?")
 _TARGET = re.compile("/[!-~]*")
 # Addresses, and the paths of Unix sockets, which some servers give in their place.
 _VISIBLE = re.compile("[ -~]{0,128}")
+# 0 is what a socket without ports has.
 _PORT = re.compile("[0-9]{1,5}")
 _ANY_QUERY = re.compile("[!-~]*")
 # name in the header -> what it must look like

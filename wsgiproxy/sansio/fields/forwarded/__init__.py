@@ -16,7 +16,6 @@ from wsgiproxy.sansio.fields.forwarded.outgoing import (
     announce,
     direct,
     forwarded_element,
-    port_number,
     public,
 )
 from wsgiproxy.sansio.fields.forwarded.trust import (
@@ -42,7 +41,6 @@ __all__ = [
     "nearest_untrusted",
     "node_address",
     "peer_of",
-    "port_number",
     "public",
     "trust",
     "via",

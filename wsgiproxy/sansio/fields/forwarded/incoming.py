@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.fields.forwarded.outgoing import is_prefix, port_number
+from wsgiproxy.sansio.fields.forwarded.outgoing import is_prefix
 from wsgiproxy.sansio.fields.forwarded.trust import nearest_untrusted, node_address
 from wsgiproxy.sansio.fields.host import is_host
-from wsgiproxy.sansio.grammar import TOKEN
+from wsgiproxy.sansio.grammar import TOKEN, port_number
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
 __all__ = ["FAMILIES", "Counts", "Said", "believe", "count", "peer_of"]

@@ -14,6 +14,7 @@ from wsgiproxy.errors import Forbidden
 from wsgiproxy.sansio.fields.forwarded.trust import client_address, nearest_untrusted
 from wsgiproxy.sansio.fields.host import is_host, split_host, with_port
 from wsgiproxy.sansio.fields.names import values
+from wsgiproxy.sansio.grammar import port_number
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
 from wsgiproxy.sansio.target import decoded, escapes
 
@@ -24,26 +25,14 @@ __all__ = [
     "direct",
     "forwarded_element",
     "is_prefix",
-    "port_number",
     "public",
 ]
 
-_PORT = re.compile("[0-9]{1,5}")
 #: A path prefix: no empty segment, nothing that a page could not show as it is.
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 
 # Decoded, it is a SCRIPT_NAME: "//" and "/\" would begin an address, a line end a header.
 _NEVER_IN_PREFIX = re.compile(r"/\.?(?:/|\Z)|[\x00-\x1f\x7f\\]")
-
-
-def port_number(text: str) -> str:
-    """A port as ``SERVER_PORT`` has it; empty if the text is none.
-
-    >>> port_number("00080"), port_number("0"), port_number("65536"), port_number("http")
-    ('80', '', '', '')
-    """
-    number = int(text) if _PORT.fullmatch(text) else 0
-    return str(number) if 0 < number <= 65535 else ""
 
 
 def is_prefix(text: str) -> bool:
