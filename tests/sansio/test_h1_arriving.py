@@ -301,6 +301,9 @@ def test_facts_of_the_body() -> None:
         pytest.param(POST + b"Content-Length: 1\r\n\r\n", False, id="not"),
         pytest.param(POST + b"Content-Length: 1\r\nExpect: x\r\n\r\n", False, id="something-else"),
         pytest.param(
+            POST + b"Content-Length: 1\r\nExpect: 100-continue, x\r\n\r\n", False, id="and-more"
+        ),
+        pytest.param(
             b"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
             False,
             id="1.0-knows-no-100",

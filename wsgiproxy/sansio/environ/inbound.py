@@ -12,12 +12,12 @@ from typing import Any
 
 from wsgiproxy.errors import (
     BadRequest,
-    ExpectationFailed,
     LengthRequired,
     MethodNotAllowed,
     NotSupported,
     WebSocketNotCarried,
 )
+from wsgiproxy.sansio.fields.expect import check_expect
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import environ_field, list_members
 from wsgiproxy.sansio.grammar import is_length, is_token, port_number
@@ -91,9 +91,7 @@ def _is_terminated(environ: Mapping[str, Any]) -> bool:
 
 
 def _check_expectations(environ: Mapping[str, Any]) -> None:
-    expect = environ.get("HTTP_EXPECT")
-    if expect is not None and list_members(expect) != ["100-continue"]:
-        raise ExpectationFailed(f"Expect: {expect!r}")
+    check_expect(environ.get("HTTP_EXPECT", ""))
     # Whoever asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
     # WebSocket client is not, and an ordinary answer would only puzzle it.
     upgrade = environ.get("HTTP_UPGRADE")

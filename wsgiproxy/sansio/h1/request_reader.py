@@ -11,8 +11,9 @@ from typing import NamedTuple
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported, TargetTooLong
+from wsgiproxy.sansio.fields.expect import expects_continue
 from wsgiproxy.sansio.fields.host import is_host
-from wsgiproxy.sansio.fields.names import list_members, values
+from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN, is_length
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
@@ -195,8 +196,7 @@ class RequestReader:
                 raise BadRequest("a CONNECT with a body")
         self.complete = not self._left
         if head.version == "1.1" and not self.complete:
-            expected = list_members(",".join(values(head.headers, "expect")))
-            self.expects_continue = "100-continue" in expected
+            self.expects_continue = expects_continue(",".join(values(head.headers, "expect")))
 
     @staticmethod
     def _ask_llhttp(raw: bytes, method: str) -> None:

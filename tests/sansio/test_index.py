@@ -1,0 +1,39 @@
+"""The table from a field to the file of its rule."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.support.fields import PATH, current, table
+from wsgiproxy.sansio.fields.index import INDEX, Row
+
+FIELDS = Path(__file__).parents[2] / "wsgiproxy" / "sansio" / "fields"
+#: Files below fields/ that are about no field of their own.
+NO_FIELD = {"index", "names", "structured", "trust", "decode", "encode", "__init__"}
+
+
+@pytest.mark.parametrize("row", INDEX, ids=lambda row: f"{row.fields} in {row.file}")
+def test_the_file_of_a_row_speaks_of_its_fields(row: Row) -> None:
+    text = Path(str(import_module(f"wsgiproxy.sansio.{row.file}").__file__)).read_text()
+    for field in row.fields.split(", "):
+        name = re.escape(field.removesuffix("*").removesuffix("-"))
+        spellings = f"{name}|{name.upper()}|{name.lower()}".replace("\\-", "[-_]")
+        assert re.search(rf"\b(?:HTTP_)?(?:{spellings})", text), field
+
+
+def test_each_file_of_the_fields_has_a_row() -> None:
+    files = {
+        ".".join(path.relative_to(FIELDS.parent).with_suffix("").parts)
+        for path in FIELDS.rglob("*.py")
+        if path.stem not in NO_FIELD
+    }
+    assert files == {row.file for row in INDEX if row.file.startswith("fields.")}
+
+
+def test_the_page_has_the_same_table() -> None:
+    """It is made by ``python -m tests.support.fields``."""
+    assert current(PATH.read_text())[1] == table()

@@ -1,0 +1,58 @@
+"""Where the rule for a header field is: one file for each family of fields.
+
+``docs/http.rst`` has the same table for users, made of this one by ``python -m
+tests.support.fields``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["INDEX", "Row"]
+
+
+class Row(NamedTuple):
+    """One field, or several that one rule is for.
+
+    :param fields: their names; ``*`` stands for the rest of one.
+    :param file: the module with the rule, below ``wsgiproxy.sansio``.
+    :param rule: what becomes of them.
+    """
+
+    fields: str
+    file: str
+    rule: str
+
+
+INDEX = (
+    Row("Authorization, Proxy-Authorization", "fields.authorization",
+        "whether a login holds for a connection, which then is never shared"),
+    Row("Connection, Keep-Alive, TE, Trailer, Upgrade, Proxy-Connection", "fields.connection",
+        "removed on each hop, with what Connection nominates"),
+    Row("Content-Length, Transfer-Encoding", "environ.inbound",
+        "the framing of a request: from what the server guarantees, never copied"),
+    Row("Content-Length, Transfer-Encoding", "h1.response_reader",
+        "the framing of an answer (RFC 9112, 6.3)"),
+    Row("Cookie, Set-Cookie", "fields.cookies",
+        "cookies that are kept from the upstream, and the path and domain of others"),
+    Row("Destination, If", "fields.destination", "addresses in a WebDAV request"),
+    Row("Expect", "fields.expect", "100-continue is the server's to answer; others get 417"),
+    Row("Forwarded, X-Forwarded-*", "fields.forwarded.incoming",
+        "what is believed of a trusted peer, by WSGIProxyMiddleware"),
+    Row("Forwarded, X-Forwarded-*", "fields.forwarded.outgoing",
+        "what is announced to the upstream, by WSGIProxyApp"),
+    Row("Forwarded, X-Forwarded-*, X-Accel-*, X-Sendfile*", "fields.namespace",
+        "what only one side may write"),
+    Row("Host", "fields.host", "host and port, their spellings, and lists of allowed hosts"),
+    Row("Location, Content-Location, Refresh", "fields.location",
+        "addresses of the upstream become public ones"),
+    Row("Max-Forwards", "fields.max_forwards", "one less for OPTIONS, which ends at 0"),
+    Row("Referer", "reference", "whether a page below a prefix has a link past it"),
+    Row("Signature, Signature-Input", "fields.signature",
+        "what is signed and verified (RFC 9421)"),
+    Row("Signature, Signature-Input", "fields.signature_members",
+        "our member, and those of others"),
+    Row("Via", "fields.via", "appended to, and loops that it shows"),
+    Row("WSGIProxy", "fields.envelope.schema", "the envelope: what the backend restores"),
+    Row("WWW-Authenticate", "fields.challenge", "addresses in a challenge (RFC 9728)"),
+)  # fmt: skip
