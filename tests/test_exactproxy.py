@@ -265,6 +265,33 @@ def test_c13_a_body_over_the_limit(upstream):
     assert upstream.connections == 0
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_c13_a_body_of_exactly_the_limit(upstream, chunked):
+    upstream.behaviour = answer()
+    framing = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    environ = post(upstream, b"abc", **(framing if chunked else {"CONTENT_LENGTH": "3"}))
+    assert call(environ, Gateway(ExactPolicy(), max_body=3)).status == 200
+    assert upstream.requests[0].body == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", 204, id="204"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, id="no-bytes"),
+        pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, id="304"),
+    ],
+)
+def test_an_empty_answer_has_its_record(upstream, caplog, raw, status):
+    caplog.set_level("INFO", "wsgiproxy.access")
+    upstream.behaviour = raw
+    called = call(environ_for(upstream))
+    assert (called.status, called.read()) == (status, b"")
+    (record,) = [each.exchange for each in caplog.records if hasattr(each, "exchange")]
+    assert (record["status"], record["sent"], record["received"]) == (status, 0, 0)
+    assert (record["error"], record["upstream"]) == (None, upstream.netloc)
+
+
 # -- errors ----------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import socket
 import ssl
 import threading
@@ -279,3 +280,20 @@ def test_a_silence_over_tls_is_waited_for_and_not_looked_at_again_and_again(tls_
         while True:
             blocks.append(next(reply))
     assert blocks[0] == b"hello" and 2 <= len(blocks[1:]) <= 4
+
+
+def test_an_upload_that_the_other_side_takes_slowly_loses_no_byte(tls_upstream, ca_file):
+    """A write that would block has sent nothing, over TLS too."""
+    taken = threading.Event()
+    tls_upstream.behaviour = [("wait", taken), ("read",), ("send", answer(body=b"x"))]
+    body = random.Random(7).randbytes(6 * 1024 * 1024)
+    blocks = [body[at : at + 65536] for at in range(0, len(body), 65536)]
+
+    def narrow(sock: socket.socket) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
+    transport = PooledTransport(ca_file=ca_file, connected=narrow)
+    threading.Timer(0.5, taken.set).start()
+    request = Request("PUT", "/", [("Host", "a")], content_length=len(body))
+    assert transport.send(https(tls_upstream), request, blocks).read() == b"x"
+    assert tls_upstream.requests[0].body == body

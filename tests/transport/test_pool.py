@@ -713,3 +713,53 @@ def test_without_it_a_silence_is_waited_for_as_a_whole(upstream):
     assert next(reply) == b"hello"
     threading.Timer(0.8, go.set).start()
     assert next(reply) == b"world"
+
+
+# -- what once went unnoticed ------------------------------------------------------------
+
+
+def test_a_connection_that_broke_while_it_was_written_to_is_not_kept(upstream, transport):
+    """The first write fails; an answer that had been sent before counts all the same."""
+    upstream.behaviour = answer(body=b"hello")
+    assert transport.send(origin_of(upstream), GET).read() == b"hello"
+    ((wire,),) = transport._idle.values()
+
+    class Broken:
+        """A socket that takes nothing any more, and has an answer."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+
+        def send(self, data: bytes) -> int:
+            self._sock.sendall(data)  # so that there is an answer to read
+            raise BrokenPipeError
+
+        def __getattr__(self, name: str):
+            return getattr(self._sock, name)
+
+    wire.sock = Broken(wire.sock)
+    wire._tls = True  # whose writes may have sent some records
+    request = Request("POST", "/", [("Host", "a")], content_length=4)
+    reply = transport.send(origin_of(upstream), request, [b"body"])
+    assert reply.read() == b"hello"
+    assert not any(transport._idle.values())
+    assert wire.sock.fileno() == -1
+
+
+def test_a_connection_that_comes_back_while_the_pool_is_emptied_is_closed(upstream, transport):
+    """Another thread empties it just then; nobody would find the connection any more."""
+    upstream.behaviour = answer(body=b"hello")
+    assert transport.send(origin_of(upstream), GET).read() == b"hello"
+
+    class Emptied(list):
+        def append(self, wire) -> None:
+            transport.close()
+            super().append(wire)
+
+    (origin,) = transport._idle
+    transport._idle[origin] = kept = Emptied(transport._idle[origin])
+    (wire,) = kept
+    reply = transport.send(origin_of(upstream), GET)
+    assert (reply.read(), reply.reused) == (b"hello", True)
+    assert wire.sock.fileno() == -1
+    assert not kept and not transport._idle
