@@ -17,7 +17,8 @@ from wsgiproxy.errors import (
     ProxyError,
     WebSocketNotCarried,
 )
-from wsgiproxy.sansio.environ.inbound import body_framing, read
+from wsgiproxy.sansio.environ.inbound import read
+from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.message import Inbound
 
 

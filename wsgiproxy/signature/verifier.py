@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
-from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.envelope import Envelope, belongs, open_envelope
+from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.signature import Proof, authority, verify
 from wsgiproxy.sansio.fields.signature_members import LABEL, foreign, received
 from wsgiproxy.sansio.keys import Key, Keyring
@@ -161,7 +161,7 @@ class Verifier:
         covered = "content-digest" in proof.covered
         if not covered and not self._needs_body:
             return {}
-        length, to_end = environs.body_framing(environ)
+        length, to_end = body_framing(environ)
         if not covered:
             if length or to_end:
                 raise BadSignature("the body is not covered: sign_body=True at the sender")

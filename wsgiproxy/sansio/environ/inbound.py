@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 from wsgiproxy.errors import (
     BadRequest,
-    LengthRequired,
     MethodNotAllowed,
-    NotSupported,
     WebSocketNotCarried,
 )
 from wsgiproxy.sansio.fields.expect import check_expect
+from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import environ_field, list_members
-from wsgiproxy.sansio.grammar import is_length, is_token, port_number
+from wsgiproxy.sansio.grammar import is_token, port_number
 from wsgiproxy.sansio.memo import Remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
 
-__all__ = ["body_framing", "read"]
+__all__ = ["read"]
 
 _VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
 # CONNECT wants a tunnel and TRACE would echo our own fields to the client (RFC 9110, 9.3).
@@ -42,52 +40,6 @@ def _checked_method(method: str) -> str:
 
 
 _METHODS = Remembered(_checked_method, limit=256)
-
-
-def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
-    """Where the request body ends: a length, or the end of ``wsgi.input``.
-
-    The framing is computed and never copied, since servers hand over both
-    ``Content-Length`` and ``Transfer-Encoding`` (RFC 9112, 6.1 and 6.3).
-
-    :returns: length in bytes or None, and whether to read until the end.
-    :raises BadRequest: a length that is no number, or both without a server that decodes.
-    :raises LengthRequired: chunks that the server has not decoded, or not said so.
-    :raises NotSupported: another transfer coding than exactly ``chunked``.
-
-    >>> body_framing({"CONTENT_LENGTH": "3"}), body_framing({})
-    ((3, False), (None, False))
-    """
-    length = environ.get("CONTENT_LENGTH")
-    coding = environ.get("HTTP_TRANSFER_ENCODING")
-    if coding is not None:
-        if coding.strip(" \t").lower() != "chunked":
-            raise NotSupported(f"transfer coding {coding!r}")
-        if _is_terminated(environ):
-            return None, True
-        if length:
-            raise BadRequest("both Content-Length and Transfer-Encoding")
-        raise LengthRequired("a chunked body that the server has not decoded")
-    if length is None or length == "":
-        # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
-        later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
-        return None, later and _is_terminated(environ)
-    if not is_length(str(length)):
-        raise BadRequest(f"Content-Length {length!r} is not a number")
-    return int(length), False
-
-
-def _is_terminated(environ: Mapping[str, Any]) -> bool:
-    """Whether ``wsgi.input`` ends where the body does, chunks being decoded.
-
-    Of the adapters for ASGI servers that do not say so, a2wsgi hands over the scope and reads
-    until the last ``http.request`` event; Starlette's has read it all into memory.
-    """
-    return (
-        bool(environ.get("wsgi.input_terminated"))
-        or isinstance(environ.get("asgi.scope"), Mapping)
-        or isinstance(environ.get("wsgi.input"), BytesIO)
-    )
 
 
 def _check_expectations(environ: Mapping[str, Any]) -> None:

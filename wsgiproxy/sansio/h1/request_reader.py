@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported, TargetTooLong
+from wsgiproxy.errors import BadRequest, HeadTooLarge, TargetTooLong
 from wsgiproxy.sansio.fields.expect import expects_continue
+from wsgiproxy.sansio.fields.framing import End, request_framing
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import values
-from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN, is_length
+from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.message import Headers
@@ -31,8 +32,6 @@ _FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")
 # bare LF. The end of a piece may be the first half of a line's end.
 _NEVER_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
 _METHOD_LIMIT = 32  # characters; no registered one has more than 17
-
-_CHUNKS = -1  # what of the body is still to come is not a number of bytes
 
 
 class ArrivingHead(NamedTuple):
@@ -178,23 +177,13 @@ class RequestReader:
             raise BadRequest(f"Host {hosts[0]!r} is not host[:port]")
         lengths = values(head.headers, "content-length")
         codings = values(head.headers, "transfer-encoding")
-        if codings:
-            # HTTP/1.0 knows no codings, and of two framings one is a lie.
-            if lengths or head.version == "1.0" or head.method == "CONNECT":
-                raise BadRequest(f"transfer coding {codings!r} with {lengths!r}: {head.method}")
-            if [coding.lower() for coding in codings] != ["chunked"]:
-                raise NotSupported(f"transfer coding {codings!r}")
+        end, length = request_framing(head.method, head.version, lengths, codings)
+        self.complete = end is End.HEAD
+        if end is End.CHUNKS:
             self.chunked = True
-            self._left = _CHUNKS
             self._chunks = Chunks(self._limits.head, BadRequest)
         elif lengths:
-            if len(lengths) > 1 or not is_length(lengths[0]):
-                raise BadRequest(f"Content-Length {lengths!r} is not one number")
-            self.content_length = self._left = int(lengths[0])
-            if self._left and head.method == "CONNECT":
-                # RFC 9110, 9.3.6: what follows is the tunnel's. A zero some clients do send.
-                raise BadRequest("a CONNECT with a body")
-        self.complete = not self._left
+            self.content_length = self._left = length
         if head.version == "1.1" and not self.complete:
             self.expects_continue = expects_continue(",".join(values(head.headers, "expect")))
 

@@ -8,8 +8,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.fields.authorization import names_login
+from wsgiproxy.sansio.fields.framing import End, response_framing
 from wsgiproxy.sansio.fields.names import list_members
-from wsgiproxy.sansio.grammar import NO_BODY, TOKEN, is_length, is_token
+from wsgiproxy.sansio.grammar import TOKEN, is_length, is_token
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.memo import Remembered
@@ -24,10 +25,6 @@ _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 # are lines, and that their names are tokens, is a second opinion: older ones of llhttp took a
 # folded line for a name.
 _FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
-
-#: What of a body is still to come, when it is not a number of bytes.
-_UNTIL_EOF = -1
-_CHUNKS = -2
 
 _LENGTH, _CODING, _CONNECTION, _CHALLENGE = 1, 2, 3, 4
 _KINDS = {
@@ -74,6 +71,7 @@ class Reader:
     __slots__ = (
         "_buffer",
         "_chunks",
+        "_end",
         "_left",
         "_limits",
         "_method",
@@ -89,6 +87,8 @@ class Reader:
         self._limits = limits
         self._buffer = b""
         self._chunks: Chunks | None = None
+        self._end = End.HEAD
+        #: Bytes that are still to come of a body with a length.
         self._left = 0
         #: The final head, None until it is whole.
         self.head: ResponseHead | None = None
@@ -114,10 +114,10 @@ class Reader:
             # Never a next response (RFC 9112, 6.3): nobody has asked for one.
             self.reusable = False
             return b""
+        if self._chunks is not None:
+            return self._read_chunks(data, self._chunks)
         left = self._left
-        if left > 0:
-            return self._read_counted(data, left)
-        return data if left == _UNTIL_EOF else self._read_chunks(data)
+        return self._read_counted(data, left) if left else data
 
     def end(self) -> None:
         """The upstream has closed its side.
@@ -127,7 +127,7 @@ class Reader:
         self.reusable = False
         if self.complete:
             return
-        if self.head is None or self._left != _UNTIL_EOF:
+        if self.head is None or self._end is not End.CLOSE:
             raise UpstreamLost("the upstream closed in the middle of its answer")
         self.complete = True
 
@@ -142,9 +142,7 @@ class Reader:
             return data[:left]
         return data
 
-    def _read_chunks(self, data: bytes) -> bytes:
-        chunks = self._chunks
-        assert chunks is not None
+    def _read_chunks(self, data: bytes, chunks: Chunks) -> bytes:
         content = chunks.feed(data)
         if chunks.complete:
             self.complete = True
@@ -248,19 +246,16 @@ class Reader:
                 else:
                     # On any status: a 200 brings the last token of Negotiate.
                     self.bound = self.bound or names_login(value)
-        # "gzip, chunked" would reach the client with its coding unnamed; HTTP/1.0 knows no
-        # codings, so whoever sends one has made the message up (RFC 9112, 6.1).
-        if coding is not None and (coding.lower() != "chunked" or old):
-            raise BadResponse(f"transfer coding {coding!r}")
+        self._end = end = response_framing(self._method, head.status, length, coding, old=old)
         self.reusable = _stays_open(options, old)
         if head.status == 204 and (length or coding):
             self.reusable = False  # it announces a body that must not come; who knows
-        if self._method == "HEAD" or head.status in NO_BODY or length == 0:
-            self.complete = True
-        elif coding is not None:
-            self._chunks, self._left = Chunks(self._limits.head), _CHUNKS
+        if end is End.LENGTH:
+            self._left = length or 0
+        elif end is End.CHUNKS:
+            self._chunks = Chunks(self._limits.head)
         else:
-            self._left = _UNTIL_EOF if length is None else length
+            self.complete = end is End.HEAD
 
 
 def _too_large(value: str) -> int:
