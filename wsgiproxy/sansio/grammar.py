@@ -6,6 +6,7 @@ import re
 
 __all__ = [
     "FIELD_VALUE",
+    "LENGTH_DIGITS",
     "NO_BODY",
     "NO_CONTENT",
     "NO_LENGTH",
@@ -24,8 +25,9 @@ FIELD_VALUE = r"[\t -~\x80-\xff]*"
 
 _TOKEN = re.compile(TOKEN)
 _FIELD_VALUE = re.compile(FIELD_VALUE)
-# One digit less than a signed number of 64 bits may have.
-_LENGTH = re.compile("[0-9]{1,18}")
+#: Digits of a length: one less than a signed number of 64 bits may have.
+LENGTH_DIGITS = 18
+_LENGTH = re.compile(f"[0-9]{{1,{LENGTH_DIGITS}}}")
 _PORT = re.compile("[0-9]{1,5}")
 _STATUS = re.compile(rf"([2-9][0-9]{{2}})(?: ({FIELD_VALUE}))?")
 

@@ -22,7 +22,6 @@ from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
-from wsgiproxy.sansio.grammar import port_number
 from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Policy, answer, outgoing, whole_target
 from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
@@ -263,8 +262,9 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _check_own(inbound: Inbound) -> None:
     """An exact proxy directly under its own server would call itself for ever."""
-    port = port_number(inbound.peer_port)
-    if not port:
+    port = inbound.peer_port
+    # What the server says of its own socket needs no grammar.
+    if not port.isascii() or not port.isdigit():
         return
     if is_own_request(inbound.peer, int(port), inbound.method, whole_target(inbound)):
         raise LoopDetected("the request is one that this very process has sent")

@@ -29,8 +29,12 @@ class End(Enum):
     CLOSE = auto()
 
 
+# A look at a member of an enumeration costs more than one at a name.
+_HEAD, _LENGTH, _CHUNKS, _CLOSE = End
+
+
 def response_framing(
-    method: str, status: int, length: int | None, coding: str | None, *, old: bool = False
+    method: str, status: int, length: int | None, coding: str | None, old: bool = False
 ) -> End:
     """Where the body of a response ends, by the steps of RFC 9112, 6.3.
 
@@ -49,14 +53,14 @@ def response_framing(
         raise BadResponse(f"transfer coding {coding!r}")
     # 1. No body behind these, whatever the fields say. (2. A tunnel has a client of its own.)
     if method == "HEAD" or status in NO_BODY:
-        return End.HEAD
+        return _HEAD
     # 4. The last chunk.
     if coding is not None:
-        return End.CHUNKS
+        return _CHUNKS
     # 6. So many bytes; 8. or all that comes.
     if length is None:
-        return End.CLOSE
-    return End.LENGTH if length else End.HEAD
+        return _CLOSE
+    return _LENGTH if length else _HEAD
 
 
 def request_framing(

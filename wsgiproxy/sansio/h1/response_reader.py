@@ -10,7 +10,7 @@ from wsgiproxy.errors import BadResponse, UpstreamLost
 from wsgiproxy.sansio.fields.authorization import names_login
 from wsgiproxy.sansio.fields.framing import End, response_framing
 from wsgiproxy.sansio.fields.names import list_members
-from wsgiproxy.sansio.grammar import TOKEN, is_length, is_token
+from wsgiproxy.sansio.grammar import LENGTH_DIGITS, TOKEN, is_token
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.memo import Remembered
@@ -25,6 +25,9 @@ _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 # are lines, and that their names are tokens, is a second opinion: older ones of llhttp took a
 # folded line for a name.
 _FIELD = re.compile(r"([^:]+): ?([^\r]*)\r\n")
+
+# A look at a member of an enumeration costs more than one at a name.
+_AT_HEAD, _AT_LENGTH, _WITH_CHUNKS, _AT_CLOSE = End
 
 _LENGTH, _CODING, _CONNECTION, _CHALLENGE = 1, 2, 3, 4
 _KINDS = {
@@ -87,7 +90,7 @@ class Reader:
         self._limits = limits
         self._buffer = b""
         self._chunks: Chunks | None = None
-        self._end = End.HEAD
+        self._end = _AT_HEAD
         #: Bytes that are still to come of a body with a length.
         self._left = 0
         #: The final head, None until it is whole.
@@ -127,7 +130,7 @@ class Reader:
         self.reusable = False
         if self.complete:
             return
-        if self.head is None or self._end is not End.CLOSE:
+        if self.head is None or self._end is not _AT_CLOSE:
             raise UpstreamLost("the upstream closed in the middle of its answer")
         self.complete = True
 
@@ -238,7 +241,7 @@ class Reader:
             kind = kind_of[name]
             if kind:
                 if kind == _LENGTH:
-                    length = int(value) if is_length(value) else _too_large(value)
+                    length = int(value) if len(value) <= LENGTH_DIGITS else _too_large(value)
                 elif kind == _CODING:
                     coding = value if coding is None else f"{coding}, {value}"
                 elif kind == _CONNECTION:
@@ -246,16 +249,16 @@ class Reader:
                 else:
                     # On any status: a 200 brings the last token of Negotiate.
                     self.bound = self.bound or names_login(value)
-        self._end = end = response_framing(self._method, head.status, length, coding, old=old)
+        self._end = end = response_framing(self._method, head.status, length, coding, old)
         self.reusable = _stays_open(options, old)
         if head.status == 204 and (length or coding):
             self.reusable = False  # it announces a body that must not come; who knows
-        if end is End.LENGTH:
+        if end is _AT_LENGTH:
             self._left = length or 0
-        elif end is End.CHUNKS:
+        elif end is _WITH_CHUNKS:
             self._chunks = Chunks(self._limits.head)
         else:
-            self.complete = end is End.HEAD
+            self.complete = end is _AT_HEAD
 
 
 def _too_large(value: str) -> int:
