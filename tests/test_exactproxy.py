@@ -87,11 +87,11 @@ def test_a_long_answer_is_an_iterable_without_length(upstream):
 @pytest.mark.parametrize(
     ("method", "raw", "length"),
     [
-        pytest.param("HEAD", answer(headers=[("Content-Length", "1234")]), "1234", id="D2-head"),
-        pytest.param("GET", answer(304, [("Content-Length", "12")]), "12", id="D3-304"),
-        pytest.param("GET", answer(204), None, id="D3-204"),
-        pytest.param("GET", answer(204, [("Content-Length", "0")]), None, id="D3-204-length"),
-        pytest.param("GET", answer(205, [("Content-Length", "0")]), "0", id="D3-205"),
+        pytest.param("HEAD", answer(headers=[("Content-Length", "1234")]), "1234", id="head"),
+        pytest.param("GET", answer(304, [("Content-Length", "12")]), "12", id="304"),
+        pytest.param("GET", answer(204), None, id="204"),
+        pytest.param("GET", answer(204, [("Content-Length", "0")]), None, id="204-length"),
+        pytest.param("GET", answer(205, [("Content-Length", "0")]), "0", id="205"),
         pytest.param("GET", answer(200), "0", id="empty-200"),
     ],
 )
@@ -112,7 +112,7 @@ def test_the_first_event_does_not_wait_for_the_second(upstream):
         ("close",),
     ]
     called = call(environ_for(upstream))
-    # D23: an empty block lets servers send the head at once.
+    # An empty block lets servers send the head at once.
     assert next(called.result) == b""
     go.set()
     assert called.read() == b"data: 1\n\n"
@@ -190,7 +190,7 @@ def test_exactly_the_announced_length_is_read(upstream):
 
 
 @pytest.mark.parametrize("data", [b"", b"bod"])
-def test_c1_e3_a_body_that_ends_early_is_never_completed(upstream, data):
+def test_a_body_that_ends_early_is_never_completed(upstream, data):
     called = call(post(upstream, data, CONTENT_LENGTH="4"))
     assert called.status == 400
     assert not any(request.complete for request in upstream.requests)
@@ -257,7 +257,7 @@ def test_an_error_of_the_input_is_the_clients(upstream):
     assert upstream.requests == []
 
 
-def test_c13_a_body_over_the_limit(upstream):
+def test_a_body_over_the_limit(upstream):
     gateway = Gateway(ExactPolicy(), max_body=3)
     assert call(post(upstream, b"body", CONTENT_LENGTH="4"), gateway).status == 413
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
@@ -266,7 +266,7 @@ def test_c13_a_body_over_the_limit(upstream):
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_c13_a_body_of_exactly_the_limit(upstream, chunked):
+def test_a_body_of_exactly_the_limit(upstream, chunked):
     upstream.behaviour = answer()
     framing = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     environ = post(upstream, b"abc", **(framing if chunked else {"CONTENT_LENGTH": "3"}))
@@ -300,12 +300,12 @@ def test_an_empty_answer_has_its_record(upstream, caplog, raw, status):
     [
         pytest.param(b"", 502, id="nothing"),
         pytest.param(b"secret rubbish\r\n\r\n", 502, id="rubbish"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX-A: secret\x00\r\n\r\n", 502, id="D13-nul"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nsecret\r\n\r\n", 502, id="D13-no-colon"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-A: secret\x00\r\n\r\n", 502, id="nul"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nsecret\r\n\r\n", 502, id="no-colon"),
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: secret\r\n\r\n", 502, id="D12"),
     ],
 )
-def test_e15_a_bad_answer_gives_502_and_nothing_of_it(upstream, raw, status):
+def test_a_bad_answer_gives_502_and_nothing_of_it(upstream, raw, status):
     upstream.behaviour = [("read",), ("send", raw), ("close",)]
     called = call(environ_for(upstream))
     page = called.read()
@@ -313,7 +313,7 @@ def test_e15_a_bad_answer_gives_502_and_nothing_of_it(upstream, raw, status):
     assert b"secret" not in page and b"127.0.0.1" not in page and b"Traceback" not in page
 
 
-def test_e19_no_inside_in_the_page():
+def test_no_inside_in_the_page():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -372,7 +372,7 @@ def test_max_forwards_ends_here(upstream):
     assert upstream.requests[0].values("Max-Forwards") == ["6"]
 
 
-def test_e21_our_own_connection_comes_back(upstream):
+def test_our_own_connection_comes_back(upstream):
     statuses: list[int] = []
 
     def behave(connection) -> None:
@@ -387,7 +387,7 @@ def test_e21_our_own_connection_comes_back(upstream):
     assert statuses == [508]
 
 
-def test_e21_a_server_without_ports_leaves_via(upstream):
+def test_a_server_without_ports_leaves_via(upstream):
     upstream.behaviour = answer()
     call(environ_for(upstream, REMOTE_ADDR="192.0.2.1"))
     (trace,) = upstream.requests[0].values("Via")
@@ -429,7 +429,7 @@ def test_exact_means_exact(upstream):
     ]
 
 
-def test_e14_a_coded_body_is_not_touched(upstream):
+def test_a_coded_body_is_not_touched(upstream):
     upstream.behaviour = answer(headers=[("Content-Encoding", "gzip")], body=b"not gzip at all")
     called = call(environ_for(upstream))
     assert called.read() == b"not gzip at all"
@@ -465,11 +465,11 @@ def test_webob_client_timeout_must_be_seconds(upstream, limit):
     assert call(environ).status == 400
 
 
-# -- clients that leave (J1, J2) -------------------------------------------------------
+# -- clients that leave -------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
-def test_j2_a_client_that_leaves_ends_a_silent_upstream(upstream, key):
+def test_a_client_that_leaves_ends_a_silent_upstream(upstream, key):
     upstream.behaviour = [("read",)]
     server_side, client_side = socket.socketpair()
     leaving = threading.Thread(target=lambda: upstream.wait_for_requests(1) and client_side.close())
@@ -481,7 +481,7 @@ def test_j2_a_client_that_leaves_ends_a_silent_upstream(upstream, key):
     assert upstream.wait_closed(1)
 
 
-def test_j2_waitress_tells_by_a_function(upstream):
+def test_waitress_tells_by_a_function(upstream):
     upstream.behaviour = [("read",)]
     gone = lambda: bool(upstream.requests)  # noqa: E731 (a function is what waitress gives)
     called = call(environ_for(upstream, **{"waitress.client_disconnected": gone}))
@@ -505,7 +505,7 @@ def test_early_hints_go_where_the_server_takes_them(upstream):
     assert hints == [[("Link", "</a.css>; rel=preload")]]
 
 
-# -- records (M1, M2) ------------------------------------------------------------------
+# -- records ------------------------------------------------------------------
 
 
 def test_one_record_per_exchange_with_credentials_masked(upstream, caplog):

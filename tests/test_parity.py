@@ -287,7 +287,7 @@ def test_a_kept_connection_stays_in_step(
 
 
 @every_front
-def test_e21_the_exact_proxy_leaves_via_only_where_ports_are_unknown(
+def test_the_exact_proxy_leaves_via_only_where_ports_are_unknown(
     front: str, serve: Serve, origin: RawUpstream
 ) -> None:
     before = len(origin.requests)
@@ -297,6 +297,6 @@ def test_e21_the_exact_proxy_leaves_via_only_where_ports_are_unknown(
 
 
 @every_front
-def test_e21_a_proxy_that_asks_itself_says_so(front: str, serve: Serve) -> None:
+def test_a_proxy_that_asks_itself_says_so(front: str, serve: Serve) -> None:
     response = raw_exchange(serve("itself").port, request_bytes("GET /x"))
     assert response.status == 508

@@ -363,7 +363,7 @@ DEFAULTS = {
 
 
 def test_defaults() -> None:
-    """Safe ones: certificates are verified (E20), nobody is trusted (P2), limits hold (E18)."""
+    """Safe ones: certificates are verified, nobody is trusted, limits hold."""
     settled = settle((*APP, *TRANSPORT), {})
     assert {name: settled[name] for name in DEFAULTS} == DEFAULTS
 
@@ -394,7 +394,7 @@ def test_defaults_of_trust(rows: tuple[Setting, ...]) -> None:
 
 
 def test_defaults_of_the_spawner() -> None:
-    """Nothing that it was not told goes to the process (S8), and it is signed for (S3)."""
+    """Nothing that it was not told goes to the process, and it is signed for."""
     (required, *rows) = SPAWN
     assert required.name == "start_script"
     assert settle(rows, {}) == {

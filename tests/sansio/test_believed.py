@@ -38,7 +38,7 @@ def forwarded(text: str) -> Said:
     return believe(environ(forwarded=text), "forwarded", OURS)
 
 
-# M6: exactly one family
+# Exactly one family
 
 ALL_SAID = {
     "HTTP_X_FORWARDED_FOR": "192.0.2.1",
@@ -103,7 +103,7 @@ def test_M6_no_other_field_is_even_looked_at(family: str) -> None:
     assert asked <= READ[family]
 
 
-# M2 and M4: the address
+# The address
 
 
 @pytest.mark.parametrize(
@@ -111,22 +111,22 @@ def test_M6_no_other_field_is_even_looked_at(family: str) -> None:
     [
         pytest.param("", "", id="empty"),
         pytest.param("192.0.2.1", "192.0.2.1", id="one"),
-        pytest.param("6.6.6.6, 192.0.2.1", "192.0.2.1", id="M4-spoofed-by-the-client"),
-        pytest.param("6.6.6.6,192.0.2.1", "192.0.2.1", id="M4-two-lines-joined-by-the-server"),
-        pytest.param("6.6.6.6 ,\t192.0.2.1 ", "192.0.2.1", id="M4-spaces"),
-        pytest.param("6.6.6.6, 192.0.2.1, 10.0.0.7", "192.0.2.1", id="M4-over-our-own"),
-        pytest.param("::ffff:192.0.2.1", "192.0.2.1", id="M2-ipv4-mapped"),
-        pytest.param("192.0.2.1, ::ffff:10.0.0.7", "192.0.2.1", id="M2-our-own-ipv4-mapped"),
-        pytest.param("2001:DB8::1", "2001:db8::1", id="M4-ipv6"),
-        pytest.param("[2001:db8::1]:80", "2001:db8::1", id="M4-brackets-and-port"),
-        pytest.param("192.0.2.1:4711", "192.0.2.1", id="M4-port"),
-        pytest.param("192.0.2.1, garbage", "", id="M4-garbage"),
-        pytest.param("192.0.2.1,", "", id="M4-nothing-behind-the-comma"),
-        pytest.param("192.0.2.1, garbage, 10.0.0.7", "", id="M4-garbage-from-one-of-ours"),
-        pytest.param('"192.0.2.1"', "", id="M4-quotes"),
-        pytest.param("unknown", "", id="M4-unknown"),
-        pytest.param("192.0.2.1\r\n X: y", "", id="M16-fold"),
-        pytest.param("10.0.0.1, 10.0.0.7", "10.0.0.1", id="M4-nobody-but-ours"),
+        pytest.param("6.6.6.6, 192.0.2.1", "192.0.2.1", id="spoofed-by-the-client"),
+        pytest.param("6.6.6.6,192.0.2.1", "192.0.2.1", id="two-lines-joined-by-the-server"),
+        pytest.param("6.6.6.6 ,\t192.0.2.1 ", "192.0.2.1", id="spaces"),
+        pytest.param("6.6.6.6, 192.0.2.1, 10.0.0.7", "192.0.2.1", id="over-our-own"),
+        pytest.param("::ffff:192.0.2.1", "192.0.2.1", id="ipv4-mapped"),
+        pytest.param("192.0.2.1, ::ffff:10.0.0.7", "192.0.2.1", id="our-own-ipv4-mapped"),
+        pytest.param("2001:DB8::1", "2001:db8::1", id="ipv6"),
+        pytest.param("[2001:db8::1]:80", "2001:db8::1", id="brackets-and-port"),
+        pytest.param("192.0.2.1:4711", "192.0.2.1", id="port"),
+        pytest.param("192.0.2.1, garbage", "", id="garbage"),
+        pytest.param("192.0.2.1,", "", id="nothing-behind-the-comma"),
+        pytest.param("192.0.2.1, garbage, 10.0.0.7", "", id="garbage-from-one-of-ours"),
+        pytest.param('"192.0.2.1"', "", id="quotes"),
+        pytest.param("unknown", "", id="unknown"),
+        pytest.param("192.0.2.1\r\n X: y", "", id="fold"),
+        pytest.param("10.0.0.1, 10.0.0.7", "10.0.0.1", id="nobody-but-ours"),
     ],
 )
 def test_M4_the_client_is_the_first_untrusted_from_the_right(chain: str, client: str) -> None:
@@ -144,7 +144,7 @@ def test_M4_ten_thousand_entries(piece: str) -> None:
     assert said.client == "10.0.0.1"
 
 
-# M5: the scheme
+# The scheme
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_M5_the_scheme_is_http_or_https(text: str, scheme: str) -> None:
         assert forwarded(f'for=192.0.2.1;proto="{quoted}"').scheme == scheme
 
 
-# M7: the host
+# The host
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ BAD_HOSTS = [
     pytest.param("a#b", id="fragment"),
     pytest.param("a<b", id="markup"),
     pytest.param("[::1", id="bracket-open"),
-    pytest.param("a\r\n b", id="M16-fold"),
-    pytest.param("a\n", id="M16-line-end"),
+    pytest.param("a\r\n b", id="fold"),
+    pytest.param("a\n", id="line-end"),
     pytest.param("\xe9", id="latin-1"),
 ]
 
@@ -252,7 +252,7 @@ def test_port(text: str, port: str) -> None:
     assert x_forwarded(port=text).port == port
 
 
-# M8: the prefix
+# The prefix
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ BAD_PREFIXES = [
     pytest.param("/%252e%252E", id="dots-escaped-twice"),
     pytest.param("/%2e", id="one-dot-escaped"),
     pytest.param("/a%2F", id="slash-escaped-at-the-end"),
-    pytest.param("/a%0d%0aSet-Cookie:x", id="M16-line-end-escaped"),
-    pytest.param("/a\r\nSet-Cookie: x", id="M16-line-end"),
-    pytest.param("/%00", id="M16-nul-escaped"),
+    pytest.param("/a%0d%0aSet-Cookie:x", id="line-end-escaped"),
+    pytest.param("/a\r\nSet-Cookie: x", id="line-end"),
+    pytest.param("/%00", id="nul-escaped"),
     pytest.param("a", id="no-slash"),
     pytest.param("http://evil.example/", id="address"),
     pytest.param("/a?b", id="query"),
@@ -372,7 +372,7 @@ def test_the_historical_names_must_not_differ() -> None:
         pytest.param(r'x="\",for=6.6.6.6";for=192.0.2.1', Said("192.0.2.1"), id="quoted-quote"),
         pytest.param(r'x="\\";for=192.0.2.1', Said("192.0.2.1"), id="quoted-backslash"),
         pytest.param('for=192.0.2.1;x=""', Said("192.0.2.1"), id="empty-string"),
-        pytest.param("for=192.0.2.1;proto=javascript", Said("192.0.2.1"), id="M5-no-scheme"),
+        pytest.param("for=192.0.2.1;proto=javascript", Said("192.0.2.1"), id="no-scheme"),
         pytest.param(
             "for=unknown;proto=https;host=a", Said("", "https", "a"), id="7239-6.2-unknown"
         ),
@@ -407,9 +407,9 @@ def test_forwarded(text: str, said: Said) -> None:
         pytest.param("for=6.6.6.6;FOR=192.0.2.1", id="twice-in-any-case"),
         pytest.param('for=192.0.2.1, "', id="quote-alone"),
         pytest.param('", for=192.0.2.1', id="quote-that-swallows-the-rest"),
-        pytest.param("for=192.0.2.1\n", id="M16-line-end"),
-        pytest.param("for=192.0.2.1\r\n ", id="M16-fold"),
-        pytest.param("\n", id="M16-line-end-alone"),
+        pytest.param("for=192.0.2.1\n", id="line-end"),
+        pytest.param("for=192.0.2.1\r\n ", id="fold"),
+        pytest.param("\n", id="line-end-alone"),
         pytest.param("for=\xe9", id="latin-1"),
     ],
 )
@@ -488,7 +488,7 @@ def assert_valid(said: Said) -> None:
 
 @given(st.dictionaries(_keys, _texts), st.sampled_from(sorted(FAMILIES)))
 def test_any_fields_are_believed_or_refused(fields: dict[str, str], family: str) -> None:
-    """M16: what is believed is valid, whatever the fields hold; else it is a 400."""
+    """What is believed is valid, whatever the fields hold; else it is a 400."""
     try:
         said = believe(fields, family, OURS)
     except BadRequest:

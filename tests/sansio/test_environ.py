@@ -49,33 +49,33 @@ HTTP2 = {"SERVER_PROTOCOL": "HTTP/2"}
 @pytest.mark.parametrize(
     ("given_", "framing"),
     [
-        pytest.param({}, (None, False), id="E1-C5-neither-is-no-body"),
-        pytest.param({"CONTENT_LENGTH": ""}, (None, False), id="C5-empty-is-absent"),
-        pytest.param({"CONTENT_LENGTH": "3"}, (3, False), id="E1-C1-length"),
+        pytest.param({}, (None, False), id="neither-is-no-body"),
+        pytest.param({"CONTENT_LENGTH": ""}, (None, False), id="empty-is-absent"),
+        pytest.param({"CONTENT_LENGTH": "3"}, (3, False), id="length"),
         pytest.param({"CONTENT_LENGTH": 3}, (3, False), id="length-as-an-int"),
-        pytest.param({"CONTENT_LENGTH": "0"}, (0, False), id="C5-zero"),
-        pytest.param({"CONTENT_LENGTH": "007"}, (7, False), id="E2-leading-zeros"),
-        pytest.param({"CONTENT_LENGTH": "9" * 18}, (10**18 - 1, False), id="E2-18-digits"),
-        pytest.param({**CHUNKED, **TERMINATED}, (None, True), id="E1-C2-chunks-server-decodes"),
+        pytest.param({"CONTENT_LENGTH": "0"}, (0, False), id="zero"),
+        pytest.param({"CONTENT_LENGTH": "007"}, (7, False), id="leading-zeros"),
+        pytest.param({"CONTENT_LENGTH": "9" * 18}, (10**18 - 1, False), id="18-digits"),
+        pytest.param({**CHUNKED, **TERMINATED}, (None, True), id="chunks-server-decodes"),
         pytest.param(
             {**CHUNKED, **TERMINATED, "CONTENT_LENGTH": "3"},
             (None, True),
-            id="E1-C3-length-and-chunked-server-decodes",
+            id="length-and-chunked-server-decodes",
         ),
         pytest.param(
             {"HTTP_TRANSFER_ENCODING": " Chunked\t", **TERMINATED},
             (None, True),
-            id="E1-case-and-blanks",
+            id="case-and-blanks",
         ),
-        pytest.param({**TERMINATED, "CONTENT_LENGTH": "3"}, (3, False), id="C7-length-known"),
-        pytest.param(TERMINATED, (None, False), id="C5-terminated-alone-in-HTTP/1"),
-        pytest.param({**HTTP2, **TERMINATED}, (None, True), id="C2-HTTP/2-without-length"),
+        pytest.param({**TERMINATED, "CONTENT_LENGTH": "3"}, (3, False), id="length-known"),
+        pytest.param(TERMINATED, (None, False), id="terminated-alone-in-HTTP/1"),
+        pytest.param({**HTTP2, **TERMINATED}, (None, True), id="HTTP/2-without-length"),
         pytest.param(
-            {"SERVER_PROTOCOL": "HTTP/3", **TERMINATED}, (None, True), id="C2-HTTP/3-without-length"
+            {"SERVER_PROTOCOL": "HTTP/3", **TERMINATED}, (None, True), id="HTTP/3-without-length"
         ),
         pytest.param(HTTP2, (None, False), id="HTTP/2-without-a-promise"),
         pytest.param(
-            {**HTTP2, **TERMINATED, "CONTENT_LENGTH": "3"}, (3, False), id="C7-HTTP/2-with-length"
+            {**HTTP2, **TERMINATED, "CONTENT_LENGTH": "3"}, (3, False), id="HTTP/2-with-length"
         ),
     ],
 )
@@ -86,17 +86,17 @@ def test_body_framing(given_: dict[str, Any], framing: tuple[int | None, bool]) 
 @pytest.mark.parametrize(
     ("given_", "error"),
     [
-        pytest.param({**CHUNKED, "CONTENT_LENGTH": "3"}, BadRequest, id="E1-length-and-chunked"),
-        pytest.param({**CHUNKED, "CONTENT_LENGTH": "0"}, BadRequest, id="E1-zero-and-chunked"),
-        pytest.param(CHUNKED, LengthRequired, id="E1-chunks-that-nobody-decodes"),
+        pytest.param({**CHUNKED, "CONTENT_LENGTH": "3"}, BadRequest, id="length-and-chunked"),
+        pytest.param({**CHUNKED, "CONTENT_LENGTH": "0"}, BadRequest, id="zero-and-chunked"),
+        pytest.param(CHUNKED, LengthRequired, id="chunks-that-nobody-decodes"),
         pytest.param(
-            {**CHUNKED, "CONTENT_LENGTH": ""}, LengthRequired, id="E1-empty-length-and-chunked"
+            {**CHUNKED, "CONTENT_LENGTH": ""}, LengthRequired, id="empty-length-and-chunked"
         ),
         *(
             pytest.param(
                 {"HTTP_TRANSFER_ENCODING": coding, **more},
                 NotSupported,
-                id=f"E1-{coding!r}-{which}",
+                id=f"{coding!r}-{which}",
             )
             for coding in (
                 "",
@@ -118,7 +118,7 @@ def test_body_framing(given_: dict[str, Any], framing: tuple[int | None, bool]) 
             for which, more in {"terminated": TERMINATED, "open": {}}.items()
         ),
         *(
-            pytest.param({"CONTENT_LENGTH": length, **TERMINATED}, BadRequest, id=f"E2-{length!r}")
+            pytest.param({"CONTENT_LENGTH": length, **TERMINATED}, BadRequest, id=f"{length!r}")
             for length in (
                 "+3",
                 "-1",
@@ -199,7 +199,7 @@ def test_read_takes_the_usual_meaning_of_what_is_missing() -> None:
 
 
 def test_read_keeps_order_and_empty_values() -> None:
-    """B15, B18, B19: an empty Content-Type is an absent one, any other empty field stays."""
+    """An empty Content-Type is an absent one, any other empty field stays."""
     found = environ(HTTP_B="", HTTP_A="x", CONTENT_TYPE="")
     assert read(found).headers == [("B", ""), ("A", "x")]
 
@@ -207,65 +207,61 @@ def test_read_keeps_order_and_empty_values() -> None:
 @pytest.mark.parametrize(
     ("changes", "target"),
     [
-        pytest.param({"PATH_INFO": "/a b%"}, "/a%20b%25", id="A3-rebuilt"),
-        pytest.param({"PATH_INFO": "/a/b", "REQUEST_URI": "/a%2Fb"}, "/a%2Fb", id="A1-REQUEST_URI"),
-        pytest.param({"PATH_INFO": "/a/b", "RAW_URI": "/a%2Fb"}, "/a%2Fb", id="A1-RAW_URI"),
+        pytest.param({"PATH_INFO": "/a b%"}, "/a%20b%25", id="rebuilt"),
+        pytest.param({"PATH_INFO": "/a/b", "REQUEST_URI": "/a%2Fb"}, "/a%2Fb", id="REQUEST_URI"),
+        pytest.param({"PATH_INFO": "/a/b", "RAW_URI": "/a%2Fb"}, "/a%2Fb", id="RAW_URI"),
         pytest.param(
             {"PATH_INFO": "/a/b", "REQUEST_URI": "/a%2Fb", "RAW_URI": "/%61/b"},
             "/a%2Fb",
-            id="A1-REQUEST_URI-first",
+            id="REQUEST_URI-first",
         ),
         pytest.param(
             {"PATH_INFO": "/a/b", "REQUEST_URI": "", "RAW_URI": "/a%2Fb"},
             "/a%2Fb",
-            id="A1-empty-REQUEST_URI",
+            id="empty-REQUEST_URI",
         ),
-        pytest.param({"PATH_INFO": "/b", "RAW_URI": "/a"}, "/b", id="A2-middleware-rewrote"),
+        pytest.param({"PATH_INFO": "/b", "RAW_URI": "/a"}, "/b", id="middleware-rewrote"),
         pytest.param(
             {"PATH_INFO": "/a", "QUERY_STRING": "b", "RAW_URI": "/a?c"},
             "/a?b",
-            id="A2-middleware-rewrote-the-query",
+            id="middleware-rewrote-the-query",
         ),
-        pytest.param({"PATH_INFO": "/a", "RAW_URI": "/a?"}, "/a?", id="A7-question-mark-alone"),
-        pytest.param({"PATH_INFO": "//h/x", "RAW_URI": "//h/x"}, "//h/x", id="E12-two-slashes"),
+        pytest.param({"PATH_INFO": "/a", "RAW_URI": "/a?"}, "/a?", id="question-mark-alone"),
+        pytest.param({"PATH_INFO": "//h/x", "RAW_URI": "//h/x"}, "//h/x", id="two-slashes"),
         pytest.param(
-            {"PATH_INFO": "/\x00\xe9", "RAW_URI": "/%00%e9"}, "/%00%e9", id="E12-escaped-bytes"
+            {"PATH_INFO": "/\x00\xe9", "RAW_URI": "/%00%e9"}, "/%00%e9", id="escaped-bytes"
         ),
         pytest.param(
-            {"PATH_INFO": "/a/b", "REQUEST_URI": "http://e/a%2Fb"}, "/a%2Fb", id="A8-absolute-form"
+            {"PATH_INFO": "/a/b", "REQUEST_URI": "http://e/a%2Fb"}, "/a%2Fb", id="absolute-form"
         ),
         pytest.param(
             {"PATH_INFO": "", "QUERY_STRING": "q", "REQUEST_URI": "http://e?q"},
             "?q",
-            id="A8-absolute-form-without-path",
+            id="absolute-form-without-path",
         ),
-        pytest.param(
-            {"PATH_INFO": "*", "REQUEST_METHOD": "OPTIONS"}, "*", id="A9-E12-asterisk-wsgiref"
-        ),
+        pytest.param({"PATH_INFO": "*", "REQUEST_METHOD": "OPTIONS"}, "*", id="asterisk-wsgiref"),
         pytest.param(
             {"PATH_INFO": "*", "REQUEST_METHOD": "OPTIONS", "RAW_URI": "*"},
             "*",
-            id="A9-E12-asterisk-gunicorn",
+            id="asterisk-gunicorn",
         ),
         pytest.param(
             {"PATH_INFO": "/*", "REQUEST_METHOD": "OPTIONS", "REQUEST_URI": "*"},
             "*",
-            id="A9-E12-asterisk-cheroot",
+            id="asterisk-cheroot",
         ),
-        pytest.param(
-            {"PATH_INFO": "/*", "REQUEST_METHOD": "OPTIONS"}, "/*", id="E12-star-of-a-path"
-        ),
+        pytest.param({"PATH_INFO": "/*", "REQUEST_METHOD": "OPTIONS"}, "/*", id="star-of-a-path"),
         pytest.param(
             {"PATH_INFO": "/*", "REQUEST_METHOD": "OPTIONS", "RAW_URI": "/*"},
             "/*",
-            id="E12-star-of-a-raw-path",
+            id="star-of-a-raw-path",
         ),
         # A slash that the client escaped at the end of a mount: cut from the raw target, the
         # rest would not begin with a slash, and would leave the path of an href.
         pytest.param(
             {"SCRIPT_NAME": "/m", "PATH_INFO": "/x", "RAW_URI": "/m%2Fx"},
             "/x",
-            id="P4-escaped-slash-behind-the-mount",
+            id="escaped-slash-behind-the-mount",
         ),
     ],
 )
@@ -277,23 +273,21 @@ def test_target(changes: dict[str, Any], target: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "host"),
     [
-        pytest.param({}, "public.example", id="E13-Host"),
-        pytest.param({"HTTP_HOST": "h:81"}, "h:81", id="E13-Host-with-port"),
-        pytest.param({"REQUEST_URI": "http://e:1/"}, "e:1", id="A8-absolute-form-decides"),
-        pytest.param({"HTTP_HOST": None}, "front.example:8080", id="E13-HTTP/1.0-without-Host"),
-        pytest.param(
-            {"HTTP_HOST": None, "SERVER_PORT": "80"}, "front.example", id="B12-default-port"
-        ),
+        pytest.param({}, "public.example", id="Host"),
+        pytest.param({"HTTP_HOST": "h:81"}, "h:81", id="Host-with-port"),
+        pytest.param({"REQUEST_URI": "http://e:1/"}, "e:1", id="absolute-form-decides"),
+        pytest.param({"HTTP_HOST": None}, "front.example:8080", id="HTTP/1.0-without-Host"),
+        pytest.param({"HTTP_HOST": None, "SERVER_PORT": "80"}, "front.example", id="default-port"),
         pytest.param(
             {"HTTP_HOST": None, "SERVER_PORT": 443, "wsgi_url_scheme": "https"},
             "front.example",
-            id="B12-default-port-of-tls",
+            id="default-port-of-tls",
         ),
         pytest.param(
-            {"HTTP_HOST": None, "SERVER_NAME": "::1", "SERVER_PORT": ""}, "[::1]", id="B12-ipv6"
+            {"HTTP_HOST": None, "SERVER_NAME": "::1", "SERVER_PORT": ""}, "[::1]", id="ipv6"
         ),
         pytest.param(
-            {"HTTP_HOST": None, "SERVER_NAME": "[::1]"}, "[::1]:8080", id="B12-ipv6-with-brackets"
+            {"HTTP_HOST": None, "SERVER_NAME": "[::1]"}, "[::1]:8080", id="ipv6-with-brackets"
         ),
     ],
 )
@@ -304,43 +298,43 @@ def test_host(changes: dict[str, Any], host: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        pytest.param({"REQUEST_METHOD": "CONNECT"}, MethodNotAllowed, id="A10-E11-CONNECT"),
-        pytest.param({"REQUEST_METHOD": "TRACE"}, MethodNotAllowed, id="B9-E11-TRACE"),
+        pytest.param({"REQUEST_METHOD": "CONNECT"}, MethodNotAllowed, id="CONNECT"),
+        pytest.param({"REQUEST_METHOD": "TRACE"}, MethodNotAllowed, id="TRACE"),
         *(
-            pytest.param({"REQUEST_METHOD": method}, BadRequest, id=f"A11-E11-{method[:9]!r}")
+            pytest.param({"REQUEST_METHOD": method}, BadRequest, id=f"{method[:9]!r}")
             for method in ("", "G ET", "GET\r\n", "GET\x00", '"', "G\xe9T", "\u0100", "X" * 33)
         ),
         *(
-            pytest.param({"HTTP_HOST": host}, BadRequest, id=f"E13-{host!r}")
+            pytest.param({"HTTP_HOST": host}, BadRequest, id=f"{host!r}")
             for host in ("", "a,b", "a b", "u@a", "a:99999", "[::1", "a\r\nX: y", "a\x00", "\xe9")
         ),
-        pytest.param({"HTTP_HOST": None, "SERVER_NAME": ""}, BadRequest, id="E13-no-name-at-all"),
-        pytest.param({"REQUEST_URI": "http://u@e/"}, BadRequest, id="E12-userinfo"),
-        pytest.param({"REQUEST_URI": "/#f"}, BadRequest, id="A12-E12-fragment"),
-        pytest.param({"RAW_URI": "http://e/#f"}, BadRequest, id="E12-fragment-in-absolute-form"),
-        pytest.param({"PATH_INFO": "*"}, BadRequest, id="E12-asterisk-with-GET"),
-        pytest.param({"PATH_INFO": "/*", "RAW_URI": "*"}, BadRequest, id="E12-raw-asterisk-GET"),
-        pytest.param({"PATH_INFO": "e:80", "RAW_URI": "e:80"}, BadRequest, id="E12-authority-form"),
-        pytest.param({"PATH_INFO": "@e", "RAW_URI": "@e"}, BadRequest, id="E12-at"),
-        pytest.param({"PATH_INFO": ".e", "RAW_URI": ".e"}, BadRequest, id="E12-dot"),
-        pytest.param({"PATH_INFO": "\\e", "RAW_URI": "\\e"}, BadRequest, id="E12-backslash"),
-        pytest.param({"PATH_INFO": "http://e/"}, BadRequest, id="A8-absolute-form-of-wsgiref"),
+        pytest.param({"HTTP_HOST": None, "SERVER_NAME": ""}, BadRequest, id="no-name-at-all"),
+        pytest.param({"REQUEST_URI": "http://u@e/"}, BadRequest, id="userinfo"),
+        pytest.param({"REQUEST_URI": "/#f"}, BadRequest, id="fragment"),
+        pytest.param({"RAW_URI": "http://e/#f"}, BadRequest, id="fragment-in-absolute-form"),
+        pytest.param({"PATH_INFO": "*"}, BadRequest, id="asterisk-with-GET"),
+        pytest.param({"PATH_INFO": "/*", "RAW_URI": "*"}, BadRequest, id="raw-asterisk-GET"),
+        pytest.param({"PATH_INFO": "e:80", "RAW_URI": "e:80"}, BadRequest, id="authority-form"),
+        pytest.param({"PATH_INFO": "@e", "RAW_URI": "@e"}, BadRequest, id="at"),
+        pytest.param({"PATH_INFO": ".e", "RAW_URI": ".e"}, BadRequest, id="dot"),
+        pytest.param({"PATH_INFO": "\\e", "RAW_URI": "\\e"}, BadRequest, id="backslash"),
+        pytest.param({"PATH_INFO": "http://e/"}, BadRequest, id="absolute-form-of-wsgiref"),
         pytest.param(
             {"SCRIPT_NAME": "/m", "PATH_INFO": "x", "RAW_URI": "/mx"},
             BadRequest,
-            id="A15-mount-inside-a-segment",
+            id="mount-inside-a-segment",
         ),
         pytest.param(
             {"SCRIPT_NAME": "/m", "PATH_INFO": "http://e/", "RAW_URI": "/mhttp://e/"},
             BadRequest,
-            id="E12-absolute-form-behind-a-mount",
+            id="absolute-form-behind-a-mount",
         ),
         pytest.param({"PATH_INFO": "/\u0100"}, BadRequest, id="path-is-no-bytes"),
-        pytest.param({"HTTP_X A": "1"}, BadRequest, id="E6-space-in-a-name"),
-        pytest.param({"HTTP_": "1"}, BadRequest, id="E6-empty-name"),
-        pytest.param({"HTTP_X\xdf": "1"}, BadRequest, id="E6-latin-1-in-a-name"),
-        pytest.param({"CONTENT_LENGTH": "+3"}, BadRequest, id="E2-O7-length"),
-        pytest.param({"HTTP_TRANSFER_ENCODING": "chunked"}, LengthRequired, id="E1-O7-chunked"),
+        pytest.param({"HTTP_X A": "1"}, BadRequest, id="space-in-a-name"),
+        pytest.param({"HTTP_": "1"}, BadRequest, id="empty-name"),
+        pytest.param({"HTTP_X\xdf": "1"}, BadRequest, id="latin-1-in-a-name"),
+        pytest.param({"CONTENT_LENGTH": "+3"}, BadRequest, id="length"),
+        pytest.param({"HTTP_TRANSFER_ENCODING": "chunked"}, LengthRequired, id="chunked"),
         *(
             pytest.param({"SERVER_PORT": port}, BadRequest, id=f"port-{port!r}")
             for port in ("0", "65536", "-1", "8o", " 80", "80\n", "\u0661", "9" * 30, 70000)
@@ -350,12 +344,12 @@ def test_host(changes: dict[str, Any], host: str) -> None:
             for scheme in ("", "ftp", "HTTP", "http\r\n", "unix")
         ),
         *(
-            pytest.param({"HTTP_EXPECT": expect}, ExpectationFailed, id=f"B10-E9-{expect!r}")
+            pytest.param({"HTTP_EXPECT": expect}, ExpectationFailed, id=f"{expect!r}")
             for expect in ("y 100-continue", "100-continue, y", "200-ok", "100-continue;a=b")
         ),
-        pytest.param({"HTTP_UPGRADE": "websocket"}, WebSocketNotCarried, id="E8-websocket"),
+        pytest.param({"HTTP_UPGRADE": "websocket"}, WebSocketNotCarried, id="websocket"),
         pytest.param(
-            {"HTTP_UPGRADE": "h2c, WebSocket"}, WebSocketNotCarried, id="E8-websocket-in-a-list"
+            {"HTTP_UPGRADE": "h2c, WebSocket"}, WebSocketNotCarried, id="websocket-in-a-list"
         ),
     ],
 )
@@ -369,18 +363,18 @@ def test_read_refuses(changes: dict[str, Any], error: type[BadRequest]) -> None:
     "method", ["GET", "get", "Trace", "connect", "M-SEARCH", "X" * 32, "!#$%&'*+-.^_`|~"]
 )
 def test_any_other_method_passes_as_it_is(method: str) -> None:
-    """A11, E11: case kept, unknown ones too."""
+    """Case kept, unknown ones too."""
     assert read(environ(REQUEST_METHOD=method)).method == method
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"HTTP_EXPECT": "100-continue"}, id="B10-E9-expect"),
-        pytest.param({"HTTP_EXPECT": "100-Continue"}, id="E9-expect-in-any-case"),
-        pytest.param({"HTTP_EXPECT": ""}, id="E9-no-expectation"),
-        pytest.param({"HTTP_EXPECT": " , "}, id="E9-an-empty-list"),
-        pytest.param({"HTTP_UPGRADE": "h2c"}, id="E8-h2c"),
+        pytest.param({"HTTP_EXPECT": "100-continue"}, id="expect"),
+        pytest.param({"HTTP_EXPECT": "100-Continue"}, id="expect-in-any-case"),
+        pytest.param({"HTTP_EXPECT": ""}, id="no-expectation"),
+        pytest.param({"HTTP_EXPECT": " , "}, id="an-empty-list"),
+        pytest.param({"HTTP_UPGRADE": "h2c"}, id="h2c"),
     ],
 )
 def test_what_is_served_without(changes: dict[str, Any]) -> None:
@@ -390,13 +384,13 @@ def test_what_is_served_without(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("protocol", "version"),
     [
-        pytest.param("HTTP/1.1", "1.1", id="B6-1.1"),
-        pytest.param("HTTP/1.0", "1.0", id="B6-1.0"),
-        pytest.param("HTTP/2", "2", id="B6-2"),
-        pytest.param("HTTP/3.0", "3.0", id="B6-3.0"),
-        pytest.param("INCLUDED", "1.1", id="B6-not-http"),
-        pytest.param("", "1.1", id="B6-empty"),
-        pytest.param("HTTP/1.1\r\nX: y", "1.1", id="B6-line-break"),
+        pytest.param("HTTP/1.1", "1.1", id="1.1"),
+        pytest.param("HTTP/1.0", "1.0", id="1.0"),
+        pytest.param("HTTP/2", "2", id="2"),
+        pytest.param("HTTP/3.0", "3.0", id="3.0"),
+        pytest.param("INCLUDED", "1.1", id="not-http"),
+        pytest.param("", "1.1", id="empty"),
+        pytest.param("HTTP/1.1\r\nX: y", "1.1", id="line-break"),
     ],
 )
 def test_protocol(protocol: str, version: str) -> None:
@@ -409,7 +403,7 @@ def test_port_as_text_or_number(port: object) -> None:
 
 
 def test_no_peer() -> None:
-    """P3: Unix sockets."""
+    """Unix sockets."""
     assert read(environ(REMOTE_ADDR=None)).peer == ""
     assert read(environ(REMOTE_ADDR="")).peer == ""
 
@@ -440,11 +434,11 @@ def test_any_environ_is_read_or_refused_and_never_changed(changes: dict[str, str
 @pytest.mark.parametrize(
     ("raw", "path_info", "method", "target"),
     [
-        pytest.param("http://h", "/", "OPTIONS", "*", id="A9-options-of-an-authority"),
-        pytest.param("http://h", "", "OPTIONS", "*", id="A9-empty-path-info"),
-        pytest.param("http://h/", "/", "OPTIONS", "/", id="A9-options-of-the-root"),
-        pytest.param("http://h", "/", "GET", "/", id="A8-get-of-an-authority"),
-        pytest.param("http://h?q", "/", "GET", "/?q", id="A8-query-without-path"),
+        pytest.param("http://h", "/", "OPTIONS", "*", id="options-of-an-authority"),
+        pytest.param("http://h", "", "OPTIONS", "*", id="empty-path-info"),
+        pytest.param("http://h/", "/", "OPTIONS", "/", id="options-of-the-root"),
+        pytest.param("http://h", "/", "GET", "/", id="get-of-an-authority"),
+        pytest.param("http://h?q", "/", "GET", "/?q", id="query-without-path"),
     ],
 )
 def test_absolute_form_without_a_path(raw: str, path_info: str, method: str, target: str) -> None:
@@ -454,7 +448,7 @@ def test_absolute_form_without_a_path(raw: str, path_info: str, method: str, tar
     assert inbound.path + inbound.query == target
 
 
-def test_a9_an_asterisk_has_no_query() -> None:
+def test_an_asterisk_has_no_query() -> None:
     with pytest.raises(BadRequest):
         read(
             {

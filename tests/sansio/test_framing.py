@@ -47,7 +47,7 @@ def test_http_1_0_knows_no_codings():
     st.one_of(st.none(), st.integers(0, 9)),
     st.booleans(),
 )
-def test_h11_reads_the_same_body(method, status, length, is_chunked):
+def test_reads_the_same_body(method, status, length, is_chunked):
     assume(not (is_chunked and length is not None))
     end = response_framing(method, status, length, "chunked" if is_chunked else None)
     connection = h11.Connection(h11.CLIENT)

@@ -46,7 +46,7 @@ def lines_of(found: ResponseWriter) -> list[str]:
             id="chunked-and-no-second-Date",
         ),
         pytest.param(
-            "200 OK", [], "GET", "1.0", ["HTTP/1.1 200 OK", f"Date: {DATE}"], id="1.0-to-the-end"
+            "200 OK", [], "GET", "1.0", ["HTTP/1.1 200 OK", f"Date: {DATE}"], id="to-the-end"
         ),
         pytest.param("200 OK", [], "HEAD", "1.1", ["HTTP/1.1 200 OK", f"Date: {DATE}"], id="HEAD"),
         pytest.param(
@@ -100,7 +100,7 @@ def lines_of(found: ResponseWriter) -> list[str]:
                 "Content-Length: 0",
                 "Date: x",
             ],
-            id="P2-fields-of-one-hop-that-are-the-proxys",
+            id="fields-of-one-hop-that-are-the-proxys",
         ),
     ],
 )
@@ -192,7 +192,7 @@ _STATUSES = [
     st.sampled_from(["1.0", "1.1"]),
     st.none() | st.integers(-2, 2),
 )
-def test_h11_reads_what_the_application_gave(
+def test_reads_what_the_application_gave(
     status: str,
     headers: Headers,
     blocks: list[bytes],

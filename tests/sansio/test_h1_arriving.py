@@ -45,7 +45,7 @@ def head_of(raw: bytes, **limits: int) -> ArrivingHead:
     ("raw", "head"),
     [
         pytest.param(GET + HOST + b"\r\n", ("GET", "/", "1.1", [("Host", "h")]), id="plain"),
-        pytest.param(b"GET / HTTP/1.0\r\n\r\n", ("GET", "/", "1.0", []), id="1.0-without-Host"),
+        pytest.param(b"GET / HTTP/1.0\r\n\r\n", ("GET", "/", "1.0", []), id="without-Host"),
         pytest.param(GET + b"Host:\r\n\r\n", ("GET", "/", "1.1", [("Host", "")]), id="empty-Host"),
         pytest.param(
             b'FROB /%2f/../?a?b&|^"<>[] HTTP/1.1\r\nhOST: [::1]:80\r\n\r\n',
@@ -60,7 +60,7 @@ def head_of(raw: bytes, **limits: int) -> ArrivingHead:
         pytest.param(
             b"GET http://o.example:81/x?y HTTP/1.1\r\nHost: h\r\n\r\n",
             ("GET", "http://o.example:81/x?y", "1.1", [("Host", "h")]),
-            id="P1-absolute-form",
+            id="absolute-form",
         ),
         pytest.param(
             b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -70,7 +70,7 @@ def head_of(raw: bytes, **limits: int) -> ArrivingHead:
         pytest.param(
             CONNECT + b"\r\n",
             ("CONNECT", "h:443", "1.1", [("Host", "h:443")]),
-            id="P3-authority-form",
+            id="authority-form",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def test_head(raw: bytes, head: tuple[str, str, str, list[tuple[str, str]]]) -> 
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
         pytest.param(b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", id="method-no-token"),
         pytest.param(b"A" * 33 + b" / HTTP/1.1\r\nHost: h\r\n\r\n", id="method-of-33"),
-        pytest.param(GET + b"\r\n", id="1.1-without-Host"),
+        pytest.param(GET + b"\r\n", id="without-Host"),
         pytest.param(GET + HOST + HOST + b"\r\n", id="two-Hosts"),
         pytest.param(GET + b"Host: a, b\r\n\r\n", id="Host-a-list"),
         pytest.param(GET + b"Host: u@h\r\n\r\n", id="Host-with-userinfo"),
@@ -125,7 +125,7 @@ def test_head(raw: bytes, head: tuple[str, str, str, list[tuple[str, str]]]) -> 
         pytest.param(POST + b"Content-Length: 3\r\ncontent-length: 3\r\n\r\nabc", id="two-lengths"),
         pytest.param(
             POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            id="1.2-CL-and-TE",
+            id="CL-and-TE",
         ),
         pytest.param(
             POST + b"Transfer-Encoding: gzip\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
@@ -243,7 +243,7 @@ def test_no_end_is_waited_for_beyond_a_limit(raw: bytes, limits: dict[str, int])
         pytest.param(
             POST + b"Transfer-Encoding: CHUNKED \r\n\r\n" + LAST_CHUNK, b"", True, b"", id="upper"
         ),
-        pytest.param(CONNECT + b"\r\n\x16\x03", b"", True, b"\x16\x03", id="P3-early-bytes"),
+        pytest.param(CONNECT + b"\r\n\x16\x03", b"", True, b"\x16\x03", id="early-bytes"),
         pytest.param(CONNECT + b"Content-Length: 0\r\n\r\nx", b"", True, b"x", id="CONNECT-of-0"),
     ],
 )
@@ -306,7 +306,7 @@ def test_facts_of_the_body() -> None:
         pytest.param(
             b"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
             False,
-            id="1.0-knows-no-100",
+            id="knows-no-100",
         ),
     ],
 )

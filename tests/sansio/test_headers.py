@@ -51,8 +51,8 @@ def test_no_token(text: str) -> None:
     ("name", "bone"),
     [
         pytest.param("X-Forwarded-For", "x-forwarded-for", id="lower-case"),
-        pytest.param("X_Forwarded_For", "x-forwarded-for", id="B14-underscores"),
-        pytest.param("X.Forwarded.For", "x-forwarded-for", id="P1-dots"),
+        pytest.param("X_Forwarded_For", "x-forwarded-for", id="underscores"),
+        pytest.param("X.Forwarded.For", "x-forwarded-for", id="dots"),
         pytest.param("X~Forwarded|For", "x-forwarded-for", id="any-other-token-character"),
         pytest.param("X-1", "x-1", id="digits-stay"),
         pytest.param("\xdf", "-", id="non-ascii"),
@@ -66,21 +66,21 @@ def test_skeleton(name: str, bone: str) -> None:
 @pytest.mark.parametrize(
     ("key", "name"),
     [
-        pytest.param("HTTP_ACCEPT", "Accept", id="B17-title-case"),
-        pytest.param("HTTP_X_FORWARDED_FOR", "X-Forwarded-For", id="B17-underscores-are-hyphens"),
-        pytest.param("HTTP_ETAG", "ETag", id="B17-etag"),
-        pytest.param("HTTP_TE", "TE", id="B17-te"),
-        pytest.param("HTTP_DNT", "DNT", id="B17-dnt"),
-        pytest.param("HTTP_WWW_AUTHENTICATE", "WWW-Authenticate", id="B17-www-authenticate"),
-        pytest.param("HTTP_SEC_WEBSOCKET_KEY", "Sec-WebSocket-Key", id="B17-sec-websocket"),
+        pytest.param("HTTP_ACCEPT", "Accept", id="title-case"),
+        pytest.param("HTTP_X_FORWARDED_FOR", "X-Forwarded-For", id="underscores-are-hyphens"),
+        pytest.param("HTTP_ETAG", "ETag", id="etag"),
+        pytest.param("HTTP_TE", "TE", id="te"),
+        pytest.param("HTTP_DNT", "DNT", id="dnt"),
+        pytest.param("HTTP_WWW_AUTHENTICATE", "WWW-Authenticate", id="www-authenticate"),
+        pytest.param("HTTP_SEC_WEBSOCKET_KEY", "Sec-WebSocket-Key", id="sec-websocket"),
         pytest.param("HTTP_X.A", "X.a", id="dot-is-a-token-character"),
-        pytest.param("CONTENT_TYPE", "Content-Type", id="B19-content-type-has-its-own-key"),
-        pytest.param("CONTENT_LENGTH", None, id="E1-content-length-is-no-header"),
-        pytest.param("HTTP_CONTENT_LENGTH", None, id="E1-second-content-length"),
-        pytest.param("HTTP_content_LENGTH", None, id="E1-second-content-length-in-any-case"),
+        pytest.param("CONTENT_TYPE", "Content-Type", id="content-type-has-its-own-key"),
+        pytest.param("CONTENT_LENGTH", None, id="content-length-is-no-header"),
+        pytest.param("HTTP_CONTENT_LENGTH", None, id="second-content-length"),
+        pytest.param("HTTP_content_LENGTH", None, id="second-content-length-in-any-case"),
         pytest.param("HTTP_CONTENT_TYPE", None, id="second-content-type"),
-        pytest.param("HTTP_HOST", None, id="E13-host-is-the-policy's"),
-        pytest.param("HTTP_hOST", None, id="E13-host-in-any-case"),
+        pytest.param("HTTP_HOST", None, id="host-is-the-policy's"),
+        pytest.param("HTTP_hOST", None, id="host-in-any-case"),
         pytest.param("wsgi.input", None, id="wsgi-key"),
         pytest.param("REMOTE_USER", None, id="cgi-key"),
         pytest.param("http_accept", None, id="lower-case-prefix"),
@@ -94,13 +94,13 @@ def test_environ_field(key: str, name: str | None) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        pytest.param("HTTP_X A", id="E6-space"),
-        pytest.param("HTTP_", id="E6-empty"),
-        pytest.param("HTTP_X\r\nEVIL", id="E6-line-break"),
-        pytest.param("HTTP_X\x00", id="E6-nul"),
-        pytest.param("HTTP_X:", id="E6-colon"),
-        pytest.param("HTTP_ACCE\xdf", id="E6-latin-1"),
-        pytest.param("HTTP_\u0100", id="E6-no-byte"),
+        pytest.param("HTTP_X A", id="space"),
+        pytest.param("HTTP_", id="empty"),
+        pytest.param("HTTP_X\r\nEVIL", id="line-break"),
+        pytest.param("HTTP_X\x00", id="nul"),
+        pytest.param("HTTP_X:", id="colon"),
+        pytest.param("HTTP_ACCE\xdf", id="latin-1"),
+        pytest.param("HTTP_\u0100", id="no-byte"),
     ],
 )
 def test_environ_field_refuses(key: str) -> None:
@@ -145,13 +145,13 @@ def test_values_are_those_of_one_name_in_order() -> None:
         pytest.param([], set(), id="no-connection"),
         pytest.param(["close"], {"close"} - {"close"}, id="close-alone-names-nothing"),
         pytest.param(["Keep-Alive"], set(), id="keep-alive-alone-names-nothing"),
-        pytest.param(["x-a"], {"x-a"}, id="B1-one"),
-        pytest.param(["X-A", "x_b"], {"x-a", "x-b"}, id="B1-all-lines"),
-        pytest.param(["", "x-a"], {"x-a"}, id="B1-first-line-empty-CVE-2021-33197"),
-        pytest.param([", ,x-a,"], {"x-a"}, id="B1-empty-members"),
-        pytest.param(["close, X-A"], {"close", "x-a"}, id="E7-behind-close"),
-        pytest.param(["Host, Content-Length, X-A"], {"x-a"}, id="E7-never-host-nor-length"),
-        pytest.param(["hOST, content_length"], set(), id="E7-never-by-skeleton-either"),
+        pytest.param(["x-a"], {"x-a"}, id="one"),
+        pytest.param(["X-A", "x_b"], {"x-a", "x-b"}, id="all-lines"),
+        pytest.param(["", "x-a"], {"x-a"}, id="first-line-empty-CVE-2021-33197"),
+        pytest.param([", ,x-a,"], {"x-a"}, id="empty-members"),
+        pytest.param(["close, X-A"], {"close", "x-a"}, id="behind-close"),
+        pytest.param(["Host, Content-Length, X-A"], {"x-a"}, id="never-host-nor-length"),
+        pytest.param(["hOST, content_length"], set(), id="never-by-skeleton-either"),
     ],
 )
 def test_nominated(lines: list[str], names: set[str]) -> None:
@@ -189,10 +189,10 @@ CLEANERS = [
 
 
 @pytest.mark.parametrize("clean", CLEANERS)
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"B2-{name}") for name in HOP_BY_HOP])
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in HOP_BY_HOP])
 @pytest.mark.parametrize("mangle", [str, str.lower, str.upper, lambda n: n.replace("-", "_")])
 def test_hop_by_hop_is_removed(clean, name, mangle) -> None:
-    """B2, E8, E10, P11: in whatever case and with whatever separators."""
+    """In whatever case and with whatever separators."""
     assert clean([("A", "1"), (mangle(name), "x"), ("B", "2")]) == [("A", "1"), ("B", "2")]
 
 
@@ -203,29 +203,29 @@ def test_hop_by_hop_is_removed(clean, name, mangle) -> None:
         pytest.param(
             [("Connection", "close, X-A"), ("X-A", "1"), ("B", "2")],
             [("B", "2")],
-            id="B1-E7-nominated-is-removed",
+            id="nominated-is-removed",
         ),
         pytest.param(
             [("X-A", "1"), ("Connection", "x_a"), ("x.a", "2")],
             [],
-            id="E7-by-skeleton-before-and-behind",
+            id="by-skeleton-before-and-behind",
         ),
         pytest.param(
             [("Connection", "Host, Content-Length, Cookie"), ("Host", "a"), ("Cookie", "b")],
             [("Host", "a")],
-            id="E7-B4-host-stays",
+            id="host-stays",
         ),
         pytest.param(
             [("Connection", "Content-Length"), ("Content-Length", "1")],
             [("Content-Length", "1")],
-            id="E16-framing-is-never-removable",
+            id="framing-is-never-removable",
         ),
         pytest.param(
             [("A", "1"), ("B", ""), ("A", "2")],
             [("A", "1"), ("B", ""), ("A", "2")],
-            id="B15-D6-order-repeats-and-empty-values-stay",
+            id="order-repeats-and-empty-values-stay",
         ),
-        pytest.param([("Proxy", "http://evil/")], [], id="B20-httpoxy"),
+        pytest.param([("Proxy", "http://evil/")], [], id="httpoxy"),
     ],
 )
 def test_cleaners(clean, headers, left) -> None:
@@ -251,9 +251,9 @@ KEPT = [
 
 
 @pytest.mark.parametrize("clean", [end_to_end, cleaned])
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"B13-B22-{name}") for name in KEPT])
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in KEPT])
 def test_the_rest_passes(clean, name) -> None:
-    """B13, B21, B22, E14: untouched, and nothing is invented."""
+    """Untouched, and nothing is invented."""
     assert clean([(name, "x")]) == [(name, "x")]
 
 
@@ -315,7 +315,7 @@ NAMESPACE = [
 ]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, id=f"P1-{name}") for name in NAMESPACE])
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in NAMESPACE])
 def test_namespace_is_removed(name: str) -> None:
     assert cleaned([("A", "1"), (name, "evil"), ("B", "2")]) == [("A", "1"), ("B", "2")]
 
@@ -364,8 +364,8 @@ def test_arguments_are_not_changed() -> None:
     ("names", "left"),
     [
         pytest.param([], [("X-Auth", "1"), ("B", "2")], id="nothing"),
-        pytest.param(["x_auth"], [("B", "2")], id="P11-by-skeleton"),
-        pytest.param(["b", "X-AUTH"], [], id="P11-several"),
+        pytest.param(["x_auth"], [("B", "2")], id="by-skeleton"),
+        pytest.param(["b", "X-AUTH"], [], id="several"),
     ],
 )
 def test_without(names, left) -> None:
@@ -381,18 +381,18 @@ def test_commands_for_a_server_in_front_pass_on_demand() -> None:
 @pytest.mark.parametrize(
     ("headers", "left"),
     [
-        pytest.param([("Alt-Svc", 'h3=":443"')], [], id="D18-alt-svc"),
+        pytest.param([("Alt-Svc", 'h3=":443"')], [], id="alt-svc"),
         pytest.param(
             [("Set-Cookie", "a=1"), ("X", "y"), ("Set-Cookie", "b=2")],
             [("Set-Cookie", "a=1"), ("X", "y"), ("Set-Cookie", "b=2")],
-            id="D6-every-set-cookie",
+            id="every-set-cookie",
         ),
         pytest.param(
             [("Server", "s"), ("Date", "d"), ("Content-Encoding", "gzip")],
             [("Server", "s"), ("Date", "d"), ("Content-Encoding", "gzip")],
-            id="D19-D21-server-date-and-coding",
+            id="server-date-and-coding",
         ),
-        pytest.param([("Connection", "X-A"), ("X-A", "1")], [], id="D5-nominated"),
+        pytest.param([("Connection", "X-A"), ("X-A", "1")], [], id="nominated"),
         *(
             pytest.param([(name, "/etc/passwd")], [], id=name)
             for name in [
@@ -413,7 +413,7 @@ def test_commands_for_a_server_in_front_pass_on_demand() -> None:
         pytest.param(
             [("X-Accel-Buffering", "no")], [("X-Accel-Buffering", "no")], id="X-Accel-Buffering"
         ),
-        pytest.param([("Trailer", "X"), ("Upgrade", "h2c")], [], id="D17-trailer"),
+        pytest.param([("Trailer", "X"), ("Upgrade", "h2c")], [], id="trailer"),
         pytest.param(
             [("X-Forwarded-For", "1")], [("X-Forwarded-For", "1")], id="namespace-is-for-requests"
         ),
@@ -443,29 +443,29 @@ def test_is_host(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("", id="E13-empty"),
-        pytest.param("a,b", id="E13-two-joined"),
-        pytest.param("a, b", id="E13-two-joined-with-space"),
-        pytest.param("a b", id="E13-space"),
-        pytest.param("user@a", id="E13-userinfo"),
-        pytest.param("a:99999", id="E13-port-too-high"),
-        pytest.param("a:-1", id="E13-port-negative"),
-        pytest.param("a:80:80", id="E13-two-ports"),
-        pytest.param("a:\u0661", id="E13-port-in-other-digits"),
-        pytest.param("[::1", id="E13-bracket-open"),
-        pytest.param("::1", id="E13-ipv6-without-brackets"),
-        pytest.param("[a]", id="E13-name-in-brackets-too-short"),
-        pytest.param("[::1%eth0]", id="E13-zone"),
-        pytest.param("a/b", id="E13-slash"),
-        pytest.param("a?b", id="E13-query"),
-        pytest.param("a#b", id="E13-fragment"),
-        pytest.param("a\\b", id="E13-backslash"),
-        pytest.param('a"b', id="E13-quote"),
-        pytest.param("a%2eb", id="E13-percent"),
-        pytest.param("a\n", id="E13-newline-at-the-end"),
-        pytest.param("a\r\nX: y", id="E13-line-break"),
-        pytest.param("a\x00", id="E13-nul"),
-        pytest.param("caf\xe9", id="E13-latin-1"),
+        pytest.param("", id="empty"),
+        pytest.param("a,b", id="two-joined"),
+        pytest.param("a, b", id="two-joined-with-space"),
+        pytest.param("a b", id="space"),
+        pytest.param("user@a", id="userinfo"),
+        pytest.param("a:99999", id="port-too-high"),
+        pytest.param("a:-1", id="port-negative"),
+        pytest.param("a:80:80", id="two-ports"),
+        pytest.param("a:\u0661", id="port-in-other-digits"),
+        pytest.param("[::1", id="bracket-open"),
+        pytest.param("::1", id="ipv6-without-brackets"),
+        pytest.param("[a]", id="name-in-brackets-too-short"),
+        pytest.param("[::1%eth0]", id="zone"),
+        pytest.param("a/b", id="slash"),
+        pytest.param("a?b", id="query"),
+        pytest.param("a#b", id="fragment"),
+        pytest.param("a\\b", id="backslash"),
+        pytest.param('a"b', id="quote"),
+        pytest.param("a%2eb", id="percent"),
+        pytest.param("a\n", id="newline-at-the-end"),
+        pytest.param("a\r\nX: y", id="line-break"),
+        pytest.param("a\x00", id="nul"),
+        pytest.param("caf\xe9", id="latin-1"),
     ],
 )
 def test_is_no_host(text: str) -> None:

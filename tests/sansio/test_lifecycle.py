@@ -295,7 +295,7 @@ def test_the_limit_of_a_start_is_the_one_that_is_given() -> None:
     ],
 )
 def test_a_request_in_a_pause(phase: Phase, left: float, action: Action) -> None:
-    """S10: a short pause is waited for, a longer one refuses."""
+    """A short pause is waited for, a longer one refuses."""
     before = IN[phase]._replace(until=NOW + left)
     after, found = step(before, Event.ASKED, NOW)
     assert found is action
@@ -325,7 +325,7 @@ def after(*events: Event, state: State = STOPPED) -> State:
 
 
 def test_one_that_cannot_be_run_is_gone_before_another_is_started() -> None:
-    """S10: at most one at a time, even if somebody stops it the moment it has failed."""
+    """At most one at a time, even if somebody stops it the moment it has failed."""
     state = after(Event.ASKED, Event.UNUSABLE, Event.STOP)
     assert step(state, Event.ASKED, NOW)[1] is Action.WAIT
     assert after(Event.GONE, state=state) == State(Phase.STOPPED, NOW)

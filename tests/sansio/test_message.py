@@ -10,12 +10,12 @@ from wsgiproxy.sansio.message import DEFAULT_PORTS, Inbound, Origin, Request, Re
 @pytest.mark.parametrize(
     ("origin", "authority"),
     [
-        pytest.param(Origin("http", "a.example", 80), "a.example", id="B12-default-port-dropped"),
-        pytest.param(Origin("https", "a.example", 443), "a.example", id="B12-default-port-of-tls"),
-        pytest.param(Origin("http", "a.example", 443), "a.example:443", id="B12-port-of-the-other"),
-        pytest.param(Origin("https", "a.example", 80), "a.example:80", id="B12-other-port-of-tls"),
-        pytest.param(Origin("http", "::1", 80), "[::1]", id="B12-brackets-for-ipv6"),
-        pytest.param(Origin("http", "::1", 8080), "[::1]:8080", id="B12-brackets-and-port"),
+        pytest.param(Origin("http", "a.example", 80), "a.example", id="default-port-dropped"),
+        pytest.param(Origin("https", "a.example", 443), "a.example", id="default-port-of-tls"),
+        pytest.param(Origin("http", "a.example", 443), "a.example:443", id="port-of-the-other"),
+        pytest.param(Origin("https", "a.example", 80), "a.example:80", id="other-port-of-tls"),
+        pytest.param(Origin("http", "::1", 80), "[::1]", id="brackets-for-ipv6"),
+        pytest.param(Origin("http", "::1", 8080), "[::1]:8080", id="brackets-and-port"),
         pytest.param(Origin("http", "localhost", 80, "/s"), "localhost", id="unix-socket"),
     ],
 )

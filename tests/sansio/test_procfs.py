@@ -127,7 +127,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_process_cannot_name_itself_into_another_family(name: str) -> None:
-    """S2: the name may hold anything, and what follows the last parenthesis is the kernel's."""
+    """The name may hold anything, and what follows the last parenthesis is the kernel's."""
     assert parents(iter([f"4711 ({name}) " + REST.format(42)])) == {4711: 42}
 
 

@@ -153,13 +153,13 @@ def test_targets(changes: dict[str, str], whole: str, stripped: str) -> None:
     ],
 )
 def test_what_a_client_says_of_itself_is_removed(policy: SpawnPolicy, key: str) -> None:
-    """P1, S3: and what is ours is there as if it had said nothing."""
+    """And what is ours is there as if it had said nothing."""
     assert fields(policy, **{f"HTTP_{key}": "/forged"}) == fields(policy)
 
 
 @BOTH
 def test_a_client_cannot_have_ours_removed(policy: SpawnPolicy) -> None:
-    """B3: Connection may nominate what a client has sent, and nothing else."""
+    """Connection may nominate what a client has sent, and nothing else."""
     nominated = "X-Script-Name, X-Forwarded-For, X-Traversal-Path, Host"
     assert fields(policy, HTTP_CONNECTION=nominated) == fields(policy)
     suppressing = spawned(suppress_headers="x-script-name x-traversal-path x-forwarded-for")
@@ -191,7 +191,7 @@ def test_the_connect_address_is_that_of_the_process() -> None:
 @BOTH
 @pytest.mark.parametrize("path", ["/../x", "/a/../../x", "/..", "/%2e%2e/x", "/..;/x", "/..\\x"])
 def test_the_mount_is_a_wall(policy: SpawnPolicy, path: str) -> None:
-    """P4: a process that resolves dots would leave what it was given."""
+    """A process that resolves dots would leave what it was given."""
     with pytest.raises(BadRequest, match="'..' segment"):
         sent(policy, PATH_INFO=path)
     sent(policy, PATH_INFO=path, SCRIPT_NAME="")
@@ -215,7 +215,7 @@ def test_options_of_a_reverse_proxy() -> None:
 
 
 def test_a_trusted_proxy_is_believed() -> None:
-    """P2: what it has taken off the path comes before the mount, and is in the envelope."""
+    """What it has taken off the path comes before the mount, and is in the envelope."""
     policy = spawned(trusted_proxies="203.0.113.9")
     found = sent(
         policy,
@@ -306,14 +306,14 @@ def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
     ],
 )
 def test_location(location: str, whole: str, stripped: str) -> None:
-    """P9: the path that was asked for is the path that it answers with, if it was sent whole."""
+    """The path that was asked for is the path that it answers with, if it was sent whole."""
     assert mapped(spawned(), "Location", location) == whole
     assert mapped(spawned(strips=True), "Location", location) == stripped
 
 
 @pytest.mark.parametrize("location", ["/app/y", "http://127.0.0.1:4711/app/y"])
 def test_location_however_a_client_spells_the_mount(location: str) -> None:
-    """P9: the address of the process is never the client's, and its path is its own matter."""
+    """The address of the process is never the client's, and its path is its own matter."""
     found = mapped(spawned(), "Location", location, REQUEST_URI="/%61pp/x?a=b")
     assert found in ("/app/y", "http://shop.example/app/y")
 
@@ -344,7 +344,7 @@ def test_location_behind_a_proxy_that_strips(location: str, found: str) -> None:
     ],
 )
 def test_cookies(cookie: str, whole: str, stripped: str) -> None:
-    """P10: scoped to the mount if that is asked for."""
+    """Scoped to the mount if that is asked for."""
     for strips, expected in ((False, whole), (True, stripped)):
         assert mapped(spawned(strips=strips), "Set-Cookie", cookie) == cookie
         scoping = spawned(strips=strips, scope_cookies=True)

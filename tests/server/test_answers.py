@@ -46,8 +46,8 @@ def test_server_and_date_of_the_application_stay_alone() -> None:
 @pytest.mark.parametrize(
     ("raw", "chunked"),
     [
-        pytest.param(request_bytes("GET /"), True, id="1.1-chunked"),
-        pytest.param(OLD, False, id="1.0-to-the-end"),
+        pytest.param(request_bytes("GET /"), True, id="chunked"),
+        pytest.param(OLD, False, id="to-the-end"),
     ],
 )
 def test_a_body_without_length(raw: bytes, chunked: bool) -> None:
@@ -94,7 +94,7 @@ def test_an_endless_body_ends_with_a_head_request() -> None:
 
 
 def test_each_block_goes_out_as_it_comes() -> None:
-    """D23: an event that waits for the next one is no event."""
+    """An event that waits for the next one is no event."""
     go_on = threading.Event()
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -168,7 +168,7 @@ def breaking(headers: list[tuple[str, str]], caught: list[bool] | None = None) -
     [
         pytest.param(request_bytes("GET /"), [], id="chunked"),
         pytest.param(request_bytes("GET /"), [("Content-Length", "8")], id="counted"),
-        pytest.param(OLD, [], id="1.0-to-the-end"),
+        pytest.param(OLD, [], id="to-the-end"),
     ],
 )
 def test_a_body_that_breaks_off_ends_with_a_reset(

@@ -135,7 +135,7 @@ def by_start(environ: Any, start_response: Any) -> Any:
 def test_a_tunnel_has_the_socket_for_itself(
     app: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """F7: the end of one side is not that of the other, and the last bytes arrive."""
+    """The end of one side is not that of the other, and the last bytes arrive."""
     with serving(app) as server, RawClient(server.server_port) as client:
         client.send(request_bytes("CONNECT h:443") + b"early")
         head = client.read_until(b"\r\n\r\n")

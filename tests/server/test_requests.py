@@ -53,7 +53,7 @@ def test_environ(server: Any, recorder: Recorder) -> None:
 
 
 def test_absolute_form_keeps_its_authority(server: Any, recorder: Recorder) -> None:
-    """P1: Paste's own handler loses it."""
+    """Paste's own handler loses it."""
     raw = request_bytes("GET http://o.example:81/a/../b%2F?c", host="h")
     assert raw_exchange(server.server_port, raw).status == 200
     found = recorder.environ

@@ -40,8 +40,8 @@ def test_a_certificate_of_the_given_authority_is_accepted(tls_upstream, ca_file)
 @pytest.mark.parametrize(
     ("host", "with_authority"),
     [
-        pytest.param("127.0.0.1", False, id="E20-unknown-authority"),
-        pytest.param("127.0.0.2", True, id="E20-another-name"),
+        pytest.param("127.0.0.1", False, id="unknown-authority"),
+        pytest.param("127.0.0.2", True, id="another-name"),
     ],
 )
 def test_other_certificates_are_refused(tls_upstream, ca_file, host, with_authority):
@@ -91,7 +91,7 @@ def test_a_client_certificate_is_shown(tmp_path):
 
 
 def test_tls_that_ends_without_close_notify_is_a_cut(tls_upstream, ca_file):
-    # D11: the kernel's FIN alone could come from anybody on the way.
+    # The kernel's FIN alone could come from anybody on the way.
     def cut(connection) -> None:
         connection.read()
         connection.send(b"HTTP/1.1 200 OK\r\n\r\nabc")

@@ -42,7 +42,7 @@ def origin_of(upstream: RawUpstream) -> Origin:
     return Origin("http", "127.0.0.1", upstream.port)
 
 
-# -- reuse (G1 to G4) ------------------------------------------------------------------
+# -- reuse ------------------------------------------------------------------
 
 
 def test_a_fully_read_answer_gives_the_connection_back(upstream, transport):
@@ -58,11 +58,11 @@ def test_a_fully_read_answer_gives_the_connection_back(upstream, transport):
     [
         pytest.param(answer(headers=[("Connection", "close")], body=b"x"), id="connection-close"),
         pytest.param(answer(body=b"x", version="1.0"), id="http-1.0"),
-        pytest.param(answer(body=b"x") + b"surplus", id="D10-surplus-bytes"),
-        pytest.param(answer(body=b"x") * 2, id="D10-a-second-answer"),
-        pytest.param(chunked_answer(b"x") + b"surplus", id="D10-surplus-after-chunks"),
-        pytest.param(chunked_answer(b"x") + b"\r\n", id="D10-empty-line-after-chunks"),
-        pytest.param(answer(204) + b"surplus", id="E16-body-of-204"),
+        pytest.param(answer(body=b"x") + b"surplus", id="surplus-bytes"),
+        pytest.param(answer(body=b"x") * 2, id="a-second-answer"),
+        pytest.param(chunked_answer(b"x") + b"surplus", id="surplus-after-chunks"),
+        pytest.param(chunked_answer(b"x") + b"\r\n", id="empty-line-after-chunks"),
+        pytest.param(answer(204) + b"surplus", id="body-of-204"),
     ],
 )
 def test_no_reuse_after_any_doubt(upstream, transport, raw):
@@ -103,7 +103,7 @@ def test_a_kept_connection_that_the_upstream_closed_is_not_used(upstream, transp
     assert transport.send(origin_of(upstream), GET).read() == b"1"
     assert upstream.wait_closed()
     closed.set()
-    # POST is never retried, so it passes only if the dead connection was not used (G3).
+    # POST is never retried, so it passes only if the dead connection was not used.
     assert transport.send(origin_of(upstream), POST, [b"body"]).read() == b"2"
 
 
@@ -170,7 +170,7 @@ def test_many_threads_share_a_pool(upstream, transport):
     assert upstream.connections <= 8
 
 
-# -- retry (G5, E22) -------------------------------------------------------------------
+# -- retry -------------------------------------------------------------------
 
 DIES = [("read",), ("send", answer(body=b"1")), ("read",), ("close",)]
 
@@ -252,7 +252,7 @@ def test_at_most_one_retry(upstream, transport):
     assert upstream.connections == 2
 
 
-# -- bodies up (C1, C2, C8) ------------------------------------------------------------
+# -- bodies up ------------------------------------------------------------
 
 
 def test_a_body_streams_in_chunks(upstream, transport):
@@ -420,7 +420,7 @@ def test_an_answer_before_the_question_is_refused(upstream, transport):
     [
         pytest.param([("read",)], id="silence"),
         pytest.param(
-            [("read",), ("send_slowly", answer(body=b"x"), 0.05)], id="E18-a-byte-now-and-then"
+            [("read",), ("send_slowly", answer(body=b"x"), 0.05)], id="a-byte-now-and-then"
         ),
         pytest.param([("read",), ("send", b"HTTP/1.1 100 Continue\r\n\r\n")], id="only-interim"),
     ],
@@ -463,17 +463,17 @@ def test_a_client_that_has_left_ends_a_silent_body(upstream, transport):
     assert upstream.wait_closed(1)
 
 
-# -- limits (E17, E18) -----------------------------------------------------------------
+# -- limits -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 17 + answer(), id="E17-17-interim"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 17 + answer(), id="17-interim"),
         pytest.param(answer(headers=[("A", "x")] * 201), id="201-fields"),
         pytest.param(answer(headers=[("A", "x" * 8200)]), id="a-line-over-8-KiB"),
         pytest.param(answer(headers=[("A", "x" * 8000)] * 9), id="a-head-over-64-KiB"),
-        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="D22-101-unasked"),
+        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="101-unasked"),
     ],
 )
 def test_too_much_is_a_bad_response(upstream, transport, raw):
@@ -501,7 +501,7 @@ def test_a_request_that_is_too_large_is_not_sent(upstream, transport):
     assert upstream.connections == 0
 
 
-# -- connecting (H1, I2, O5) -----------------------------------------------------------
+# -- connecting -----------------------------------------------------------
 
 
 def test_nobody_listens(transport):
