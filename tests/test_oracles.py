@@ -41,7 +41,9 @@ Node = Callable[[Jobs], list[Any]]
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which the package is installed, once for all tests."""
     home = tmp_path_factory.mktemp("npm")
+    # Where there is no way to the registry, npm would try again and again for minutes.
     command = ["npm", "install", "--prefix", str(home), "--ignore-scripts", "--no-audit"]
+    command += ["--fetch-retries=0", "--fetch-timeout=20000"]
     found = subprocess.run(
         [*command, "--no-fund", PACKAGE], capture_output=True, text=True, timeout=300, check=False
     )
