@@ -138,7 +138,7 @@ def test_what_is_forked_at_the_very_beginning_of_a_start_can_start_its_own(mark,
     """The first use of tempfile takes its time, and a lock."""
     for _ in range(20):
         with program(FORKS_AT_ONCE, *child(), **{MARK: mark}) as parent:
-            assert (parent.line(), parent.line()) == ("200", "200")
+            assert (parent.line(), parent.line()) == ("200", "200"), parent.stderr
             assert parent.wait() == 0, parent.stderr
 
 

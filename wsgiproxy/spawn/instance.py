@@ -164,7 +164,8 @@ def _remove(folder: str) -> None:
 def _new_secret(folder: str) -> str:
     path = os.path.join(folder, "secret")
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(number, "w", encoding="ascii") as file:
+    # No other codec: a fork while one is loaded for the first time leaves a process without it.
+    with open(number, "w", encoding="utf-8") as file:
         file.write(new_key("spawn") + "\n")
     return path
 

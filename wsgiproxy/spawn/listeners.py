@@ -41,7 +41,7 @@ def _by_netlink() -> list[Listening]:
 def _by_proc() -> list[Listening]:
     found: list[Listening] = []
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError), open(name, encoding="ascii") as file:
+        with contextlib.suppress(OSError), open(name, encoding="utf-8") as file:
             found += listening(file.read())
     return found
 

@@ -116,7 +116,7 @@ def _free_port(port: int | None) -> int:
 def _quiet_ports() -> list[int]:
     """Some ports below those that the kernel chooses for clients; none where that is not known."""
     try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
             first = int(file.read().split()[0])
     except (OSError, ValueError, IndexError):
         return []

@@ -132,7 +132,7 @@ def children() -> list[int]:
     """Our own children: the command, and what we have adopted; dead ones included."""
     own = os.getpid()
     try:
-        with open(f"/proc/self/task/{own}/children", encoding="ascii") as file:
+        with open(f"/proc/self/task/{own}/children", encoding="utf-8") as file:
             return [int(word) for word in file.read().split()]
     except OSError:
         return _children_by_stat(own)
