@@ -25,7 +25,15 @@ from wsgiproxy.sansio.environ.restore import (
     namespace,
 )
 from wsgiproxy.sansio.fields.envelope import Carried
-from wsgiproxy.sansio.fields.forwarded import Counts, Said, believe, count, peer_of, trust
+from wsgiproxy.sansio.fields.forwarded import (
+    Counts,
+    Said,
+    believe,
+    check_named,
+    count,
+    peer_of,
+    trust,
+)
 from wsgiproxy.sansio.fields.host import is_allowed, is_host
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
 from wsgiproxy.settings import MIDDLEWARE, settle
@@ -168,8 +176,8 @@ class WSGIProxyMiddleware:
                 changes.update(proven)
         elif self._trusts(peer_of(environ)):
             said = self._said(environ)
-            if self._requires and not said.client:
-                raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
+            if self._requires:
+                check_named(said.client)
             changes.update(by_family(said, environ))
         restored = dict(environ)
         apply(changes, restored)

@@ -78,7 +78,7 @@ class Warden:
             )
 
     def join(self) -> Line:
-        """One more supervisor."""
+        """One more lifeline."""
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(self._path)
         self._lines.append(Line(sock))

@@ -98,7 +98,7 @@ def _listening(port: int | None) -> socket.socket:
 
 
 def _free_port(port: int | None) -> int:
-    """A port on which nobody listens; the process binds it by itself, a moment later.
+    """A port without a listener; the process binds it by itself, a moment later.
 
     :param port: that one; None for one that the kernel gives to no client in that moment.
     """

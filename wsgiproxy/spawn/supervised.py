@@ -51,7 +51,7 @@ def _interpreter() -> str:
 
 
 class Child:
-    """The other end of a supervisor. As long as somebody holds one, the command may live.
+    """The other end of a lifeline. As long as a process holds one, the command may live.
 
     :param line: our end.
     :param warden: its pid, if it is a child of this process.

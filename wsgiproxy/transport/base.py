@@ -76,7 +76,7 @@ class Transport(Protocol):
 
         :param body: blocks of the body, read as they are sent; None for none.
         :param timeouts: other limits for this one request.
-        :param abandoned: asked during waits; true when nobody wants the answer any more.
+        :param abandoned: asked during waits; true when the client has left.
         :param on_interim: told of each 1xx response.
         :raises ProxyError: there is no answer.
         """

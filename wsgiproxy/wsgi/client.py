@@ -39,7 +39,7 @@ def looks_at_blocks(environ: Mapping[str, Any]) -> bool:
 
 
 class ClientWatch:
-    """Whether the client has gone; false where nobody can know.
+    """Whether the client has gone; false where the server does not tell.
 
     How the server tells is looked for at the first question. Most requests are never asked about.
     """

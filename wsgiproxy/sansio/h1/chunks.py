@@ -25,7 +25,7 @@ _TRAILER = re.compile(TOKEN.encode() + rb":" + _VALUE + rb"\r\n")
 # They would frame the message anew, for those who merge trailers into the head.
 _NEVER_IN_TRAILER = re.compile(rb"(?:content-length|transfer-encoding):", re.IGNORECASE)
 
-# Bytes; longer extensions nobody has, and each byte that dribbles has the whole line looked at.
+# Bytes. No upstream has longer extensions, and each byte that dribbles has the line read again.
 _LONGEST_SIZE_LINE = 4096
 
 _AT_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILER = range(4)

@@ -46,7 +46,7 @@ class Patience:
         self.timeouts = timeouts
         self.abandoned = abandoned
         self._seconds = self._until = self.first = 0.0
-        #: Give a wait back after each slice, so that somebody else can look at the client.
+        #: Give a wait back after each slice, so that the server can look at its client.
         self.pulses = False
 
     def start(self, seconds: float, setting: str) -> None:

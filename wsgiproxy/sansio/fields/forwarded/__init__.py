@@ -19,6 +19,7 @@ from wsgiproxy.sansio.fields.forwarded.outgoing import (
     public,
 )
 from wsgiproxy.sansio.fields.forwarded.trust import (
+    check_named,
     client_address,
     nearest_untrusted,
     node_address,
@@ -34,6 +35,7 @@ __all__ = [
     "Said",
     "announce",
     "believe",
+    "check_named",
     "client_address",
     "count",
     "direct",

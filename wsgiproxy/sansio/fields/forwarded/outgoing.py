@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from wsgiproxy.errors import Forbidden
-from wsgiproxy.sansio.fields.forwarded.trust import client_address, nearest_untrusted
+from wsgiproxy.sansio.fields.forwarded.trust import check_named, client_address, nearest_untrusted
 from wsgiproxy.sansio.fields.host import is_host, split_host, with_port
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.grammar import port_number
@@ -95,8 +94,8 @@ def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = 
     prefix = said + prefix if is_prefix(said) else prefix
     said = ", ".join(values(headers, "X-Forwarded-For"))
     named = nearest_untrusted(said.split(","), trusts)
-    if required and not named:
-        raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
+    if required:
+        check_named(named)
     client = named or inbound.peer
     chain = ", ".join(filter(None, [said, client_address[inbound.peer]]))
     port = port or _port(host, scheme)

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.errors import ConfigurationError, Forbidden
 from wsgiproxy.sansio.memo import Remembered
 
-__all__ = ["client_address", "nearest_untrusted", "node_address", "trust"]
+__all__ = ["check_named", "client_address", "nearest_untrusted", "node_address", "trust"]
 
 # More than any chain of proxies that exists; a client can write as many as it likes.
 _HOPS = 64
@@ -120,3 +120,13 @@ def nearest_untrusted(chain: Sequence[str], trusts: Callable[[str], bool]) -> st
         if not found or not trusts(found):
             break
     return found
+
+
+def check_named(client: str) -> None:
+    """Refuse a request of which a trusted peer names no client, where it has to.
+
+    :param client: the address that it names; empty for none.
+    :raises Forbidden: there is none.
+    """
+    if not client:
+        raise Forbidden("a trusted peer says nothing of its client: require_forwarded")
