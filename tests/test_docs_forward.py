@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_forward import asked, connected
-from tests.support.daemon import daemon, free_port
+from tests.support.daemon import daemon
+from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli.forward import how_to_use
 from wsgiproxy.cli.listen import Listen

@@ -19,8 +19,9 @@ import pytest
 from webob import Request
 
 from tests.support.client import raw_exchange, request_bytes
-from tests.support.daemon import daemon, free_port, nginx, program
+from tests.support.daemon import daemon, nginx, program
 from tests.support.in_process import Backend, front_environ, key_file, run, signed_environ
+from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.middleware import WSGIProxyMiddleware

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.daemon import Daemon, daemon, free_port
+from tests.support.daemon import Daemon, daemon
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.rst").read_text()

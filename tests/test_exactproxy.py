@@ -317,8 +317,8 @@ def test_no_inside_in_the_page():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    request = Request.blank(f"http://localhost:{port}/")
-    response = request.get_response(proxy_exact_request)
+        request = Request.blank(f"http://localhost:{port}/")
+        response = request.get_response(proxy_exact_request)
     assert response.status_code == 502
     assert str(port) not in response.text and "localhost" not in response.text
 

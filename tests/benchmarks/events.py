@@ -16,11 +16,12 @@ from functools import partial
 from statistics import median, quantiles
 
 from tests.benchmarks import load
-from tests.benchmarks.processes import Process, Unavailable, free_port
+from tests.benchmarks.processes import Process, Unavailable
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
 from tests.benchmarks.servers import OURS, Server, in_turns, label, running
 from tests.benchmarks.upstream import running_upstream
+from tests.support.ports import free_port
 
 TITLE = "Delay of events, one in 20 ms"
 DIRECT = "no proxy, the upstream itself"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.benchmarks.processes import Process, Unavailable, free_port, wait_until_ready
+from tests.benchmarks.processes import Process, Unavailable, wait_until_ready
 from tests.benchmarks.upstream import SMALL, proxy_config, start_nginx
+from tests.support.ports import free_port
 
 _APPS = "tests.benchmarks.apps"
 Skip = Callable[[str, str], None]

@@ -22,11 +22,12 @@ from typing import Any
 
 from tests.benchmarks.contender import called
 from tests.benchmarks.in_process import FIELDS, on_one_core
-from tests.benchmarks.processes import ROOT, Unavailable, free_port
+from tests.benchmarks.processes import ROOT, Unavailable
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
 from tests.benchmarks.signing import cost, key_file
 from tests.benchmarks.upstream import upstream_command
+from tests.support.ports import free_port
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.spawn import SpawningApplication
 

@@ -25,12 +25,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from tests.benchmarks import load
-from tests.benchmarks.processes import Process, Unavailable, free_port, wait_until_ready
+from tests.benchmarks.processes import Process, Unavailable, wait_until_ready
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
 from tests.benchmarks.servers import Server, Skip, in_turns
 from tests.benchmarks.streaming import transfer
 from tests.benchmarks.upstream import BIG, SMALL, running_upstream
+from tests.support.ports import free_port
 
 TITLE = "Tunnels of 256 MiB through browser proxies"
 OURS = "wsgiproxy forward"

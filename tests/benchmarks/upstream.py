@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.processes import Process, Unavailable, free_port, wait_until_ready
+from tests.benchmarks.processes import Process, Unavailable, wait_until_ready
+from tests.support.ports import free_port
 
 SMALL = 1024
 BIG = 256 * 1024 * 1024

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.serving import SERVERS, served
 from tests.cli.telling import TELLS
 from tests.spawn.children import alive, child, until
-from tests.support.daemon import free_port
+from tests.support.ports import free_port
 
 #: Answers a few paths; `TELLS` answers all.
 SERVE = child(port="{port}")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Daemon, daemon, free_port
+from tests.support.daemon import Daemon, daemon
+from tests.support.ports import free_port
 
 __all__ = ["EXAMPLES", "ROOT", "command_of", "needs", "running"]
 

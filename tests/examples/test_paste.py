@@ -16,9 +16,10 @@ import pytest
 from tests.examples.mounted import Mount, Mounted
 from tests.examples.running import EXAMPLES, ROOT, needs
 from tests.support.backend import echo
-from tests.support.daemon import daemon, free_port
+from tests.support.daemon import daemon
 from tests.support.echo import echo as behave
 from tests.support.in_process import key_file
+from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.secretloader import new_key
 

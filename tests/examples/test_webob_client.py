@@ -9,7 +9,7 @@ import sys
 from webob import Request
 
 from tests.examples.running import EXAMPLES, ROOT, command_of
-from tests.support.daemon import free_port
+from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import proxy_exact_request
 

@@ -14,7 +14,8 @@ import pytest
 from tests.forward.canary import canary
 from tests.forward.proxies import TUNNELLING, Proxy, started
 from tests.forward.site import BIG, Site, big_blocks, big_digest
-from tests.support.daemon import free_port, nginx, program
+from tests.support.daemon import nginx, program
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.system("curl")
 

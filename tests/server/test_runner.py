@@ -11,7 +11,8 @@ import pytest
 
 from tests.server.serving import hello
 from tests.support.client import RawClient, raw_exchange, request_bytes
-from tests.support.daemon import daemon, free_port
+from tests.support.daemon import daemon
+from tests.support.ports import free_port
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.server import server_runner
 

@@ -16,9 +16,9 @@ import pytest
 
 from tests.spawn.children import ROOT, Pieces, ask, until
 from tests.spawn.programs import module
-from tests.spawn.programs.thief import quiet_port
 from tests.support.backend import FACTS, REPORT, reported
 from tests.support.client import raw_exchange, request_bytes
+from tests.support.ports import free_port
 from tests.trusted.test_matrix import CASES, DECLARED, KEYS, environ
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ConfigurationError
@@ -154,7 +154,7 @@ SERVED = {
 @pytest.fixture
 def site(spawn, request):
     """A process at a port that the test knows."""
-    port = quiet_port()
+    port = free_port()
     app = spawn(SERVED[request.param], cwd=ROOT, spawned_port=port)
     app.start()
     return app, port
@@ -208,7 +208,7 @@ def test_each_run_has_keys_of_its_own_that_nobody_else_can_read(spawn, temporary
 
 
 def test_the_keys_of_an_earlier_run_are_worth_nothing(spawn, tmp_path):
-    port = quiet_port()
+    port = free_port()
     app = spawn(SERVED["waitress"], cwd=ROOT, spawned_port=port)
     app.start()
     old = tmp_path / "old"

@@ -12,7 +12,8 @@ import pytest
 
 from tests.spawn.children import ask, child, lines_of, until
 from tests.spawn.programs import server
-from tests.spawn.programs.thief import Thief, quiet_port
+from tests.spawn.programs.thief import Thief
+from tests.support.ports import free_port
 
 # A failure of somebody else
 
@@ -71,7 +72,7 @@ def tried_again(app, folder: Path) -> None:
 @EACH
 def test_a_port_that_is_free_in_a_moment_is_waited_for(spawn, folder, command):
     """The run that has just ended may be held by a process that has not yet seen its end."""
-    port = quiet_port()
+    port = free_port()
     app = spawn(command, spawned_port=port, share=str(folder))
     with Thief("127.0.0.1", port) as thief:
         app.start(wait=False)
@@ -83,7 +84,7 @@ def test_a_port_that_is_free_in_a_moment_is_waited_for(spawn, folder, command):
 
 def test_the_time_for_that_begins_with_the_first_attempt(spawn, folder):
     """Before, somebody else may have started it for long."""
-    port = quiet_port()
+    port = free_port()
     app = spawn(server(), spawned_port=port, share=str(folder))
     (lock,) = folder.rglob("lock")
     with Thief("127.0.0.1", port), open(lock) as starting:

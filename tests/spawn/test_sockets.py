@@ -14,7 +14,8 @@ import pytest
 
 from tests.spawn.children import LIMIT, alive, ask, until
 from tests.spawn.programs import server, told
-from tests.spawn.programs.thief import Thief, quiet_port
+from tests.spawn.programs.thief import Thief
+from tests.support.ports import free_port
 from wsgiproxy.errors import ConfigurationError, ConnectFailed
 from wsgiproxy.sansio.process.procfs import Listening
 from wsgiproxy.spawn import listeners, sockets
@@ -112,7 +113,7 @@ def test_a_contradiction_is_refused_at_once(spawn, options, named):
 
 @pytest.mark.parametrize("command", [server(port="{port}"), server()], ids=["port", "inherit"])
 def test_the_given_port_is_used_again_and_again(spawn, command):
-    port = quiet_port()
+    port = free_port()
     app = spawn(command, spawned_port=port)
     for _ in range(3):
         assert ask(app).status == 200

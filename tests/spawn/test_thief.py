@@ -16,7 +16,8 @@ import pytest
 
 from tests.spawn.children import LIMIT, Answer, ask, lines_of, until
 from tests.spawn.programs import server, told
-from tests.spawn.programs.thief import Thief, quiet_port
+from tests.spawn.programs.thief import Thief
+from tests.support.ports import free_port
 from tests.support.rounds import rounds
 
 IPV6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6")
@@ -69,7 +70,7 @@ def refused(answer: Answer) -> None:
 )
 def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_path, at, host):
     began, wait = tmp_path / "began", tmp_path / "wait"
-    port = quiet_port()
+    port = free_port()
     command = server(port="{port}", host=host, began=began, wait=wait)
     app = spawn(command, spawned_port=port, start_timeout=LIMIT)
     request = asking(app)
@@ -87,7 +88,7 @@ def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_p
 def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, caplog, tmp_path):
     """SO_REUSEPORT, as servers with several workers use it: the kernel would choose."""
     began, wait = tmp_path / "began", tmp_path / "wait"
-    port = quiet_port()
+    port = free_port()
     command = server(port="{port}", host="0.0.0.0", reuse="yes", began=began, wait=wait)
     app = spawn(command, spawned_port=port)
     request = asking(app)
@@ -101,7 +102,7 @@ def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, cap
 
 def test_whoever_listens_instead_of_a_process_that_never_does_gets_nothing(spawn, caplog, tmp_path):
     began = tmp_path / "began"
-    port = quiet_port()
+    port = free_port()
     command = server(port="{port}", began=began, wait=tmp_path / "never")
     app = spawn(command, spawned_port=port, start_timeout=LIMIT)
     with Thief("127.0.0.1", port, patient=True) as thief:
@@ -139,7 +140,7 @@ def test_whoever_takes_the_port_of_a_crashed_process_gets_nothing(spawn, caplog,
     stolen = Counter[bytes]()
     count = rounds(3, 10)
     for _ in range(count):
-        port = quiet_port()
+        port = free_port()
         app = spawn(server(port="{port}"), spawned_port=port, max_idle=kept)
         pid = told(ask(app))["pid"]
         ended = threading.Event()

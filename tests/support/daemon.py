@@ -1,6 +1,6 @@
 """Servers of Debian packages, started by a test with a configuration of its own.
 
-They listen on a port that was free a moment ago, keep nothing, and end with the block.
+They listen on a free port, keep nothing, and end with the block.
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Daemon", "daemon", "free_port", "haproxy", "nginx", "program"]
+from tests.support.ports import free_port
+
+__all__ = ["Daemon", "daemon", "haproxy", "nginx", "program"]
 
 _START_LIMIT = 30  # seconds
 _ROOT = Path(__file__).resolve().parents[2]
 
 Address = tuple[str, int] | str
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def program(name: str) -> str:

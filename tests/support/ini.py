@@ -9,7 +9,8 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.daemon import daemon, free_port
+from tests.support.daemon import daemon
+from tests.support.ports import free_port
 from wsgiproxy.version import __version__
 
 if TYPE_CHECKING:

@@ -508,8 +508,8 @@ def test_nobody_listens(transport):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(ConnectFailed) as caught:
-        transport.send(Origin("http", "127.0.0.1", port), GET)
+        with pytest.raises(ConnectFailed) as caught:
+            transport.send(Origin("http", "127.0.0.1", port), GET)
     assert str(port) in str(caught.value)
     assert str(port) not in caught.value.public
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import socket
 import threading
 import time
 
 from tests.spawn.children import LIMIT
 
-__all__ = ["Thief", "quiet_port"]
+__all__ = ["Thief"]
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
-
-
-def quiet_port() -> int:
-    """A free port that the kernel gives to nobody by itself, not even to a client."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        lowest = int(file.read().split()[0])
-    while True:
-        port = random.randrange(10_000, min(lowest, 60_000))
-        with socket.socket() as free, contextlib.suppress(OSError):
-            free.bind(("127.0.0.1", port))
-            return port
 
 
 class Thief:

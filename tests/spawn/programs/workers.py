@@ -16,8 +16,8 @@ from typing import Any
 from tests.spawn.children import LIMIT, MARK, ROOT, alive, lines_of, processes, until
 from tests.spawn.programs.front import WORKER
 from tests.support.client import RawClient, raw_exchange, request_bytes
-from tests.support.daemon import free_port
 from tests.support.judges import JudgedResponse
+from tests.support.ports import free_port
 
 __all__ = ["COUNT", "Held", "Workers", "parent_of", "told", "workers"]
 
