@@ -76,7 +76,7 @@ def test_the_settings_are_those_of_the_code() -> None:
         if row.name == "start_script":
             assert default == "required"
         elif row.name == "ready_statuses":
-            assert row.settle(ast.literal_eval(default.strip("`"))) == row.default
+            assert row.convert_value(ast.literal_eval(default.strip("`"))) == row.default
         else:
             assert default == f"``{row.default!r}``"
 

@@ -142,7 +142,7 @@ def test_the_namespace_that_is_removed() -> None:
     assert (len(names(begin)), len(names(end)), len(exact)) == (5, 19, 21)
     meant = {name + "anything" for name in names(begin)} | {"Any-" + name for name in names(end)}
     for name in meant | names(end) | exact:
-        assert is_forwarding_key[field_key(name)], name
+        assert is_forwarding_key(field_key(name)), name
 
 
 def test_what_is_covered() -> None:

@@ -14,7 +14,7 @@ from wsgiproxy.doctor.endpoint import examiner
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
 from wsgiproxy.sansio.keys import base64url, parse_keys
-from wsgiproxy.settings import MIDDLEWARE, settle
+from wsgiproxy.settings import MIDDLEWARE, resolve
 
 SECRET = "k1:" + base64url(b"1" * 32)
 OTHER = "k2:" + base64url(b"2" * 32)
@@ -344,7 +344,7 @@ def test_a_public_half_that_verifies_is_named(tmp_path, secret):
     ],
 )
 def test_the_settings_that_the_doctor_may_recommend(settings, expected, secret):
-    settled = {**settle(MIDDLEWARE, {"doctor_file": secret}), **settings}
+    settled = {**resolve(MIDDLEWARE, {"doctor_file": secret}), **settings}
     answers = examiner(settled, lambda peer: False)
     assert answers is not None
     found = examined(

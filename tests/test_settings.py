@@ -28,7 +28,7 @@ from wsgiproxy.settings import (
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
-    settle,
+    resolve,
 )
 from wsgiproxy.settings import convert as converters
 from wsgiproxy.wsgiapp import make_app
@@ -210,7 +210,7 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
     ],
 )
 def test_what_is_taken(name: str, given_: object, settled: object) -> None:
-    found = ROWS[name].settle(given_)
+    found = ROWS[name].convert_value(given_)
     assert found == settled
     assert type(found) is type(settled)
 
@@ -296,7 +296,7 @@ def test_what_is_refused(name: str, given_: object) -> None:
     """The message names the setting, the value and what was expected."""
     row = ROWS[name]
     with pytest.raises(ConfigurationError) as caught:
-        row.settle(given_)
+        row.convert_value(given_)
     assert str(caught.value) == f"{row.name}={given_!r}: expected {row.expected}"
     assert row.expected
 
@@ -330,7 +330,7 @@ def test_what_is_refused(name: str, given_: object) -> None:
 def test_the_words(name: str, expected: str) -> None:
     row = ROWS[name]
     with pytest.raises(ConfigurationError, match=rf"^{row.name}='\?\?': expected {expected}$"):
-        settle([row], {row.name: "??"})
+        resolve([row], {row.name: "??"})
 
 
 DEFAULTS = {
@@ -364,7 +364,7 @@ DEFAULTS = {
 
 def test_defaults() -> None:
     """Safe ones: certificates are verified, nobody is trusted, limits hold."""
-    settled = settle((*APP, *TRANSPORT), {})
+    settled = resolve((*APP, *TRANSPORT), {})
     assert {name: settled[name] for name in DEFAULTS} == DEFAULTS
 
 
@@ -389,7 +389,7 @@ def test_defaults_of_trust(rows: tuple[Setting, ...]) -> None:
         "strict_permissions": False,
         **dict.fromkeys(("string_keys", "unicode_keys", "json_keys", "pickle_keys"), ()),
     }
-    settled = settle(rows, {})
+    settled = resolve(rows, {})
     assert {name: expected.get(name) for name in settled} == settled
 
 
@@ -397,7 +397,7 @@ def test_defaults_of_the_spawner() -> None:
     """Nothing that it was not told goes to the process, and it is signed for."""
     (required, *rows) = SPAWN
     assert required.name == "start_script"
-    assert settle(rows, {}) == {
+    assert resolve(rows, {}) == {
         "cwd": None,
         "script_env": {},
         "spawned_port": None,
@@ -433,7 +433,7 @@ REQUIRED = ["start_script"]
 def test_each_row(row: Setting) -> None:
     """A row takes its own default, and says what it is for in a few words."""
     assert row.name.isidentifier()
-    assert row.name in REQUIRED or row.settle(row.default) == row.default
+    assert row.name in REQUIRED or row.convert_value(row.default) == row.default
     assert row.help
     assert row.help[-1] != "."
 
@@ -448,18 +448,18 @@ def test_an_own_store_of_nonces_is_taken_as_it_is() -> None:
             return True
 
     store = Store()
-    assert ROWS["backend.replay"].settle(store) is store
+    assert ROWS["backend.replay"].convert_value(store) is store
 
 
 @pytest.mark.parametrize("name", ["secret_file", "backend.secret_file", "ca_file"])
 def test_a_path_may_be_one_of_pathlib(name: str) -> None:
-    assert ROWS[name].settle(PurePosixPath("/some/where")) == "/some/where"
+    assert ROWS[name].convert_value(PurePosixPath("/some/where")) == "/some/where"
 
 
 def test_settle_takes_what_was_given_and_the_defaults() -> None:
     rows = [Setting("a", int, 1, "a number", "help"), Setting("b", int, 2, "a number", "help")]
-    assert settle(rows, {}) == {"a": 1, "b": 2}
-    assert settle(rows, {"b": "3"}) == {"a": 1, "b": 3}
+    assert resolve(rows, {}) == {"a": 1, "b": 2}
+    assert resolve(rows, {"b": "3"}) == {"a": 1, "b": 3}
 
 
 @pytest.mark.parametrize(
@@ -478,13 +478,13 @@ def test_settle_takes_what_was_given_and_the_defaults() -> None:
 )
 def test_an_unknown_name(name: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        settle([ROWS["max_head"], ROWS["head_timeout"]], {name: 1})
+        resolve([ROWS["max_head"], ROWS["head_timeout"]], {name: 1})
     assert str(caught.value) == message
 
 
 def test_the_cause_is_kept() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        ROWS["max_idle"].settle("x")
+        ROWS["max_idle"].convert_value("x")
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -494,13 +494,13 @@ def test_a_converter_may_raise_either(error: type[Exception]) -> None:
         raise error(value)
 
     with pytest.raises(ConfigurationError, match="^x=1: expected y$"):
-        Setting("x", refuse, None, "y", "help").settle(1)
+        Setting("x", refuse, None, "y", "help").convert_value(1)
 
 
 def test_another_error_of_a_converter_is_our_own_mistake() -> None:
     broken: Callable[[object], None] = {}.__getitem__
     with pytest.raises(KeyError):
-        Setting("x", broken, None, "y", "help").settle(1)
+        Setting("x", broken, None, "y", "help").convert_value(1)
 
 
 anything: st.SearchStrategy[Any] = (
@@ -518,11 +518,11 @@ def test_any_value_is_converted_or_refused(name: str, value: object) -> None:
     """A setting takes any value, or refuses it in its own words; settled again it is the same."""
     row = ROWS[name]
     try:
-        settled = row.settle(value)
+        settled = row.convert_value(value)
     except ConfigurationError as error:
         assert str(error).startswith(f"{row.name}=")
     else:
-        assert row.settle(settled) == settled
+        assert row.convert_value(settled) == settled
 
 
 def test_hosts_that_are_converted_may_be_converted_again() -> None:
@@ -553,7 +553,7 @@ SWITCHED_OFF = [
 def test_a_setting_that_another_one_switches_off_is_refused(rows, given, expected):
     name, value = next(iter(given.items()))
     with pytest.raises(ConfigurationError) as caught:
-        settle(rows, given)
+        resolve(rows, given)
     assert str(caught.value) == f"{name}={value!r}: expected {expected} beside it"
 
 
@@ -561,7 +561,7 @@ def test_a_setting_that_another_one_switches_off_is_refused(rows, given, expecte
 def test_its_default_is_not(rows, given, expected):
     name = next(iter(given))
     default = next(row.default for row in rows if row.name == name)
-    assert settle(rows, {**given, name: default})[name] == default
+    assert resolve(rows, {**given, name: default})[name] == default
 
 
 def test_what_a_setting_needs_is_a_setting_of_the_same_part():

@@ -159,7 +159,7 @@ def refused_value(row: Setting) -> str | None:
     """What *row* does not take; None if any string will do, as for the name of a file."""
     for value in ("", "\0 ?"):
         try:
-            row.settle(value)
+            row.convert_value(value)
         except ConfigurationError:
             return value
     return None

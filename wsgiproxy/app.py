@@ -11,7 +11,7 @@ from wsgiproxy.observe.warn import warn_of_everybody
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
-from wsgiproxy.settings import APP, SIGNING, TRANSPORT, settle
+from wsgiproxy.settings import APP, SIGNING, TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
@@ -74,7 +74,7 @@ class WSGIProxyApp:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = settle(APP + SIGNING + TRANSPORT, given)
+        settled = resolve(APP + SIGNING + TRANSPORT, given)
         self._options = {row.name: settled[row.name] for row in APP}
         self._signer = configured_signer(settled)
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"

@@ -10,10 +10,10 @@ from wsgiproxy.errors import NotForProxy, ProxyError
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 from wsgiproxy.sansio.policy.forward import absolute_changes
-from wsgiproxy.settings import EXACT, settle
+from wsgiproxy.settings import EXACT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport
-from wsgiproxy.wsgi.gateway import Gateway, refuse
+from wsgiproxy.wsgi.gateway import Gateway, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -48,7 +48,7 @@ class ExactProxy:
     def __init__(
         self, *, max_body: int | str | None = None, **options: Unpack[TransportOptions]
     ) -> None:
-        limit = settle(EXACT, {"max_body": max_body, **options})["max_body"]
+        limit = resolve(EXACT, {"max_body": max_body, **options})["max_body"]
         self.transport = PooledTransport(**options)
         self._gateway = Gateway(_policy(), self.transport, max_body=limit)
 
@@ -99,7 +99,7 @@ def filter_paste_httpserver_proxy(app: WSGIApplication) -> WSGIApplication:
         try:
             filter_paste_httpserver_proxy_environ(environ)
         except ProxyError as error:
-            return refuse(error, environ, start_response, Record(environ))
+            return error_response(error, environ, start_response, Record(environ))
         return app(environ, start_response)
 
     return filtered

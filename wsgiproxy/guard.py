@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from wsgiproxy.errors import ConnectFailed, DestinationForbidden, UpstreamTimeout
 from wsgiproxy.sansio.destination import Destinations, looked_up, same_address
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 
 __all__ = ["Guard", "Resolver"]
 
@@ -70,7 +70,7 @@ class Guard:
 
     destinations: Destinations
     resolve: Resolver | None
-    _refusal: Remembered[tuple[str, int], str] = field(compare=False)
+    _refusal: Callable[[tuple[str, int]], str] = field(compare=False)
 
     def __init__(
         self,
@@ -84,9 +84,11 @@ class Guard:
         object.__setattr__(self, "destinations", destinations)
         object.__setattr__(self, "resolve", resolve)
         # Asked for each request on a kept connection.
-        refusal: Remembered[tuple[str, int], str] = Remembered(
-            lambda key: destinations.refusal(*key)
-        )
+
+        @remembered
+        def refusal(destination: tuple[str, int]) -> str:
+            return destinations.refusal(*destination)
+
         object.__setattr__(self, "_refusal", refusal)
 
     def check(self, host: str, port: int) -> None:
@@ -95,7 +97,7 @@ class Guard:
         :param host: a name or an address; IPv6 with or without brackets.
         :raises DestinationForbidden: it is refused whatever addresses it has.
         """
-        _permit(host, port, self._refusal[host, port])
+        _permit(host, port, self._refusal((host, port)))
 
     def addresses(self, host: str, port: int) -> list[str]:
         """The addresses of a destination, looked up once and all of them judged.

@@ -36,7 +36,7 @@ from wsgiproxy.sansio.fields.forwarded import (
 )
 from wsgiproxy.sansio.fields.host import is_allowed, is_host
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
-from wsgiproxy.settings import MIDDLEWARE, settle
+from wsgiproxy.settings import MIDDLEWARE, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.settings.setting import shown
 from wsgiproxy.signature import Verifier, apply, is_signed
@@ -186,7 +186,7 @@ class WSGIProxyMiddleware:
         apply(configured, restored)
         changes.update(configured)
         host = restored.get("HTTP_HOST", "")
-        if host and not is_host[host]:
+        if host and not is_host(host):
             # wsgiref and Paste hand over the line end of a folded field.
             raise BadRequest(f"Host {host!r} is not host[:port]")
         if self._allowed_hosts and not is_allowed(host, self._allowed_hosts):
@@ -261,13 +261,13 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {name: value for name, value in options.items() if value is not None}
     rows = [row for row in MIDDLEWARE if row.name in given]
-    said = {row.name for row in rows if row.settle(given[row.name]) != row.default}
+    said = {row.name for row in rows if row.convert_value(given[row.name]) != row.default}
     for name, other in _NOT_TOGETHER:
         if name in said and other in said:
             raise ConfigurationError(
                 f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
             )
-    settled = settle(MIDDLEWARE, given)
+    settled = resolve(MIDDLEWARE, given)
     _settle_trust(settled, given)
     if settled["require_forwarded"] and settled["x_for"] == 0:
         raise ConfigurationError("require_forwarded=True: expected no x_for=0 beside it")

@@ -22,15 +22,15 @@ from wsgiproxy.compat import (
 )
 from wsgiproxy.errors import MethodNotAllowed, ProxyError
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.policy.wsgiproxy2 import (
     ABSOLUTE_URL_RE,
-    Asked,
+    Proxied,
     address_of,
     parse_uri,
     rewrite_location,
 )
-from wsgiproxy.wsgi.gateway import Gateway, refuse
+from wsgiproxy.wsgi.gateway import Gateway, error_response
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -76,7 +76,7 @@ class _AlreadyParsed(ProxyError):
 
 # What a server says of itself, also one on a Unix socket, whose clients have no address.
 _OF_A_SERVER = ("wsgi.multithread", "wsgi.multiprocess", "SERVER_SOFTWARE")
-_BASES = Remembered(parse_uri, limit=256)
+_base = remembered(limit=256)(parse_uri)
 
 
 class Proxy:
@@ -180,11 +180,11 @@ class Proxy:
         try:
             exchange = self._exchange(environ)
         except ProxyError as error:
-            return refuse(error, environ, start_response, Record(environ))
+            return error_response(error, environ, start_response, Record(environ))
         except Exception as error:
             self.logger.exception("extract_uri has failed")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
-            return refuse(unexpected, environ, start_response, Record(environ))
+            return error_response(unexpected, environ, start_response, Record(environ))
         return Gateway(exchange, exchange)(environ, start_response)
 
     def _exchange(self, environ: WSGIEnvironment) -> Exchange:
@@ -202,8 +202,8 @@ class Proxy:
         is_relayed = any(environ.get(key) for key in _OF_A_SERVER) or "REMOTE_ADDR" in environ
         announced = announce(self.header_map, environ)
         uri = self.extract_uri(environ)
-        asked = Asked(
-            _BASES[uri],
+        asked = Proxied(
+            _base(uri),
             environ.get("HTTP_HOST") or urlsplit(uri).netloc,
             announced,
             bool(self.strip_script_name),

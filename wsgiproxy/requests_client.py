@@ -13,7 +13,7 @@ import requests
 from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
-from wsgiproxy.compat import Body, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.message import Headers
@@ -76,7 +76,7 @@ class HttpClient:
 
     def __call__(
         self, uri: str, method: str, body: Any, headers: dict[str, str]
-    ) -> tuple[str, str | None, Headers, Body]:
+    ) -> tuple[str, str | None, Headers, ResponseBody]:
         """Send one request.
 
         :returns: status, Location, field lines and body.
@@ -148,7 +148,7 @@ def _add_nothing(fields: dict[str, Any], session: requests.Session) -> None:
 
 def _answer(
     response: requests.Response, size: int, close: Any
-) -> tuple[str, str | None, Headers, Body]:
+) -> tuple[str, str | None, Headers, ResponseBody]:
     raw = response.raw
     is_usual = isinstance(raw, BaseHTTPResponse)  # adapters of sessions may have others
     location = response.headers.pop(_KEPT, None) or response.headers.get("location")
@@ -171,5 +171,5 @@ def _answer(
     at_end = raw.release_conn if is_usual else _nothing
     # An answer without a reason phrase has None here.
     status = f"{response.status_code} {response.reason or ''}"
-    found = Body(read, size, at_end=at_end, close=end)
+    found = ResponseBody(read, size, at_end=at_end, close=end)
     return status, location, headers, found

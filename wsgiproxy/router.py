@@ -13,7 +13,7 @@ from wsgiproxy.errors import BadRequest, LinkedOutside, NotFound
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.reference import page_below
 from wsgiproxy.sansio.target import rebuilt_target, under
-from wsgiproxy.wsgi.gateway import refuse
+from wsgiproxy.wsgi.gateway import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -80,7 +80,9 @@ class Routes:
                 return with_slash(inner, start_response)
             return route.application(inner, start_response)
         prefixes = [route.prefix for route in self._routes]
-        return refuse(not_found(environ, prefixes), environ, start_response, Record(environ))
+        return error_response(
+            not_found(environ, prefixes), environ, start_response, Record(environ)
+        )
 
     def close(self) -> None:
         """Close every application that can be closed."""
@@ -132,7 +134,7 @@ def with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Itera
     try:
         target = rebuilt_target(environ["SCRIPT_NAME"], "/", environ.get("QUERY_STRING", ""))
     except BadRequest as error:
-        return refuse(error, environ, start_response, record)
+        return error_response(error, environ, start_response, record)
     # Two slashes at the beginning would be a host (RFC 3986, 4.2).
     location = "".join(target)
     if location.startswith("//"):

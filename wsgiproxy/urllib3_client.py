@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.compat import Body, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]
@@ -52,7 +52,7 @@ class HttpClient:
 
     def __call__(
         self, uri: str, method: str, body: Any, headers: dict[str, str]
-    ) -> tuple[str, str | None, Headers, Body]:
+    ) -> tuple[str, str | None, Headers, ResponseBody]:
         """Send one request.
 
         :returns: status, Location, field lines and body.
@@ -99,7 +99,7 @@ def _is_timeout(error: BaseException) -> bool:
     )
 
 
-def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, Body]:
+def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, ResponseBody]:
     def read(limit: int) -> bytes:
         try:
             return bytes(response.read1(limit, decode_content=False))
@@ -112,7 +112,7 @@ def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, Body]:
 
     # An answer without a reason phrase has None here.
     status = f"{response.status} {response.reason or ''}"
-    found = Body(read, size, at_end=response.release_conn, close=close)
+    found = ResponseBody(read, size, at_end=response.release_conn, close=close)
     return status, response.headers.get("location"), list(response.headers.items()), found
 
 

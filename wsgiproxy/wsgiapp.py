@@ -258,7 +258,7 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
             raise ConfigurationError(f"{name}={value!r}: expected a target such as http://...")
         for name in targets:
             # The name in the message is that of the line.
-            replace(HREF, name=name).settle(places[name])
+            replace(HREF, name=name).convert_value(places[name])
         return Routes(
             Route(prefix, *_remote(places[name], common))
             if name in targets

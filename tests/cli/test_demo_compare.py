@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.cli.demo.compare import CARRIED, Facts, Seen, compare, facts, seen_in
+from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, compare, facts, seen_in
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_the_backend_knows():
         "wsgiproxy.verified": "k1",
         CARRIED: {"request": 7},
     }
-    assert facts(environ, RECEIVED) == Facts(
+    assert facts(environ, RECEIVED) == Shown(
         public="https://example.com/demo/a?b",
         base="https://example.com/demo",
         prefix="/demo",

@@ -27,7 +27,7 @@ from wsgiproxy.cli.doctor import Doctor, own_address
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.mount import Mount
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.diagnosis import ODD_PATHS, Asked, Finding, Heard, Here, diagnose
+from wsgiproxy.sansio.diagnosis import ODD_PATHS, Finding, Installation, Observed, Target, diagnose
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.secretloader import KeyFile
@@ -328,7 +328,9 @@ def test_a_doctor_an_hour_wrong_asks_again_by_the_clock_there(wrong, secret):
         examiner = Doctor(transport, base, key, clock=lambda: time.time() + wrong)
         heard = examiner.examine()
     findings = diagnose(
-        Asked("http", base.origin.authority, "/", "127.0.0.1", "k1"), heard, Here(__version__)
+        Target("http", base.origin.authority, "/", "127.0.0.1", "k1"),
+        heard,
+        Installation(__version__),
     )
     assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock", "client"]
     (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]
@@ -615,7 +617,7 @@ FINDINGS = [
 
 
 def text(out: io.StringIO, findings: list[Finding], status: int) -> list[str]:
-    heard = {"plain": Heard()}
+    heard = {"plain": Observed()}
     return doctor_output.as_text("http://a", findings, heard, status, out).splitlines()
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.proxies.asking import CLIENTS, call, only, served
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import HostProxy
-from wsgiproxy.compat import Body, Input, framed
+from wsgiproxy.compat import Input, ResponseBody, framed
 from wsgiproxy.errors import BadRequest
 
 
@@ -124,7 +124,7 @@ def test_silence_after_a_body_is_a_timeout(upstream: RawUpstream, client: str) -
 def test_a_returned_body_is_closed_once() -> None:
     log: list[str] = []
     blocks = iter([b"a", b""])
-    body = Body(
+    body = ResponseBody(
         lambda size: next(blocks),
         5,
         at_end=lambda: log.append("read"),
@@ -138,7 +138,7 @@ def test_a_returned_body_is_closed_once() -> None:
 
 def test_a_returned_body_that_is_given_up_is_not_at_its_end() -> None:
     log: list[str] = []
-    body = Body(
+    body = ResponseBody(
         lambda size: b"a",
         5,
         at_end=lambda: log.append("read"),

@@ -479,7 +479,7 @@ _keys = st.sampled_from(sorted(set().union(*READ.values())))
 def assert_valid(said: Said) -> None:
     assert said.client == "" or str(ipaddress.ip_address(said.client)) == said.client
     assert said.scheme in ("", "http", "https")
-    assert said.host == "" or is_host[said.host]
+    assert said.host == "" or is_host(said.host)
     assert said.port == "" or 0 < int(said.port) <= 65535
     for path in (said.prefix, said.traversal_path):
         assert re.fullmatch(r"(/[!-~]+)*", path)

@@ -14,12 +14,12 @@ from wsgiproxy.sansio.diagnosis import (
     FORGED,
     NAMES,
     ODD_PATHS,
-    Asked,
     Examination,
     Finding,
-    Heard,
-    Here,
+    Installation,
+    Observed,
     Question,
+    Target,
     ask,
     asked,
     diagnose,
@@ -37,8 +37,8 @@ from wsgiproxy.sansio.keys import hmac_key
 KEY = hmac_key("k.1", b"x" * 32)
 OWN = "198.51.100.7"
 PROXY = "10.0.0.2"
-ASKED = Asked("http", "www.example", "/app/x", OWN, "k1")
-HERE = Here("1.0")
+ASKED = Target("http", "www.example", "/app/x", OWN, "k1")
+HERE = Installation("1.0")
 NOW = 1_800_000_000.0
 
 SEEN = {
@@ -92,17 +92,17 @@ def refused(reason: str, status: int = 403, **more: Any) -> Examination:
     return signed(status=status, reason=reason, seen={}, verified="")._replace(**more)
 
 
-def answered(found: Examination | None, **more: Any) -> Heard:
-    return Heard(found, 200, NOW)._replace(**more)
+def answered(found: Examination | None, **more: Any) -> Observed:
+    return Observed(found, 200, NOW)._replace(**more)
 
 
 def found_in(
-    found: Examination, address: Asked = ASKED, **others: Examination | Heard | None
+    found: Examination, address: Target = ASKED, **others: Examination | Observed | None
 ) -> list[Finding]:
     """All findings; a probe is given as what its examination says, or as a whole."""
     heard = {"plain": answered(found)}
     for name, other in others.items():
-        heard[name] = other if isinstance(other, Heard) else answered(other)
+        heard[name] = other if isinstance(other, Observed) else answered(other)
     return diagnose(address, heard, HERE)
 
 
@@ -679,13 +679,13 @@ def test_a_mount_around_the_middleware(mount, arrived, seen, mounted):
 @pytest.mark.parametrize(
     ("heard", "level", "text"),
     [
-        pytest.param(Heard(status=200), "ok", "with 200", id="200"),
-        pytest.param(Heard(status=302), "ok", "with 302", id="302"),
-        pytest.param(Heard(status=401), "ok", "a login (401)", id="401"),
-        pytest.param(Heard(status=403), "warn", "with 403", id="403"),
-        pytest.param(Heard(status=404), "warn", "asked for '/x' below '/app'", id="404"),
-        pytest.param(Heard(status=500), "warn", "with 500", id="500"),
-        pytest.param(Heard(fault="reset"), "warn", "not answered: reset", id="cut"),
+        pytest.param(Observed(status=200), "ok", "with 200", id="200"),
+        pytest.param(Observed(status=302), "ok", "with 302", id="302"),
+        pytest.param(Observed(status=401), "ok", "a login (401)", id="401"),
+        pytest.param(Observed(status=403), "warn", "with 403", id="403"),
+        pytest.param(Observed(status=404), "warn", "asked for '/x' below '/app'", id="404"),
+        pytest.param(Observed(status=500), "warn", "with 500", id="500"),
+        pytest.param(Observed(fault="reset"), "warn", "not answered: reset", id="cut"),
         pytest.param(
             answered(refused("not signed", inner=True)), "bad", "applied twice", id="twice"
         ),
@@ -744,11 +744,11 @@ def test_every_word_of_the_table_is_said():
     for found in (signed(), refused("Signature did not arrive"), trusting(), None):
         heard = {name: answered(found) for name in ("plain", "forged", "names", *ODD_PATHS)}
         inner = found and found._replace(inner=True)
-        for application in (Heard(status=200), answered(inner)):
+        for application in (Observed(status=200), answered(inner)):
             for _, words in cases(ASKED, {**heard, "application": application}, HERE):
                 said.update(words)
     said |= {f"http_{status}" for status in (400, 401, 403, 404, 407, 504)}
-    for found, here in ((signed(created=1), HERE), (None, Here("1", ("x",)))):
+    for found, here in ((signed(created=1), HERE), (None, Installation("1", ("x",)))):
         for _, words in cases(ASKED, {"plain": answered(found)}, here):
             said.update(words)
     said.add("all_exact")
@@ -813,7 +813,7 @@ def test_an_installation_that_is_well():
 
 def test_an_installation_that_was_overwritten():
     heard = {"plain": answered(signed(clash=("There it is.",)))}
-    findings = diagnose(ASKED, heard, Here("1.0", ("Here it is.",)))
+    findings = diagnose(ASKED, heard, Installation("1.0", ("Here it is.",)))
     sentences = [each.sentence for each in findings if each.topic == "installation"]
     assert sentences == ["Here: Here it is.", "At the backend: There it is."]
     assert verdict(findings, heard) == 1
@@ -887,14 +887,12 @@ EVERYBODY = trusting(everybody=True)
             id="refused-anyway",
         ),
         pytest.param(
-            signed(), Heard(None, 400), OWN, "ok", "(status 400), and keeps it out", "", id="400"
+            signed(), Observed(None, 400), OWN, "ok", "(status 400), and keeps it out", "", id="400"
         ),
         pytest.param(
-            signed(), Heard(None, 200), OWN, "warn", "not answered: status 200", "", id="page"
+            signed(), Observed(None, 200), OWN, "warn", "not answered: status 200", "", id="page"
         ),
-        pytest.param(
-            signed(), Heard(fault="connection reset"), OWN, "warn", "connection reset", "", id="cut"
-        ),
+        pytest.param(signed(), Observed(fault="reset"), OWN, "warn", "reset", "", id="cut"),
     ],
 )  # fmt: skip
 def test_forgeries(plain, found, own, level, text, cure):
@@ -936,7 +934,7 @@ def with_names(found: Examination, *, underscore: bool, twice: str = "a,b") -> E
             with_names(forged(trusting(), "client"), underscore=True), "bad", "can forge it",
             id="believed",
         ),
-        pytest.param(Heard(None, 400), "ok", "keeps it out", id="refused"),
+        pytest.param(Observed(None, 400), "ok", "keeps it out", id="refused"),
     ],
 )  # fmt: skip
 def test_underscores(found, level, text):
@@ -983,7 +981,7 @@ def at(raw: str, whole: str) -> Examination:
             "odd", at("", WHOLE["odd"].replace("//", "/")), "warn", "tidies it up", id="merged"
         ),
         pytest.param("odd", at("", "/x" + WHOLE["odd"][6:]), "ok", "byte", id="prefix-lost"),
-        pytest.param("slash", Heard(None, 404), "ok", "keeps it out", id="refused"),
+        pytest.param("slash", Observed(None, 404), "ok", "keeps it out", id="refused"),
     ],
 )
 def test_odd_paths(name, found, level, text):
@@ -1009,18 +1007,18 @@ def test_no_word_of_paths_while_it_refuses():
 @pytest.mark.parametrize(
     ("heard", "keyid", "text", "cure"),
     [
-        pytest.param(Heard(fault="refused"), "k1", "Nothing answers: refused.", "", id="nothing"),
-        pytest.param(Heard(status=200), "", "who have its key file", "--secret-file", id="no-key"),
+        pytest.param(Observed(fault="cut"), "k1", "Nothing answers: cut.", "", id="nothing"),
+        pytest.param(Observed(status=200), "", "have its key file", "--secret-file", id="no-key"),
         pytest.param(
-            Heard(status=301, location="https://x/"), "k1", "to 'https://x/' (301)", "Ask that",
+            Observed(status=301, location="https://x/"), "k1", "to 'https://x/' (301)", "Ask that",
             id="redirect",
         ),
-        pytest.param(Heard(status=200), "k1", "has no key 'k1'", "doctor_file=FILE", id="page"),
-        pytest.param(Heard(status=404), "k1", "has no key 'k1'", "WSGIProxyMiddle", id="404"),
-        pytest.param(Heard(status=401), "k1", "a login", "--header", id="login"),
-        pytest.param(Heard(status=403), "k1", "its key file is not ours", "secret_file", id="403"),
-        pytest.param(Heard(status=403), "k1", "removes headers, X-Doctor", "", id="403-removed"),
-        pytest.param(Heard(status=502), "k1", "not the backend", "Start", id="502"),
+        pytest.param(Observed(status=200), "k1", "has no key 'k1'", "doctor_file=FILE", id="page"),
+        pytest.param(Observed(status=404), "k1", "has no key 'k1'", "WSGIProxyMiddle", id="404"),
+        pytest.param(Observed(status=401), "k1", "a login", "--header", id="login"),
+        pytest.param(Observed(status=403), "k1", "key file is not ours", "secret_file", id="403"),
+        pytest.param(Observed(status=403), "k1", "removes headers, X-Doctor", "", id="403-removed"),
+        pytest.param(Observed(status=502), "k1", "not the backend", "Start", id="502"),
     ],
 )  # fmt: skip
 def test_nobody(heard, keyid, text, cure):
@@ -1032,7 +1030,7 @@ def test_nobody(heard, keyid, text, cure):
 def test_every_cure_and_sentence_is_one():
     """Sentences end; what is wrong has a cure, and what is well needs none."""
     everything = [
-        *found_in(refused("not signed?"), forged=Heard(None, 500), names=Heard(None, 404)),
+        *found_in(refused("not signed?"), forged=Observed(None, 500), names=Observed(None, 404)),
         *found_in(sees(trusting(), scheme="x", host="y", client="z", PATH_INFO="/q")),
     ]
     for finding in everything:

@@ -18,10 +18,10 @@ from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, chunk, request_head
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
-from wsgiproxy.sansio.pipeline import Outgoing, Policy, answer, outgoing
+from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
-from wsgiproxy.settings import APP, settle
+from wsgiproxy.settings import APP, resolve
 
 ENVIRON: dict[str, Any] = {
     "REQUEST_METHOD": "GET",
@@ -39,7 +39,7 @@ EXACT = ExactPolicy()
 
 
 def reverse(href: str = "http://up.example/app", **options: Any) -> ReversePolicy:
-    return ReversePolicy(parse_href(href), settle(APP, options), "me")
+    return ReversePolicy(parse_href(href), resolve(APP, options), "me")
 
 
 def sent(policy: Policy, **changes: Any) -> Outgoing:
@@ -407,7 +407,7 @@ def test_the_policy_sees_a_cleaned_answer() -> None:
     """Stage 5 before 6."""
     policy = Witness()
     headers = [("Connection", "X-Ours, X-A"), ("X-Ours", "evil"), ("X-A", "1"), ("B", "2")]
-    head, _ = answer("GET", ResponseHead(200, "OK", headers), policy, "context")
+    head, _ = client_response("GET", ResponseHead(200, "OK", headers), policy, "context")
     assert policy.seen == [("B", "2")]
     assert policy.context == "context"
     assert head == (200, "OK", [("B", "2"), ("X-Ours", "1")])
@@ -454,7 +454,7 @@ LENGTH = ("Content-Length", "5")
 )
 def test_answer(method: str, status: int, headers: Headers, expected: tuple[Headers, bool]) -> None:
     before = list(headers)
-    head, body = answer(method, ResponseHead(status, "Why", headers), EXACT, None)
+    head, body = client_response(method, ResponseHead(status, "Why", headers), EXACT, None)
     assert (head.status, head.reason) == (status, "Why")
     assert (head.headers, body) == expected
     assert headers == before
@@ -471,7 +471,7 @@ def test_answer_of_the_reverse_proxy() -> None:
     ):
         policy = reverse(**options)
         context = sent(policy, SCRIPT_NAME="/m").context
-        head, _ = answer("GET", upstream, policy, context)
+        head, _ = client_response("GET", upstream, policy, context)
         assert head.headers == [("Location", location), ("Set-Cookie", cookie)]
 
 
@@ -697,12 +697,14 @@ def test_limits_hold_for_what_we_add_too() -> None:
 
 
 def test_a_205_has_no_content() -> None:
-    head, body = answer(
+    head, body = client_response(
         "GET", ResponseHead(205, "Reset Content", [("Content-Length", "5")]), ExactPolicy(), None
     )
     assert (head.headers, body) == ([("Content-Length", "0")], False)
 
 
 def test_status_is_not_a_field_for_wsgi() -> None:
-    head, _ = answer("GET", ResponseHead(200, "OK", [("Status", "500 x")]), ExactPolicy(), None)
+    head, _ = client_response(
+        "GET", ResponseHead(200, "OK", [("Status", "500 x")]), ExactPolicy(), None
+    )
     assert head.headers == []

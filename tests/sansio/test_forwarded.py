@@ -68,7 +68,7 @@ def inbound(headers: Headers | None = None, **changes: Any) -> Inbound:
     ],
 )
 def test_client_address(peer: str, address: str) -> None:
-    assert client_address[peer] == address
+    assert client_address(peer) == address
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def head_of(fields: Headers) -> bytes:
 @given(schemes, hosts, paths, peers)
 def test_what_we_announce_can_always_be_sent(scheme, host, mount, peer) -> None:
     """Whatever the address of the request, its announcement is a well-formed head."""
-    assert is_host[host]
+    assert is_host(host)
     known = direct(scheme, host, mount, peer, 80)
     fields = [*announce(known, mount), ("Forwarded", forwarded_element(known))]
     assert all(value for _, value in fields)
@@ -487,7 +487,7 @@ def test_what_a_trusted_peer_says_is_checked(headers: Headers, peer: str) -> Non
     """Scheme, host, port and prefix of a trusted peer are valid or not believed."""
     known = public(inbound(headers, peer=peer), nobody)
     assert known.scheme in ("http", "https")
-    assert is_host[known.host]
+    assert is_host(known.host)
     assert 0 <= int(known.port) <= 65535
     assert re.fullmatch(r"(?:/[!-~]+)*/m", known.prefix)
     head_of([*announce(known, "/m"), ("Forwarded", forwarded_element(known))])

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.support.judges import h11_requests, h11_response, llhttp_requests
 from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, Reader, chunk, request_head
+from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, ResponseReader, chunk, request_head
 from wsgiproxy.sansio.message import Headers, Request, ResponseHead
-from wsgiproxy.sansio.pipeline import answer
+from wsgiproxy.sansio.pipeline import client_response
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 
 HOST = ("Host", "h")
@@ -196,7 +196,7 @@ class Outcome(NamedTuple):
 
 def outcome(*pieces: bytes, method: str = "GET", end: bool = False, **limits: int) -> Outcome:
     """Feed *pieces* to a Reader, and the end of the connection if *end*."""
-    reader = Reader(method, Limits(**limits))
+    reader = ResponseReader(method, Limits(**limits))
     body = b"".join([reader.feed(piece) for piece in pieces])
     if end:
         reader.end()
@@ -351,7 +351,7 @@ def test_a_blank_before_the_colon_is_removed(line: bytes, field: tuple[str, str]
     """RFC 9112, 5.1: by a proxy, from a response."""
     raw = OK + b"B: 1\r\n" + line + b"\r\nC : 2\r\nContent-Length: 2\r\n\r\nab"
     for pieces in ([raw], [raw[i : i + 1] for i in range(len(raw))]):
-        reader = Reader("GET", Limits())
+        reader = ResponseReader("GET", Limits())
         body = b"".join(map(reader.feed, pieces))
         assert (body, reader.complete, reader.reusable) == (b"ab", True, True)
         assert reader.head is not None
@@ -360,7 +360,7 @@ def test_a_blank_before_the_colon_is_removed(line: bytes, field: tuple[str, str]
 
 @pytest.mark.parametrize("status", [600, 799, 999])
 def test_a_status_above_599_is_one(status: int) -> None:
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     reader.feed(b"HTTP/1.1 %d Request denied\r\nContent-Length: 0\r\n\r\n" % status)
     assert reader.head is not None
     assert reader.head[:2] == (status, "Request denied")
@@ -380,7 +380,7 @@ def test_a_status_above_599_is_one(status: int) -> None:
 def test_a_line_that_ends_in_half_a_line_end_is_refused_at_once(raw: bytes) -> None:
     """Its end will never come, and a thread would wait for it."""
     for pieces in ([raw], [raw[i : i + 1] for i in range(len(raw))]):
-        reader = Reader("GET", Limits())
+        reader = ResponseReader("GET", Limits())
         with pytest.raises(BadResponse, match="LF"):
             for piece in pieces:
                 reader.feed(piece)
@@ -682,7 +682,7 @@ def test_interims_are_limited() -> None:
 
 def test_bytes_after_the_end_are_never_given() -> None:
     """D10, E16."""
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     assert reader.feed(COUNTED + b"ab") == b"ab"
     assert reader.reusable
     assert reader.feed(NEXT) == b""
@@ -693,7 +693,7 @@ def test_bytes_after_the_end_are_never_given() -> None:
 
 def test_a_head_stays_whole_when_no_body_has_come_yet() -> None:
     """The head is there as soon as it has arrived."""
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     assert reader.feed(COUNTED) == b""
     assert reader.head is not None
     assert not reader.complete
@@ -764,7 +764,7 @@ def test_any_answer_is_legal_for_wsgi_or_none(raw: bytes, surplus: bytes, method
     if found is None:
         return
     assert found.head is not None
-    head, has_body = answer(method, found.head, ExactPolicy(), None)
+    head, has_body = client_response(method, found.head, ExactPolicy(), None)
     assert 200 <= head.status <= 599
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -827,6 +827,6 @@ def test_reuse_does_not_depend_on_pieces(raw: bytes, surplus: bytes, method: str
 
 @pytest.mark.parametrize("field", ["Content-Length: 5", "Transfer-Encoding: chunked"])
 def test_a_204_that_announces_a_body_ends_the_connection(field: str) -> None:
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     reader.feed(f"HTTP/1.1 204 No Content\r\n{field}\r\n\r\n".encode())
     assert (reader.complete, reader.reusable) == (True, False)

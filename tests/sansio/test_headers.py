@@ -9,11 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.fields.connection import cleaned, end_to_end, for_wsgi, nominated
+from wsgiproxy.sansio.fields.connection import connection_options, end_to_end, for_client
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.fields.names import environ_field, list_members, skeleton, values, without
+from wsgiproxy.sansio.fields.names import (
+    environ_field,
+    list_members,
+    normalized_name,
+    values,
+    without,
+)
+from wsgiproxy.sansio.fields.signature_members import cleaned
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 tokens = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20)
@@ -60,7 +67,7 @@ def test_no_token(text: str) -> None:
     ],
 )
 def test_skeleton(name: str, bone: str) -> None:
-    assert skeleton(name) == bone
+    assert normalized_name(name) == bone
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,7 @@ def test_skeleton(name: str, bone: str) -> None:
     ],
 )
 def test_environ_field(key: str, name: str | None) -> None:
-    assert environ_field[key] == name
+    assert environ_field(key) == name
 
 
 @pytest.mark.parametrize(
@@ -105,14 +112,14 @@ def test_environ_field(key: str, name: str | None) -> None:
 )
 def test_environ_field_refuses(key: str) -> None:
     with pytest.raises(BadRequest):
-        environ_field[key]
+        environ_field(key)
 
 
 @given(st.text(max_size=30))
 def test_an_environ_field_is_a_token_or_none_or_refused(rest: str) -> None:
     """Whatever follows HTTP_, the name is a token, or none, or a BadRequest."""
     try:
-        name = environ_field[f"HTTP_{rest}"]
+        name = environ_field(f"HTTP_{rest}")
     except BadRequest:
         return
     assert name is None or is_token(name)
@@ -155,11 +162,11 @@ def test_values_are_those_of_one_name_in_order() -> None:
     ],
 )
 def test_nominated(lines: list[str], names: set[str]) -> None:
-    assert nominated([("Connection", line) for line in lines]) == names
+    assert connection_options([("Connection", line) for line in lines]) == names
 
 
 def test_nominated_whatever_the_case_of_connection() -> None:
-    assert nominated([("cONNECTION", "x-a")]) == {"x-a"}
+    assert connection_options([("cONNECTION", "x-a")]) == {"x-a"}
 
 
 HOP_BY_HOP = [
@@ -184,7 +191,7 @@ HOP_BY_HOP = [
 CLEANERS = [
     pytest.param(end_to_end, id="exact"),
     pytest.param(cleaned, id="reverse"),
-    pytest.param(for_wsgi, id="response"),
+    pytest.param(for_client, id="response"),
 ]
 
 
@@ -355,7 +362,7 @@ def test_cleaning_only_ever_removes(clean, headers) -> None:
 def test_arguments_are_not_changed() -> None:
     headers = [("Connection", "x-a"), ("X-A", "1"), ("X-Forwarded-For", "2"), ("Alt-Svc", "3")]
     before = list(headers)
-    for clean in (end_to_end, cleaned, for_wsgi, lambda found: without(found, ["X-A"])):
+    for clean in (end_to_end, cleaned, for_client, lambda found: without(found, ["X-A"])):
         clean(headers)
         assert headers == before
 
@@ -375,7 +382,7 @@ def test_without(names, left) -> None:
 def test_commands_for_a_server_in_front_pass_on_demand() -> None:
     headers = [("X-Accel-Redirect", "/a"), ("Connection", "close"), ("X-Sendfile", "/b")]
     left = [("X-Accel-Redirect", "/a"), ("X-Sendfile", "/b")]
-    assert for_wsgi(headers, commands=True) == left
+    assert for_client(headers, commands=True) == left
 
 
 @pytest.mark.parametrize(
@@ -420,7 +427,7 @@ def test_commands_for_a_server_in_front_pass_on_demand() -> None:
     ],
 )
 def test_for_wsgi(headers, left) -> None:
-    assert for_wsgi(headers) == left
+    assert for_client(headers) == left
 
 
 @pytest.mark.parametrize(
@@ -437,7 +444,7 @@ def test_for_wsgi(headers, left) -> None:
     ],
 )
 def test_is_host(text: str) -> None:
-    assert is_host[text]
+    assert is_host(text)
 
 
 @pytest.mark.parametrize(
@@ -469,13 +476,13 @@ def test_is_host(text: str) -> None:
     ],
 )
 def test_is_no_host(text: str) -> None:
-    assert not is_host[text]
+    assert not is_host(text)
 
 
 @given(st.text(max_size=12) | st.from_regex(r"[a.:\[\]0-9@]{1,12}", fullmatch=True))
 def test_a_host_is_printable_and_splits(text: str) -> None:
     """Whatever passes as host[:port] holds no delimiter and splits into a name and a port."""
-    if is_host[text]:
+    if is_host(text):
         assert re.fullmatch(r"[A-Za-z0-9._~:\[\]-]+", text)
         name, port = split_host(text, 80)
         assert name
@@ -485,31 +492,31 @@ def test_a_host_is_printable_and_splits(text: str) -> None:
 class TestRemembered:
     """A bounded memory for a pure function."""
 
-    def test_it_asks_once(self) -> None:
+    def test_the_function_is_called_once_for_an_argument(self) -> None:
         asked = []
-        remembered = Remembered(lambda key: asked.append(key) or len(asked))
-        assert [remembered["a"], remembered["a"], remembered["b"]] == [1, 1, 2]
+        count = remembered(lambda key: asked.append(key) or len(asked))
+        assert [count("a"), count("a"), count("b")] == [1, 1, 2]
         assert asked == ["a", "b"]
 
     def test_it_never_grows_over_its_limit(self) -> None:
-        remembered = Remembered(str, limit=3)
+        text = remembered(limit=3)(str)
         for number in range(100):
-            assert remembered[number] == str(number)
-            assert len(remembered) <= 3
+            assert text(number) == str(number)
+            assert len(text.__self__) <= 3
 
-    def test_it_does_not_remember_failures(self) -> None:
-        remembered = Remembered(int)
+    def test_failures_are_not_kept(self) -> None:
+        number = remembered(int)
         for _ in range(2):
             with pytest.raises(ValueError):
-                remembered["x"]
-        assert len(remembered) == 0
+                number("x")
+        assert len(number.__self__) == 0
 
 
-def test_what_is_long_is_not_remembered() -> None:
+def test_results_for_long_arguments_are_not_kept() -> None:
     """A client could make us hold its names for ever."""
     calls = []
-    table = Remembered(calls.append)
+    function = remembered(calls.append)
     for key in ("x" * 300, ("x" * 200, "y" * 200), "x" * 300):
-        table[key]
+        function(key)
     assert len(calls) == 3
-    assert len(table) == 0
+    assert len(function.__self__) == 0

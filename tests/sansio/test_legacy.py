@@ -15,9 +15,9 @@ from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.policy.wsgiproxy2 import (
-    Asked,
+    Proxied,
     address_of,
-    answered,
+    check_answer,
     outgoing,
     parse_uri,
     rewrite_location,
@@ -25,7 +25,7 @@ from wsgiproxy.sansio.policy.wsgiproxy2 import (
     with_location,
 )
 
-ASKED = Asked(parse_uri("http://a:81/base"), "a:81", [], True, "")
+ASKED = Proxied(parse_uri("http://a:81/base"), "a:81", [], True, "")
 TEXT = st.text(st.characters(codec="latin-1"), max_size=30)
 #: Texts that are nearly addresses.
 NEARLY = st.lists(
@@ -133,14 +133,14 @@ def test_an_address_is_good_or_there_is_none(host: str, port: object) -> None:
         return
     scheme, mark, authority = address.partition("://")
     assert (scheme, mark) == ("http", "://")
-    assert is_host[authority]
+    assert is_host(authority)
     assert split_uri(address)[1] == "/"
 
 
 # -- the request -----------------------------------------------------------------------
 
 
-def sent(asked: Asked = ASKED, headers: Any = (), **more: Any) -> Any:
+def sent(asked: Proxied = ASKED, headers: Any = (), **more: Any) -> Any:
     environ = {"PATH_INFO": "/x", "HTTP_HOST": "public.example", **more}
     return outgoing(asked, environs.read(environ), list(headers))
 
@@ -182,7 +182,7 @@ def test_a_relay_names_itself_and_knows_itself() -> None:
         pytest.param(ASKED._replace(host="a b"), {}, id="Host"),
     ],
 )
-def test_what_is_not_sent(asked: Asked, environ: dict[str, Any]) -> None:
+def test_what_is_not_sent(asked: Proxied, environ: dict[str, Any]) -> None:
     with pytest.raises(BadRequest):
         sent(asked, **environ)
 
@@ -256,15 +256,15 @@ def test_a_location_is_relative_to_what_was_asked_for(
 
 def test_a_good_answer() -> None:
     body = [b"x"]
-    found = answered(["404 Not Found", "", [["A", "1"], ("content-length", "1")], body])
+    found = check_answer(["404 Not Found", "", [["A", "1"], ("content-length", "1")], body])
     assert found.head == (404, "Not Found", [("A", "1"), ("content-length", "1")])
     assert (found.location, found.body, found.length) == (None, body, 1)
-    assert answered(("200", "/x", [], body)).head.reason == ""
+    assert check_answer(("200", "/x", [], body)).head.reason == ""
 
 
 def test_chunks_have_no_length() -> None:
     headers = [("Transfer-Encoding", "chunked"), ("Content-Length", "5")]
-    found = answered(("200 OK", None, headers, []))
+    found = check_answer(("200 OK", None, headers, []))
     assert found.head.headers == headers[:1]
     assert found.length is None
 
@@ -291,7 +291,7 @@ def test_chunks_have_no_length() -> None:
 )
 def test_what_is_no_answer(result: Any) -> None:
     with pytest.raises(BadResponse, match="expected"):
-        answered(result)
+        check_answer(result)
 
 
 THING = st.none() | st.integers() | TEXT | st.binary(max_size=9) | st.lists(TEXT, max_size=4)
@@ -304,7 +304,7 @@ RESULTS = THING | st.tuples(
 def test_anything_is_a_good_answer_or_an_error(result: Any) -> None:
     """What is let through has a final status, and lines that can stand in a head."""
     try:
-        found = answered(result)
+        found = check_answer(result)
     except ProxyError:
         return
     assert 200 <= found.head.status <= 599

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsgiproxy.sansio.fields.forwarded import Public
 from wsgiproxy.sansio.fields.location import (
-    Asked,
+    AskedPaths,
     map_address,
     map_challenges,
     map_cookie,
@@ -186,7 +186,7 @@ def test_relative_references_are_resolved_where_they_were_written(
 ) -> None:
     """RFC 9110, 10.2.2; changed only where the client would go elsewhere by them."""
     base = parse_href("http://10.0.0.7:8000" + href)
-    asked = Asked(base.path + path if path else base.location or "/", "/m" + path)
+    asked = AskedPaths(base.path + path if path else base.location or "/", "/m" + path)
     assert map_address(reference, base, MOUNTED, asked) == mapped
     assert map_refresh(f"0;url={reference}", base, MOUNTED, asked) == f"0;url={mapped}"
 
@@ -207,7 +207,7 @@ def test_a_relative_reference_leads_where_the_upstream_meant(
 ) -> None:
     """What the client finds by it is what the upstream would have found, put below the mount."""
     base = parse_href("http://10.0.0.7:8000" + href)
-    asked = Asked(base.path + path if path else base.location or "/", prefix + path or "/")
+    asked = AskedPaths(base.path + path if path else base.location or "/", prefix + path or "/")
     mapped = map_address(reference, base, MOUNTED._replace(prefix=prefix), asked)
 
     def led(path: str, reference: str) -> str:

@@ -8,7 +8,7 @@ from tests.sansio.test_exchange import reverse
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.inbound import read
 from wsgiproxy.sansio.fields.authorization import has_login, names_login
-from wsgiproxy.sansio.h1 import Limits, Reader
+from wsgiproxy.sansio.h1 import Limits, ResponseReader
 from wsgiproxy.sansio.pipeline import outgoing
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 
@@ -68,7 +68,7 @@ def test_other_fields_say_nothing(headers):
 @pytest.mark.parametrize("status", [200, 401, 407])
 @pytest.mark.parametrize("name", ["WWW-Authenticate", "proxy-authenticate"])
 def test_an_answer_that_challenges_makes_its_connection_the_clients_own(name, status, value):
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     head = f'HTTP/1.1 {status} x\r\n{name}: Basic realm="a"\r\n{name}: {value}\r\n'
     reader.feed(f"{head}Content-Length: 0\r\n\r\n".encode())
     assert (reader.complete, reader.bound) == (True, True)
@@ -76,7 +76,7 @@ def test_an_answer_that_challenges_makes_its_connection_the_clients_own(name, st
 
 @pytest.mark.parametrize("value", FREE)
 def test_an_answer_with_another_challenge_leaves_its_connection_free(value):
-    reader = Reader("GET", Limits())
+    reader = ResponseReader("GET", Limits())
     reader.feed(
         f"HTTP/1.1 401 x\r\nWWW-Authenticate: {value}\r\nContent-Length: 0\r\n\r\n".encode()
     )

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from tests.support.oracles import structured_dictionary
 from wsgiproxy.sansio.fields.names import values
-from wsgiproxy.sansio.fields.signature_members import LIMIT, Fields, foreign, is_own, signed
+from wsgiproxy.sansio.fields.signature_members import (
+    LIMIT,
+    Fields,
+    foreign_members,
+    is_own_member,
+    with_members,
+)
 from wsgiproxy.sansio.fields.structured import dictionary
 from wsgiproxy.sansio.message import Headers
 
@@ -42,7 +48,7 @@ def joined(*pairs: Fields) -> Fields:
 )
 def test_is_own(text: str, own: bool) -> None:
     ((label, member),) = dictionary(text).items()
-    assert is_own(label, member) is own
+    assert is_own_member(label, member) is own
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_is_own(text: str, own: bool) -> None:
 )
 def test_foreign(fields: Fields, left: Fields) -> None:
     """What names us goes, with label or tag; if that cannot be told apart, all goes."""
-    assert foreign(fields) == left
+    assert foreign_members(fields) == left
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_foreign(fields: Fields, left: Fields) -> None:
 )
 def test_foreign_that_ours_can_be_joined_to(fields: Fields, left: Fields) -> None:
     """A field that is half a dictionary would take ours along into the ditch."""
-    assert foreign(fields, joinable=True) == left
+    assert foreign_members(fields, joinable=True) == left
 
 
 def lines(fields: Fields) -> Headers:
@@ -162,7 +168,7 @@ _LONG = Fields('sig1=("@method")', f"sig1=:{'A' * 4000}:")
 def test_signed(headers: Headers, ours: Fields | None, left: Headers) -> None:
     """Each field is one line: cheroot keeps only the last of several."""
     before = list(headers)
-    assert signed(headers, ours) == left
+    assert with_members(headers, ours) == left
     assert headers == before
 
 
@@ -176,18 +182,18 @@ _noise = st.text('wsgiproxy=():;, "', max_size=12)
 @given(_inputs | _noise, _signatures | _noise, st.booleans())
 def test_nothing_of_a_client_is_ever_ours(inputs: str, signatures: str, signing: bool) -> None:
     """Whatever it sends: what is ours afterwards is what we have put there, and it can be read."""
-    headers = signed(lines(Fields(inputs, signatures)), OURS if signing else None)
+    headers = with_members(lines(Fields(inputs, signatures)), OURS if signing else None)
     assert len({name for name, _ in headers}) == len(headers)
     left = Fields(*(", ".join(values(headers, name)) for name in ("Signature-Input", "Signature")))
     if not signing:
-        assert signed(headers, None) == headers
+        assert with_members(headers, None) == headers
         assert "wsgiproxy=" not in left.signature_input + left.signature
         return
     assert max(map(len, left)) <= LIMIT
     for text, ours in zip(left, OURS, strict=True):
         found = dictionary(text)
         assert found["wsgiproxy"].text == ours
-        assert [label for label in found if is_own(label, found[label])] == ["wsgiproxy"]
+        assert [label for label in found if is_own_member(label, found[label])] == ["wsgiproxy"]
         assert list(structured_dictionary(text)) == list(found)
 
 
@@ -199,9 +205,12 @@ def test_what_is_not_ours_passes_as_it_was(inputs: str, signatures: str) -> None
     except ValueError:
         return
     own = {
-        label for members in before for label, member in members.items() if is_own(label, member)
+        label
+        for members in before
+        for label, member in members.items()
+        if is_own_member(label, member)
     }
-    after = foreign(Fields(inputs, signatures))
+    after = foreign_members(Fields(inputs, signatures))
     for members, text in zip(before, after, strict=True):
         kept = [member.text for label, member in members.items() if label not in own]
         assert text == ", ".join(kept)

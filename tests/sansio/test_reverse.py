@@ -24,12 +24,12 @@ from wsgiproxy.sansio.fields.envelope import open_envelope, seal
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import Headers, Origin, ResponseHead
-from wsgiproxy.sansio.pipeline import Outgoing, answer, outgoing, whole_target
+from wsgiproxy.sansio.pipeline import Outgoing, client_response, outgoing, whole_target
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
 from wsgiproxy.sansio.policy.spawned import SpawnPolicy
 from wsgiproxy.sansio.target import escapes
 from wsgiproxy.secretloader import new_key
-from wsgiproxy.settings import APP, SIGNING, settle
+from wsgiproxy.settings import APP, SIGNING, resolve
 from wsgiproxy.signature import configured_signer
 
 ORIGIN = Origin("http", "127.0.0.1", 4711)
@@ -41,7 +41,7 @@ MOUNTED = {"SCRIPT_NAME": "/app", "PATH_INFO": "/x", "QUERY_STRING": "a=b"}
 
 
 def spawned(*, strips: bool = False, origin: Origin = ORIGIN, **options: Any) -> SpawnPolicy:
-    return SpawnPolicy(origin, settle(APP, {**PRESERVED, **options}), "me", strips=strips)
+    return SpawnPolicy(origin, resolve(APP, {**PRESERVED, **options}), "me", strips=strips)
 
 
 def sent(policy: SpawnPolicy | ReversePolicy, **changes: Any) -> Outgoing:
@@ -241,7 +241,7 @@ def test_a_trusted_proxy_is_believed() -> None:
 def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
     """What a client gets for one field of an answer."""
     context = sent(policy, **changes).context
-    head, _ = answer("GET", ResponseHead(302, "Found", [(name, value)]), policy, context)
+    head, _ = client_response("GET", ResponseHead(302, "Found", [(name, value)]), policy, context)
     return head.headers[0][1]
 
 
@@ -454,7 +454,7 @@ def test_one_that_strips_is_a_reverse_proxy(
     environ: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """With strip_script_name it differs from WSGIProxyApp by X-Script-Name, and by nothing else."""
-    settled = settle(APP, {**PRESERVED, **options})
+    settled = resolve(APP, {**PRESERVED, **options})
     base = Base(ORIGIN, "", False, "")
     reverse = ReversePolicy(base, settled, "me")
     policy = SpawnPolicy(ORIGIN, settled, "me", strips=True)
@@ -548,7 +548,7 @@ def test_a_receiver_with_the_key_restores_it(
     before = dict(environ)
     application = Application()
     receiver = WSGIProxyMiddleware(application, secret)
-    signer = configured_signer(settle(SIGNING, {"secret_file": secret}))
+    signer = configured_signer(resolve(SIGNING, {"secret_file": secret}))
     gateway = Gateway(spawned(strips=strips), Backend(receiver, server), signer=signer)
     assert called(gateway, environ).head.status == 200
     assert facts_of(application.seen) == facts_of(before)

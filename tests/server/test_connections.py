@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from wsgiproxy.server.client import ClientConnection
 from wsgiproxy.server.connections import Connections, _accepting
-from wsgiproxy.server.wire import Wire
 
 
 class Pair:
@@ -18,7 +18,7 @@ class Pair:
     def __init__(self) -> None:
         self.client, server = socket.socketpair()
         self.client.settimeout(0)
-        self.wire = Wire(server)
+        self.wire = ClientConnection(server)
         self._server = server
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsgiproxy.sansio.process.lifecycle import State
-from wsgiproxy.spawn.state import Life, Limits
+from wsgiproxy.spawn.state import Lifecycle, ProcessLimits
 
 
 class Agreed:
@@ -26,14 +26,14 @@ class Agreed:
 
 
 @pytest.fixture
-def life() -> Life:
+def life() -> Lifecycle:
     """One that is ready."""
-    found = Life(Agreed(), Limits(30, 10, 60, 100))
+    found = Lifecycle(Agreed(), ProcessLimits(30, 10, 60, 100))
     found.gateway = object()
     return found
 
 
-def use(life: Life, *leavers: bool) -> list[object]:
+def use(life: Lifecycle, *leavers: bool) -> list[object]:
     """Come together and leave one after the other; what the starter has been told."""
     life.starter.notes.clear()
     for _ in leavers:

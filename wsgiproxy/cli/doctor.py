@@ -23,12 +23,12 @@ from wsgiproxy.sansio.diagnosis import (
     INNER,
     NAMES,
     ODD_PATHS,
-    Asked,
     Examination,
     Finding,
-    Heard,
-    Here,
+    Installation,
+    Observed,
     Question,
+    Target,
     ask,
     diagnose,
     diagnose_installation,
@@ -103,7 +103,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    href, heard = "", dict[str, Heard]()
+    href, heard = "", dict[str, Observed]()
     if arguments.url is None:
         _refuse_without_url(arguments)
         findings = diagnose_installation(_here())
@@ -119,8 +119,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _here() -> Here:
-    return Here(__version__, tuple(clash()))
+def _here() -> Installation:
+    return Installation(__version__, tuple(clash()))
 
 
 def _refuse_without_url(arguments: argparse.Namespace) -> None:
@@ -134,7 +134,7 @@ def _refuse_without_url(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(f"{name}: expected a URL beside it")
 
 
-def _asked(arguments: argparse.Namespace, base: Base) -> tuple[list[Finding], dict[str, Heard]]:
+def _asked(arguments: argparse.Namespace, base: Base) -> tuple[list[Finding], dict[str, Observed]]:
     """The findings, and the answers that they follow from.
 
     :raises ConfigurationError: an option that cannot be meant.
@@ -150,7 +150,7 @@ def _asked(arguments: argparse.Namespace, base: Base) -> tuple[list[Finding], di
     with contextlib.closing(transport):
         own = "" if settings.get("parent_proxy") else own_address(base.origin)
         heard = Doctor(transport, base, key, headers).examine()
-    asked = Asked(
+    asked = Target(
         base.origin.scheme,
         base.origin.authority,
         base.location or "/",
@@ -231,7 +231,7 @@ class Doctor:
         # By how much the backend's clock is ahead of ours.
         self._ahead = 0.0
 
-    def examine(self) -> dict[str, Heard]:
+    def examine(self) -> dict[str, Observed]:
         """All questions and their answers; if the first one has none, that alone."""
         base = self._base
         path = base.location or "/"
@@ -244,7 +244,7 @@ class Doctor:
             heard["application"] = self.ask(path, [(INNER, "1")])
         return heard
 
-    def ask(self, path: str, headers: Headers | None = None) -> Heard:
+    def ask(self, path: str, headers: Headers | None = None) -> Observed:
         """One question. If it is out of date at the backend, once more by the clock there."""
         heard = self._ask(path, headers or [])
         if heard.examination is not None and heard.examination.stale:
@@ -254,7 +254,7 @@ class Doctor:
                 return heard._replace(examination=None, fault="its clock is not to be followed")
         return heard
 
-    def _ask(self, path: str, headers: Headers) -> Heard:
+    def _ask(self, path: str, headers: Headers) -> Observed:
         origin, nonce = self._base.origin, base64url(os.urandom(12))
         lines = [
             ("Host", origin.authority),
@@ -272,10 +272,10 @@ class Doctor:
             with contextlib.closing(reply):
                 body = b"".join(_at_most(reply, _LONGEST))
         except ProxyError as error:
-            return Heard(fault=words_of(first_cause(error)), time=before)
+            return Observed(fault=words_of(first_cause(error)), time=before)
         after = self._clock()
         location, server = (values(reply.head.headers, name) for name in ("Location", "Server"))
-        return Heard(
+        return Observed(
             _examination(body, nonce),
             reply.head.status,
             (before + after) / 2,

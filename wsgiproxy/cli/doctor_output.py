@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from wsgiproxy.sansio.diagnosis import BAD, OK, WARN, Finding, Heard
+from wsgiproxy.sansio.diagnosis import BAD, OK, WARN, Finding, Observed
 from wsgiproxy.version import __version__
 
 __all__ = ["as_json", "as_text"]
@@ -22,7 +22,7 @@ _TOPIC = 13
 
 
 def as_json(
-    href: str, findings: Sequence[Finding], heard: Mapping[str, Heard], status: int, out: TextIO
+    href: str, findings: Sequence[Finding], heard: Mapping[str, Observed], status: int, out: TextIO
 ) -> str:
     """One JSON object."""
     questions = {
@@ -44,7 +44,7 @@ def as_json(
 
 
 def as_text(
-    href: str, findings: Sequence[Finding], heard: Mapping[str, Heard], status: int, out: TextIO
+    href: str, findings: Sequence[Finding], heard: Mapping[str, Observed], status: int, out: TextIO
 ) -> str:
     """A line for each finding, with its cure below; ticks and colours on a terminal alone."""
     width = min(shutil.get_terminal_size().columns, _WIDEST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
-from wsgiproxy.wsgi.gateway import served
+from wsgiproxy.wsgi.gateway import call_counted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,7 +35,7 @@ class InFlight:
         each = object()
         self._open.add(each)
         leave = partial(self._open.discard, each)
-        return served(self._application, environ, start_response, leave)
+        return call_counted(self._application, environ, start_response, leave)
 
     def tell(self) -> None:
         """Say what the end waits for, if it does."""

@@ -11,7 +11,7 @@ from webob import Response
 from wsgiproxy.errors import NotFound
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.router import is_bare, not_found, shifted, with_slash
-from wsgiproxy.wsgi.gateway import tell
+from wsgiproxy.wsgi.gateway import log_failure
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -62,7 +62,7 @@ class Mount:
             record.end(302)
             return []
         error = not_found(environ, [self._prefix])
-        tell(error, record)
+        log_failure(error, record)
         record.fail(error)
         why = error.public.removeprefix(NotFound.public).strip()
         text = _NOT_FOUND.format(link=escape(link), why=f"{escape(why)} " if why else "")

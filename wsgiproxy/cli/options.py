@@ -165,7 +165,7 @@ def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, A
     :raises ConfigurationError: a bad value.
     """
     given = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
-    return {row.name: row.settle(value) for row, value in given if value is not None}
+    return {row.name: row.convert_value(value) for row, value in given if value is not None}
 
 
 def given_flags(arguments: argparse.Namespace, rows: tuple[Setting, ...]) -> list[str]:
@@ -232,7 +232,7 @@ def read_listen(text: str) -> Listen:
     bare = text.removeprefix(":")
     if bare.isascii() and bare.isdigit():
         text = f"{DEFAULT_HOST}:{bare}"
-    if is_host[text]:
+    if is_host(text):
         host, port = split_host(text, -1)
         if port >= 0 and text[-1] != ":":
             return Listen(host, port)

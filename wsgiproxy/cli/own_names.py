@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from wsgiproxy.cli.listen import Listen, kinds
 from wsgiproxy.errors import BadRequest, Misdirected
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.rebinding import is_answered
 from wsgiproxy.sansio.target import absolute_form
-from wsgiproxy.wsgi.gateway import refuse
+from wsgiproxy.wsgi.gateway import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,16 +29,21 @@ class OwnNames:
     def __init__(self, application: WSGIApplication, allowed: Iterable[str]) -> None:
         names = tuple(allowed)
         self._application = application
-        self._is_answered = Remembered[str, bool](lambda host: is_answered(host, names))
+
+        @remembered
+        def is_own(host: str) -> bool:
+            return is_answered(host, names)
+
+        self._is_own = is_own
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
         hosts = [environ.get("HTTP_HOST", ""), *_named_by_target(environ)]
-        host = next((each for each in hosts if not self._is_answered[each]), None)
+        host = next((each for each in hosts if not self._is_own(each)), None)
         if host is None:
             return self._application(environ, start_response)
         error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
-        return refuse(error, environ, start_response, Record(environ))
+        return error_response(error, environ, start_response, Record(environ))
 
 
 def _named_by_target(environ: WSGIEnvironment) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.log import LogStyle, log_to_stderr
-from wsgiproxy.cli.servers import Plan, run_waitress
+from wsgiproxy.cli.servers import Service, run_waitress
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.secretloader import SECRET_FILE
@@ -147,5 +147,5 @@ def _run(arguments: argparse.Namespace) -> int:
         if not isinstance(application, WSGIProxyMiddleware):
             application = WSGIProxyMiddleware.from_env(application, **settings)
         return run_waitress(
-            Plan(lambda: application, Listen("", 0), threads, lambda port: None), listener
+            Service(lambda: application, Listen("", 0), threads, lambda port: None), listener
         )

@@ -17,7 +17,7 @@ from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import LogStyle, add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import own_names, with_own_names
-from wsgiproxy.cli.servers import SERVERS, Plan, check_installed
+from wsgiproxy.cli.servers import SERVERS, Service, check_installed
 from wsgiproxy.cli.spawned import Spawned, read_spawned
 from wsgiproxy.errors import ConfigurationError, ProxyError
 from wsgiproxy.sansio.href import parse_href
@@ -184,7 +184,7 @@ def _run(arguments: argparse.Namespace) -> int:
     started = partial(_say_started, listen, site, how)
     max_body = site.settings.get("max_body")
     make = partial(counted, partial(with_own_names, site.application, listen, allowed))
-    plan = Plan(make, listen, threads, started, max_body, site.patience)
+    plan = Service(make, listen, threads, started, max_body, site.patience)
     return SERVERS[arguments.server](plan)
 
 

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli.listen import Listen, held_port, open_listener
-from wsgiproxy.cli.signals import Heard
+from wsgiproxy.cli.signals import SignalCount
 from wsgiproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SERVERS",
-    "Plan",
+    "Service",
     "check_installed",
     "end_cleanly",
     "run_waitress",
@@ -46,7 +46,7 @@ _NO_LIMIT = sys.maxsize
 
 
 @dataclass(frozen=True)
-class Plan:
+class Service:
     """What to serve, where and how. It can be pickled: granian may spawn its worker.
 
     :param make: makes the application, in the process that serves it.
@@ -80,7 +80,7 @@ def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
     }
 
 
-def run_waitress(plan: Plan, listener: socket.socket | None = None) -> int:
+def run_waitress(plan: Service, listener: socket.socket | None = None) -> int:
     """Serve with waitress.
 
     :param listener: the socket to use, if there is one already.
@@ -118,11 +118,11 @@ def _in_worker(worker: Any) -> None:
     worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
 
 
-def _gunicorn_settings(plan: Plan, listener: socket.socket) -> Mapping[str, object]:
+def _gunicorn_settings(plan: Service, listener: socket.socket) -> Mapping[str, object]:
     port = listener.getsockname()[1]
 
     def ready(arbiter: Any) -> None:
-        heard = Heard(lambda: arbiter.kill_workers(signal.SIGKILL))
+        heard = SignalCount(lambda: arbiter.kill_workers(signal.SIGKILL))
 
         def interrupted(number: int, frame: FrameType | None) -> None:
             if heard.is_first(number):
@@ -149,7 +149,7 @@ def _gunicorn_settings(plan: Plan, listener: socket.socket) -> Mapping[str, obje
     }
 
 
-def _run_gunicorn(plan: Plan) -> int:
+def _run_gunicorn(plan: Service) -> int:
     from gunicorn.app.base import BaseApplication
 
     class Gunicorn(BaseApplication):  # type: ignore[misc]  # it has no types
@@ -169,7 +169,7 @@ def _run_gunicorn(plan: Plan) -> int:
     return 0
 
 
-def _run_granian(plan: Plan) -> int:
+def _run_granian(plan: Service) -> int:
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
@@ -202,7 +202,7 @@ def _hear_ctrl_c_twice(server: Any) -> None:
         for worker in server.wrks:
             worker.kill()
 
-    heard = Heard(kill)
+    heard = SignalCount(kill)
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         if heard.is_first(number):
@@ -211,7 +211,7 @@ def _hear_ctrl_c_twice(server: Any) -> None:
     signal.signal(signal.SIGINT, interrupted)
 
 
-def _granian_worker(plan: Plan, port: int) -> WSGIApplication:
+def _granian_worker(plan: Service, port: int) -> WSGIApplication:
     """Called in granian's worker, just before it listens, of which it tells nobody."""
     _leave_ctrl_c_to_parent()
     watch = partial(_when_open, plan.listen.host, port, partial(plan.started, port))
@@ -232,7 +232,7 @@ def _when_open(host: str, port: int, then: Callable[[], None], patience: float =
 
 
 #: By the value of ``--server``.
-SERVERS: dict[str, Callable[[Plan], int]] = {
+SERVERS: dict[str, Callable[[Service], int]] = {
     "waitress": run_waitress,
     "gunicorn": _run_gunicorn,
     "granian": _run_granian,

@@ -11,13 +11,13 @@ from types import FrameType
 
 from wsgiproxy.cli.liveline import erase
 
-__all__ = ["Heard", "at_first_signal"]
+__all__ = ["SignalCount", "at_first_signal"]
 
 # Who passes Ctrl-C on to us does so at once: the terminal has told us, too.
 _SAME = 0.5  # seconds
 
 
-class Heard:
+class SignalCount:
     """Notes signals. A second Ctrl-C ends the process, which waits for nothing.
 
     :param kill: called before that.
@@ -40,7 +40,7 @@ class Heard:
         return False
 
 
-_heard = Heard()
+_heard = SignalCount()
 _callbacks: list[Callable[[], None]] = []
 
 

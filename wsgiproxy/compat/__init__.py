@@ -9,8 +9,16 @@ from wsgiproxy.compat.client import HttpClient
 from wsgiproxy.compat.exchange import Exchange
 from wsgiproxy.compat.named import UnknownClient, client_for
 from wsgiproxy.compat.request_body import Input, announce, frame_what_is_here, framed
-from wsgiproxy.compat.response_body import Answer, Body, block_size
+from wsgiproxy.compat.response_body import CompatReply, ResponseBody, block_size
 from wsgiproxy.compat.unshared import fields_of, unshare
 
-__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Input", "UnknownClient", "announce"]
+__all__ = [
+    "CompatReply",
+    "ResponseBody",
+    "Exchange",
+    "HttpClient",
+    "Input",
+    "UnknownClient",
+    "announce",
+]
 __all__ += ["block_size", "client_for", "fields_of", "frame_what_is_here", "framed", "unshare"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from wsgiproxy.compat.request_body import framed
-from wsgiproxy.compat.response_body import Body
+from wsgiproxy.compat.response_body import ResponseBody
 from wsgiproxy.sansio.fields.connection import end_to_end
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.h1 import Limits, request_head
@@ -105,5 +105,5 @@ def _by_class(
             connection.close()
         raise
     status = f"{response.status} {response.reason or ''}"
-    found = Body(response.read1, 65536, at_end=response.close, close=connection.close)
+    found = ResponseBody(response.read1, 65536, at_end=response.close, close=connection.close)
     return status, response.getheader("location"), list(response.getheaders()), found

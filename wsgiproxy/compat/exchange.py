@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.compat.request_body import Input
-from wsgiproxy.compat.response_body import Answer, close, name_of, reason_of
+from wsgiproxy.compat.response_body import CompatReply, close, name_of, reason_of
 from wsgiproxy.errors import BadResponse, ConnectFailed, ProxyError, UpstreamTimeout
 from wsgiproxy.sansio.h1 import Limits, request_head
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
@@ -39,7 +39,7 @@ class Exchange:
 
     def __init__(
         self,
-        asked: wsgiproxy2.Asked,
+        asked: wsgiproxy2.Proxied,
         uri: str,
         environ: WSGIEnvironment,
         process: Callable[[str, str, dict[str, str], WSGIEnvironment], object],
@@ -96,9 +96,9 @@ class Exchange:
         result: object = None
         try:
             result = self._process(uri, request.method, _fields(request), environ)
-            answered = wsgiproxy2.answered(result)
+            answered = wsgiproxy2.check_answer(result)
             self._location = answered.location
-            return Answer(answered, request.method, self._client)
+            return CompatReply(answered, request.method, self._client)
         except Exception as error:
             if isinstance(result, (tuple, list)) and len(result) == 4:
                 close(result[3])

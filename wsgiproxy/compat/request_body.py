@@ -127,7 +127,7 @@ def announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers
     """
     announced = []
     for key, name in header_map.items():
-        value, field = environ.get(key), environ_field[f"HTTP_{name}"]
+        value, field = environ.get(key), environ_field(f"HTTP_{name}")
         if value:
             environ[f"HTTP_{name}"] = value
             if field is not None:

@@ -12,10 +12,10 @@ from wsgiproxy.errors import (
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.grammar import NO_CONTENT
-from wsgiproxy.sansio.policy.wsgiproxy2 import Answered
+from wsgiproxy.sansio.policy.wsgiproxy2 import ClientAnswer
 from wsgiproxy.transport import PooledReply
 
-__all__ = ["Answer", "Body", "block_size", "close", "name_of", "reason_of"]
+__all__ = ["CompatReply", "ResponseBody", "block_size", "close", "name_of", "reason_of"]
 
 # An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
 
@@ -46,7 +46,7 @@ def reason_of(error: BaseException) -> str:
     return repr(error) if first is error else f"{type(error).__name__}: {first}"
 
 
-class Body:
+class ResponseBody:
     """The body of an answer, block by block as it arrives; closed on every path.
 
     :param read: gives what has arrived, up to a number of bytes; nothing at the end.
@@ -68,7 +68,7 @@ class Body:
         self._at_end = at_end
         self._close: Callable[[], object] | None = close
 
-    def __iter__(self) -> Body:
+    def __iter__(self) -> ResponseBody:
         return self
 
     def __next__(self) -> bytes:
@@ -112,7 +112,7 @@ def _checked(block: object) -> bytes:
     return block if isinstance(block, bytes) else b""
 
 
-class Answer:
+class CompatReply:
     """What a client has returned, as a gateway wants it; see :class:`wsgiproxy.transport.Reply`.
 
     :param answered: what it has returned.
@@ -120,7 +120,7 @@ class Answer:
     :param client: what to call it in the log.
     """
 
-    def __init__(self, answered: Answered, method: str, client: object) -> None:
+    def __init__(self, answered: ClientAnswer, method: str, client: object) -> None:
         self._client = client
         is_bodiless = method == "HEAD" or answered.head.status in NO_CONTENT
         self.head = answered.head
@@ -161,7 +161,7 @@ class Answer:
         if isinstance(self._body, PooledReply):
             self._body.pulse()
 
-    def __iter__(self) -> Answer:
+    def __iter__(self) -> CompatReply:
         return self
 
     def __next__(self) -> bytes:

@@ -38,12 +38,12 @@ from wsgiproxy.sansio.policy.forward import (
     requested,
     tunnel_authority,
 )
-from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, settle
+from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.transport.threads.tunnel import Tunnel
 from wsgiproxy.wsgi.client import client_socket
-from wsgiproxy.wsgi.gateway import Gateway, refuse, served
+from wsgiproxy.wsgi.gateway import Gateway, call_counted, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -84,7 +84,7 @@ class ForwardProxy:
     """
 
     def __init__(self, **options: Unpack[ForwardOptions]) -> None:
-        settled = settle(FORWARD + FORWARD_TRANSPORT, options)
+        settled = resolve(FORWARD + FORWARD_TRANSPORT, options)
         found = settled["credentials"]
         self._is_right: Callable[[str, str, str], object] | None = None
         if callable(found):
@@ -133,8 +133,8 @@ class ForwardProxy:
                 raise wrong
             self._enter()
         except ProxyError as error:
-            return refuse(error, environ, start_response, Record(environ))
-        return served(self._gateway, environ, start_response, self._leave)
+            return error_response(error, environ, start_response, Record(environ))
+        return call_counted(self._gateway, environ, start_response, self._leave)
 
     def _admit(self, environ: WSGIEnvironment) -> None:
         """Whether this client may use us at all.
@@ -178,7 +178,7 @@ class ForwardProxy:
         try:
             raw = requested(environ)
         except ProxyError as error:
-            return refuse(error, environ, start_response, Record(environ))
+            return error_response(error, environ, start_response, Record(environ))
         # For the log: no server has a path for it.
         environ = {**environ, "SCRIPT_NAME": "", "PATH_INFO": raw}
         record = Record(environ)
@@ -201,7 +201,7 @@ class ForwardProxy:
                 if closed == self._closed:  # else we were closed while it was dialled
                     self._pass(client, tunnel, record)
         except ProxyError as error:
-            return refuse(error, environ, start_response, record)
+            return error_response(error, environ, start_response, record)
         # The client's socket is shut down: what the server makes of this reaches nobody.
         start_response("200 Connection established", [])
         return []

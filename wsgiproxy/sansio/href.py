@@ -130,7 +130,7 @@ def _check_text(href: object, expected: str) -> None:
 def _split_href(href: str) -> tuple[Origin, str]:
     match = ABSOLUTE.fullmatch(href)
     scheme, authority, path, query = match.groups("") if match else ("", "", "", "")
-    if scheme.lower() not in DEFAULT_PORTS or not is_host[authority]:
+    if scheme.lower() not in DEFAULT_PORTS or not is_host(authority):
         return Origin("http", "", 0), ""
     host, port = split_host(authority, DEFAULT_PORTS[scheme.lower()])
     return Origin(scheme.lower(), host, port), path + query

@@ -1,6 +1,6 @@
 """The order of stages. The order is a security property: see the numbers.
 
-1. remove hop-by-hop fields and those that Connection nominates, or a client deletes what we
+1. remove hop-by-hop fields and those that Connection lists, or a client deletes what we
    are about to add;
 2. remove the forwarding namespace, or a client writes it for us;
 3. the policy: where to, which Host, what to announce;
@@ -18,14 +18,14 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadResponse
-from wsgiproxy.sansio.fields.connection import end_to_end, for_wsgi
+from wsgiproxy.sansio.fields.connection import end_to_end, for_client
 from wsgiproxy.sansio.fields.envelope import Facts
-from wsgiproxy.sansio.fields.max_forwards import _one_forward_less
-from wsgiproxy.sansio.fields.signature_members import unsigned
+from wsgiproxy.sansio.fields.max_forwards import with_one_forward_less
+from wsgiproxy.sansio.fields.signature_members import cleaned
 from wsgiproxy.sansio.grammar import NO_CONTENT, NO_LENGTH
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 
-__all__ = ["Outgoing", "Policy", "answer", "outgoing", "whole_target"]
+__all__ = ["Outgoing", "Policy", "client_response", "outgoing", "whole_target"]
 
 
 class Outgoing(NamedTuple):
@@ -80,13 +80,13 @@ def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
 
     :raises BadRequest: the policy cannot make a request of it.
     """
-    headers = end_to_end(inbound.headers) if policy.keeps_namespace else unsigned(inbound.headers)
+    headers = end_to_end(inbound.headers) if policy.keeps_namespace else cleaned(inbound.headers)
     if inbound.method == "OPTIONS":
-        headers = _one_forward_less(headers)
+        headers = with_one_forward_less(headers)
     return policy.request(inbound, headers)
 
 
-def answer(
+def client_response(
     method: str, head: ResponseHead, policy: Policy, context: object
 ) -> tuple[ResponseHead, bool]:
     """Stages 5 to 7: the head for the client, and whether a body follows.
@@ -98,7 +98,7 @@ def answer(
         # It has to name a protocol in Upgrade, which an application may not send (RFC 9110,
         # 15.5.22; PEP 3333).
         raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
-    headers = policy.response(for_wsgi(headers, commands=policy.passes_commands), context)
+    headers = policy.response(for_client(headers, commands=policy.passes_commands), context)
     if status in NO_LENGTH:
         # RFC 9110, 8.6 and 15.3.6: no length with the one, and none but 0 with the other.
         headers = [field for field in headers if field[0].lower() != "content-length"]

@@ -28,7 +28,7 @@ def is_answered(host: str, allowed: Iterable[str]) -> bool:
     """
     if not host:
         return True
-    if not is_host[host]:
+    if not is_host(host):
         return False
     # A dot at the end says only that a name is complete.
     name = split_host(host.lower(), 0)[0].removesuffix(".")

@@ -75,7 +75,7 @@ def absolute_form(raw: str) -> Absolute | None:
     if match is None:
         return None
     scheme, authority, path, query = match.groups("")
-    if not is_host[authority]:
+    if not is_host(authority):
         # Without what may be a password.
         host = authority.rpartition("@")[2]
         raise BadRequest(f"the authority of the target is not host[:port]: {host[:200]!r}")
@@ -245,7 +245,7 @@ def is_same_host(one: str, other: str, scheme: str) -> bool:
     >>> is_same_host("Shop.example:80", "shop.example", "http"), is_same_host("", "", "http")
     (True, False)
     """
-    if not is_host[one] or not is_host[other]:
+    if not is_host(one) or not is_host(other):
         return False
     default = DEFAULT_PORTS[scheme]
     return split_host(one.lower(), default) == split_host(other.lower(), default)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from wsgiproxy.server.wire import Wire
+from wsgiproxy.server.client import ClientConnection
 
 __all__ = ["Connections", "connections_of"]
 
@@ -38,15 +38,15 @@ class Connections:
         self._lock = threading.Lock()
         # In the order of their arrival. Their requests have not arrived, are being served,
         # have been answered.
-        self._waiting: dict[Wire, None] = {}
-        self._busy: set[Wire] = set()
-        self._leaving: dict[Wire, None] = {}
+        self._waiting: dict[ClientConnection, None] = {}
+        self._busy: set[ClientConnection] = set()
+        self._leaving: dict[ClientConnection, None] = {}
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._busy) + len(self._leaving)
 
-    def admit(self, wire: Wire) -> bool:
+    def admit(self, wire: ClientConnection) -> bool:
         """Count a new connection. If there are too many, the longest wait ends.
 
         :returns: False if all the others are being served: there is no place.
@@ -62,7 +62,7 @@ class Connections:
                 wire.cut()
             return welcome
 
-    def begin(self, wire: Wire) -> bool:
+    def begin(self, wire: ClientConnection) -> bool:
         """Its request has arrived; False if it had to go just now."""
         with self._lock:
             stays = wire in self._waiting
@@ -71,7 +71,7 @@ class Connections:
                 self._busy.add(wire)
             return stays
 
-    def finish(self, wire: Wire) -> None:
+    def finish(self, wire: ClientConnection) -> None:
         """It has its answer."""
         with self._lock:
             if wire in self._busy or wire in self._waiting:
@@ -79,7 +79,7 @@ class Connections:
                 self._waiting.pop(wire, None)
                 self._leaving[wire] = None
 
-    def leave(self, wire: Wire) -> None:
+    def leave(self, wire: ClientConnection) -> None:
         """It is closed."""
         with self._lock:
             self._busy.discard(wire)
@@ -100,7 +100,7 @@ class Connections:
                 wire.cut()
 
 
-def _cut_first(wires: dict[Wire, None]) -> None:
+def _cut_first(wires: dict[ClientConnection, None]) -> None:
     first = next(iter(wires))
     del wires[first]
     first.cut()

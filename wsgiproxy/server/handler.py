@@ -16,10 +16,10 @@ from wsgiproxy.errors import BadRequest, ProxyError, RequestTimeout, Unavailable
 from wsgiproxy.sansio.environ.server import variables
 from wsgiproxy.sansio.h1 import Limits, RequestReader
 from wsgiproxy.sansio.message import BLOCK
-from wsgiproxy.server.answer import Answer
-from wsgiproxy.server.body import Body
+from wsgiproxy.server.client import ClientConnection
 from wsgiproxy.server.connections import connections_of
-from wsgiproxy.server.wire import Wire
+from wsgiproxy.server.request_body import RequestBody
+from wsgiproxy.server.response import ServerResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -63,11 +63,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         # one that it knows is left empty. TLS cannot be moved: it stays in the worker.
         moves = type(request) is socket.socket
         self.request = self.connection = _moved(request) if moves else request
-        self.wire = Wire(self.request)
+        self.wire = ClientConnection(self.request)
         self._connections = connections_of(server, self.max_connections)
         self._idle = getattr(server, "wsgi_socket_timeout", None) or self.idle_timeout
         self._reader = RequestReader(self.limits)
-        self._answer = Answer(self.wire, None, self._idle)
+        self._answer = ServerResponse(self.wire, None, self._idle)
         welcome = self._connections.admit(self.wire)
         if not welcome:
             # Nothing is on the way yet, so this does not wait; and nobody waits for a thread.
@@ -113,7 +113,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
             return self._refuse(error)
         if self._reader.head is None or not self._connections.begin(self.wire):
             return None
-        self._answer = Answer(self.wire, self._reader.head, self._idle)
+        self._answer = ServerResponse(self.wire, self._reader.head, self._idle)
         try:
             self.wsgi_execute()
         except ProxyError as error:  # a target that has no form
@@ -162,7 +162,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         assert head is not None
         self.command, self.path = head.method, head.target
         self.request_version = f"HTTP/{head.version}"
-        self._body = Body(
+        self._body = RequestBody(
             self.wire, self._reader, self._first, self._idle, lambda: not self._answer.begun
         )
         found: WSGIEnvironment = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from paste import httpserver
 
 from wsgiproxy.server.handler import Handler
-from wsgiproxy.settings import settle
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.server import SERVER
 
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ def server_runner(
     :raises ConfigurationError: naming the option, its value and what was expected.
     """
     ours = {row.name: kwargs.pop(row.name) for row in SERVER if row.name in kwargs}
-    handler = type("Handler", (Handler,), settle(SERVER, ours))
+    handler = type("Handler", (Handler,), resolve(SERVER, ours))
     httpserver.server_runner(wsgi_app, global_conf or {}, handler=handler, **kwargs)

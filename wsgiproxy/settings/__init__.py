@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT
 from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SIGNING, TRANSPORT
-from wsgiproxy.settings.setting import Setting, settle
+from wsgiproxy.settings.setting import Setting, resolve
 from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
 
 __all__ = [
@@ -24,5 +24,5 @@ __all__ = [
     "SPAWNED_TRANSPORT",
     "TRANSPORT",
     "Setting",
-    "settle",
+    "resolve",
 ]

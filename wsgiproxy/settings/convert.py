@@ -115,7 +115,7 @@ def hosts(value: object) -> tuple[str, ...]:
     # What has been converted before has no brackets around an IPv6 address any more.
     given = [bracketed(word) if word.count(":") > 1 else word for word in words(value)]
     found = [(word, split_host(word.lower(), 0)) for word in given]
-    if not all(is_host[word.lstrip(".")] and port == 0 for word, (_, port) in found):
+    if not all(is_host(word.lstrip(".")) and port == 0 for word, (_, port) in found):
         raise ValueError(value)
     return tuple(name for _, (name, _) in found)
 
@@ -123,7 +123,7 @@ def hosts(value: object) -> tuple[str, ...]:
 def authorities(value: object) -> tuple[str, ...]:
     """A list of hosts with their ports, as ``Host`` has them."""
     found = tuple(word.lower() for word in words(value))
-    if not all(is_host[word] for word in found):
+    if not all(is_host(word) for word in found):
         raise ValueError(value)
     return found
 
@@ -142,14 +142,14 @@ def path(value: object) -> str:
 
 def token(value: object) -> str:
     """A token, or ``host:port``."""
-    if not isinstance(value, str) or not (is_token(value) or is_host[value]):
+    if not isinstance(value, str) or not (is_token(value) or is_host(value)):
         raise ValueError(value)
     return value
 
 
 def domain(value: object) -> str:
     """A domain, or nothing."""
-    if value != "" and (not is_host[str(value).lstrip(".")] or ":" in str(value)):
+    if value != "" and (not is_host(str(value).lstrip(".")) or ":" in str(value)):
         raise ValueError(value)
     return str(value)
 
@@ -180,7 +180,7 @@ def port(value: object) -> str:
 
 def host_port(value: object) -> str:
     """``host:port``, with a port."""
-    if not isinstance(value, str) or not is_host[value] or split_host(value, 0)[1] == 0:
+    if not isinstance(value, str) or not is_host(value) or split_host(value, 0)[1] == 0:
         raise ValueError(value)
     return value
 
@@ -188,7 +188,7 @@ def host_port(value: object) -> str:
 def name_without_port(value: object) -> str:
     """A host name or address, without a port."""
     name = text(value)
-    if not is_host[name] or split_host(name, 0)[1] or name.endswith(":"):
+    if not is_host(name) or split_host(name, 0)[1] or name.endswith(":"):
         raise ValueError(value)
     return name
 

@@ -11,7 +11,7 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.settings.convert import boolean, path, seconds, size, text, words
 from wsgiproxy.settings.rows import BOOLEAN, SECONDS, TRANSPORT
-from wsgiproxy.settings.setting import Setting, settle
+from wsgiproxy.settings.setting import Setting, resolve
 
 __all__ = ["HREF", "LOGGER", "check", "fallback", "given_of", "host_options", "naming"]
 
@@ -100,7 +100,7 @@ def check(rows: Collection[Setting], given: Mapping[str, str], *required: str) -
 
     :raises ConfigurationError: an unknown option, a bad value, or a *required* one is missing.
     """
-    settle(rows, given)
+    resolve(rows, given)
     for row in rows:
         if row.name in required and row.name not in given:
             raise ConfigurationError(f"{row.name} is missing: expected {row.expected}")
@@ -120,7 +120,7 @@ def host_options(options: Mapping[str, str]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if name not in own}
     if "uri" in given and "href" in given:
         raise ConfigurationError(f"uri={given['uri']!r}: expected no href beside it")
-    settled = settle((*_HOST, *(rows or ())), given)
+    settled = resolve((*_HOST, *(rows or ())), given)
     found = {name: settled[name] for name in given}
     if "href" in found:
         found = {"uri": found.pop("href"), **found}

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
 
-__all__ = ["Setting", "settle", "shown"]
+__all__ = ["Setting", "resolve", "shown"]
 
 
 # The userinfo of a URL, or of what was meant for one.
@@ -46,7 +46,7 @@ class Setting:
     help: str
     needs: tuple[str, ...] = ()
 
-    def settle(self, value: object) -> Any:
+    def convert_value(self, value: object) -> Any:
         """The value to use for what was given.
 
         :raises ConfigurationError: naming the setting, the value and what was expected.
@@ -60,16 +60,16 @@ class Setting:
             raise ConfigurationError(f"{self.name}={shown(value)}: expected {expected}") from error
 
 
-def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
+def resolve(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
     """The values of *rows*, from what was given and the defaults.
 
     :raises ConfigurationError: an unknown name, a bad value, or one that has no effect beside the
         others.
 
     >>> from wsgiproxy.settings import TRANSPORT
-    >>> settle(TRANSPORT, {"max_head": "16k"})["max_head"]
+    >>> resolve(TRANSPORT, {"max_head": "16k"})["max_head"]
     16384
-    >>> settle(TRANSPORT, {"conect_timeout": 1})  # doctest: +ELLIPSIS
+    >>> resolve(TRANSPORT, {"conect_timeout": 1})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     wsgiproxy.errors.ConfigurationError: conect_timeout=1: ... did you mean connect_timeout?
     """
@@ -78,7 +78,7 @@ def settle(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, An
         if name not in known:
             raise ConfigurationError(f"{name}={shown(value)}: no such setting{_hint(name, known)}")
     settled = {
-        name: row.settle(given[name]) if name in given else row.default
+        name: row.convert_value(given[name]) if name in given else row.default
         for name, row in known.items()
     }
     for name in given:

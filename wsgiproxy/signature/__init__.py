@@ -13,7 +13,7 @@ from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.envelope import facts
 from wsgiproxy.sansio.fields.forwarded import direct
 from wsgiproxy.sansio.fields.names import environ_key, values
-from wsgiproxy.sansio.fields.signature_members import foreign, received
+from wsgiproxy.sansio.fields.signature_members import foreign_members, received_members
 from wsgiproxy.sansio.keys import Keyring, parse_keys
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.pipeline import whole_target
@@ -87,7 +87,7 @@ def check_request(
     """
     keyring = _keyring(secret)
     _, _, changes = Verifier(lambda: keyring, authorities=authorities).check(environ)
-    rest = foreign(received(environ))
+    rest = foreign_members(received_members(environ))
     # A covered body has been read: the application gets it once more.
     apply(
         {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.sansio.fields.envelope import Carried, Facts, client_path, client_query, seal
 from wsgiproxy.sansio.fields.signature import authority, sign
-from wsgiproxy.sansio.fields.signature_members import signed
+from wsgiproxy.sansio.fields.signature_members import with_members
 from wsgiproxy.sansio.keys import Keyring, base64url
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.target import decoded
@@ -76,7 +76,7 @@ class Signer:
         nonce = base64url(os.urandom(12))
         key = self._keys().signer()
         fields = sign(components, key, created=int(time.time()), nonce=nonce)
-        headers = signed([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
+        headers = with_members([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
         return body, request._replace(headers=headers)
 
     def _components(

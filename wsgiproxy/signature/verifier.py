@@ -11,7 +11,7 @@ from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, 
 from wsgiproxy.sansio.fields.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.signature import Proof, authority, verify
-from wsgiproxy.sansio.fields.signature_members import LABEL, foreign, received
+from wsgiproxy.sansio.fields.signature_members import LABEL, foreign_members, received_members
 from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 from wsgiproxy.signature.digest import check_digest, spooled
@@ -149,7 +149,7 @@ class Verifier:
             "content-digest": get("HTTP_CONTENT_DIGEST"),
         }
         return verify(
-            received(environ),
+            received_members(environ),
             components.get,
             keys,
             now=time.time(),
@@ -191,5 +191,5 @@ def is_signed(environ: Mapping[str, Any]) -> bool:
     """Whether a request claims to be signed by us."""
     if "HTTP_WSGIPROXY" in environ:
         return True
-    fields = received(environ)
-    return any(LABEL in text.lower() for text in fields) and foreign(fields) != fields
+    fields = received_members(environ)
+    return any(LABEL in text.lower() for text in fields) and foreign_members(fields) != fields

@@ -16,16 +16,16 @@ from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.process.command import meanings, socket_kind
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 from wsgiproxy.sansio.target import matcher
-from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, settle
+from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.spawn.backend import Backend
-from wsgiproxy.spawn.coordination import starter
+from wsgiproxy.spawn.coordination import coordination
 from wsgiproxy.spawn.gateways import Gateways
 from wsgiproxy.spawn.instance import Plan
 from wsgiproxy.spawn.readiness import readiness
-from wsgiproxy.spawn.state import Limits
+from wsgiproxy.spawn.state import ProcessLimits
 from wsgiproxy.wsgi.errorpage import error_page
-from wsgiproxy.wsgi.gateway import refuse, served
+from wsgiproxy.wsgi.gateway import call_counted, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -91,7 +91,7 @@ class SpawningApplication:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = settle(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, given)
+        settled = resolve(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, given)
         self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE
@@ -112,7 +112,7 @@ class SpawningApplication:
             gateway = self._backend.enter(environ, waits)
         except ProxyError as error:
             return self._refused(error, environ, start_response, start)
-        return served(gateway, environ, start_response, self._leave)
+        return call_counted(gateway, environ, start_response, self._leave)
 
     def _unnoticed(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -124,7 +124,7 @@ class SpawningApplication:
         if gateway is None:
             # Without a line in the log: the page that asks is open for hours.
             return error_page(Unavailable())(environ, start_response)
-        return served(gateway, environ, start_response, partial(life.leave, used=False))
+        return call_counted(gateway, environ, start_response, partial(life.leave, used=False))
 
     def _refused(
         self,
@@ -143,7 +143,7 @@ class SpawningApplication:
             return [body]
         if isinstance(error, NotStarted) and not self._debug:
             error.detail = ""
-        return refuse(error, environ, start_response, record)
+        return error_response(error, environ, start_response, record)
 
     # For those who own it
 
@@ -193,7 +193,7 @@ class SpawningApplication:
 def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:
     if not isinstance(logger, logging.Logger):
         logger = logging.getLogger(logger or "wsgiproxy.spawn")
-    limits = Limits(
+    limits = ProcessLimits(
         settled["start_timeout"],
         settled["stop_timeout"],
         settled["idle_shutdown"],
@@ -203,7 +203,7 @@ def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) ->
     host = (*settled["allowed_hosts"], "localhost")[0].lstrip(".")
     return Backend(
         settled["start_script"],
-        starter(_plan(settled), settled["share"]),
+        coordination(_plan(settled), settled["share"]),
         limits,
         gateways=Gateways(settled),
         unready=readiness(settled["ready"], settled["ready_statuses"], host),

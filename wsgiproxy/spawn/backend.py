@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone, NotReady, Pausing, Unavailable
 from wsgiproxy.sansio.process.lifecycle import Action, Event, Phase, State, retry_after
-from wsgiproxy.spawn.coordination import Starter
+from wsgiproxy.spawn.coordination import Coordination
 from wsgiproxy.spawn.gateways import Gateways
 from wsgiproxy.spawn.messages import Report
-from wsgiproxy.spawn.monitor import Attendant
+from wsgiproxy.spawn.monitor import Monitor
 from wsgiproxy.spawn.readiness import Check
-from wsgiproxy.spawn.state import Life, Limits
+from wsgiproxy.spawn.state import Lifecycle, ProcessLimits
 from wsgiproxy.wsgi.client import client_watch
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ class Backend:
     def __init__(
         self,
         command: Sequence[str],
-        starter: Starter,
-        limits: Limits,
+        starter: Coordination,
+        limits: ProcessLimits,
         *,
         gateways: Gateways,
         unready: Check,
         log: Logger,
     ) -> None:
         self.command = shlex.join(command)
-        self.life = Life(starter, limits)
+        self.life = Lifecycle(starter, limits)
         self._report = Report(log, self.command)
         self._gateways = gateways
         self._unready = unready
-        self._thread: Attendant | None = None
+        self._thread: Monitor | None = None
         self._waiting = 0
         _backends.add(self)
 
@@ -121,7 +121,7 @@ class Backend:
         return None
 
     def _start_thread(self, now: float) -> None:
-        self._thread = Attendant(self.life, self._gateways, self._unready, self._report)
+        self._thread = Monitor(self.life, self._gateways, self._unready, self._report)
         try:
             self._thread.start()
         except RuntimeError as error:  # the system has no more of them
@@ -206,7 +206,7 @@ def _close_all() -> None:
     for backend in backends:
         backend.close()
     for thread in threading.enumerate():  # of an application that nobody holds any more
-        if isinstance(thread, Attendant):
+        if isinstance(thread, Monitor):
             thread.wait(_LAST_WAIT)
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE, Phase, State
-from wsgiproxy.spawn.instance import Plan, Run
-from wsgiproxy.spawn.shared import Shared, shared_folder
+from wsgiproxy.spawn.instance import Instance, Plan
+from wsgiproxy.spawn.shared import SharedFolder, shared_folder
 
-__all__ = ["Alone", "Postponed", "Starter", "Together", "starter"]
+__all__ = ["Single", "Postponed", "Coordination", "SharedFolder", "coordination"]
 
 # Seconds between two looks at what another process is doing: no lock has a time limit, and
 # no descriptor tells of a file.
@@ -36,10 +36,10 @@ class Postponed(Exception):
         self.state = state
 
 
-class Starter(Protocol):
+class Coordination(Protocol):
     """What one process may do by itself, and several have to agree on."""
 
-    def begin(self, wanted: Callable[[], bool]) -> Run:
+    def begin(self, wanted: Callable[[], bool]) -> Instance:
         """Get a run that is alive: start it, or find it.
 
         :param wanted: whether anybody still waits for it.
@@ -47,7 +47,7 @@ class Starter(Protocol):
         :raises OSError: it cannot be had.
         """
 
-    def serves(self, run: Run) -> None:
+    def serves(self, run: Instance) -> None:
         """It is ready."""
 
     def ended(self, state: State) -> None:
@@ -71,7 +71,7 @@ class Starter(Protocol):
     def begin_stop(self) -> bool:
         """Keep everybody from using it; False if somebody does."""
 
-    def end(self, run: Run, grace: float, closing: bool) -> None:
+    def end(self, run: Instance, grace: float, closing: bool) -> None:
         """End it.
 
         :param grace: seconds between SIGTERM and SIGKILL.
@@ -82,27 +82,27 @@ class Starter(Protocol):
         """We are in a new process now."""
 
 
-def starter(plan: Plan, share: str | None) -> Starter:
+def coordination(plan: Plan, share: str | None) -> Coordination:
     """The starter for the setting ``share``.
 
     :raises ConfigurationError: the folder cannot be used.
     """
     if share is None:
-        return Alone(plan)
-    return Together(plan, share)
+        return Single(plan)
+    return Shared(plan, share)
 
 
-class Alone:
+class Single:
     """There is nobody to agree with."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def begin(self, wanted: Callable[[], bool]) -> Run:
+    def begin(self, wanted: Callable[[], bool]) -> Instance:
         """Start it."""
-        return Run.start(self._plan)
+        return Instance.start(self._plan)
 
-    def serves(self, run: Run) -> None:
+    def serves(self, run: Instance) -> None:
         """Nobody has to know."""
 
     def ended(self, state: State) -> None:
@@ -123,7 +123,7 @@ class Alone:
         """Nobody else could."""
         return True
 
-    def end(self, run: Run, grace: float, closing: bool) -> None:
+    def end(self, run: Instance, grace: float, closing: bool) -> None:
         """End it."""
         run.child.stop(grace)
 
@@ -131,7 +131,7 @@ class Alone:
         """There is nothing to share with the parent."""
 
 
-class Together:
+class Shared:
     """The first that needs it starts it, and it lives as long as any of them.
 
     :param plan: what to start.
@@ -144,17 +144,17 @@ class Together:
         self._shared = self._meet()
         self._has_begun = False
         self._starts = False
-        self._run: Run | None = None
+        self._run: Instance | None = None
 
-    def _meet(self) -> Shared:
-        return Shared(shared_folder(self._share, self._plan))
+    def _meet(self) -> SharedFolder:
+        return SharedFolder(shared_folder(self._share, self._plan))
 
-    def begin(self, wanted: Callable[[], bool]) -> Run:
+    def begin(self, wanted: Callable[[], bool]) -> Instance:
         """Find it, or be the one that starts it."""
         if os.getpid() != self._shared.pid:
             # A worker by now, with another parent and perhaps another user; but if the process
             # that forked us has used it, we go on where it does.
-            self._shared = Shared(self._shared.folder) if self._has_begun else self._meet()
+            self._shared = SharedFolder(self._shared.folder) if self._has_begun else self._meet()
         self._has_begun = True
         patience = math.inf
         while True:
@@ -173,19 +173,19 @@ class Together:
                 raise busy or OSError("another process starts it, and is not ready in time")
             time.sleep(_LOOK)
 
-    def _found(self) -> Run | None:
+    def _found(self) -> Instance | None:
         facts = self._shared.current()
         if not facts:
             return None
         try:
-            run = Run.join(facts)
+            run = Instance.join(facts)
         except (FileNotFoundError, ConnectionRefusedError):  # it is gone, and nobody has said so
             return None
         self._shared.joined(run.folder)
         self._run = run
         return run
 
-    def _started(self) -> Run:
+    def _started(self) -> Instance:
         """Start it; the lock is ours until it serves or has failed."""
         shared = self._shared
         with contextlib.ExitStack() as undo:
@@ -199,13 +199,13 @@ class Together:
                 raise Postponed(State(Phase.BACKING_OFF, now, until, failures))
             folder, door = shared.new_folder()
             with door:
-                run = Run.start(self._plan, folder, door)
+                run = Instance.start(self._plan, folder, door)
             self._starts = True
             self._run = run
             undo.pop_all()
         return run
 
-    def serves(self, run: Run) -> None:
+    def serves(self, run: Instance) -> None:
         """Tell the others, if it was us."""
         if self._starts:
             self._shared.publish(run.facts())
@@ -245,7 +245,7 @@ class Together:
         """Be the only one to hold the lock of the users."""
         return self._shared.begin_stop()
 
-    def end(self, run: Run, grace: float, closing: bool) -> None:
+    def end(self, run: Instance, grace: float, closing: bool) -> None:
         """End it, or leave it to the others."""
         if closing:
             run.child.leave(grace)

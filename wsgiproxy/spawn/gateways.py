@@ -13,7 +13,7 @@ from wsgiproxy.transport import PooledTransport
 from wsgiproxy.wsgi.gateway import Gateway
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.instance import Run
+    from wsgiproxy.spawn.instance import Instance
 
 __all__ = ["Gateways"]
 
@@ -34,7 +34,7 @@ class Gateways:
         self._transport: PooledTransport | None = None
         self._pseudonym = settled["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
 
-    def to(self, run: Run) -> Gateway:
+    def to(self, run: Instance) -> Gateway:
         """A gateway to *run*.
 
         A request that was admitted to an earlier run, and is only now sent, is checked by the

@@ -17,9 +17,9 @@ from wsgiproxy.sansio.process.command import fill
 from wsgiproxy.secretloader import SECRET_FILE, new_key
 from wsgiproxy.spawn.environment import environment, withheld
 from wsgiproxy.spawn.sockets import Port, Socket, Unix, open_socket
-from wsgiproxy.spawn.supervised import Child
+from wsgiproxy.spawn.supervised import SupervisedProcess
 
-__all__ = ["ALIVE", "DOOR", "Plan", "Run"]
+__all__ = ["ALIVE", "DOOR", "Plan", "Instance"]
 
 #: In the folder of a run: where its warden accepts further lifelines.
 DOOR = "door"
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     secret_file: str | None
 
 
-class Run:
+class Instance:
     """A child from its start to its end.
 
     :param socket: where it listens.
@@ -63,7 +63,9 @@ class Run:
     :ivar has_ended: the warden has seen its end, and ends what is left of it.
     """
 
-    def __init__(self, socket: Socket, child: Child, secret_file: str | None, folder: str) -> None:
+    def __init__(
+        self, socket: Socket, child: SupervisedProcess, secret_file: str | None, folder: str
+    ) -> None:
         self.socket = socket
         self.child = child
         self.secret_file = secret_file
@@ -74,7 +76,7 @@ class Run:
         self.lines: deque[str] = deque(maxlen=_LAST_LINES)
 
     @classmethod
-    def start(cls, plan: Plan, folder: str = "", door: Connection | None = None) -> Run:
+    def start(cls, plan: Plan, folder: str = "", door: Connection | None = None) -> Instance:
         """Start the command.
 
         :param folder: a private folder for it; a new one if not given.
@@ -96,7 +98,7 @@ class Run:
         return run
 
     @classmethod
-    def join(cls, facts: Mapping[str, Any]) -> Run:
+    def join(cls, facts: Mapping[str, Any]) -> Instance:
         """Use what another process has started, and keep it alive.
 
         :param facts: of that process's :meth:`facts`.
@@ -104,7 +106,9 @@ class Run:
         """
         folder, path = facts["folder"], facts["unix"]
         socket: Socket = Unix(path) if path else Port(facts["port"])
-        return cls(socket, Child.join(os.path.join(folder, DOOR)), facts["secret_file"], folder)
+        return cls(
+            socket, SupervisedProcess.join(os.path.join(folder, DOOR)), facts["secret_file"], folder
+        )
 
     def facts(self) -> dict[str, Any]:
         """What others need to know to join."""
@@ -172,7 +176,7 @@ def _new_secret(folder: str) -> str:
 
 def _child(
     plan: Plan, socket: Socket, folder: str, secret_file: str | None, door: Connection | None
-) -> Child:
+) -> SupervisedProcess:
     values = socket.values
     more = {name: fill(value, values) for name, value in plan.variables.items()}
     if secret_file is not None:
@@ -181,7 +185,7 @@ def _child(
         more["LISTEN_FDS"] = "1"  # who is told twice opens it twice (gunicorn)
     if plan.kind == "port":
         more.setdefault("PORT", values["port"])  # what Heroku began, node's programs read
-    return Child.start(
+    return SupervisedProcess.start(
         [fill(word, values) for word in plan.command],
         folder=folder,
         cwd=plan.cwd,

@@ -16,7 +16,7 @@ from wsgiproxy.sansio.process.lifecycle import Event, Phase, State
 from wsgiproxy.sansio.process.withheld import missed
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.instance import Run
+    from wsgiproxy.spawn.instance import Instance
 
 __all__ = ["Report"]
 
@@ -73,7 +73,7 @@ class Report:
                 Phase.STARTING, "still starting after %.0f s: %s", now - self._began, missing
             )
 
-    def ready(self, run: Run) -> None:
+    def ready(self, run: Instance) -> None:
         """It serves."""
         origin = run.socket.origin
         where = f"unix:{origin.unix}" if origin.unix else f"http://{origin.authority}"
@@ -125,7 +125,7 @@ class Report:
             self._log.exception("unexpected failure of the spawner")
             self.note(f"unexpected {type(error).__name__}")
 
-    def ended(self, state: State, now: float, run: Run | None) -> None:
+    def ended(self, state: State, now: float, run: Instance | None) -> None:
         """Nothing is left of it."""
         self._lines = tuple(map(_plain, run.lines)) if run is not None else ()
         self._hint = _hint(self._lines, run)
@@ -173,7 +173,7 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _hint(lines: Iterable[str], run: Run | None) -> str:
+def _hint(lines: Iterable[str], run: Instance | None) -> str:
     """What to do if the output names a variable that was not passed on: names, never values."""
     names = missed(lines, run.withheld) if run is not None else []
     if not names:

@@ -15,21 +15,21 @@ from wsgiproxy.spawn.sockets import Taken
 
 if TYPE_CHECKING:
     from wsgiproxy.spawn.gateways import Gateways
-    from wsgiproxy.spawn.instance import Run
+    from wsgiproxy.spawn.instance import Instance
     from wsgiproxy.spawn.messages import Report
     from wsgiproxy.spawn.readiness import Check
-    from wsgiproxy.spawn.state import Life
-    from wsgiproxy.spawn.supervised import Told
+    from wsgiproxy.spawn.state import Lifecycle
+    from wsgiproxy.spawn.supervised import SupervisorMessage
     from wsgiproxy.wsgi.gateway import Gateway
 
-__all__ = ["Attendant"]
+__all__ = ["Monitor"]
 
 # Seconds between two looks at a start: it is over soon, or takes long.
 _FIRST_TICK = 0.002
 _LAST_TICK = 0.05
 
 
-class Attendant(threading.Thread):
+class Monitor(threading.Thread):
     """Attends one run, from its start to its end.
 
     :param life: the state that it changes.
@@ -38,7 +38,7 @@ class Attendant(threading.Thread):
     :param report: told of everything.
     """
 
-    def __init__(self, life: Life, gateways: Gateways, unready: Check, report: Report) -> None:
+    def __init__(self, life: Lifecycle, gateways: Gateways, unready: Check, report: Report) -> None:
         super().__init__(name="spawn", daemon=True)
         self._life = life
         self._gateways = gateways
@@ -71,7 +71,7 @@ class Attendant(threading.Thread):
         finally:
             self._end(run, state)
 
-    def _end(self, run: Run | None, instead: State | None) -> None:
+    def _end(self, run: Instance | None, instead: State | None) -> None:
         if run is not None:
             self._gateways.close()
             run.bury()
@@ -85,7 +85,7 @@ class Attendant(threading.Thread):
                 self._is_over = True
                 self._life.changed.notify_all()
 
-    def _follow(self, run: Run) -> None:
+    def _follow(self, run: Instance) -> None:
         """Until nothing is left of the command."""
         poll = select.poll()
         poll.register(run.child, select.POLLIN)
@@ -103,19 +103,19 @@ class Attendant(threading.Thread):
         run.kill()
         self._left_out(run)
 
-    def _listen(self, run: Run) -> bool:
+    def _listen(self, run: Instance) -> bool:
         """Heed what the warden has said; False when nothing is left of the command."""
         told = run.child.hear()
         for each in told or ():
             self._heed(run, each)
         return told is not None
 
-    def _left_out(self, run: Run) -> None:
+    def _left_out(self, run: Instance) -> None:
         """What we have only joined may end just then; that is no failed start."""
         if not run.child.is_ours and self._life.state.phase is Phase.STARTING:
             self._life.feed(Event.STOP)
 
-    def _try(self, run: Run) -> None:
+    def _try(self, run: Instance) -> None:
         """Let it serve if it is ready."""
         try:
             missing = run.missing()
@@ -133,7 +133,7 @@ class Attendant(threading.Thread):
         if self._listen(run) and self._life.serves(run, self._gateway):
             self._report.ready(run)
 
-    def _heed(self, run: Run, told: Told) -> None:
+    def _heed(self, run: Instance, told: SupervisorMessage) -> None:
         """What the warden says; see :mod:`wsgiproxy.spawn.supervisor.loop`."""
         kind, text = told
         if kind == "P":

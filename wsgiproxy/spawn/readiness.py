@@ -12,7 +12,7 @@ from wsgiproxy.sansio.target import decoded
 from wsgiproxy.wsgi.gateway import Gateway, Stream
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.instance import Run
+    from wsgiproxy.spawn.instance import Instance
 
 __all__ = ["Check", "readiness"]
 
@@ -20,7 +20,7 @@ __all__ = ["Check", "readiness"]
 _PATIENCE = 2.0
 
 #: Asks, and gives what is missing; empty if nothing is.
-Check = Callable[[Gateway, "Run"], str]
+Check = Callable[[Gateway, "Instance"], str]
 
 
 def _address(origin: Origin) -> str:

@@ -27,7 +27,7 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn.atfork import making
 from wsgiproxy.spawn.instance import ALIVE, DOOR
 
-__all__ = ["Shared", "shared_folder"]
+__all__ = ["SharedFolder", "shared_folder"]
 
 _FOLDER = re.compile("[0-9a-f]{16}")  # as shared_folder() calls them
 _FACTS = {"folder", "unix", "port", "secret_file"}  # of Run.facts()
@@ -76,7 +76,7 @@ def _private(path: str) -> str:
     return path
 
 
-class Shared:
+class SharedFolder:
     """The agreement, as one process takes part in it.
 
     :param folder: of :func:`shared_folder`.

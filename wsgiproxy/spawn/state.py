@@ -18,14 +18,14 @@ from wsgiproxy.sansio.process.lifecycle import (
 )
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn.coordination import Starter
-    from wsgiproxy.spawn.instance import Run
+    from wsgiproxy.spawn.coordination import Coordination
+    from wsgiproxy.spawn.instance import Instance
     from wsgiproxy.wsgi.gateway import Gateway
 
-__all__ = ["Life", "Limits"]
+__all__ = ["Lifecycle", "ProcessLimits"]
 
 
-class Limits(NamedTuple):
+class ProcessLimits(NamedTuple):
     """How long, and how many; seconds.
 
     :param start: until it has to be ready.
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
     waiting: int
 
 
-class Life:
+class Lifecycle:
     """Where a process is in its life; the lock is ``changed``, and told of every change.
 
     :param starter: what may be done alone, and what needs agreement.
@@ -52,7 +52,7 @@ class Life:
         failed.
     """
 
-    def __init__(self, starter: Starter, limits: Limits) -> None:
+    def __init__(self, starter: Coordination, limits: ProcessLimits) -> None:
         self.starter = starter
         self.limits = limits
         self.closed = False
@@ -63,7 +63,7 @@ class Life:
         self.changed = threading.Condition()
         self.state = STOPPED
         self.gateway: Gateway | None = None
-        self.run: Run | None = None
+        self.run: Instance | None = None
         self.postponed = False
         self._in_flight = 0
         self._was_used = False
@@ -149,14 +149,14 @@ class Life:
 
     # A run, from its beginning to its end
 
-    def begun(self, run: Run) -> None:
+    def begun(self, run: Instance) -> None:
         """There is a run; perhaps somebody has stopped it already."""
         with self.changed:
             self.run = run
             if self.state.phase is not Phase.STARTING:
                 self.end_run()
 
-    def serves(self, run: Run, gateway: Gateway) -> bool:
+    def serves(self, run: Instance, gateway: Gateway) -> bool:
         """It is ready; False if it is too late."""
         with self.changed:
             self._last_used = monotonic()

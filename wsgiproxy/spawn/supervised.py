@@ -16,12 +16,12 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import supervisor
 from wsgiproxy.spawn.atfork import making
 
-__all__ = ["Child", "Told"]
+__all__ = ["SupervisedProcess", "SupervisorMessage"]
 
 _WARDEN = os.path.join(os.path.dirname(supervisor.__file__), "__main__.py")
 
 
-class Told(NamedTuple):
+class SupervisorMessage(NamedTuple):
     """One line of the warden.
 
     :param kind: a letter of :mod:`wsgiproxy.spawn.supervisor.loop`.
@@ -50,7 +50,7 @@ def _interpreter() -> str:
     raise ConfigurationError(f"sys.executable={sys.executable!r}: expected a Python interpreter")
 
 
-class Child:
+class SupervisedProcess:
     """The other end of a lifeline. As long as a process holds one, the command may live.
 
     :param line: our end.
@@ -75,7 +75,7 @@ class Child:
         environment: Mapping[str, str],
         inherited: socket.socket | None = None,
         door: socket.socket | None = None,
-    ) -> Child:
+    ) -> SupervisedProcess:
         """Run *command*.
 
         :param folder: what the warden removes at the end.
@@ -97,7 +97,7 @@ class Child:
         return cls(ours, warden)
 
     @classmethod
-    def join(cls, door: str) -> Child:
+    def join(cls, door: str) -> SupervisedProcess:
         """One more lifeline to what another process has started.
 
         :param door: path of the socket that the warden listens on.
@@ -116,7 +116,7 @@ class Child:
         """For select and poll."""
         return self._line.fileno()
 
-    def hear(self) -> list[Told] | None:
+    def hear(self) -> list[SupervisorMessage] | None:
         """The lines that have come; None when nothing is left of the command."""
         try:
             data = self._line.recv(65536)
@@ -128,7 +128,7 @@ class Child:
             return None
         *lines, self._heard = (self._heard + data).split(b"\n")
         texts = (line.decode("utf-8", "replace") for line in lines)
-        return [Told(text[:1], text[2:]) for text in texts]
+        return [SupervisorMessage(text[:1], text[2:]) for text in texts]
 
     def stop(self, grace: float) -> None:
         """Have it end: SIGTERM, and SIGKILL after *grace* seconds; returns at once."""

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadResponse, ConnectFailed
 from wsgiproxy.sansio.fields.authorization import has_login
-from wsgiproxy.sansio.h1 import Limits, Reader, request_head
+from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
-from wsgiproxy.settings import TRANSPORT, settle
+from wsgiproxy.settings import TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport.base import Timeouts
 from wsgiproxy.transport.connect import Dialler
 from wsgiproxy.transport.threads.attempt import Attempt, Stale
-from wsgiproxy.transport.threads.connection import Patience, Wire
+from wsgiproxy.transport.threads.connection import Connection, Deadline
 from wsgiproxy.transport.threads.reply import PooledReply
-from wsgiproxy.transport.threads.upload import Framed
+from wsgiproxy.transport.threads.upload import FramedBody
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -59,7 +59,7 @@ class PooledTransport:
         connected: Callable[[socket.socket], None] | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        settled = settle(TRANSPORT, options)
+        settled = resolve(TRANSPORT, options)
         self._connected = connected
         self.timeouts = Timeouts(
             settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
@@ -70,7 +70,7 @@ class PooledTransport:
         identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard")
         self._dialler = Dialler(**{name: settled[name] for name in identity})
         self._guarded = settled["guard"] is not None
-        self._idle: dict[Origin, list[Wire]] = {}
+        self._idle: dict[Origin, list[Connection]] = {}
         self._swept = monotonic()
         _transports.add(self)
         # A transport that nobody holds any more, or the end of the program, closes them.
@@ -90,31 +90,31 @@ class PooledTransport:
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
         head = request_head(request, self.limits)
-        done: Callable[[Wire], None] = self._keep
+        done: Callable[[Connection], None] = self._keep
         # A connection over which a user has logged in is never given to another request.
         if request.login is not False and has_login(request.headers):
-            done = Wire.close
-        rest: Framed | None = None
+            done = Connection.close
+        rest: FramedBody | None = None
         again = IDEMPOTENT
         if body is not None:
             # The first block travels with the head, and is read before the upstream is called:
             # a body that does not come costs it nothing.
-            rest = Framed(body, request)
+            rest = FramedBody(body, request)
             head += rest.read()
             # What is still to be read could not be sent a second time.
             again = SAFE if rest.last else _NEVER
-        patience = Patience(timeouts or self.timeouts, abandoned)
+        patience = Deadline(timeouts or self.timeouts, abandoned)
         replayable = request.method in again
 
         kept = self._kept(origin)
         if kept is not None:
-            tried = Attempt(kept, Reader(request.method, self.limits), patience, on_interim)
+            tried = Attempt(kept, ResponseReader(request.method, self.limits), patience, on_interim)
             try:
                 return tried.run(request, head, rest, replayable, done)
             except Stale:
                 pass  # once more, on a new connection
         wire = self._dial(origin, patience)
-        tried = Attempt(wire, Reader(request.method, self.limits), patience, on_interim)
+        tried = Attempt(wire, ResponseReader(request.method, self.limits), patience, on_interim)
         return tried.run(request, head, rest, False, done)
 
     def check(self, origin: Origin) -> None:
@@ -126,16 +126,16 @@ class PooledTransport:
         """
         self._dialler.dial(origin, self.timeouts.connect).close()
 
-    def _dial(self, origin: Origin, patience: Patience) -> Wire:
+    def _dial(self, origin: Origin, patience: Deadline) -> Connection:
         wire = self._connect(origin, patience)
         if wire.has_spoken_first():
             wire.close()
             raise BadResponse("the upstream answered before it was asked")
         return wire
 
-    def _connect(self, origin: Origin, patience: Patience) -> Wire:
+    def _connect(self, origin: Origin, patience: Deadline) -> Connection:
         limit = patience.timeouts.connect
-        wire = Wire(self._dialler.dial(origin, limit), origin)
+        wire = Connection(self._dialler.dial(origin, limit), origin)
         if self._connected is None:
             return wire
         # Twice, since nothing is sent yet, and who is there may just have changed.
@@ -147,10 +147,10 @@ class PooledTransport:
                 wire.close()
                 if last or not isinstance(error, ConnectFailed):
                     raise
-            wire = Wire(self._dialler.dial(origin, limit), origin)
+            wire = Connection(self._dialler.dial(origin, limit), origin)
         return wire
 
-    def _kept(self, origin: Origin) -> Wire | None:
+    def _kept(self, origin: Origin) -> Connection | None:
         """A kept connection that is still good; the newest, so that old ones may go."""
         idle = self._idle.get(origin)
         while idle:
@@ -164,7 +164,7 @@ class PooledTransport:
             wire.close()
         return None
 
-    def _keep(self, wire: Wire) -> None:
+    def _keep(self, wire: Connection) -> None:
         wire.idle_since = now = monotonic()
         if now - self._swept > self._keep_alive:
             self._swept = now
@@ -207,13 +207,13 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def _close_all(idle: dict[Origin, list[Wire]]) -> None:
+def _close_all(idle: dict[Origin, list[Connection]]) -> None:
     with contextlib.suppress(KeyError):
         while True:
             _close_list(idle.popitem()[1])
 
 
-def _close_list(wires: list[Wire]) -> None:
+def _close_list(wires: list[Connection]) -> None:
     # Taken out one by one: what another thread has taken first is in use.
     with contextlib.suppress(IndexError):
         while True:

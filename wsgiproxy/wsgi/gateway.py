@@ -23,7 +23,7 @@ from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
 from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Request, ResponseHead
-from wsgiproxy.sansio.pipeline import Policy, answer, outgoing, whole_target
+from wsgiproxy.sansio.pipeline import Policy, client_response, outgoing, whole_target
 from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
 from wsgiproxy.wsgi.errorpage import error_page
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wsgiproxy.signature import Signer
     from wsgiproxy.transport import Reply
 
-__all__ = ["Gateway", "Stream", "refuse", "served", "tell"]
+__all__ = ["Gateway", "Stream", "error_response", "call_counted", "log_failure"]
 
 _log = logging.getLogger("wsgiproxy.error")
 _NO_WEBSOCKET = (
@@ -73,11 +73,11 @@ class Gateway:
         try:
             head, body = self.exchange(environ, record)
         except ProxyError as error:
-            return refuse(error, environ, start_response, record)
+            return error_response(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
             _log.exception("unexpected failure before the answer")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
-            return refuse(unexpected, environ, start_response, record)
+            return error_response(unexpected, environ, start_response, record)
         try:
             start_response(f"{head.status} {head.reason}", head.headers)
         except BaseException:
@@ -118,7 +118,7 @@ class Gateway:
         )
         record.reused = reply.reused
         try:
-            head, has_body = answer(inbound.method, reply.head, self.policy, context)
+            head, has_body = client_response(inbound.method, reply.head, self.policy, context)
         except BaseException:
             reply.close()
             raise
@@ -185,7 +185,7 @@ class Stream:
         try:
             return next(self._reply)
         except ProxyError as error:
-            tell(error, self._record)
+            log_failure(error, self._record)
             self._record.fail(error)
             raise
 
@@ -215,7 +215,7 @@ def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
     second()
 
 
-def served(
+def call_counted(
     application: WSGIApplication,
     environ: WSGIEnvironment,
     start_response: StartResponse,
@@ -226,15 +226,15 @@ def served(
     :param leave: called once, at the end of the answer or without one.
     """
     try:
-        answer = application(environ, start_response)
+        client_response = application(environ, start_response)
     except BaseException:
         leave()
         raise
-    if isinstance(answer, Stream):
-        answer.at_end(leave)
+    if isinstance(client_response, Stream):
+        client_response.at_end(leave)
     else:
         leave()
-    return answer
+    return client_response
 
 
 def _timeouts(environ: WSGIEnvironment) -> Timeouts:
@@ -285,11 +285,11 @@ def _early_hints(environ: WSGIEnvironment) -> Callable[[ResponseHead], None]:
     return on_interim
 
 
-def refuse(
+def error_response(
     error: ProxyError, environ: WSGIEnvironment, start_response: StartResponse, record: Record
 ) -> Iterable[bytes]:
     """An error page in the form that the client accepts; nothing about the inside."""
-    tell(error, record)
+    log_failure(error, record)
     record.fail(error)
     body: Iterable[bytes] = ()
     try:
@@ -299,7 +299,7 @@ def refuse(
     return body
 
 
-def tell(error: ProxyError, record: Record) -> None:
+def log_failure(error: ProxyError, record: Record) -> None:
     """Say what was asked for, of which upstream, and why it has failed."""
     if isinstance(error, WebSocketNotCarried):  # once, since pages try again and again
         warn_once(_NO_WEBSOCKET)

@@ -21,7 +21,7 @@ from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import with_own_names
-from wsgiproxy.cli.servers import SERVERS, Plan, waitress_settings
+from wsgiproxy.cli.servers import SERVERS, Service, waitress_settings
 from wsgiproxy.secretloader import new_key
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[
     :param pause: waits between two events.
     :param secret_file: the key file of both sides.
     """
-    from wsgiproxy.cli.demo.backend import Backend, verified
+    from wsgiproxy.cli.demo.backend import DemoBackend, verified
     from wsgiproxy.cli.demo.compare import CARRIED
     from wsgiproxy.cli.mount import Mount
 
@@ -147,7 +147,7 @@ def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[
         href = f"http://127.0.0.1:{listener.getsockname()[1]}"
         proxy = WSGIProxyApp(href, secret_file, json_keys=[CARRIED], max_body=_MAX_BODY)
         front = Front(proxy)
-        backend = verified(Backend(front.seen, pause), secret_file)
+        backend = verified(DemoBackend(front.seen, pause), secret_file)
         with contextlib.closing(proxy), in_background(backend, listener):
             yield Mount(front, PREFIX, is_folder=True)
 
@@ -162,7 +162,7 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         started = partial(_say_started, listen, secret_file)
         make = partial(counted, partial(with_own_names, lambda: application, listen, allowed))
-        plan = Plan(make, listen, THREADS, started, _MAX_BODY)
+        plan = Service(make, listen, THREADS, started, _MAX_BODY)
         return SERVERS["waitress"](plan)
 
 

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from webob import Request, Response
 
 from wsgiproxy.cli.demo import pages
-from wsgiproxy.cli.demo.compare import CARRIED, Facts, Seen, compare, facts, seen_in
+from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, compare, facts, seen_in
 from wsgiproxy.middleware import WSGIProxyMiddleware
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EVENTS", "REQUEST_ID", "Backend", "verified"]
+__all__ = ["EVENTS", "REQUEST_ID", "DemoBackend", "verified"]
 
 #: The field by which the backend finds what the client had sent.
 REQUEST_ID = "X-Request-Id"
@@ -39,7 +39,7 @@ _STATIC = {
 }
 
 
-def verified(backend: Backend, secret_file: str) -> WSGIApplication:
+def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
     """The backend behind its middleware; it gets to see the request before that as well."""
     middleware = WSGIProxyMiddleware(backend, secret_file, accept_keys=[CARRIED], replay="memory")
 
@@ -49,7 +49,7 @@ def verified(backend: Backend, secret_file: str) -> WSGIApplication:
     return remember
 
 
-class Backend:
+class DemoBackend:
     """A WSGI application to be looked at through a proxy.
 
     :param client_request: what the client had sent, by request id; None if unknown.
@@ -61,7 +61,7 @@ class Backend:
     ) -> None:
         self._client_request = client_request
         self._pause = pause
-        self._views: dict[str, Callable[[Request, Seen, Facts], Response]] = {
+        self._views: dict[str, Callable[[Request, Seen, Shown], Response]] = {
             "/redirect": self._redirect,
             "/landed": self._landed,
             "/events": self._events,
@@ -82,7 +82,7 @@ class Backend:
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response(environ, start_response)
 
-    def _show(self, request: Request, seen: Seen, known: Facts) -> Response:
+    def _show(self, request: Request, seen: Seen, known: Shown) -> Response:
         # Without a proxy of ours before it, both sides are one.
         client = self._client_request(request.headers.get(REQUEST_ID, "")) or seen
         if _wanted(request, _JSON, _HTML) == _JSON:
@@ -90,20 +90,20 @@ class Backend:
         index = seen.target.partition("?")[0] == "/"
         return _html(pages.request_page(client, seen, known, index=index))
 
-    def _redirect(self, request: Request, seen: Seen, known: Facts) -> Response:
+    def _redirect(self, request: Request, seen: Seen, known: Shown) -> Response:
         said = _own_address(known)
         response = _json({"said": said})
         response.status = 302
         response.location = said
         return response
 
-    def _landed(self, request: Request, seen: Seen, known: Facts) -> Response:
+    def _landed(self, request: Request, seen: Seen, known: Shown) -> Response:
         said = _own_address(known)
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"backend_said": said, "client_got": known.public})
         return _html(pages.landed_page(said, known))
 
-    def _events(self, request: Request, seen: Seen, known: Facts) -> Response:
+    def _events(self, request: Request, seen: Seen, known: Shown) -> Response:
         kind = _wanted(request, _STREAM, _HTML, _JSON)
         if kind == _HTML:
             return _html(pages.events_page(known))
@@ -117,14 +117,14 @@ class Backend:
                 self._pause()
             yield (frame % json.dumps({"event": number, "of": EVENTS})).encode()
 
-    def _upload(self, request: Request, seen: Seen, known: Facts) -> Response:
+    def _upload(self, request: Request, seen: Seen, known: Shown) -> Response:
         arrived = list(_arrived(request)) if request.method in ("POST", "PUT") else []
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"arrived": arrived})
         return _html(pages.upload_page(known, arrived))
 
 
-def _own_address(known: Facts) -> str:
+def _own_address(known: Shown) -> str:
     """Where an application redirects that does not know better."""
     return f"http://{urlsplit(known.own).netloc}/landed"
 
@@ -152,7 +152,7 @@ def _static(name: str) -> Response:
     return Response(pages.resource(name), content_type=kind, charset="utf-8")
 
 
-def _report(client: Seen, backend: Seen, known: Facts) -> dict[str, Any]:
+def _report(client: Seen, backend: Seen, known: Shown) -> dict[str, Any]:
     return {
         "client_sent": _side(client),
         "backend_received": _side(backend),

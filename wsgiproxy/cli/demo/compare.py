@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsgiproxy.sansio.fields.connection import cleaned, end_to_end, nominated
-from wsgiproxy.sansio.fields.names import environ_field, skeleton
+from wsgiproxy.sansio.fields.connection import connection_options, end_to_end, is_hop_or_ours
+from wsgiproxy.sansio.fields.names import environ_field, normalized_name
 from wsgiproxy.sansio.message import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["CARRIED", "STATES", "Change", "Facts", "Seen", "compare", "facts", "seen_in"]
+__all__ = ["CARRIED", "STATES", "Change", "Shown", "Seen", "compare", "facts", "seen_in"]
 
 #: The environ key that the front hands over.
 CARRIED = "demo.front"
@@ -48,7 +48,7 @@ class Change(NamedTuple):
     why: str
 
 
-class Facts(NamedTuple):
+class Shown(NamedTuple):
     """What an application behind the proxy can say about itself.
 
     :param public: the address under which the client asked.
@@ -76,7 +76,7 @@ def seen_in(environ: WSGIEnvironment) -> Seen:
     headers = [
         (name, str(value))
         for key, value in environ.items()
-        if (name := environ_field[key]) is not None
+        if (name := environ_field(key)) is not None
     ]
     # Both have keys of their own in the reading of an environ.
     for name, key in (("Host", "HTTP_HOST"), ("Content-Length", "CONTENT_LENGTH")):
@@ -117,11 +117,11 @@ _ONE_HOP = "Speaks about one connection, not about the request."
 
 
 def _why_removed(name: str, named: frozenset[str]) -> str:
-    if skeleton(name) in named:
+    if normalized_name(name) in named:
         return _NAMED
     if not end_to_end([(name, "")]):
         return _ONE_HOP
-    return "" if cleaned([(name, "")]) else _FORGED
+    return _FORGED if is_hop_or_ours(name) else ""
 
 
 def _change(name: str, sent: str | None, got: str | None, named: frozenset[str]) -> Change:
@@ -132,7 +132,7 @@ def _change(name: str, sent: str | None, got: str | None, named: frozenset[str])
         return Change(name, "removed", sent, got, _why_removed(name, named))
     if sent is None:
         return Change(name, "added", sent, got, _ADDED.get(key, ""))
-    forged = not cleaned([(name, "")])
+    forged = is_hop_or_ours(name)
     return Change(name, "changed", sent, got, _FORGED if forged else _CHANGED.get(key, ""))
 
 
@@ -142,7 +142,7 @@ def compare(client: Headers, backend: Headers) -> list[Change]:
     >>> compare([("A", "1"), ("Keep-Alive", "5")], [("A", "1")])[0].state
     'removed'
     """
-    named = nominated(client)
+    named = connection_options(client)
     sent, got = _by_name(client), _by_name(backend)
     names = {key: name for key, (name, _) in (got | sent).items()}
     changes = [
@@ -160,7 +160,7 @@ def _by_name(headers: Headers) -> dict[str, tuple[str, str]]:
     return joined
 
 
-def facts(environ: WSGIEnvironment, received: Seen) -> Facts:
+def facts(environ: WSGIEnvironment, received: Seen) -> Shown:
     """What the backend knows.
 
     :param environ: as the middleware has restored it.
@@ -169,7 +169,7 @@ def facts(environ: WSGIEnvironment, received: Seen) -> Facts:
     host = dict(received.headers).get("Host", "")
     root = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
     prefix = environ.get("SCRIPT_NAME", "")
-    return Facts(
+    return Shown(
         public=root + environ.get("REQUEST_URI", ""),
         base=root + prefix,
         prefix=prefix,

@@ -9,7 +9,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from wsgiproxy.cli.demo.compare import STATES, Change, Facts, Seen, compare
+from wsgiproxy.cli.demo.compare import STATES, Change, Seen, Shown, compare
 
 __all__ = ["Html", "events_page", "landed_page", "page", "request_page", "resource", "upload_page"]
 
@@ -42,7 +42,7 @@ def fill_each(template: str, rows: Iterable[Mapping[str, object]]) -> Html:
     return Html("".join(fill(template, **row) for row in rows))
 
 
-def page(title: str, here: str, known: Facts, main: Html) -> Html:
+def page(title: str, here: str, known: Shown, main: Html) -> Html:
     """A whole page around *main*.
 
     :param here: the place in the navigation, such as ``events``.
@@ -77,7 +77,7 @@ def _counts(changes: list[Change]) -> Html:
     return fill_each("count.html", shown)
 
 
-def request_page(client: Seen, backend: Seen, known: Facts, *, index: bool) -> Html:
+def request_page(client: Seen, backend: Seen, known: Shown, *, index: bool) -> Html:
     """What the client sent beside what the backend received.
 
     :param index: the first page; otherwise it is about the path.
@@ -114,19 +114,19 @@ def request_page(client: Seen, backend: Seen, known: Facts, *, index: bool) -> H
     return page(title, "path" if odd else "headers", known, main)
 
 
-def landed_page(said: str, known: Facts) -> Html:
+def landed_page(said: str, known: Shown) -> Html:
     """After the redirect."""
     main = fill("landed.html", said=said, **known._asdict())
     return page("You were redirected", "redirect", known, main)
 
 
-def events_page(known: Facts) -> Html:
+def events_page(known: Shown) -> Html:
     """The page that listens to the event stream."""
     main = fill("events.html", prefix=known.prefix, base=known.base)
     return page("Events, one by one", "events", known, main)
 
 
-def upload_page(known: Facts, arrived: Iterable[Mapping[str, object]]) -> Html:
+def upload_page(known: Shown, arrived: Iterable[Mapping[str, object]]) -> Html:
     """The form, and what has arrived by it."""
     rows = fill_each("arrived_row.html", arrived)
     result = fill("arrived.html", rows=rows) if rows else Html("")

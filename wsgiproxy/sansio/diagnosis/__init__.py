@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from wsgiproxy.sansio.diagnosis.finding import BAD, OK, WARN, Asked, Finding, Heard, Here
+from wsgiproxy.sansio.diagnosis.finding import (
+    BAD,
+    OK,
+    WARN,
+    Finding,
+    Installation,
+    Observed,
+    Target,
+)
 from wsgiproxy.sansio.diagnosis.findings import diagnose, diagnose_installation, verdict
 from wsgiproxy.sansio.diagnosis.probes import FORGED, NAMES, ODD_PATHS
 from wsgiproxy.sansio.diagnosis.question import (
@@ -27,11 +35,11 @@ __all__ = [
     "ODD_PATHS",
     "OK",
     "WARN",
-    "Asked",
+    "Target",
     "Examination",
     "Finding",
-    "Heard",
-    "Here",
+    "Observed",
+    "Installation",
     "Question",
     "ask",
     "asked",

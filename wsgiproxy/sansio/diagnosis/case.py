@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wsgiproxy.sansio.diagnosis.facts import FACTS, fact
-from wsgiproxy.sansio.diagnosis.finding import Asked, Heard, Here
+from wsgiproxy.sansio.diagnosis.finding import Installation, Observed, Target
 from wsgiproxy.sansio.diagnosis.probes import ADDRESS, HOST, ODD_PATHS, PREFIX
 from wsgiproxy.sansio.diagnosis.report import Examination
 from wsgiproxy.sansio.diagnosis.stack import clocks, stack
@@ -19,14 +19,16 @@ from wsgiproxy.sansio.target import decoded
 __all__ = ["cases"]
 
 
-def cases(asked: Asked, heard: Mapping[str, Heard], here: Here) -> Iterator[tuple[str, Words]]:
+def cases(
+    asked: Target, heard: Mapping[str, Observed], here: Installation
+) -> Iterator[tuple[str, Words]]:
     """Topics and their words, in the order in which the findings are read.
 
     :param asked: the address.
     :param heard: question -> what came back.
     :param here: our own installation.
     """
-    plain = heard.get("plain", Heard())
+    plain = heard.get("plain", Observed())
     found = plain.examination
     clashes = [("Here", each) for each in here.clash]
     clashes += [("At the backend", each) for each in (found.clash if found else ())]
@@ -61,7 +63,7 @@ _FIRST += ["authorities"]
 
 
 def _others(
-    asked: Asked, found: Examination, heard: Mapping[str, Heard], words: Words
+    asked: Target, found: Examination, heard: Mapping[str, Observed], words: Words
 ) -> Iterator[tuple[str, Words]]:
     if "application" in heard:
         yield from _application(heard["application"], words)
@@ -81,7 +83,7 @@ def _others(
         yield "path", words.plus(**each)
 
 
-def _application(heard: Heard, words: Words) -> Iterator[tuple[str, Words]]:
+def _application(heard: Observed, words: Words) -> Iterator[tuple[str, Words]]:
     """A request that the middleware has passed on to what it wraps."""
     found = heard.examination
     if found is None:
@@ -93,7 +95,7 @@ def _application(heard: Heard, words: Words) -> Iterator[tuple[str, Words]]:
         yield "application", words.plus(**more)
 
 
-def _probe(asked: Asked, plain: Examination, heard: Heard, what: str) -> dict[str, Any]:
+def _probe(asked: Target, plain: Examination, heard: Observed, what: str) -> dict[str, Any]:
     found = heard.examination or Examination()
     scheme = "http" if asked.scheme == "https" else "https"
     believed = [
@@ -133,7 +135,7 @@ def _appended(found: Examination) -> bool:
     return any(ADDRESS in value and not value.endswith(ADDRESS) for value in values)
 
 
-def _odd(name: str, asked: Asked, heard: Heard) -> dict[str, Any]:
+def _odd(name: str, asked: Target, heard: Observed) -> dict[str, Any]:
     found, tail = heard.examination or Examination(), ODD_PATHS[name]
     sent = decoded(asked.path.rstrip("/") + tail)
     whole = whole_path(found)

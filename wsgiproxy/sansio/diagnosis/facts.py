@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.finding import Asked
+from wsgiproxy.sansio.diagnosis.finding import Target
 from wsgiproxy.sansio.diagnosis.remedies import CURES, SOURCES
 from wsgiproxy.sansio.diagnosis.report import Examination
 from wsgiproxy.sansio.diagnosis.words import (
@@ -34,7 +34,7 @@ _FIXED = {
 }
 
 
-def fact(name: str, asked: Asked, found: Examination, stack: Words) -> Words:
+def fact(name: str, asked: Target, found: Examination, stack: Words) -> Words:
     """What was asked and what is seen of a fact, what tells it, and what brings it back."""
     field = FAMILIES.get(found.reads, X).get(name, "")
     told = found.arrived.get(environ_key(field.lower()), "") if field else ""
@@ -52,9 +52,9 @@ def fact(name: str, asked: Asked, found: Examination, stack: Words) -> Words:
     return words.plus(source=first(SOURCES, words), cure=first(CURES, words))
 
 
-def _client(asked: Asked, found: Examination, stack: Words) -> dict[str, Any]:
+def _client(asked: Target, found: Examination, stack: Words) -> dict[str, Any]:
     seen = found.seen.get("REMOTE_ADDR", "")
-    own, client = client_address[asked.own], client_address[seen]
+    own, client = client_address(asked.own), client_address(seen)
     far = own and not is_loopback(own) and (is_loopback(client) or not client)
     return {
         "seen": seen,
@@ -64,12 +64,12 @@ def _client(asked: Asked, found: Examination, stack: Words) -> dict[str, Any]:
     }
 
 
-def _scheme(asked: Asked, found: Examination, stack: Words) -> dict[str, Any]:
+def _scheme(asked: Target, found: Examination, stack: Words) -> dict[str, Any]:
     seen = found.seen.get("wsgi.url_scheme", "")
     return {"asked": asked.scheme, "seen": seen, "same": seen == asked.scheme}
 
 
-def _host(asked: Asked, found: Examination, stack: Words) -> dict[str, Any]:
+def _host(asked: Target, found: Examination, stack: Words) -> dict[str, Any]:
     seen = found.seen.get("HTTP_HOST", "")
     try:
         same = _canonical(seen, asked.scheme) == _canonical(asked.host, asked.scheme)
@@ -83,7 +83,7 @@ def _canonical(host: str, scheme: str) -> str:
     return f"{name.lower()}:{port or DEFAULT_PORTS.get(scheme, 80)}"
 
 
-def _path(asked: Asked, found: Examination, stack: Words) -> dict[str, Any]:
+def _path(asked: Target, found: Examination, stack: Words) -> dict[str, Any]:
     whole, path = whole_path(found), decoded(asked.path)
     same = (whole or "/") == path
     tail = whole if path.endswith(whole) else whole.rstrip("/")

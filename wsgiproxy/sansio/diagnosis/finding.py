@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from wsgiproxy.sansio.diagnosis.report import Examination
 
-__all__ = ["BAD", "OK", "WARN", "Asked", "Finding", "Heard", "Here"]
+__all__ = ["BAD", "OK", "WARN", "Target", "Finding", "Observed", "Installation"]
 
 OK, WARN, BAD = "ok", "warn", "bad"
 
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     cure: str = ""
 
 
-class Asked(NamedTuple):
+class Target(NamedTuple):
     """What the doctor has asked for.
 
     :param scheme: ``http`` or ``https``.
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     keyid: str = ""
 
 
-class Heard(NamedTuple):
+class Observed(NamedTuple):
     """What came back for one question.
 
     :param examination: the answer of the middleware, if it was that.
@@ -64,7 +64,7 @@ class Heard(NamedTuple):
     server: str = ""
 
 
-class Here(NamedTuple):
+class Installation(NamedTuple):
     """The doctor's own installation.
 
     :param version: of this package.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from wsgiproxy.sansio.diagnosis.case import cases
-from wsgiproxy.sansio.diagnosis.finding import BAD, Asked, Finding, Heard, Here
+from wsgiproxy.sansio.diagnosis.finding import BAD, Finding, Installation, Observed, Target
 from wsgiproxy.sansio.diagnosis.table import CHECKS
 from wsgiproxy.sansio.diagnosis.words import holds
 
 __all__ = ["diagnose", "diagnose_installation", "verdict"]
 
 
-def diagnose(asked: Asked, heard: Mapping[str, Heard], here: Here) -> list[Finding]:
+def diagnose(asked: Target, heard: Mapping[str, Observed], here: Installation) -> list[Finding]:
     """What is right and what is wrong.
 
     :param asked: the address, as the person typed it.
@@ -30,16 +30,16 @@ def diagnose(asked: Asked, heard: Mapping[str, Heard], here: Here) -> list[Findi
     return findings
 
 
-def diagnose_installation(here: Here) -> list[Finding]:
+def diagnose_installation(here: Installation) -> list[Finding]:
     """What is right and what is wrong, if nobody is to be asked.
 
-    >>> diagnose_installation(Here("1.0"))[0].sentence
+    >>> diagnose_installation(Installation("1.0"))[0].sentence
     'Nothing is wrong with the installation of wsgiproxy 1.0.'
     """
-    return diagnose(Asked("http", "", "/"), {}, here)
+    return diagnose(Target("http", "", "/"), {}, here)
 
 
-def verdict(findings: Sequence[Finding], heard: Mapping[str, Heard]) -> int:
+def verdict(findings: Sequence[Finding], heard: Mapping[str, Observed]) -> int:
     """The exit status: 0 healthy, 1 not, 2 if the backend was asked and did not answer."""
     if heard and heard["plain"].examination is None:
         return 2

@@ -107,7 +107,7 @@ def shown(environ: Mapping[str, Any]) -> dict[str, str]:
             continue
         if key in _KEYS or key in _FIELDS or key.startswith(_PROBES):
             found[key] = value[:_LONGEST]
-        elif is_forwarding_key[key]:
+        elif is_forwarding_key(key):
             found[key] = f"({len(value)} characters)"
     return found
 

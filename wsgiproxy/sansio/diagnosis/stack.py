@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.finding import Asked, Heard
+from wsgiproxy.sansio.diagnosis.finding import Observed, Target
 from wsgiproxy.sansio.diagnosis.probes import FORGED
 from wsgiproxy.sansio.diagnosis.remedies import ELSEWHERE, LINES, REASONS
 from wsgiproxy.sansio.diagnosis.report import Examination
@@ -27,7 +27,7 @@ _USED_TOO = {"X-Forwarded-Port", "X-Script-Name", "X-Traversal-Path"}
 _DROPPED = re.compile("([A-Za-z-]+) (?:did not arrive|is covered, but not there)")
 
 
-def stack(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[str, Any]:
+def stack(asked: Target, found: Examination, heard: Mapping[str, Observed]) -> dict[str, Any]:
     """Words for what the receiving end believes, and for what arrived there."""
     arrived, server = found.arrived, found.arrived.get("SERVER_SOFTWARE", "")
     dropped = _DROPPED.match(found.reason)
@@ -41,7 +41,7 @@ def stack(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[
         "waitress": server.lower().startswith("waitress"),
         "peer": arrived.get("wsgiproxy.peer") or arrived.get("REMOTE_ADDR", ""),
         # Something between has written a field of its own.
-        "told": any(is_forwarding_key[key] or key == "HTTP_VIA" for key in arrived),
+        "told": any(is_forwarding_key(key) or key == "HTTP_VIA" for key in arrived),
         "by_front": found.verified or "wsgiproxy" in arrived.get("HTTP_VIA", ""),
         **_client_field(asked, found, heard),
         **_lines(heard["plain"].server),
@@ -49,7 +49,7 @@ def stack(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[
         **{word: found.reason.startswith(start) for start, word in REASONS.items()},
         "dropped": dropped and dropped[1].replace("wsgiproxy", "WSGIProxy"),
         "us": found.seen.get("REMOTE_ADDR", ""),
-        "own_is_loopback": is_loopback(client_address[asked.own]),
+        "own_is_loopback": is_loopback(client_address(asked.own)),
         "seen_path": text(found.seen.get("PATH_INFO", "")),
         "arrived_path": text(arrived.get("PATH_INFO", "")),
         "prefix": text(found.seen.get("SCRIPT_NAME", "")),
@@ -60,11 +60,13 @@ def stack(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[
     }
 
 
-def _client_field(asked: Asked, found: Examination, heard: Mapping[str, Heard]) -> dict[str, Any]:
+def _client_field(
+    asked: Target, found: Examination, heard: Mapping[str, Observed]
+) -> dict[str, Any]:
     """The field that tells the client, and whether it arrives."""
     field = FAMILIES.get(found.reads, X)["client"]
     key = environ_key(field.lower())
-    forged = heard.get("forged", Heard()).examination
+    forged = heard.get("forged", Observed()).examination
     # The doctor has sent it by itself, beside others that did arrive.
     sent = [environ_key(name.lower()) for name, _ in FORGED[asked.scheme]]
     arrives = forged is not None and any(name in forged.arrived for name in sent)
@@ -102,7 +104,7 @@ def _unused(found: Examination) -> list[str]:
     if found.verified:
         used = {"WSGIProxy", "X-Traversal-Path", "X-Traversal-Query-String"}
     keys = {environ_key(name.lower()) for name in used}
-    unused = [key for key in found.arrived if is_forwarding_key[key] and key not in keys]
+    unused = [key for key in found.arrived if is_forwarding_key(key) and key not in keys]
     return sorted(key[5:].replace("_", "-").title().replace("Wsgip", "WSGIP") for key in unused)
 
 
@@ -110,7 +112,7 @@ def _unused(found: Examination) -> list[str]:
 _CLOSE = 2.0
 
 
-def clocks(plain: Heard, found: Examination) -> list[dict[str, str]]:
+def clocks(plain: Observed, found: Examination) -> list[dict[str, str]]:
     """Words for each difference of two clocks that is worth a word."""
     # Where the answer took long, it can only be said so exactly.
     away = found.clock - plain.time

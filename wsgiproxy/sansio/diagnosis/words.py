@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.finding import Heard
+from wsgiproxy.sansio.diagnosis.finding import Observed
 from wsgiproxy.sansio.diagnosis.report import Examination
 
 __all__ = ["FAMILIES", "Words", "X", "answer", "first", "holds", "is_loopback", "text"]
@@ -66,7 +66,7 @@ def text(value: str) -> str:
         return value
 
 
-def answer(heard: Heard) -> dict[str, Any]:
+def answer(heard: Observed) -> dict[str, Any]:
     """Words for what came back for one question."""
     status = heard.status
     return {

@@ -19,7 +19,7 @@ from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import environ_field, list_members
 from wsgiproxy.sansio.grammar import is_token, port_number
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
 
@@ -31,15 +31,13 @@ _REFUSED = frozenset(["CONNECT", "TRACE"])
 _METHOD_LIMIT = 32
 
 
+@remembered(limit=256)
 def _checked_method(method: str) -> str:
     if method in _REFUSED:
         raise MethodNotAllowed(f"method {method}")
     if len(method) > _METHOD_LIMIT or not is_token(method):
         raise BadRequest(f"method {method[:40]!r} is not a token of at most {_METHOD_LIMIT}")
     return method
-
-
-_METHODS = Remembered(_checked_method, limit=256)
 
 
 def _check_expectations(environ: Mapping[str, Any]) -> None:
@@ -96,11 +94,12 @@ def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) ->
         port = str(environ.get("SERVER_PORT", ""))
         if port and port != str(DEFAULT_PORTS[scheme]):
             host = f"{host}:{port}"
-    if not is_host[host]:
+    if not is_host(host):
         raise BadRequest(f"Host {host!r} is not host[:port]")
     return host
 
 
+@remembered(limit=256)
 def _checked_port(port: object) -> int:
     # Old callers set an int (compare WSGIProxy 0.2 under Swift).
     number = port_number(str(port))
@@ -109,20 +108,15 @@ def _checked_port(port: object) -> int:
     return int(number)
 
 
-_PORTS = Remembered(_checked_port, limit=256)
-
-
+@remembered(limit=256)
 def _version(protocol: str) -> str:
     match = _VERSION.fullmatch(protocol)
     return match[1] if match else "1.1"
 
 
-_VERSIONS = Remembered(_version, limit=256)
-
-
 def _headers(environ: Mapping[str, Any]) -> Headers:
     field = environ_field
-    headers = [(name, value) for key, value in environ.items() if (name := field[key]) is not None]
+    headers = [(name, value) for key, value in environ.items() if (name := field(key)) is not None]
     if environ.get("CONTENT_TYPE") == "":
         # PEP 3333: empty means absent.
         return [header for header in headers if header[0] != "Content-Type"]
@@ -142,7 +136,7 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     scheme = get("wsgi.url_scheme", "http")
     if scheme not in DEFAULT_PORTS:
         raise BadRequest(f"scheme {scheme!r} is neither http nor https")
-    method = _METHODS[get("REQUEST_METHOD", "GET")]
+    method = _checked_method(get("REQUEST_METHOD", "GET"))
     if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
         _check_expectations(environ)
     raw = get("REQUEST_URI") or get("RAW_URI") or ""
@@ -157,14 +151,14 @@ def read(environ: Mapping[str, Any]) -> Inbound:
         scheme,
         _host(environ, scheme, absolute),
         get("SERVER_NAME", ""),
-        _PORTS[get("SERVER_PORT") or DEFAULT_PORTS[scheme]],
+        _checked_port(get("SERVER_PORT") or DEFAULT_PORTS[scheme]),
         script_name,
         path,
         query,
         _headers(environ),
         get("REMOTE_ADDR") or "",
         str(get("REMOTE_PORT") or ""),
-        _VERSIONS[get("SERVER_PROTOCOL", "HTTP/1.1")],
+        _version(get("SERVER_PROTOCOL", "HTTP/1.1")),
         *body_framing(environ),
         "HTTP_AUTHORIZATION" in environ,
     )

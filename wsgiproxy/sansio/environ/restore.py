@@ -14,7 +14,7 @@ from wsgiproxy.sansio.fields.envelope import Envelope, client_path, client_query
 from wsgiproxy.sansio.fields.forwarded import Said
 from wsgiproxy.sansio.fields.host import split_host, with_port
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
-from wsgiproxy.sansio.fields.signature_members import foreign, received
+from wsgiproxy.sansio.fields.signature_members import foreign_members, received_members
 from wsgiproxy.sansio.grammar import port_number
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 from wsgiproxy.sansio.target import decoded, escapes, raw_target, rebuilt_target, under
@@ -50,9 +50,9 @@ def namespace(environ: Environ) -> Changes:
     >>> namespace({"HTTP_X_FORWARDED_FOR": "6.6.6.6", "HTTP_ACCEPT": "*/*"})
     {'HTTP_X_FORWARDED_FOR': None}
     """
-    changes: Changes = {key: None for key in environ if is_forwarding_key[key]}
+    changes: Changes = {key: None for key in environ if is_forwarding_key(key)}
     if "HTTP_SIGNATURE_INPUT" in environ or "HTTP_SIGNATURE" in environ:
-        rest = foreign(received(environ))
+        rest = foreign_members(received_members(environ))
         changes["HTTP_SIGNATURE_INPUT"] = rest.signature_input or None
         changes["HTTP_SIGNATURE"] = rest.signature or None
     return changes

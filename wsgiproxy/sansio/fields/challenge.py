@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 
 __all__ = ["map_parameter"]
 
 
+@remembered(limit=8)
 def _expression(name: str) -> re.Pattern[str]:
     # A quoted string that does not end reaches to the end of the field: looked at once, not
     # once from each of its characters.
@@ -24,7 +25,6 @@ def _expression(name: str) -> re.Pattern[str]:
     )
 
 
-_EXPRESSIONS = Remembered(_expression, limit=8)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -46,7 +46,7 @@ def map_parameter(challenges: str, name: str, change: Callable[[str], str]) -> s
         new = change(text)
         return match[0] if new == text else match[1] + _quoted(new)
 
-    return _EXPRESSIONS[name].sub(changed, challenges)
+    return _expression(name).sub(changed, challenges)
 
 
 def _quoted(text: str) -> str:

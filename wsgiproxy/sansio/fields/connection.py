@@ -5,14 +5,20 @@ It refuses what RFC 9110, section 5 does not allow, and never repairs it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from wsgiproxy.sansio.fields.names import _SKELETON, list_members, skeleton, words
+from wsgiproxy.sansio.fields.names import list_members, normalized_name, words
 from wsgiproxy.sansio.fields.namespace import in_namespace, is_command
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["cleaned", "end_to_end", "for_wsgi", "is_hop_or_ours", "nominated", "parted"]
+__all__ = [
+    "end_to_end",
+    "for_client",
+    "is_hop_or_ours",
+    "connection_options",
+    "partition",
+]
 
 
 # RFC 9110, 7.6.1 and the fields that RFC 9110 defines for one hop; the last five are
@@ -24,82 +30,65 @@ _HOP_BY_HOP = words(
 )
 # The length of a message and its destination are not the client's to remove, whatever its
 # Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
-_NEVER_NOMINATED = frozenset(["host", "content-length"])
+_NEVER_REMOVED = frozenset(["host", "content-length"])
 # httpoxy: CGI programs behind us would take Proxy for their outgoing proxy (CVE-2016-5385).
 # Expect is the server's to answer: it has, or it will when the body is read.
 _NEVER_SENT = frozenset(["proxy", "expect"])
 
 
+@remembered
 def _is_hop_by_hop(name: str) -> bool:
-    bone = skeleton(name)
-    return bone in _HOP_BY_HOP or bone in _NEVER_SENT
+    normalized = normalized_name(name)
+    return normalized in _HOP_BY_HOP or normalized in _NEVER_SENT
 
 
-def _is_hop_or_ours(name: str) -> bool:
-    return _is_hop_by_hop(name) or in_namespace(skeleton(name))
+@remembered
+def is_hop_or_ours(name: str) -> bool:
+    """Whether stages 1 and 2 remove the fields of that name."""
+    return _is_hop_by_hop(name) or in_namespace(normalized_name(name))
 
 
-_HOP = Remembered(_is_hop_by_hop)
-#: Whether stages 1 and 2 remove a name.
-is_hop_or_ours = Remembered(_is_hop_or_ours)
-
-
+@remembered
 def _is_connection(name: str) -> bool:
     return name.lower() == "connection"
-
-
-_CONNECTION = Remembered(_is_connection)
 
 
 # Almost every Connection header is one of these, and names nothing.
 _PLAIN_CONNECTION = frozenset(["keep-alive", "Keep-Alive", "close", "Close"])
 
 
-def nominated(headers: Headers) -> frozenset[str]:
-    """Skeletons of the fields that Connection removes (RFC 9110, 7.6.1)."""
-    is_connection = _CONNECTION
-    found = [value for name, value in headers if is_connection[name]]
+def connection_options(headers: Headers) -> frozenset[str]:
+    """Normalized names of the fields that Connection removes (RFC 9110, 7.6.1)."""
+    found = [value for name, value in headers if _is_connection(name)]
     if not found or (len(found) == 1 and found[0] in _PLAIN_CONNECTION):
         return frozenset()
-    return frozenset(map(skeleton, list_members(",".join(found)))) - _NEVER_NOMINATED
+    return frozenset(map(normalized_name, list_members(",".join(found)))) - _NEVER_REMOVED
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """Stage 1: without hop-by-hop fields and those that Connection nominates.
+    """Stage 1: without hop-by-hop fields and those that Connection lists.
 
     >>> end_to_end([("Connection", "x-a"), ("X-A", "1"), ("X-B", "2"), ("TE", "trailers")])
     [('X-B', '2')]
     """
-    return _without_nominated(headers, _HOP)
+    return partition(headers, _is_hop_by_hop)[0]
 
 
-def cleaned(headers: Headers) -> Headers:
-    """Stages 1 and 2: also without the forwarding namespace, by skeleton and prefix.
+def partition(headers: Headers, dropped: Callable[[str], bool]) -> tuple[Headers, Headers]:
+    """Split field lines into those that stay and those that are removed by their name.
 
-    >>> cleaned([("X-Forwarded.For", "6.6.6.6"), ("Accept", "*/*"), ("TE", "trailers")])
-    [('Accept', '*/*')]
+    What Connection lists is in neither (RFC 9110, 7.6.1).
+
+    :param dropped: whether a name is removed; Connection has to be.
     """
-    return _without_nominated(headers, is_hop_or_ours)
-
-
-def _without_nominated(headers: Headers, dropped: Mapping[str, bool]) -> Headers:
-    kept = [field for field in headers if not dropped[field[0]]]
-    # Connection is among those dropped: with none gone, there is none to nominate others.
-    named = nominated(headers) if len(kept) < len(headers) else None
-    return [field for field in kept if _SKELETON[field[0]] not in named] if named else kept
-
-
-def parted(headers: Headers, dropped: Mapping[str, bool]) -> tuple[Headers, Headers]:
-    """What stays, without what Connection nominates; and what goes.
-
-    :param dropped: for each name whether it goes; Connection is among those that do.
-    """
-    kept = [field for field in headers if not dropped[field[0]]]
+    kept = [field for field in headers if not dropped(field[0])]
     if len(kept) == len(headers):
         return kept, []
-    gone = [field for field in headers if dropped[field[0]]]
-    named = nominated(gone)
-    return [field for field in kept if _SKELETON[field[0]] not in named] if named else kept, gone
+    gone = [field for field in headers if dropped(field[0])]
+    named = connection_options(gone)
+    if named:
+        kept = [field for field in kept if normalized_name(field[0]) not in named]
+    return kept, gone
 
 
 # The upstream's own alternatives are not those of the address that the client asked for, and
@@ -107,19 +96,17 @@ def parted(headers: Headers, dropped: Mapping[str, bool]) -> tuple[Headers, Head
 _NOT_FOR_CLIENTS = frozenset(["alt-svc", "status"])
 
 
+@remembered
 def _is_not_for_wsgi(name: str) -> bool:
     return _is_hop_by_hop(name) or name.lower() in _NOT_FOR_CLIENTS
 
 
+@remembered
 def _is_not_for_clients(name: str) -> bool:
-    return _is_not_for_wsgi(name) or is_command(skeleton(name))
+    return _is_not_for_wsgi(name) or is_command(normalized_name(name))
 
 
-_WSGI = Remembered(_is_not_for_wsgi)
-_CLIENTS = Remembered(_is_not_for_clients)
-
-
-def for_wsgi(headers: Headers, *, commands: bool = False) -> Headers:
+def for_client(headers: Headers, *, commands: bool = False) -> Headers:
     """Stage 5: the field lines of a response that a WSGI server may be given.
 
     Hop-by-hop fields would be an error on wsgiref and waitress (PEP 3333, "Other HTTP
@@ -127,4 +114,4 @@ def for_wsgi(headers: Headers, *, commands: bool = False) -> Headers:
 
     :param commands: leave the fields that a server in front obeys, such as X-Accel-Redirect.
     """
-    return _without_nominated(headers, _WSGI if commands else _CLIENTS)
+    return partition(headers, _is_not_for_wsgi if commands else _is_not_for_clients)[0]

@@ -102,7 +102,7 @@ def _is_elsewhere(address: str, source: Place, target: Place) -> bool:
     Not so are other spellings of the two hosts: another scheme, a userinfo, none at all.
     """
     parts = with_authority(address)
-    if parts is None or not parts.scheme or not is_host[parts.authority]:
+    if parts is None or not parts.scheme or not is_host(parts.authority):
         return False
     hosts = [split_host(place.host, 0)[0].lower() for place in (source, target)]
     return split_host(parts.authority, 0)[0].lower() not in hosts

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
 
 __all__ = ["is_allowed", "is_host", "split_host", "with_port"]
@@ -14,13 +14,15 @@ __all__ = ["is_allowed", "is_host", "split_host", "with_port"]
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
 
 
-def _is_host(text: str) -> bool:
+@remembered
+def is_host(text: str) -> bool:
+    """Whether a text is a value for Host: ``host[:port]`` (RFC 9110, 7.2).
+
+    >>> is_host("a.example:8080"), is_host("[::1]"), is_host("a.example:99999")
+    (True, True, False)
+    """
     match = _HOST.fullmatch(text)
     return match is not None and int(match[1] or 0) <= 65535
-
-
-#: Whether a text is ``host`` or ``host:port`` (RFC 9110, 7.2), without userinfo or list.
-is_host = Remembered(_is_host)
 
 
 def split_host(host: str, default_port: int) -> tuple[str, int]:
@@ -49,7 +51,7 @@ def with_port(host: str, port: str, scheme: str) -> str:
     >>> with_port("shop.example", "8443", "https"), with_port("[::1]:81", "80", "http")
     ('shop.example:8443', '[::1]')
     """
-    if not is_host[host]:
+    if not is_host(host):
         raise BadRequest(f"Host {host!r} is not host[:port]")
     default = DEFAULT_PORTS.get(scheme, 80)
     name, given = split_host(host, default)
@@ -65,7 +67,7 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
     >>> is_allowed("Shop.Example.com:8443", [".example.com"]), is_allowed("a", ["b"])
     (True, False)
     """
-    if not is_host[host]:
+    if not is_host(host):
         return False
     name = split_host(host, 0)[0].lower()
     return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)

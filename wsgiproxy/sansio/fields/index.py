@@ -28,7 +28,7 @@ INDEX = (
     Row("Authorization, Proxy-Authorization", "fields.authorization",
         "whether a login holds for a connection, which then is never shared"),
     Row("Connection, Keep-Alive, TE, Trailer, Upgrade, Proxy-Connection", "fields.connection",
-        "removed on each hop, with what Connection nominates"),
+        "removed on each hop, with what Connection lists"),
     Row("Content-Length, Transfer-Encoding", "fields.framing",
         "where a body ends (RFC 9112, 6.3); computed, never copied"),
     Row("Cookie, Set-Cookie", "fields.cookies",

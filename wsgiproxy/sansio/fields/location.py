@@ -14,13 +14,13 @@ from wsgiproxy.sansio.fields.challenge import map_parameter
 from wsgiproxy.sansio.fields.forwarded import Public
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import Base
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
 from wsgiproxy.sansio.reference import has_relative_path, path_of, resolved, with_authority
 from wsgiproxy.sansio.target import is_same_host, under
 
 __all__ = [
-    "Asked",
+    "AskedPaths",
     "has_addresses",
     "map_address",
     "map_challenges",
@@ -32,7 +32,7 @@ __all__ = [
 _REFRESH = re.compile(r"\s*[0-9.]+\s*[;,]\s*url\s*=\s*", re.IGNORECASE)
 
 
-class Asked(NamedTuple):
+class AskedPaths(NamedTuple):
     """The path of one request, against which relative references are resolved.
 
     :param upstream: the path that the upstream was asked for.
@@ -97,7 +97,7 @@ def _public_path(rest: str, base: Base, prefix: str) -> str | None:
     return _map_path(rest, base, prefix)
 
 
-def map_address(address: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+def map_address(address: str, base: Base, known: Public, asked: AskedPaths | None = None) -> str:
     """Map one absolute URL, protocol-relative one or path.
 
     Ours are the upstream's own address, and the public one, which an upstream writes that is
@@ -125,7 +125,7 @@ def map_address(address: str, base: Base, known: Public, asked: Asked | None = N
     if parts is None:
         return address if asked is None else _map_relative(address, base, known.prefix, asked)
     scheme, authority, rest = parts
-    if not is_host[authority]:
+    if not is_host(authority):
         return address
     is_public = _is_public(scheme or known.scheme, authority, known)
     if not is_public and not _is_upstream(scheme or base.origin.scheme, authority, base):
@@ -144,7 +144,7 @@ def _at_this_host(mapped: str | None, address: str) -> str:
     return "/." + mapped if mapped[1:2] in ("/", "\\") else mapped
 
 
-def _map_relative(reference: str, base: Base, prefix: str, asked: Asked) -> str:
+def _map_relative(reference: str, base: Base, prefix: str, asked: AskedPaths) -> str:
     """A relative reference: changed only if the client would find something else by it.
 
     That is so where the paths differ in their last segments (the upstream was asked for ``/``
@@ -158,7 +158,7 @@ def _map_relative(reference: str, base: Base, prefix: str, asked: Asked) -> str:
     return _at_this_host(mapped, reference)
 
 
-def map_refresh(value: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+def map_refresh(value: str, base: Base, known: Public, asked: AskedPaths | None = None) -> str:
     """Map the URL in a Refresh field (HTML, "shared declarative refresh steps")."""
     match = _REFRESH.match(value)
     if match is None:
@@ -170,7 +170,7 @@ def map_refresh(value: str, base: Base, known: Public, asked: Asked | None = Non
     return f"{match[0]}{mark}{map_address(inner, base, known, asked)}{mark}{tail}"
 
 
-def map_challenges(value: str, base: Base, known: Public, asked: Asked | None = None) -> str:
+def map_challenges(value: str, base: Base, known: Public, asked: AskedPaths | None = None) -> str:
     """Map the URL of ``resource_metadata`` in the challenges of a field (RFC 9728, 5.1)."""
     return map_parameter(
         value, "resource_metadata", lambda url: map_address(url, base, known, asked)
@@ -215,7 +215,7 @@ def _cookie_path(path: str, base: Base, prefix: str) -> str:
     return (mapped or prefix).rstrip("/") or "/"
 
 
-_ADDRESSES: dict[str, Callable[[str, Base, Public, Asked | None], str]] = {
+_ADDRESSES: dict[str, Callable[[str, Base, Public, AskedPaths | None], str]] = {
     "location": map_address,
     "content-location": map_address,
     "refresh": map_refresh,
@@ -223,18 +223,16 @@ _ADDRESSES: dict[str, Callable[[str, Base, Public, Asked | None], str]] = {
 }
 
 
+@remembered
 def _is_mapped(name: str) -> bool:
     return name.lower() in _ADDRESSES or name.lower() == "set-cookie"
 
 
-_IS_MAPPED = Remembered(_is_mapped)
-
-
 def has_addresses(headers: Headers) -> bool:
     """Whether there is anything to map; most answers have nothing."""
-    is_mapped = _IS_MAPPED
+    is_mapped = _is_mapped
     # A list, since a generator costs twice as much here, and this runs for every answer.
-    return bool([name for name, _ in headers if is_mapped[name]])
+    return bool([name for name, _ in headers if is_mapped(name)])
 
 
 def map_headers(
@@ -246,7 +244,7 @@ def map_headers(
     cookie_domain: str | None,
     rewrite_location: bool = True,
     mount: tuple[Base, Public] | None = None,
-    asked: Asked | None = None,
+    asked: AskedPaths | None = None,
 ) -> Headers:
     """Stage 6: all addresses in the field lines of a response.
 

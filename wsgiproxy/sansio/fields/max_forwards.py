@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.message import Headers, Inbound
 
-__all__ = ["is_final_recipient"]
+__all__ = ["is_final_recipient", "with_one_forward_less"]
 
 
 def is_final_recipient(inbound: Inbound) -> bool:
@@ -20,7 +20,8 @@ def is_final_recipient(inbound: Inbound) -> bool:
     return inbound.method == "OPTIONS" and len(found) == 1 and set(found[0]) == {"0"}
 
 
-def _one_forward_less(headers: Headers) -> Headers:
+def with_one_forward_less(headers: Headers) -> Headers:
+    """The field lines with Max-Forwards decremented, where it is a number (RFC 9110, 7.6.2)."""
     return [
         (name, str(int(value) - 1))
         if name == "Max-Forwards" and value.isascii() and value.isdigit() and len(value) < 10

@@ -7,18 +7,27 @@ from collections.abc import Iterable
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["environ_field", "environ_key", "list_members", "skeleton", "values", "without", "words"]
+__all__ = [
+    "environ_field",
+    "environ_key",
+    "list_members",
+    "normalized_name",
+    "values",
+    "without",
+    "words",
+]
 
 
-def skeleton(name: str) -> str:
+@remembered
+def normalized_name(name: str) -> str:
     """What is left of a name when servers and languages have mangled it.
 
     WSGI reads ``X_Forwarded_For`` as ``X-Forwarded-For``, PHP reads a dot as an underscore.
 
-    >>> skeleton("X_Forwarded.For")
+    >>> normalized_name("X_Forwarded.For")
     'x-forwarded-for'
     """
     return re.sub("[^a-z0-9]", "-", name.lower())
@@ -27,9 +36,6 @@ def skeleton(name: str) -> str:
 def words(text: str) -> frozenset[str]:
     """The words of a text, for tables of names."""
     return frozenset(text.split())
-
-
-_SKELETON = Remembered(skeleton)
 
 
 # Names that Title-Case would get wrong; a few old servers care (RFC 9110, 5.1 does not).
@@ -61,7 +67,13 @@ _SPELLING = {
 _OWN_KEY = frozenset(["content-length", "content-type", "host"])
 
 
-def _environ_field(key: str) -> str | None:
+@remembered
+def environ_field(key: str) -> str | None:
+    """The field name for an environ key; None for keys that are no field, and for Host.
+
+    >>> environ_field("HTTP_ACCEPT"), environ_field("CONTENT_TYPE"), environ_field("PATH_INFO")
+    ('Accept', 'Content-Type', None)
+    """
     if not key.startswith("HTTP_"):
         return "Content-Type" if key == "CONTENT_TYPE" else None
     name = key[5:].replace("_", "-")
@@ -73,10 +85,6 @@ def _environ_field(key: str) -> str | None:
         # PEP 3333 has capitals; by this key it is known whether there are credentials at all.
         raise BadRequest(f"header name {key[5:]!r} is not in capitals")
     return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
-
-
-#: environ key -> field name; None for keys that are no header, and for Host.
-environ_field = Remembered(_environ_field)
 
 
 def environ_key(name: str) -> str:
@@ -104,6 +112,6 @@ def values(headers: Headers, name: str) -> list[str]:
 
 
 def without(headers: Headers, names: Iterable[str]) -> Headers:
-    """Without the named fields, compared by skeleton."""
-    bones = frozenset(map(skeleton, names))
-    return [field for field in headers if _SKELETON[field[0]] not in bones]
+    """Without the named fields, compared by normalized name."""
+    removed = frozenset(map(normalized_name, names))
+    return [field for field in headers if normalized_name(field[0]) not in removed]

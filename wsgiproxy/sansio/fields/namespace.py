@@ -6,8 +6,8 @@ It compares normalised names, lower case with every other character than a lette
 
 from __future__ import annotations
 
-from wsgiproxy.sansio.fields.names import skeleton
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.fields.names import normalized_name
+from wsgiproxy.sansio.memo import remembered
 
 __all__ = ["in_namespace", "is_command", "is_forwarding_key"]
 
@@ -116,9 +116,11 @@ def is_command(name: str) -> bool:
     return name.startswith(_COMMAND_PREFIXES) and name != _NO_COMMAND
 
 
-def _is_forwarding_key(key: str) -> bool:
-    return key.startswith("HTTP_") and in_namespace(skeleton(key[5:]))
+@remembered
+def is_forwarding_key(key: str) -> bool:
+    """Whether an environ key holds a field of the forwarding namespace.
 
-
-#: Whether an environ key is a field of the forwarding namespace.
-is_forwarding_key = Remembered(_is_forwarding_key)
+    >>> is_forwarding_key("HTTP_X_FORWARDED_FOR"), is_forwarding_key("HTTP_ACCEPT")
+    (True, False)
+    """
+    return key.startswith("HTTP_") and in_namespace(normalized_name(key[5:]))

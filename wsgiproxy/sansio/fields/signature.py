@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from wsgiproxy.errors import BadRequest, BadSignature
-from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT, Fields, is_own
+from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT, Fields, is_own_member
 from wsgiproxy.sansio.fields.structured import Member, dictionary, parameters
 from wsgiproxy.sansio.keys import Key
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
 __all__ = [
@@ -96,7 +96,7 @@ def sign(
     assert key.sign is not None
     covered = tuple(components)
     member = (
-        f"{_component_list[covered]};created={created}"
+        f"{_written(covered)};created={created}"
         f';keyid="{key.keyid}";alg="{key.algorithm}";nonce="{nonce}";tag="{label}"'
     )
     try:
@@ -109,11 +109,9 @@ def sign(
     return Fields(f"{label}={member}", f"{label}=:{encoded}:")
 
 
+@remembered(limit=64)
 def _written(covered: tuple[str, ...]) -> str:
     return "(" + " ".join(f'"{name}"' for name in covered) + ")"
-
-
-_component_list = Remembered(_written, limit=64)
 
 
 def verify(
@@ -136,7 +134,7 @@ def verify(
     :raises BadSignature: saying, for the log, what is wrong and what would cure it.
     """
     said = _said(fields)
-    covered = _covered[said.components]
+    covered = _component_names(said.components)
     _check_time(said, now, max_age, clock_skew)
     key = keys.get(said.keyid)
     if key is None:
@@ -218,11 +216,12 @@ def _own_members(fields: Fields) -> tuple[Member, Member]:
         raise BadSignature(str(error)) from error
     if LABEL not in inputs or LABEL not in signatures:
         raise BadSignature(f"no signature is labelled {LABEL}")
-    if any(is_own(label, inputs[label]) for label in inputs if label != LABEL):
+    if any(is_own_member(label, inputs[label]) for label in inputs if label != LABEL):
         raise BadSignature(f"more than one signature is tagged {LABEL}")
     return inputs[LABEL], signatures[LABEL]
 
 
+@remembered(limit=64)
 def _component_names(text: str) -> tuple[str, ...]:
     match = _LIST.fullmatch(text)
     covered = tuple(match[1].replace('"', "").split(" ")) if match else ()
@@ -235,9 +234,6 @@ def _component_names(text: str) -> tuple[str, ...]:
         if name not in REQUIRED and name not in OPTIONAL:
             raise BadSignature(f"{name} is covered, which is not ours")
     return covered
-
-
-_covered = Remembered(_component_names, limit=64)
 
 
 def is_fresh(created: int, now: float, max_age: float, clock_skew: float) -> bool:

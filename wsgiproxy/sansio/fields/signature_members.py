@@ -6,13 +6,22 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from wsgiproxy.sansio.fields.connection import is_hop_or_ours, nominated, parted
-from wsgiproxy.sansio.fields.names import skeleton, values, without
+from wsgiproxy.sansio.fields.connection import connection_options, is_hop_or_ours, partition
+from wsgiproxy.sansio.fields.names import normalized_name, values, without
 from wsgiproxy.sansio.fields.structured import Member, dictionary
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["LABEL", "LIMIT", "Fields", "foreign", "is_own", "received", "signed", "unsigned"]
+__all__ = [
+    "LABEL",
+    "LIMIT",
+    "Fields",
+    "foreign_members",
+    "is_own_member",
+    "received_members",
+    "with_members",
+    "cleaned",
+]
 
 #: Label and tag of our member (RFC 9421, 2.3 and 4).
 LABEL = "wsgiproxy"
@@ -27,12 +36,12 @@ class Fields(NamedTuple):
     signature: str
 
 
-def received(environ: Mapping[str, Any]) -> Fields:
+def received_members(environ: Mapping[str, Any]) -> Fields:
     """The two fields of a request, empty where they are not there."""
     return Fields(environ.get("HTTP_SIGNATURE_INPUT", ""), environ.get("HTTP_SIGNATURE", ""))
 
 
-def is_own(label: str, member: Member) -> bool:
+def is_own_member(label: str, member: Member) -> bool:
     """Whether a member calls itself ours, by label or by tag."""
     return label == LABEL or bool(_OWN_TAG.search(member.parameters))
 
@@ -46,7 +55,7 @@ _NAMES_US = re.compile(rf'(?:^|[\s,]){LABEL}\s*(?:=|;|,|$)|tag\s*=\s*"?{LABEL}\b
 _ALONE = re.compile(f"{LABEL}=[^,]*|")
 
 
-def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
+def foreign_members(fields: Fields, *, joinable: bool = False) -> Fields:
     """The members that are not ours: they have nothing to do with us and pass (RFC 9421, 7.2).
 
     Fields that are no dictionaries are somebody else's, too (the draft of Cavage, which
@@ -54,7 +63,7 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
 
     :param joinable: leave out what our own members cannot be joined to.
 
-    >>> foreign(Fields('sig1=("@method");tag="web-bot-auth", wsgiproxy=()', 'sig1=:AA==:'))
+    >>> foreign_members(Fields('sig1=("@method");tag="web-bot-auth", wsgiproxy=()', 'sig1=:AA==:'))
     Fields(signature_input='sig1=("@method");tag="web-bot-auth"', signature='sig1=:AA==:')
     """
     if all(_ALONE.fullmatch(text) for text in fields):
@@ -66,7 +75,7 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
             return Fields("", "")
         return fields
     both = [*inputs.items(), *signatures.items()]
-    own = {label for label, member in both if is_own(label, member)}
+    own = {label for label, member in both if is_own_member(label, member)}
     return Fields(
         ", ".join(member.text for label, member in inputs.items() if label not in own),
         ", ".join(member.text for label, member in signatures.items() if label not in own),
@@ -76,24 +85,28 @@ def foreign(fields: Fields, *, joinable: bool = False) -> Fields:
 _NAMES = ("Signature-Input", "Signature")
 
 
-_IS_DROPPED = Remembered[str, bool](lambda name: is_hop_or_ours[name] or name in _NAMES)
+@remembered
+def _is_dropped(name: str) -> bool:
+    return is_hop_or_ours(name) or name in _NAMES
 
 
-def unsigned(headers: Headers) -> Headers:
+def cleaned(headers: Headers) -> Headers:
     """Stages 1 and 2, and without members of Signature that call themselves ours.
 
-    >>> unsigned([("Signature", "wsgiproxy=:YQ==:"), ("Accept", "*/*"), ("TE", "trailers")])
+    >>> cleaned([("Signature", "wsgiproxy=:YQ==:"), ("Accept", "*/*"), ("TE", "trailers")])
     [('Accept', '*/*')]
     """
-    kept, gone = parted(headers, _IS_DROPPED)
+    kept, gone = partition(headers, _is_dropped)
     if not [name for name, _ in gone if name in _NAMES]:
         return kept
-    named = nominated(gone)
-    theirs = [field for field in gone if field[0] in _NAMES and skeleton(field[0]) not in named]
-    return signed([*kept, *theirs], None)
+    named = connection_options(gone)
+    theirs = [
+        field for field in gone if field[0] in _NAMES and normalized_name(field[0]) not in named
+    ]
+    return with_members([*kept, *theirs], None)
 
 
-def signed(headers: Headers, fields: Fields | None) -> Headers:
+def with_members(headers: Headers, fields: Fields | None) -> Headers:
     """The headers with our members behind those of others, on one line each.
 
     Several lines would not do: cheroot keeps only the last.
@@ -104,7 +117,7 @@ def signed(headers: Headers, fields: Fields | None) -> Headers:
     if not [name for name, _ in headers if name in _NAMES]:
         return headers if fields is None else [*headers, *zip(_NAMES, fields, strict=True)]
     ours = fields or Fields("", "")
-    theirs = foreign(
+    theirs = foreign_members(
         Fields(*(", ".join(values(headers, name)) for name in _NAMES)),
         joinable=fields is not None,
     )

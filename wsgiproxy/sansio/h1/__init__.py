@@ -9,8 +9,15 @@ from __future__ import annotations
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.h1.request_reader import ArrivingHead, RequestReader
 from wsgiproxy.sansio.h1.request_writer import LAST_CHUNK, chunk, request_head
-from wsgiproxy.sansio.h1.response_reader import Reader
+from wsgiproxy.sansio.h1.response_reader import ResponseReader
 from wsgiproxy.sansio.h1.response_writer import ResponseWriter
 
-__all__ = ["LAST_CHUNK", "ArrivingHead", "Limits", "Reader", "RequestReader", "ResponseWriter"]
+__all__ = [
+    "LAST_CHUNK",
+    "ArrivingHead",
+    "Limits",
+    "ResponseReader",
+    "RequestReader",
+    "ResponseWriter",
+]
 __all__ += ["chunk", "request_head"]

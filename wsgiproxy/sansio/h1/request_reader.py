@@ -173,7 +173,7 @@ class RequestReader:
         hosts = values(head.headers, "host")
         if len(hosts) > 1 or (not hosts and head.version == "1.1"):
             raise BadRequest(f"{len(hosts)} Host fields")
-        if hosts and hosts[0] and not is_host[hosts[0]]:
+        if hosts and hosts[0] and not is_host(hosts[0]):
             raise BadRequest(f"Host {hosts[0]!r} is not host[:port]")
         lengths = values(head.headers, "content-length")
         codings = values(head.headers, "transfer-encoding")

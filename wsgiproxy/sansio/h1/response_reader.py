@@ -13,10 +13,10 @@ from wsgiproxy.sansio.fields.names import list_members
 from wsgiproxy.sansio.grammar import LENGTH_DIGITS, TOKEN, is_token
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
-__all__ = ["Reader"]
+__all__ = ["ResponseReader"]
 
 _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HEAD_END = b"\r\n\r\n"
@@ -39,13 +39,12 @@ _KINDS = {
 }
 
 
+@remembered
 def _framing_kind(name: str) -> int:
     if not is_token(name):
         raise BadResponse(f"the name {name!r} of a field is not a token")
     return _KINDS.get(name.lower(), 0)
 
-
-_FRAMING = Remembered(_framing_kind)
 
 # RFC 9112, 5.1: a proxy removes the blanks between a name and its colon from a response.
 _BLANK = re.compile(rb"\r\n(" + TOKEN.encode() + rb")[ \t]+:")
@@ -58,13 +57,13 @@ def _without_blank(line: re.Match[bytes]) -> bytes:
     return b"\r\n" + line[1] + b":"
 
 
-class Reader:
+class ResponseReader:
     """One response, from bytes in whatever pieces they arrive.
 
     :param method: the request's method; a HEAD has no body in its answer.
     :param limits: bounds of the head.
 
-    >>> reader = Reader("GET", Limits())
+    >>> reader = ResponseReader("GET", Limits())
     >>> reader.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nab")
     b'ab'
     >>> reader.head.status, reader.complete, reader.reusable
@@ -236,9 +235,9 @@ class Reader:
         """
         length = coding = None
         options = ""
-        kind_of = _FRAMING
+        kind_of = _framing_kind
         for name, value in head.headers:
-            kind = kind_of[name]
+            kind = kind_of(name)
             if kind:
                 if kind == _LENGTH:
                     length = int(value) if len(value) <= LENGTH_DIGITS else _too_large(value)

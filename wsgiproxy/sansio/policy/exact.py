@@ -5,22 +5,20 @@ from __future__ import annotations
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.via import via
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, bracketed
 from wsgiproxy.sansio.pipeline import Outgoing, request_for, whole_target
 
 __all__ = ["ExactPolicy"]
 
 
+@remembered
 def _origin(place: tuple[str, str, int]) -> Origin:
     scheme, name, port = place
     name = name.strip("[]")
-    if not is_host[bracketed(name)]:
+    if not is_host(bracketed(name)):
         raise BadRequest(f"SERVER_NAME {name!r} is not a host to connect to")
     return Origin(scheme, name, port)
-
-
-_ORIGINS = Remembered(_origin)
 
 
 class ExactPolicy:
@@ -46,7 +44,7 @@ class ExactPolicy:
         if self._pseudonym and inbound.peer and not inbound.peer_port:
             headers, trace = via(headers, inbound.protocol, self._pseudonym)
             headers = [*headers, ("Via", trace)]
-        origin = _ORIGINS[inbound.scheme, inbound.server_name, inbound.server_port]
+        origin = _origin((inbound.scheme, inbound.server_name, inbound.server_port))
         lines = [("Host", inbound.host), *headers]
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 

@@ -114,7 +114,7 @@ def tunnel_authority(raw: str) -> tuple[str, int]:
     >>> tunnel_authority("[2001:db8::1]:443")
     ('2001:db8::1', 443)
     """
-    host, port = split_host(raw, 0) if is_host[raw] else ("", 0)
+    host, port = split_host(raw, 0) if is_host(raw) else ("", 0)
     if not host or not 0 < port <= 65535:
         raise BadRequest("the target of CONNECT is not host:port")
     return host, port

@@ -18,11 +18,11 @@ from wsgiproxy.sansio.fields.forwarded import (
     trust,
 )
 from wsgiproxy.sansio.fields.host import is_allowed
-from wsgiproxy.sansio.fields.location import Asked, has_addresses, map_headers
+from wsgiproxy.sansio.fields.location import AskedPaths, has_addresses, map_headers
 from wsgiproxy.sansio.fields.names import without
 from wsgiproxy.sansio.fields.via import via
 from wsgiproxy.sansio.href import Base, join
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound
 from wsgiproxy.sansio.pipeline import Outgoing, request_for
 from wsgiproxy.sansio.target import escapes
@@ -79,7 +79,7 @@ class ReversePolicy:
         self._trusts = trust(options["trusted_proxies"])
         self._requires: bool = options["require_forwarded"]
         # What is said of an untrusted peer follows from five facts, and clients come back.
-        self._direct = Remembered(self._announce_direct)
+        self._direct = remembered(self._announce_direct)
         self._whole = whole
         self._fixed: Headers = list(fixed or ())
         if base.path:
@@ -108,13 +108,15 @@ class ReversePolicy:
             known = public(inbound, self._trusts, required=self._requires)
             context, ours = self._announce(known, inbound.script_name)
         else:
-            context, ours = self._direct[
-                inbound.scheme,
-                inbound.host,
-                inbound.script_name,
-                inbound.peer,
-                inbound.server_port,
-            ]
+            context, ours = self._direct(
+                (
+                    inbound.scheme,
+                    inbound.host,
+                    inbound.script_name,
+                    inbound.peer,
+                    inbound.server_port,
+                )
+            )
         host = context.known.host
         if options["allowed_hosts"] and not is_allowed(host, options["allowed_hosts"]):
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
@@ -163,7 +165,7 @@ class ReversePolicy:
             shared.base,
             shared.known,
             mount=shared.mount,
-            asked=Asked(join(base._replace(query=""), path, ""), known.prefix + path or "/"),
+            asked=AskedPaths(join(base._replace(query=""), path, ""), known.prefix + path or "/"),
             rewrite_location=options["rewrite_location"],
             **self._cookies,
         )

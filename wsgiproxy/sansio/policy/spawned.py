@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wsgiproxy.sansio.href import Base
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound, Origin
 from wsgiproxy.sansio.pipeline import Outgoing
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
@@ -40,12 +40,12 @@ class SpawnPolicy:
             return ReversePolicy(base, options, pseudonym, whole=not strips, fixed=fixed)
 
         # One for each mount, and there are few of them.
-        self._mounted = Remembered(mounted, limit=16)
+        self._mounted = remembered(limit=16)(mounted)
         self._root = mounted("")
 
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """As :meth:`ReversePolicy.request`."""
-        return self._mounted[inbound.script_name].request(inbound, headers)
+        return self._mounted(inbound.script_name).request(inbound, headers)
 
     def response(self, headers: Headers, context: object) -> Headers:
         """As :meth:`ReversePolicy.response`; the context knows the mount."""

@@ -22,10 +22,10 @@ from wsgiproxy.sansio.target import ABSOLUTE, escapes
 
 __all__ = [
     "ABSOLUTE_URL_RE",
-    "Answered",
-    "Asked",
+    "ClientAnswer",
+    "Proxied",
     "address_of",
-    "answered",
+    "check_answer",
     "outgoing",
     "parse_uri",
     "rewrite_location",
@@ -84,16 +84,16 @@ def address_of(scheme: str, host: str, port: object = None) -> str:
     """
     if host.count(":") > 1:
         host = bracketed(host)
-    if scheme not in DEFAULT_PORTS or not is_host[host]:
+    if scheme not in DEFAULT_PORTS or not is_host(host):
         raise BadRequest(f"{scheme!r} and {host[:300]!r} are not a scheme and a host[:port]")
     name, number = split_host(host, 0)
     authority = f"{bracketed(name)}:{number or port or DEFAULT_PORTS[scheme]}"
-    if not is_host[authority] or not split_host(authority, 0)[1]:
+    if not is_host(authority) or not split_host(authority, 0)[1]:
         raise BadRequest(f"the port {port!r} is not a port")
     return f"{scheme}://{authority}"
 
 
-class Asked(NamedTuple):
+class Proxied(NamedTuple):
     """What a proxy has found out about one request, before its policy.
 
     :param base: where to, as ``extract_uri`` said.
@@ -111,7 +111,7 @@ class Asked(NamedTuple):
     pseudonym: str
 
 
-def outgoing(asked: Asked, inbound: Inbound, headers: Headers) -> Outgoing:
+def outgoing(asked: Proxied, inbound: Inbound, headers: Headers) -> Outgoing:
     """Stage 3. The context of the answer is the target.
 
     :raises BadRequest: the target is no path, or leaves the base or the mount.
@@ -124,7 +124,7 @@ def outgoing(asked: Asked, inbound: Inbound, headers: Headers) -> Outgoing:
     # A server that resolves dots would leave what this proxy was given.
     if (base.path or (asked.strips and inbound.script_name)) and escapes(path):
         raise BadRequest("a '..' segment in the path")
-    if not is_host[asked.host]:
+    if not is_host(asked.host):
         raise BadRequest(f"Host {asked.host[:300]!r} is not host[:port]")
     headers = [*without(headers, [name for name, _ in asked.announced]), *asked.announced]
     if asked.pseudonym:
@@ -206,7 +206,7 @@ def with_location(
 # -- what a client returns -------------------------------------------------------------
 
 
-class Answered(NamedTuple):
+class ClientAnswer(NamedTuple):
     """What a client has returned, checked.
 
     :param head: status, reason and field lines.
@@ -253,12 +253,12 @@ def _length(fields: Headers) -> tuple[Headers, int | None]:
     return fields, int(found[0])
 
 
-def answered(result: object) -> Answered:
+def check_answer(result: object) -> ClientAnswer:
     """Check what a client has returned: ``(status, location, headers, body)``.
 
     :raises BadResponse: it is something else.
 
-    >>> answered(("200 OK", None, [("X-A", "1")], [b"hello"])).head.status
+    >>> check_answer(("200 OK", None, [("X-A", "1")], [b"hello"])).head.status
     200
     """
     if not isinstance(result, (tuple, list)) or len(result) != 4:
@@ -275,4 +275,4 @@ def answered(result: object) -> Answered:
     if isinstance(body, (str, bytes)) or not isinstance(body, Iterable):
         raise BadResponse(f"its body is {_shown(body)}: expected an iterable of bytes")
     head = ResponseHead(*line, fields)
-    return Answered(head, location or None, body, length)
+    return ClientAnswer(head, location or None, body, length)

@@ -22,7 +22,7 @@ from .command import children, settle_in, start
 from .listener import Listener
 from .output import Output
 
-__all__ = ["Lifeline", "main"]
+__all__ = ["Supervisor", "main"]
 
 # Seconds between SIGTERM and SIGKILL when nobody is there any more to wait for an answer.
 _ORPHAN_GRACE = 0.4
@@ -32,7 +32,7 @@ _LEFTOVER_GRACE = 2.0
 _DOOR_REST = 1.0
 
 
-class Lifeline:
+class Supervisor:
     """The command, and those who want it to live.
 
     :param number: descriptor of our end of the first lifeline.
@@ -262,7 +262,7 @@ def main(arguments: list[str]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     _occupy(folder)
     try:
-        Lifeline(number, door).run(command, cwd, inherited, woken)
+        Supervisor(number, door).run(command, cwd, inherited, woken)
     finally:
         if folder:
             import shutil

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsgiproxy.errors import UpstreamLost
-from wsgiproxy.sansio.h1 import Reader
+from wsgiproxy.sansio.h1 import ResponseReader
 from wsgiproxy.sansio.message import Request, ResponseHead
-from wsgiproxy.transport.threads.connection import Patience, Wire
+from wsgiproxy.transport.threads.connection import Connection, Deadline
 from wsgiproxy.transport.threads.reply import PooledReply
-from wsgiproxy.transport.threads.upload import Framed, Upload
+from wsgiproxy.transport.threads.upload import FramedBody, Upload
 
 __all__ = ["Attempt", "Stale"]
 
@@ -25,9 +25,9 @@ class Attempt:
 
     def __init__(
         self,
-        wire: Wire,
-        reader: Reader,
-        patience: Patience,
+        wire: Connection,
+        reader: ResponseReader,
+        patience: Deadline,
         on_interim: Callable[[ResponseHead], None] | None,
     ) -> None:
         self.wire = wire
@@ -42,9 +42,9 @@ class Attempt:
         self,
         request: Request,
         head: bytes,
-        body: Framed | None,
+        body: FramedBody | None,
         replayable: bool,
-        done: Callable[[Wire], None],
+        done: Callable[[Connection], None],
     ) -> PooledReply:
         """Send the request and begin the answer; a failure closes the connection.
 
@@ -65,7 +65,7 @@ class Attempt:
             raise
         return PooledReply(wire, self.reader, self.first, self.upload, self.patience, done)
 
-    def _write(self, head: bytes, body: Framed | None, replayable: bool) -> None:
+    def _write(self, head: bytes, body: FramedBody | None, replayable: bool) -> None:
         """Send the request, until the head of its answer comes (RFC 9112, 9.5)."""
         wire = self.wire
         try:

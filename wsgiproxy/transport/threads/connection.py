@@ -17,7 +17,7 @@ from wsgiproxy.errors import ClientGone, UpstreamTimeout
 from wsgiproxy.sansio.message import BLOCK, Origin, Request
 from wsgiproxy.transport.base import Timeouts
 
-__all__ = ["Patience", "Wire", "is_own_request"]
+__all__ = ["Deadline", "Connection", "is_own_request"]
 
 # A wait is cut into slices, so that a client that has left is noticed within a second.
 _SLICE = 0.5
@@ -37,7 +37,7 @@ def is_own_request(address: str, port: int, method: str, target: str) -> bool:
     return request is not None and (request.method, request.target) == (method, target)
 
 
-class Patience:
+class Deadline:
     """How long one exchange goes on waiting, and for whom."""
 
     __slots__ = ("_seconds", "_setting", "_until", "abandoned", "first", "pulses", "timeouts")
@@ -76,7 +76,7 @@ class Patience:
         return min(_SLICE, left) * 1000 + 1
 
 
-class Wire:
+class Connection:
     """A connected socket with its place in the pool."""
 
     __slots__ = ("_poll", "_tls", "address", "idle_since", "origin", "reused", "sock")
@@ -114,7 +114,7 @@ class Wire:
         """Whether a new connection brings bytes before anybody asked; TLS has tickets."""
         return not self._tls and not self.is_quiet()
 
-    def recv(self, patience: Patience) -> bytes | None:
+    def recv(self, patience: Deadline) -> bytes | None:
         """Wait for bytes; none at the end. None after a slice without any, if patience pulses.
 
         :raises OSError: the connection is broken.
@@ -151,7 +151,7 @@ class Wire:
             not self.is_quiet()
         )
 
-    def wait(self, patience: Patience) -> tuple[bool, bool]:
+    def wait(self, patience: Deadline) -> tuple[bool, bool]:
         """Wait for one slice: whether there is something to read, and room to write."""
         if self._tls and self.has_arrived():
             return True, False

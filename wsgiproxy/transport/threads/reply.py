@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsgiproxy.errors import UpstreamLost
-from wsgiproxy.sansio.h1 import Reader
+from wsgiproxy.sansio.h1 import ResponseReader
 from wsgiproxy.sansio.message import ResponseHead
-from wsgiproxy.transport.threads.connection import Patience, Wire
+from wsgiproxy.transport.threads.connection import Connection, Deadline
 from wsgiproxy.transport.threads.upload import Upload
 
 __all__ = ["PooledReply"]
@@ -42,18 +42,18 @@ class PooledReply:
 
     def __init__(
         self,
-        wire: Wire,
-        reader: Reader,
+        wire: Connection,
+        reader: ResponseReader,
         first: bytes,
         upload: Upload | None,
-        patience: Patience,
-        done: Callable[[Wire], None],
+        patience: Deadline,
+        done: Callable[[Connection], None],
     ) -> None:
         assert reader.head is not None
         self.head: ResponseHead = reader.head
         self.received = len(first)
         self.reused = wire.reused
-        self._wire: Wire | None = wire
+        self._wire: Connection | None = wire
         self._reader = reader
         self._patience = patience
         self._done = done
@@ -91,7 +91,7 @@ class PooledReply:
         self.received += len(block)
         return block
 
-    def _read(self, wire: Wire) -> bytes:
+    def _read(self, wire: Connection) -> bytes:
         reader, patience = self._reader, self._patience
         if self._silent:  # one silence, however often we have looked up from it
             patience.first = patience.slice()
@@ -120,7 +120,7 @@ class PooledReply:
         """Give an empty block after each half second of silence (PEP 3333: nothing yet)."""
         self._patience.pulses = True
 
-    def _receive(self, wire: Wire) -> bytes | None:
+    def _receive(self, wire: Connection) -> bytes | None:
         """Bytes of the answer, none at its end; None if some of the request was sent instead."""
         upload = self._upload
         try:

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.h1 import LAST_CHUNK, chunk
 from wsgiproxy.sansio.message import Request
-from wsgiproxy.transport.threads.connection import Patience, Wire
+from wsgiproxy.transport.threads.connection import Connection, Deadline
 
-__all__ = ["Framed", "Upload"]
+__all__ = ["FramedBody", "Upload"]
 
 
-class Framed:
+class FramedBody:
     """A body as it goes on the wire: exactly as many bytes as the head of *request* announces.
 
     :param body: its blocks; empty ones are left out.
@@ -65,12 +65,12 @@ class Upload:
 
     __slots__ = ("_body", "_view", "ended", "reset", "whole")
 
-    def __init__(self, block: bytes, body: Framed | None = None) -> None:
+    def __init__(self, block: bytes, body: FramedBody | None = None) -> None:
         self._body = body
         self._view = memoryview(block)
         self.whole = self.ended = self.reset = False
 
-    def step(self, wire: Wire, patience: Patience) -> bytes | None:
+    def step(self, wire: Connection, patience: Deadline) -> bytes | None:
         """Wait for one slice: receive what has arrived, or send what there is room for.
 
         What has arrived comes first, since reading the next block may wait for a client that

@@ -18,7 +18,7 @@ from wsgiproxy.sansio.fields.envelope.schema import (
 )
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.keys import unbase64url
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
 __all__ = ["Envelope", "open_envelope"]
@@ -86,7 +86,7 @@ _ANY_QUERY = re.compile("[!-~]*")
 # name in the header -> what it must look like
 _FACTS: dict[str, Callable[[str], object]] = {
     "for": _VISIBLE.fullmatch,
-    "host": is_host.__getitem__,
+    "host": is_host,
     "scheme": DEFAULT_PORTS.__contains__,
     "port": _PORT.fullmatch,
     "script_name": _PATH.fullmatch,
@@ -112,7 +112,7 @@ def open_envelope(text: str) -> Envelope:
         raise BadSignature(f"the envelope is not of version {VERSION}")
     pop = found.pop
     try:
-        said = _checked[tuple([pop(name, "") for name in _FACTS])]
+        said = _checked_facts(tuple([pop(name, "") for name in _FACTS]))
     except TypeError as error:
         raise BadSignature("a fact in the envelope is a list or an object") from error
     target, path_info, query = pop("target", ""), pop("path_info", None), pop("query", None)
@@ -129,6 +129,7 @@ def open_envelope(text: str) -> Envelope:
     return Envelope(target, *said, path_info, query, keys)
 
 
+@remembered
 def _checked_facts(said: tuple[object, ...]) -> tuple[str, str, str, str, str, str, str]:
     for (name, is_valid), value in zip(_FACTS.items(), said, strict=True):
         if not isinstance(value, str) or not is_valid(value):
@@ -137,7 +138,6 @@ def _checked_facts(said: tuple[object, ...]) -> tuple[str, str, str, str, str, s
 
 
 # A client comes back, and what is said of it stays the same.
-_checked = Remembered(_checked_facts)
 
 
 def _checked_keys(carried: object) -> Carried:

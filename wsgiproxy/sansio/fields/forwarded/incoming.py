@@ -79,7 +79,7 @@ def _scheme(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if text and not is_host[text]:
+    if text and not is_host(text):
         raise BadRequest(f"the host {text!r}, announced by a trusted peer, is not host[:port]")
     return text
 

@@ -85,7 +85,7 @@ def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = 
     said = _nearest(headers, "X-Forwarded-Proto").lower()
     scheme = said if said in DEFAULT_PORTS else scheme
     said = _nearest(headers, "X-Forwarded-Host")
-    host = said if is_host[said] else host
+    host = said if is_host(said) else host
     said = _nearest(headers, "X-Forwarded-Port")
     port = port_number(said)
     # Both may be said, in two fields: the address is what they make together.
@@ -97,7 +97,7 @@ def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = 
     if required:
         check_named(named)
     client = named or inbound.peer
-    chain = ", ".join(filter(None, [said, client_address[inbound.peer]]))
+    chain = ", ".join(filter(None, [said, client_address(inbound.peer)]))
     port = port or _port(host, scheme)
     return Public(scheme, host, port, prefix, chain, client, port)
 
@@ -109,7 +109,7 @@ def _port(host: str, scheme: str) -> str:
 def direct(scheme: str, host: str, script_name: str, peer: str, server_port: int) -> Public:
     """The public address of a request of which nobody else has a say."""
     port = _port(host, scheme)
-    return Public(scheme, host, port, script_name, client_address[peer], peer, str(server_port))
+    return Public(scheme, host, port, script_name, client_address(peer), peer, str(server_port))
 
 
 def announce(known: Public, script_name: str) -> Headers:
@@ -142,6 +142,6 @@ def forwarded_element(known: Public) -> str:
     >>> forwarded_element(Public("https", "example.com:8443", "8443", "", "2001:db8::1"))
     'for="[2001:db8::1]";host="example.com:8443";proto=https'
     """
-    client = client_address[known.chain.rpartition(",")[2].strip()]
+    client = client_address(known.chain.rpartition(",")[2].strip())
     node = f'"[{client}]"' if ":" in client else client or "unknown"
     return f'for={node};host="{known.host}";proto={known.scheme}'

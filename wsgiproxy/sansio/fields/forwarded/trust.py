@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from wsgiproxy.errors import ConfigurationError, Forbidden
-from wsgiproxy.sansio.memo import Remembered
+from wsgiproxy.sansio.memo import remembered
 
 __all__ = ["check_named", "client_address", "nearest_untrusted", "node_address", "trust"]
 
@@ -18,10 +18,11 @@ __all__ = ["check_named", "client_address", "nearest_untrusted", "node_address",
 _HOPS = 64
 
 
-def _client_address(peer: str) -> str:
+@remembered
+def client_address(peer: str) -> str:
     """The address of a peer as others read it; empty for Unix sockets and names.
 
-    >>> client_address["::ffff:192.0.2.1"], client_address["fe80::1%eth0"], client_address["unix:"]
+    >>> client_address("::ffff:192.0.2.1"), client_address("fe80::1%eth0"), client_address("unix:")
     ('192.0.2.1', 'fe80::1', '')
     """
     try:
@@ -31,10 +32,6 @@ def _client_address(peer: str) -> str:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return str(address)
-
-
-#: Peer -> address: IPv4-mapped ones unwrapped, zones cut off, empty if it is none.
-client_address = Remembered(_client_address)
 
 
 def trust(
@@ -69,13 +66,13 @@ def trust(
             ) from error
 
     def test(peer: str) -> bool:
-        address = client_address[peer]
+        address = client_address(peer)
         if not address:
             return unix
         parsed = ip_address(address)
         return any(parsed.version == net.version and parsed in net for net in networks)
 
-    return Remembered(test).__getitem__ if networks else (lambda peer: unix and test(peer))
+    return remembered(test) if networks else (lambda peer: unix and test(peer))
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
@@ -97,7 +94,7 @@ def node_address(node: str) -> str:
     ('192.0.2.1', '2001:db8::1', '')
     """
     match = _NODE.fullmatch(node)
-    return client_address[match[match.lastindex or 0]] if match else ""
+    return client_address(match[match.lastindex or 0]) if match else ""
 
 
 def nearest_untrusted(chain: Sequence[str], trusts: Callable[[str], bool]) -> str:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadRequest, RequestTimeout
 from wsgiproxy.sansio.h1 import RequestReader
-from wsgiproxy.server.wire import Wire
+from wsgiproxy.server.client import ClientConnection
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Body"]
+__all__ = ["RequestBody"]
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Body(io.RawIOBase):
+class RequestBody(io.RawIOBase):
     """The body of a request; a buffered reader makes a file of it.
 
     :param wire: where it comes from.
@@ -31,7 +31,7 @@ class Body(io.RawIOBase):
 
     def __init__(
         self,
-        wire: Wire,
+        wire: ClientConnection,
         reader: RequestReader,
         first: bytes,
         idle: float,

@@ -12,16 +12,16 @@ from typing import Any
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.sansio.h1 import ArrivingHead, ResponseWriter
 from wsgiproxy.sansio.message import Headers
-from wsgiproxy.server.wire import Wire
+from wsgiproxy.server.client import ClientConnection
 
-__all__ = ["Answer"]
+__all__ = ["ServerResponse"]
 
 _log = logging.getLogger("wsgiproxy.error")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
-class Answer:
+class ServerResponse:
     """The answer to one request.
 
     :param wire: where it goes.
@@ -32,7 +32,7 @@ class Answer:
     :ivar lost: why the client cannot be reached any more.
     """
 
-    def __init__(self, wire: Wire, request: ArrivingHead | None, idle: float) -> None:
+    def __init__(self, wire: ClientConnection, request: ArrivingHead | None, idle: float) -> None:
         self._wire = wire
         self._request = request or ArrivingHead("GET", "", "1.0", [])
         self._idle = idle

@@ -14,7 +14,7 @@ from typing import Any
 
 from wsgiproxy.sansio.message import BLOCK
 
-__all__ = ["Wire"]
+__all__ = ["ClientConnection"]
 
 # Bytes of a refused upload that are thrown away, so that its sender reads the answer.
 _LINGER_BYTES = 1 << 24
@@ -22,7 +22,7 @@ _AT_ONCE = 0.001  # seconds; 0 would mean that nobody waits
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Wire:
+class ClientConnection:
     """A connection that has been accepted.
 
     :param sock: a socket; with TLS, that of ``ssl`` or a connection of pyOpenSSL.
