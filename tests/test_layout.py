@@ -258,7 +258,10 @@ def undocumented(sources: Sources) -> list[str]:
 
 
 def undocumented_in(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    found = [] if ast.get_docstring(node) else [f"{node.name} has no docstring"]
+    is_overload = any(
+        isinstance(each, ast.Name) and each.id == "overload" for each in node.decorator_list
+    )
+    found = [] if is_overload or ast.get_docstring(node) else [f"{node.name} has no docstring"]
     for child in node.body if isinstance(node, ast.ClassDef) else ():
         if isinstance(child, Documentable) and not child.name.startswith("_"):
             is_setter = any(isinstance(each, ast.Attribute) for each in child.decorator_list)
