@@ -88,7 +88,7 @@ class HttpClient:
         if given is None and length is not None:
             fields["Content-Length"] = str(length)
         options = {"timeout": _LIMITS, **self.options}
-        limits = getattr(body, "timeouts", None)
+        limits = getattr(getattr(body, "call", None), "timeouts", None)
         if limits is not None:
             options["timeout"] = (limits.connect, limits.idle)
         session = self.session

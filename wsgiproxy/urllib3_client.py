@@ -70,7 +70,7 @@ class HttpClient:
         options = {**self.options, "body": given, "headers": fields}
         if given is not None and self._owns_pool:
             options.setdefault("retries", False)  # it cannot be read a second time
-        limits = getattr(body, "timeouts", None)
+        limits = getattr(getattr(body, "call", None), "timeouts", None)
         if limits is not None:
             options["timeout"] = Timeout(limits.connect, limits.idle)
         try:

@@ -15,7 +15,8 @@ from wsgiproxy.errors import BadRequest, HeadTooLarge, LoopDetected, ProxyError
 from wsgiproxy.sansio.environ.inbound import read
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
 from wsgiproxy.sansio.fields.names import values
-from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, chunk, request_head
+from wsgiproxy.sansio.h1 import Limits, request_head
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.support.judges import h11_requests, h11_response, llhttp_requests
 from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.h1 import LAST_CHUNK, Limits, ResponseReader, chunk, request_head
+from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.message import Headers, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import client_response
 from wsgiproxy.sansio.policy.exact import ExactPolicy

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported
-from wsgiproxy.sansio.h1 import LAST_CHUNK, ArrivingHead, Limits, RequestReader, chunk
+from wsgiproxy.sansio.h1 import ArrivingHead, Limits, RequestReader
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 
 GET = b"GET / HTTP/1.1\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"

@@ -10,7 +10,7 @@ import pytest
 from tests.server.serving import Recorder, handler, hello, serving, until
 from tests.support.client import RawClient, raw_exchange, request_bytes
 from tests.support.judges import checked
-from wsgiproxy.sansio.h1 import LAST_CHUNK, chunk
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.server import Handler
 
 

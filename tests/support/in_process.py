@@ -16,7 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler
 
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.sansio.h1 import Limits, chunk, request_head
+from wsgiproxy.sansio.h1 import Limits, request_head
+from wsgiproxy.sansio.h1.chunks import chunk
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
 if TYPE_CHECKING:

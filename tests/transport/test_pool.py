@@ -24,7 +24,7 @@ from wsgiproxy.errors import (
 )
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
-from wsgiproxy.transport import PooledTransport, Timeouts, is_own_request
+from wsgiproxy.transport import Call, PooledTransport, Timeouts, is_own_request
 
 GET = Request("GET", "/", [("Host", "upstream.example")])
 POST = Request("POST", "/", [("Host", "upstream.example")], content_length=4)
@@ -326,7 +326,7 @@ def test_an_upstream_that_takes_nothing_meets_the_idle_limit(upstream, transport
     upstream.behaviour = [("wait", threading.Event())]
     request = POST._replace(content_length=1 << 30)
     with pytest.raises(UpstreamTimeout):
-        transport.send(origin_of(upstream), request, iter([b"x" * 65536] * 16384), timeouts=QUICK)
+        transport.send(origin_of(upstream), request, iter([b"x" * 65536] * 16384), Call(QUICK))
 
 
 # -- answers (D1, D9, D11, H) ----------------------------------------------------------
@@ -336,7 +336,7 @@ def test_interim_answers_are_told_and_passed_over(upstream, transport):
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
     upstream.behaviour = b"HTTP/1.1 100 Continue\r\n\r\n" + hint + answer(body=b"x")
     told: list[ResponseHead] = []
-    reply = transport.send(origin_of(upstream), GET, on_interim=told.append)
+    reply = transport.send(origin_of(upstream), GET, None, Call(on_interim=told.append))
     assert (reply.head.status, reply.read()) == (200, b"x")
     assert [head.status for head in told] == [100, 103]
     assert transport.send(origin_of(upstream), GET).reused
@@ -428,13 +428,13 @@ def test_an_answer_before_the_question_is_refused(upstream, transport):
 def test_the_head_has_one_deadline(upstream, transport, script):
     upstream.behaviour = script
     with pytest.raises(UpstreamTimeout):
-        transport.send(origin_of(upstream), GET, timeouts=QUICK)
+        transport.send(origin_of(upstream), GET, None, Call(QUICK))
     assert upstream.wait_closed()
 
 
 def test_silence_in_the_body_meets_the_idle_limit(upstream, transport):
     upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")]
-    reply = transport.send(origin_of(upstream), GET, timeouts=QUICK)
+    reply = transport.send(origin_of(upstream), GET, None, Call(QUICK))
     assert next(reply) == b"abc"
     with pytest.raises(UpstreamTimeout):
         next(reply)
@@ -447,7 +447,7 @@ def test_a_client_that_has_left_ends_the_wait(upstream, transport):
     timer = threading.Thread(target=lambda: upstream.wait_for_requests(1) and gone.set())
     timer.start()
     with pytest.raises(ClientGone):
-        transport.send(origin_of(upstream), GET, abandoned=gone.is_set)
+        transport.send(origin_of(upstream), GET, None, Call(abandoned=gone.is_set))
     timer.join(5)
     assert upstream.wait_closed(1)
 
@@ -455,7 +455,7 @@ def test_a_client_that_has_left_ends_the_wait(upstream, transport):
 def test_a_client_that_has_left_ends_a_silent_body(upstream, transport):
     upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\n\r\nabc")]
     gone = threading.Event()
-    reply = transport.send(origin_of(upstream), GET, abandoned=gone.is_set)
+    reply = transport.send(origin_of(upstream), GET, None, Call(abandoned=gone.is_set))
     assert next(reply) == b"abc"
     gone.set()
     with pytest.raises(ClientGone):
@@ -642,7 +642,7 @@ def test_limits_are_kept_to_the_tenth(upstream, transport, limit):
     upstream.behaviour = [("read",)]
     start = time.monotonic()
     with pytest.raises(UpstreamTimeout):
-        transport.send(origin_of(upstream), GET, timeouts=Timeouts(5, limit, limit))
+        transport.send(origin_of(upstream), GET, None, Call(Timeouts(5, limit, limit)))
     assert limit <= time.monotonic() - start < limit + 0.4
 
 
@@ -652,7 +652,7 @@ def test_signals_do_not_stretch_a_limit(upstream, transport):
     signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
     try:
         with pytest.raises(UpstreamTimeout):
-            transport.send(origin_of(upstream), GET, timeouts=QUICK)
+            transport.send(origin_of(upstream), GET, None, Call(QUICK))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -738,7 +738,7 @@ def test_a_connection_that_broke_while_it_was_written_to_is_not_kept(upstream, t
             return getattr(self._sock, name)
 
     wire.sock = Broken(wire.sock)
-    wire._tls = True  # whose writes may have sent some records
+    wire.is_tls = True  # whose writes may have sent some records
     request = Request("POST", "/", [("Host", "a")], content_length=4)
     reply = transport.send(origin_of(upstream), request, [b"body"])
     assert reply.read() == b"hello"

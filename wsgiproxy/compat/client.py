@@ -74,9 +74,7 @@ class HttpClient:
             origin,
             Request(method, target, [("Host", host), *rest], length, chunked),
             None if given is None else iter(lambda: given.read(BLOCK) or b"", b""),
-            timeouts=getattr(body, "timeouts", None),
-            abandoned=getattr(body, "abandoned", None),
-            on_interim=getattr(body, "on_interim", None),
+            getattr(body, "call", None),
         )
         status, reason, found = reply.head
         location = next(iter(values(found, "location")), None)

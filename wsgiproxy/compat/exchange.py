@@ -9,7 +9,7 @@ from wsgiproxy.compat.request_body import Input
 from wsgiproxy.compat.response_body import CompatReply, close, name_of, reason_of
 from wsgiproxy.errors import BadResponse, ConnectFailed, ProxyError, UpstreamTimeout
 from wsgiproxy.sansio.h1 import Limits, request_head
-from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request
 from wsgiproxy.sansio.pipeline import Outgoing
 from wsgiproxy.sansio.policy import wsgiproxy2
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from wsgiproxy.transport import Timeouts
+    from wsgiproxy.transport import Call
 
 __all__ = ["Exchange"]
 
@@ -77,10 +77,7 @@ class Exchange:
         origin: Origin,
         request: Request,
         body: Iterable[bytes] | None = None,
-        *,
-        timeouts: Timeouts | None = None,
-        abandoned: Callable[[], bool] | None = None,
-        on_interim: Callable[[ResponseHead], None] | None = None,
+        call: Call | None = None,
     ) -> Any:
         """Have the client send it; see :class:`wsgiproxy.transport.Transport`.
 
@@ -88,8 +85,7 @@ class Exchange:
         :raises ProxyError: there is no answer.
         """
         request_head(request, Limits())  # a client of somebody's may check nothing
-        given = Input(body or (), request.content_length)
-        given.timeouts, given.abandoned, given.on_interim = timeouts, abandoned, on_interim
+        given = Input(body or (), request.content_length, call)
         # A target begins with a slash, and so cannot add to the authority.
         uri = self._server + request.target
         environ = {**self._environ, "wsgi.input": given}

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.names import environ_field
 from wsgiproxy.sansio.grammar import is_length
-from wsgiproxy.sansio.message import BLOCK, Headers, ResponseHead
+from wsgiproxy.sansio.message import BLOCK, Headers
 from wsgiproxy.wsgi.input import blocks_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from wsgiproxy.transport import Timeouts
+    from wsgiproxy.transport import Call
 
 __all__ = ["Input", "announce", "frame_what_is_here", "framed"]
 
@@ -28,20 +28,18 @@ class Input(io.RawIOBase):
     :param length: its length in bytes, if that is known.
     :ivar len: what is left of that; requests asks for it.
     :ivar error: what reading it has failed with.
-    :ivar timeouts: other limits for this one request; None for the usual ones.
-    :ivar abandoned: tells whether nobody wants the answer any more; None if nobody knows.
-    :ivar on_interim: wants to be told of 1xx responses; None if nobody does.
+    :param call: what the request wants besides being sent, for clients that know of it.
     """
 
-    def __init__(self, blocks: Iterable[bytes], length: int | None) -> None:
+    def __init__(
+        self, blocks: Iterable[bytes], length: int | None, call: Call | None = None
+    ) -> None:
         self._blocks = iter(blocks)
         self._rest = b""
         self._read = 0
         self._length = length
         self.error: BaseException | None = None
-        self.timeouts: Timeouts | None = None
-        self.abandoned: Callable[[], bool] | None = None
-        self.on_interim: Callable[[ResponseHead], None] | None = None
+        self.call = call
 
     @property
     def len(self) -> int:

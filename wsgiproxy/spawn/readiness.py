@@ -9,7 +9,7 @@ from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.sansio.target import decoded
-from wsgiproxy.wsgi.gateway import Gateway, Stream
+from wsgiproxy.wsgi.gateway import Gateway
 
 if TYPE_CHECKING:
     from wsgiproxy.spawn.instance import Instance
@@ -68,9 +68,9 @@ def _asked(gateway: Gateway, target: str, statuses: frozenset[int], host: str) -
     record = Record(environ)
     record.discard()
     try:
-        head, body = gateway.exchange(environ, record)
+        head, reply = gateway.exchange(environ, record)
     except ProxyError as error:
         return f"{target} gives no answer: {error}"
-    if isinstance(body, Stream):
-        body.close()
+    if reply is not None:
+        reply.close()
     return "" if head.status in statuses else f"{target} answers {head.status}"

@@ -5,9 +5,17 @@ It interprets no status, adds and changes no header, and has never seen an envir
 
 from __future__ import annotations
 
-from wsgiproxy.transport.base import Reply, Timeouts, Transport
+from wsgiproxy.transport.base import Call, Reply, Timeouts, Transport
 from wsgiproxy.transport.pool import PooledTransport
 from wsgiproxy.transport.threads.connection import is_own_request
 from wsgiproxy.transport.threads.reply import PooledReply
 
-__all__ = ["PooledReply", "PooledTransport", "Reply", "Timeouts", "Transport", "is_own_request"]
+__all__ = [
+    "Call",
+    "PooledReply",
+    "PooledTransport",
+    "Reply",
+    "Timeouts",
+    "Transport",
+    "is_own_request",
+]

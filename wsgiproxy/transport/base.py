@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
-__all__ = ["Reply", "Timeouts", "Transport"]
+__all__ = ["Call", "Reply", "Timeouts", "Transport"]
 
 
 class Timeouts:
@@ -24,6 +24,19 @@ class Timeouts:
         self.connect = connect
         self.head = head
         self.idle = idle
+
+
+class Call(NamedTuple):
+    """What one request wants besides being sent.
+
+    :param timeouts: its own limits in time; None for those of the transport.
+    :param abandoned: called during waits; true when the client has left.
+    :param on_interim: called with the head of each interim response (1xx).
+    """
+
+    timeouts: Timeouts | None = None
+    abandoned: Callable[[], bool] | None = None
+    on_interim: Callable[[ResponseHead], None] | None = None
 
 
 class Reply(Protocol):
@@ -67,16 +80,11 @@ class Transport(Protocol):
         origin: Origin,
         request: Request,
         body: Iterable[bytes] | None = None,
-        *,
-        timeouts: Timeouts | None = None,
-        abandoned: Callable[[], bool] | None = None,
-        on_interim: Callable[[ResponseHead], None] | None = None,
+        call: Call | None = None,
     ) -> Reply:
         """Send *request* to *origin*.
 
         :param body: blocks of the body, read as they are sent; None for none.
-        :param timeouts: other limits for this one request.
-        :param abandoned: asked during waits; true when the client has left.
-        :param on_interim: told of each 1xx response.
+        :param call: its own limits, and what is to be told of it; None for neither.
         :raises ProxyError: there is no answer.
         """

@@ -6,23 +6,28 @@ import contextlib
 import os
 import socket
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import BadResponse, ConnectFailed
 from wsgiproxy.sansio.fields.authorization import has_login
-from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head
-from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.sansio.h1 import (
+    BodyWriter,
+    Exchange,
+    Limits,
+    ResponseReader,
+    Stale,
+    request_head,
+)
+from wsgiproxy.sansio.message import Origin, Request
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.settings import TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
-from wsgiproxy.transport.base import Timeouts
+from wsgiproxy.transport.base import Call, Timeouts
 from wsgiproxy.transport.connect import Dialler
-from wsgiproxy.transport.threads.attempt import Attempt, Stale
-from wsgiproxy.transport.threads.connection import Connection, Deadline
+from wsgiproxy.transport.threads.connection import Connection
 from wsgiproxy.transport.threads.reply import PooledReply
-from wsgiproxy.transport.threads.upload import FramedBody
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -32,8 +37,40 @@ if TYPE_CHECKING:
 __all__ = ["PooledTransport"]
 
 _NEVER: frozenset[str] = frozenset()
+_PLAIN = Call()
 # Idle connections of that many upstreams; an exact proxy may meet any number.
 _ORIGINS = 256
+
+
+class _Message:
+    """A request as it goes on the wire, for one attempt or for two.
+
+    :ivar data: its head, and the first block of its body.
+    :ivar writer: frames the other blocks; None if there is no body.
+    :ivar blocks: the other blocks.
+    :ivar replayable: it may go out a second time (RFC 9110, 9.2.2).
+    """
+
+    __slots__ = ("blocks", "data", "replayable", "request", "writer")
+
+    def __init__(self, request: Request, body: Iterable[bytes] | None, limits: Limits) -> None:
+        self.request = request
+        self.data = request_head(request, limits)
+        self.writer: BodyWriter | None = None
+        self.blocks: Iterator[bytes] = iter(())
+        again = IDEMPOTENT
+        if body is not None:
+            # The first block travels with the head, and is read before the upstream is called:
+            # a body that does not come costs it nothing.
+            self.writer = writer = BodyWriter(request)
+            self.blocks = blocks = filter(None, body)
+            first = b""
+            while not first and not writer.complete:
+                first = writer.frame(next(blocks, b""))
+            self.data += first
+            # What is still to be read could not be sent a second time.
+            again = SAFE if writer.complete else _NEVER
+        self.replayable = request.method in again
 
 
 @listing(TRANSPORT)
@@ -81,41 +118,41 @@ class PooledTransport:
         origin: Origin,
         request: Request,
         body: Iterable[bytes] | None = None,
-        *,
-        timeouts: Timeouts | None = None,
-        abandoned: Callable[[], bool] | None = None,
-        on_interim: Callable[[ResponseHead], None] | None = None,
+        call: Call | None = None,
     ) -> PooledReply:
         """As :meth:`.Transport.send`; one retry on a dead kept connection (RFC 9112, 9.3.1)."""
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
-        head = request_head(request, self.limits)
-        done: Callable[[Connection], None] = self._keep
-        # A connection over which a user has logged in is never given to another request.
-        if request.login is not False and has_login(request.headers):
-            done = Connection.close
-        rest: FramedBody | None = None
-        again = IDEMPOTENT
-        if body is not None:
-            # The first block travels with the head, and is read before the upstream is called:
-            # a body that does not come costs it nothing.
-            rest = FramedBody(body, request)
-            head += rest.read()
-            # What is still to be read could not be sent a second time.
-            again = SAFE if rest.last else _NEVER
-        patience = Deadline(timeouts or self.timeouts, abandoned)
-        replayable = request.method in again
-
+        call = call or _PLAIN
+        message = _Message(request, body, self.limits)
         kept = self._kept(origin)
         if kept is not None:
-            tried = Attempt(kept, ResponseReader(request.method, self.limits), patience, on_interim)
             try:
-                return tried.run(request, head, rest, replayable, done)
+                return self._attempt(kept, message, call)
             except Stale:
                 pass  # once more, on a new connection
-        wire = self._dial(origin, patience)
-        tried = Attempt(wire, ResponseReader(request.method, self.limits), patience, on_interim)
-        return tried.run(request, head, rest, False, done)
+        limit = (call.timeouts or self.timeouts).connect
+        return self._attempt(self._dial(origin, limit), message, call)
+
+    def _attempt(self, connection: Connection, message: _Message, call: Call) -> PooledReply:
+        """Send the request on one connection, and begin the answer."""
+        request, timeouts = message.request, call.timeouts or self.timeouts
+        exchange = Exchange(
+            ResponseReader(request.method, self.limits),
+            message.data,
+            message.writer,
+            head_timeout=timeouts.head,
+            idle_timeout=timeouts.idle,
+            reused=connection.reused,
+            replayable=message.replayable,
+            writes_whole=not connection.is_tls,
+        )
+        # A connection over which a user has logged in is never given to another request.
+        has_user = request.login is not False and has_login(request.headers)
+        done = Connection.close if has_user else self._keep
+        reply = PooledReply(connection, exchange, message.blocks, call, done)
+        reply.begin(request)
+        return reply
 
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.
@@ -126,59 +163,58 @@ class PooledTransport:
         """
         self._dialler.dial(origin, self.timeouts.connect).close()
 
-    def _dial(self, origin: Origin, patience: Deadline) -> Connection:
-        wire = self._connect(origin, patience)
-        if wire.has_spoken_first():
-            wire.close()
+    def _dial(self, origin: Origin, limit: float) -> Connection:
+        connection = self._connect(origin, limit)
+        if connection.has_spoken_first():
+            connection.close()
             raise BadResponse("the upstream answered before it was asked")
-        return wire
+        return connection
 
-    def _connect(self, origin: Origin, patience: Deadline) -> Connection:
-        limit = patience.timeouts.connect
-        wire = Connection(self._dialler.dial(origin, limit), origin)
+    def _connect(self, origin: Origin, limit: float) -> Connection:
+        connection = Connection(self._dialler.dial(origin, limit), origin)
         if self._connected is None:
-            return wire
+            return connection
         # Twice, since nothing is sent yet, and who is there may just have changed.
         for last in (False, True):
             try:
-                self._connected(wire.sock)
+                self._connected(connection.sock)
                 break
             except BaseException as error:
-                wire.close()
+                connection.close()
                 if last or not isinstance(error, ConnectFailed):
                     raise
-            wire = Connection(self._dialler.dial(origin, limit), origin)
-        return wire
+            connection = Connection(self._dialler.dial(origin, limit), origin)
+        return connection
 
     def _kept(self, origin: Origin) -> Connection | None:
         """A kept connection that is still good; the newest, so that old ones may go."""
         idle = self._idle.get(origin)
         while idle:
             try:
-                wire = idle.pop()
+                connection = idle.pop()
             except IndexError:  # another thread was faster
                 break
-            if monotonic() - wire.idle_since < self._keep_alive and wire.is_quiet():
-                wire.reused = True
-                return wire
-            wire.close()
+            if monotonic() - connection.idle_since < self._keep_alive and connection.is_quiet():
+                connection.reused = True
+                return connection
+            connection.close()
         return None
 
-    def _keep(self, wire: Connection) -> None:
-        wire.idle_since = now = monotonic()
+    def _keep(self, connection: Connection) -> None:
+        connection.idle_since = now = monotonic()
         if now - self._swept > self._keep_alive:
             self._swept = now
             self._sweep(now)
-        idle = self._idle.get(wire.origin)
+        idle = self._idle.get(connection.origin)
         if idle is None:
             if len(self._idle) >= _ORIGINS:
                 self.close()
-            idle = self._idle.setdefault(wire.origin, [])
+            idle = self._idle.setdefault(connection.origin, [])
         if len(idle) >= self._max_idle:
-            wire.close()
+            connection.close()
             return
-        idle.append(wire)
-        if self._idle.get(wire.origin) is not idle:
+        idle.append(connection)
+        if self._idle.get(connection.origin) is not idle:
             # Another thread has emptied the pool in between; nobody would find this list.
             _close_list(idle)
 
@@ -213,8 +249,8 @@ def _close_all(idle: dict[Origin, list[Connection]]) -> None:
             _close_list(idle.popitem()[1])
 
 
-def _close_list(wires: list[Connection]) -> None:
+def _close_list(connections: list[Connection]) -> None:
     # Taken out one by one: what another thread has taken first is in use.
     with contextlib.suppress(IndexError):
         while True:
-            wires.pop().close()
+            connections.pop().close()

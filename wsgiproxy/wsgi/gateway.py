@@ -24,7 +24,7 @@ from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
 from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Policy, client_response, outgoing, whole_target
-from wsgiproxy.transport import PooledTransport, Timeouts, Transport, is_own_request
+from wsgiproxy.transport import Call, PooledTransport, Timeouts, Transport, is_own_request
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
 from wsgiproxy.wsgi.errorpage import error_page
 from wsgiproxy.wsgi.input import blocks_of, read
@@ -71,38 +71,43 @@ class Gateway:
         """Serve one request (PEP 3333). The environ is read and never changed."""
         record = Record(environ)
         try:
-            head, body = self.exchange(environ, record)
+            head, reply = self.exchange(environ, record)
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
             _log.exception("unexpected failure before the answer")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
             return error_response(unexpected, environ, start_response, record)
+        status, whole = f"{head.status} {head.reason}", b"" if reply is None else reply.whole
+        if reply is None or whole is not None:
+            try:
+                start_response(status, head.headers)
+            finally:
+                record.end(head.status, len(whole or b""))
+            return [whole] if whole else []
+        stream = Stream(reply, head.status, record, pulses=looks_at_blocks(environ))
         try:
-            start_response(f"{head.status} {head.reason}", head.headers)
+            start_response(status, head.headers)
         except BaseException:
-            if isinstance(body, Stream):
-                body.close()
+            stream.close()
             raise
-        finally:
-            if not isinstance(body, Stream):
-                record.end(head.status, len(body[0]) if body else 0)
-        return body
+        return stream
 
     def exchange(
         self, environ: WSGIEnvironment, record: Record
-    ) -> tuple[ResponseHead, list[bytes] | Stream]:
+    ) -> tuple[ResponseHead, Reply | None]:
         """Send one request, and begin its answer.
 
         :param record: what is noted of it.
-        :returns: the head for the client, and its body, which is to be closed if it streams.
+        :returns: the head for the client; and the reply whose body follows, which is to be
+            closed, or None if there is no body.
         :raises ProxyError: there is no answer.
         """
         inbound = environs.read(environ)
         if self.policy.is_known_by_port:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
-            return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), []
+            return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), None
         origin, request, context, facts = outgoing(inbound, self.policy)
         record.origin = origin
         body, request = self._body(environ, inbound, request)
@@ -112,9 +117,11 @@ class Gateway:
             origin,
             request,
             body,
-            timeouts=_timeouts(environ) if "webob.client.timeout" in environ else None,
-            abandoned=ClientWatch(environ),
-            on_interim=_early_hints(environ) if "wsgi.early_hints" in environ else None,
+            Call(
+                _timeouts(environ) if "webob.client.timeout" in environ else None,
+                ClientWatch(environ),
+                _early_hints(environ) if "wsgi.early_hints" in environ else None,
+            ),
         )
         record.reused = reply.reused
         try:
@@ -124,10 +131,8 @@ class Gateway:
             raise
         if not has_body:
             reply.close()
-            return head, []
-        if reply.whole is None:
-            return head, Stream(reply, head.status, record, pulses=looks_at_blocks(environ))
-        return head, [reply.whole] if reply.whole else []
+            return head, None
+        return head, reply
 
     def _body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request

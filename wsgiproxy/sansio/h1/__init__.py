@@ -6,18 +6,21 @@ must not pass is refused here.
 
 from __future__ import annotations
 
+from wsgiproxy.sansio.h1.exchange import Exchange, Stale
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.h1.request_reader import ArrivingHead, RequestReader
-from wsgiproxy.sansio.h1.request_writer import LAST_CHUNK, chunk, request_head
+from wsgiproxy.sansio.h1.request_writer import BodyWriter, request_head
 from wsgiproxy.sansio.h1.response_reader import ResponseReader
 from wsgiproxy.sansio.h1.response_writer import ResponseWriter
 
 __all__ = [
-    "LAST_CHUNK",
     "ArrivingHead",
+    "BodyWriter",
+    "Exchange",
     "Limits",
-    "ResponseReader",
     "RequestReader",
+    "ResponseReader",
     "ResponseWriter",
+    "Stale",
+    "request_head",
 ]
-__all__ += ["chunk", "request_head"]

@@ -11,7 +11,10 @@ import re
 from wsgiproxy.errors import BadResponse, ProxyError
 from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
 
-__all__ = ["Chunks"]
+__all__ = ["LAST_CHUNK", "Chunks", "chunk"]
+
+#: Ends a chunked body, without trailers.
+LAST_CHUNK = b"0\r\n\r\n"
 
 # More digits than any size needs, zeros in front included.
 _SIZE = rb"([0-9A-Fa-f]{1,16})"
@@ -128,3 +131,11 @@ class Chunks:
             raise self._error("chunk extensions or trailers without end")
         if not _TRAILER.fullmatch(line) or _NEVER_IN_TRAILER.match(line):
             raise self._error(f"trailer {line[:40]!r}")
+
+
+def chunk(block: bytes) -> bytes:
+    """One chunk (RFC 9112, 7.1).
+
+    :param block: its bytes; not empty, since that would be the last chunk.
+    """
+    return b"%x\r\n%b\r\n" % (len(block), block)

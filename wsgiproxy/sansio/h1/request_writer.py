@@ -6,10 +6,11 @@ import re
 
 from wsgiproxy.errors import BadRequest, HeadTooLarge, TargetTooLong
 from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.message import Request
 
-__all__ = ["LAST_CHUNK", "chunk", "request_head"]
+__all__ = ["BodyWriter", "request_head"]
 
 _HEAD = re.compile(rf"{TOKEN} [!-~]+ HTTP/1\.1\r\n(?:{TOKEN}:{FIELD_VALUE}\r\n)+\r\n")
 #: RFC 9110, 8.6: a server expects a length with these methods, even for no content.
@@ -51,9 +52,45 @@ def _check_size(target: str, lines: list[str], size: int, limits: Limits) -> Non
         raise HeadTooLarge(excess)
 
 
-def chunk(block: bytes) -> bytes:
-    """One chunk (RFC 9112, 7.1); *block* is not empty."""
-    return b"%x\r\n%b\r\n" % (len(block), block)
+class BodyWriter:
+    """The body of a request as it goes on the wire: as many bytes as the head announces.
 
+    :param request: what says whether it is chunked, or how long it is.
+    :ivar complete: nothing follows what was given last.
 
-LAST_CHUNK = b"0\r\n\r\n"
+    >>> writer = BodyWriter(Request("PUT", "/", [], chunked=True))
+    >>> writer.frame(b"hello"), writer.frame(b""), writer.complete
+    (b'5\\r\\nhello\\r\\n', b'0\\r\\n\\r\\n', True)
+    """
+
+    __slots__ = ("_held", "_left", "_length", "complete")
+
+    def __init__(self, request: Request) -> None:
+        self._length = None if request.chunked else request.content_length or 0
+        self._left = self._length or 0
+        self._held = b""
+        self.complete = False
+
+    def frame(self, block: bytes) -> bytes:
+        """The bytes to send for the next block; an empty block is the end of the body.
+
+        The last block of a body with a length is held until the end. Sent before, it would make
+        the request complete at the upstream, though it is refused here.
+
+        :raises BadRequest: the body is shorter or longer than its length (RFC 9112, 8).
+        """
+        if self._length is None:
+            self.complete = not block
+            return chunk(block) if block else LAST_CHUNK
+        self._left -= len(block)
+        if self._left < 0:
+            raise BadRequest(f"the request body is longer than its length of {self._length}")
+        if block and self._left:
+            return block
+        if block:
+            self._held = block
+            return b""
+        if self._left:
+            raise BadRequest(f"the request body ended {self._left} bytes short of {self._length}")
+        self.complete = True
+        return self._held

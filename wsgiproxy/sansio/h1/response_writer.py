@@ -13,8 +13,8 @@ from wsgiproxy.sansio.grammar import (
     is_token,
     status_line,
 )
+from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.h1.request_reader import ArrivingHead
-from wsgiproxy.sansio.h1.request_writer import LAST_CHUNK, chunk
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["ResponseWriter"]

@@ -1,4 +1,4 @@
-"""An answer of an upstream: its head, and a body that streams.
+"""One request and its answer on one connection: what waits, while the exchange decides.
 
 Failure in the middle of a body raises from the iterator, so that the client's connection
 breaks and a cut answer never looks complete.
@@ -6,20 +6,29 @@ breaks and a cut answer never looks complete.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import monotonic
 
-from wsgiproxy.errors import UpstreamLost
-from wsgiproxy.sansio.h1 import ResponseReader
-from wsgiproxy.sansio.message import ResponseHead
-from wsgiproxy.transport.threads.connection import Connection, Deadline
-from wsgiproxy.transport.threads.upload import Upload
+from wsgiproxy.errors import ClientGone
+from wsgiproxy.sansio.h1 import Exchange
+from wsgiproxy.sansio.message import Request, ResponseHead
+from wsgiproxy.transport.base import Call
+from wsgiproxy.transport.threads.connection import Connection
 
 __all__ = ["PooledReply"]
 
+# A wait is cut into slices, so that a client that has left is noticed within a second.
+_SLICE = 0.5
+
 
 class PooledReply:
-    """One response.
+    """One response; see :class:`.Reply`.
 
+    :param connection: where the request goes.
+    :param exchange: decides what happens there.
+    :param blocks: what of the request's body the exchange does not have yet.
+    :param call: whom the answer is for.
+    :param done: takes the connection when it can serve again.
     :ivar head: status, reason and field lines as the upstream sent them.
     :ivar whole: the whole body, if it has arrived already; else None, and iterate.
     :ivar received: bytes of the body so far.
@@ -27,43 +36,64 @@ class PooledReply:
     """
 
     __slots__ = (
+        "_blocks",
+        "_call",
+        "_connection",
         "_done",
+        "_exchange",
         "_first",
-        "_patience",
-        "_reader",
-        "_silent",
-        "_upload",
-        "_wire",
+        "_is_silent",
+        "_pulses",
         "head",
         "received",
         "reused",
         "whole",
     )
 
+    head: ResponseHead
+
     def __init__(
         self,
-        wire: Connection,
-        reader: ResponseReader,
-        first: bytes,
-        upload: Upload | None,
-        patience: Deadline,
+        connection: Connection,
+        exchange: Exchange,
+        blocks: Iterator[bytes],
+        call: Call,
         done: Callable[[Connection], None],
     ) -> None:
-        assert reader.head is not None
-        self.head: ResponseHead = reader.head
-        self.received = len(first)
-        self.reused = wire.reused
-        self._wire: Connection | None = wire
-        self._reader = reader
-        self._patience = patience
+        self._connection: Connection | None = connection
+        self._exchange = exchange
+        self._blocks = blocks
+        self._call = call
         self._done = done
-        self._first = first
-        self._upload = upload
-        self._silent = False
+        self._first = b""
+        self._is_silent = self._pulses = False
+        self.reused = connection.reused
         self.whole: bytes | None = None
-        if reader.complete:
+
+    def begin(self, request: Request) -> None:
+        """Send *request*, and wait for the final head; a failure closes the connection.
+
+        :raises Stale: the connection was dead, and the request can go out again.
+        :raises ProxyError: there is no answer.
+        """
+        connection, exchange = self._connection, self._exchange
+        assert connection is not None
+        connection.begin(request)
+        try:
+            self._write(connection)
+            while exchange.head is None:
+                self._first = self._step(connection) or b""
+                if self._call.on_interim is not None:
+                    for interim in exchange.new_interims():
+                        self._call.on_interim(interim)
+        except BaseException:
+            connection.close()
+            raise
+        self.head = exchange.head
+        self.received = len(self._first)
+        if exchange.complete:
             self._finish()
-            self.whole = first
+            self.whole = self._first
 
     def __iter__(self) -> PooledReply:
         return self
@@ -77,89 +107,130 @@ class PooledReply:
         if block:
             self._first = b""
             return block
-        if self._wire is None:
+        connection, exchange = self._connection, self._exchange
+        if connection is None:
             raise StopIteration
+        if not self._is_silent:  # one silence, however often the caller has looked up from it
+            exchange.resume(monotonic())
         try:
-            block = self._read(self._wire)
+            while not block and not exchange.complete:
+                data = self._step(connection)
+                self._is_silent = data is None and self._pulses
+                if self._is_silent:
+                    return b""
+                block = data or b""
         except BaseException:
             self.close()
             raise
-        if self._silent:
-            return b""
-        if not block:
-            raise StopIteration
+        if exchange.complete:
+            self._finish()
+            if not block:
+                raise StopIteration
         self.received += len(block)
         return block
 
-    def _read(self, wire: Connection) -> bytes:
-        reader, patience = self._reader, self._patience
-        if self._silent:  # one silence, however often we have looked up from it
-            patience.first = patience.slice()
-            self._silent = False
-        else:
-            patience.start(patience.timeouts.idle, "idle_timeout")
-        while not reader.complete:
-            data = self._receive(wire)
-            if data is None:
-                if patience.pulses:
-                    self._silent = True
-                    return b""
-                continue
-            if not data:
-                self._end()
-                break
-            block = reader.feed(data)
-            if block:
-                if reader.complete:
-                    self._finish()
-                return block
-        self._finish()
-        return b""
-
     def pulse(self) -> None:
         """Give an empty block after each half second of silence (PEP 3333: nothing yet)."""
-        self._patience.pulses = True
+        self._pulses = True
 
-    def _receive(self, wire: Connection) -> bytes | None:
-        """Bytes of the answer, none at its end; None if some of the request was sent instead."""
-        upload = self._upload
+    def _write(self, connection: Connection) -> None:
+        """Write what there is room for, at once."""
+        exchange = self._exchange
         try:
-            if upload is None or upload.ended:
-                return wire.recv(self._patience)
-            return upload.step(wire, self._patience)
+            count = connection.send_now(exchange.pending)
         except OSError as error:
-            raise UpstreamLost(f"reading the body: {error}") from error
+            exchange.send_failed(error, monotonic())
+        else:
+            exchange.sent(count, monotonic())
 
-    def _end(self) -> None:
-        if self._upload is not None and self._upload.reset:
-            raise UpstreamLost("the upstream broke the connection")
-        self._reader.end()
+    def _step(self, connection: Connection) -> bytes | None:
+        """Wait for one thing to happen.
+
+        :returns: bytes of the body, which may be none; None if nothing has arrived.
+        """
+        exchange = self._exchange
+        try:
+            if exchange.sending:
+                data = self._send_or_receive(connection)
+            else:
+                data = self._receive(connection)
+        except OSError as error:
+            exchange.receive_failed(error)
+            raise
+        return None if data is None else exchange.received(data)
+
+    def _receive(self, connection: Connection) -> bytes | None:
+        """Bytes from the upstream, none at its end; None after a slice without any, if it pulses.
+
+        :raises OSError: the connection is broken.
+        """
+        # TLS may hold decrypted bytes of which the kernel knows nothing.
+        ready = connection.is_tls or connection.wait_to_read(self._slice())
+        while True:
+            if ready:
+                data = connection.recv_now()
+                if data is not None:
+                    return data
+            else:
+                self._look_at_client()
+                if self._pulses:
+                    return None
+            ready = connection.wait_to_read(self._slice())
+
+    def _send_or_receive(self, connection: Connection) -> bytes | None:
+        """For one slice: receive what has arrived, or send what there is room for.
+
+        What has arrived comes first, since reading the next block may wait for a client that
+        waits for its answer.
+
+        :returns: bytes from the upstream, none at its end; None if nothing has arrived.
+        :raises ProxyError: the next block cannot be had, or the time is over.
+        :raises OSError: the connection broke while it was read.
+        """
+        exchange = self._exchange
+        while exchange.wants_body and not connection.has_arrived():
+            exchange.supply(next(self._blocks, b""), monotonic())
+        readable, writable = connection.wait(self._slice())
+        data = connection.recv_now() if readable else None
+        if data is None and writable and exchange.pending:
+            self._write(connection)
+        elif not readable and not writable:
+            self._look_at_client()
+        return data
+
+    def _slice(self) -> float:
+        """The milliseconds of a single wait; one more, since poll counts whole ones."""
+        left = self._exchange.tick(monotonic())
+        return (left if left < _SLICE else _SLICE) * 1000 + 1
+
+    def _look_at_client(self) -> None:
+        if self._call.abandoned is not None and self._call.abandoned():
+            raise ClientGone("the client left while the upstream was silent")
 
     def _finish(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
-        wire.end()
-        reader, upload = self._reader, self._upload
-        if reader.reusable and not reader.bound and (upload is None or upload.whole):
-            self._done(wire)
+        connection.end()
+        if self._exchange.keeps_connection:
+            self._done(connection)
         else:
-            wire.close()
+            connection.close()
 
     @property
     def complete(self) -> bool:
         """Whether the whole body has arrived."""
-        return self._reader.complete
+        return self._exchange.complete
 
     def close(self) -> None:
         """Give up the rest of the body; at any time, and more than once.
 
         A connection with an unread rest is closed, so that the upstream stops at once.
         """
-        wire, self._wire = self._wire, None
+        connection, self._connection = self._connection, None
         self._first = b""
-        if wire is not None:
-            wire.close()
+        if connection is not None:
+            connection.close()
 
     def read(self) -> bytes:
         """The whole body, for answers that are known to be small."""
