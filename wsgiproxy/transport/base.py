@@ -5,25 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from wsgiproxy.sansio.h1.limits import Timeouts
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
 __all__ = ["Call", "Reply", "Timeouts", "Transport"]
-
-
-class Timeouts:
-    """How long to wait, in seconds; there is no total.
-
-    :param connect: for one address, TLS included.
-    :param head: for the whole final head, from the end of the request on.
-    :param idle: between two reads or two writes.
-    """
-
-    __slots__ = ("connect", "head", "idle")
-
-    def __init__(self, connect: float = 10.0, head: float = 60.0, idle: float = 60.0) -> None:
-        self.connect = connect
-        self.head = head
-        self.idle = idle
 
 
 class Call(NamedTuple):

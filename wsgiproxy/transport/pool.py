@@ -36,41 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PooledTransport"]
 
-_NEVER: frozenset[str] = frozenset()
+_NO_BLOCKS: Iterator[bytes] = iter(())
 _PLAIN = Call()
 # Idle connections of that many upstreams; an exact proxy may meet any number.
 _ORIGINS = 256
-
-
-class _Message:
-    """A request as it goes on the wire, for one attempt or for two.
-
-    :ivar data: its head, and the first block of its body.
-    :ivar writer: frames the other blocks; None if there is no body.
-    :ivar blocks: the other blocks.
-    :ivar replayable: it may go out a second time (RFC 9110, 9.2.2).
-    """
-
-    __slots__ = ("blocks", "data", "replayable", "request", "writer")
-
-    def __init__(self, request: Request, body: Iterable[bytes] | None, limits: Limits) -> None:
-        self.request = request
-        self.data = request_head(request, limits)
-        self.writer: BodyWriter | None = None
-        self.blocks: Iterator[bytes] = iter(())
-        again = IDEMPOTENT
-        if body is not None:
-            # The first block travels with the head, and is read before the upstream is called:
-            # a body that does not come costs it nothing.
-            self.writer = writer = BodyWriter(request)
-            self.blocks = blocks = filter(None, body)
-            first = b""
-            while not first and not writer.complete:
-                first = writer.frame(next(blocks, b""))
-            self.data += first
-            # What is still to be read could not be sent a second time.
-            again = SAFE if writer.complete else _NEVER
-        self.replayable = request.method in again
 
 
 @listing(TRANSPORT)
@@ -124,35 +93,46 @@ class PooledTransport:
         if self._guarded:  # a kept connection is asked for anew, too
             self._dialler.check(origin)
         call = call or _PLAIN
-        message = _Message(request, body, self.limits)
-        kept = self._kept(origin)
-        if kept is not None:
-            try:
-                return self._attempt(kept, message, call)
-            except Stale:
-                pass  # once more, on a new connection
-        limit = (call.timeouts or self.timeouts).connect
-        return self._attempt(self._dial(origin, limit), message, call)
-
-    def _attempt(self, connection: Connection, message: _Message, call: Call) -> PooledReply:
-        """Send the request on one connection, and begin the answer."""
-        request, timeouts = message.request, call.timeouts or self.timeouts
-        exchange = Exchange(
-            ResponseReader(request.method, self.limits),
-            message.data,
-            message.writer,
-            head_timeout=timeouts.head,
-            idle_timeout=timeouts.idle,
-            reused=connection.reused,
-            replayable=message.replayable,
-            writes_whole=not connection.is_tls,
-        )
+        timeouts = call.timeouts or self.timeouts
+        data, writer, blocks, replayable = self._message(request, body)
         # A connection over which a user has logged in is never given to another request.
         has_user = request.login is not False and has_login(request.headers)
         done = Connection.close if has_user else self._keep
-        reply = PooledReply(connection, exchange, message.blocks, call, done)
-        reply.begin(request)
-        return reply
+
+        def attempt(connection: Connection, replayable: bool) -> PooledReply:
+            reader = ResponseReader(request.method, self.limits)
+            kinds = connection.reused, replayable, not connection.is_tls
+            exchange = Exchange(reader, data, writer, timeouts, *kinds)
+            reply = PooledReply(connection, exchange, blocks, call, done)
+            reply.begin(request)
+            return reply
+
+        kept = self._kept(origin)
+        if kept is not None:
+            try:
+                return attempt(kept, replayable)
+            except Stale:
+                pass  # once more, on a new connection
+        return attempt(self._dial(origin, timeouts.connect), False)
+
+    def _message(
+        self, request: Request, body: Iterable[bytes] | None
+    ) -> tuple[bytes, BodyWriter | None, Iterator[bytes], bool]:
+        """A request as it goes on the wire.
+
+        :returns: its head and the first block of its body; what frames the other blocks; these;
+            and whether it may go out a second time (RFC 9110, 9.2.2).
+        """
+        head = request_head(request, self.limits)
+        if body is None:
+            return head, None, _NO_BLOCKS, request.method in IDEMPOTENT
+        # The first block travels with the head, and is read before the upstream is called: a body
+        # that does not come costs it nothing.
+        writer, blocks, first = BodyWriter(request), filter(None, body), b""
+        while not first and not writer.complete:
+            first = writer.frame(next(blocks, b""))
+        # What is still to be read could not be sent a second time.
+        return head + first, writer, blocks, writer.complete and request.method in SAFE
 
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.

@@ -8,11 +8,15 @@ whether the answer is whole, and whether the connection was dead, may be kept, o
 from __future__ import annotations
 
 from wsgiproxy.errors import UpstreamLost, UpstreamTimeout
+from wsgiproxy.sansio.h1.limits import Timeouts
 from wsgiproxy.sansio.h1.request_writer import BodyWriter
 from wsgiproxy.sansio.h1.response_reader import ResponseReader
 from wsgiproxy.sansio.message import ResponseHead
 
 __all__ = ["Exchange", "Stale"]
+
+
+_USUAL = Timeouts()
 
 
 class Stale(Exception):
@@ -25,38 +29,36 @@ class Exchange:
     :param reader: reads the response.
     :param data: the head of the request, and what of its body is at hand.
     :param body: frames the rest of the body; None if there is none.
-    :param head_timeout: seconds from the end of the request to the end of the final head.
-    :param idle_timeout: seconds between two reads, or two writes.
+    :param timeouts: how long to wait.
     :param reused: the connection has served before.
     :param replayable: the request may go out a second time (RFC 9110, 9.2.2).
     :param writes_whole: a write that fails has written nothing; not so with TLS.
     :ivar pending: bytes to write next.
     :ivar sending: more of the request is to be written.
     :ivar head: the final head; None until it is whole.
+    :ivar complete: the whole response has arrived.
 
     >>> from wsgiproxy.sansio.h1.limits import Limits
     >>> exchange = Exchange(ResponseReader("GET", Limits()), b"GET / HTTP/1.1...")
     >>> exchange.sent(len(exchange.pending), now=0.0)
     >>> exchange.received(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nab")
     b'ab'
-    >>> exchange.head.status, exchange.complete, exchange.keeps_connection
+    >>> exchange.head.status, exchange.complete, exchange.keeps_connection()
     (200, True, True)
     """
 
     __slots__ = (
         "_body",
         "_fresh",
-        "_head_timeout",
-        "_idle_timeout",
         "_interims",
         "_reader",
         "_replayable",
         "_reset",
-        "_seconds",
-        "_setting",
+        "_timeouts",
         "_until",
         "_uploaded",
         "_writes_whole",
+        "complete",
         "head",
         "pending",
         "sending",
@@ -67,17 +69,14 @@ class Exchange:
         reader: ResponseReader,
         data: bytes,
         body: BodyWriter | None = None,
-        *,
-        head_timeout: float = 60.0,
-        idle_timeout: float = 60.0,
+        timeouts: Timeouts = _USUAL,
         reused: bool = False,
         replayable: bool = False,
         writes_whole: bool = True,
     ) -> None:
         self._reader = reader
         self._body = body
-        self._head_timeout = head_timeout
-        self._idle_timeout = idle_timeout
+        self._timeouts = timeouts
         # Nothing was written, or nothing that could not be written again, and nothing came.
         self._fresh = reused
         self._replayable = reused and replayable
@@ -89,6 +88,7 @@ class Exchange:
         self.pending: bytes | memoryview = data
         self.sending = True
         self.head: ResponseHead | None = None
+        self.complete = False
 
     # The request
 
@@ -99,15 +99,15 @@ class Exchange:
         """
         self._fresh = False
         pending = self.pending
-        if count < len(pending):
-            self.pending = memoryview(pending)[count:]
-        else:
+        if count == len(pending):
             self.pending = b""
             if self._body is None or self._body.complete:
-                self._uploaded = True
-                self._end_sending(now)
+                self.sending, self._uploaded = False, True
+                self._until = now + self._timeouts.head
                 return
-        self._limit(self._idle_timeout, "idle_timeout", now)
+        else:
+            self.pending = memoryview(pending)[count:]
+        self._until = now + self._timeouts.idle
 
     @property
     def wants_body(self) -> bool:
@@ -122,7 +122,7 @@ class Exchange:
         assert self._body is not None
         self.pending = self._body.frame(block)
         # However long the client took for the block, the upstream is not to blame.
-        self._limit(self._idle_timeout, "idle_timeout", now)
+        self._until = now + self._timeouts.idle
 
     def send_failed(self, error: OSError, now: float) -> None:
         """A write has failed: the upstream takes no more, and may have answered before.
@@ -135,13 +135,9 @@ class Exchange:
         # A broken pipe is the kernel's word for an upstream that had closed in order. After
         # anything else the end of the connection is no longer the end of a message.
         self._reset = not isinstance(error, BrokenPipeError)
-        self._end_sending(now)
-
-    def _end_sending(self, now: float) -> None:
         self.sending = False
         self.pending = b""
-        if self.head is None:
-            self._limit(self._head_timeout, "head_timeout", now)
+        self._until = now + self._timeouts.head
 
     # The response
 
@@ -158,8 +154,7 @@ class Exchange:
         self._fresh = self._replayable = False
         reader = self._reader
         block = reader.feed(data)
-        if self.head is None:
-            self.head = reader.head
+        self.head, self.complete = reader.head, reader.complete
         # What is complete, or says that the connection closes, asks for no more (RFC 9112, 9.5).
         if self.sending and self.head is not None and (reader.complete or not reader.reusable):
             self.sending = False
@@ -168,10 +163,11 @@ class Exchange:
     def _end(self) -> None:
         if self._replayable:
             raise Stale
-        if self._reset and not self._reader.complete:
+        if self._reset and not self.complete:
             raise UpstreamLost("the upstream broke the connection")
         self.sending = False
         self._reader.end()
+        self.complete = True
 
     def receive_failed(self, error: OSError) -> None:
         """A read has failed.
@@ -190,27 +186,16 @@ class Exchange:
         self._interims += len(found)
         return found
 
-    @property
-    def complete(self) -> bool:
-        """Whether the whole response has arrived."""
-        return self._reader.complete
-
-    @property
     def keeps_connection(self) -> bool:
         """Whether the connection may serve another request of any client (RFC 9112, 9.3)."""
         reader = self._reader
-        return self._uploaded and reader.complete and reader.reusable and not reader.bound
+        return self._uploaded and self.complete and reader.reusable and not reader.bound
 
     # Time
 
     def resume(self, now: float) -> None:
         """The next read of the body begins; the time between two of them is the client's."""
-        self._limit(self._idle_timeout, "idle_timeout", now)
-
-    def _limit(self, seconds: float, setting: str, now: float) -> None:
-        self._seconds = seconds
-        self._setting = setting
-        self._until = now + seconds
+        self._until = now + self._timeouts.idle
 
     def tick(self, now: float) -> float:
         """Look at the clock.
@@ -220,7 +205,8 @@ class Exchange:
         """
         left = self._until - now
         if left <= 0:
-            raise UpstreamTimeout(
-                f"the upstream was silent for {self._setting}={self._seconds:g} s"
-            )
+            at_head = self.head is None and not self.sending
+            setting = "head_timeout" if at_head else "idle_timeout"
+            seconds = self._timeouts.head if at_head else self._timeouts.idle
+            raise UpstreamTimeout(f"the upstream was silent for {setting}={seconds:g} s")
         return left

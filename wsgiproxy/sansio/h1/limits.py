@@ -1,10 +1,10 @@
-"""What a head may cost, in either direction."""
+"""What a message may cost, in bytes and in time."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Timeouts"]
 
 
 class Limits(NamedTuple):
@@ -38,3 +38,19 @@ class Limits(NamedTuple):
         if count > self.fields:
             return f"{count} header fields, over max_fields={self.fields}"
         return ""
+
+
+class Timeouts:
+    """How long to wait, in seconds; there is no total.
+
+    :param connect: for one address, TLS included.
+    :param head: for the whole final head, from the end of the request on.
+    :param idle: between two reads or two writes.
+    """
+
+    __slots__ = ("connect", "head", "idle")
+
+    def __init__(self, connect: float = 10.0, head: float = 60.0, idle: float = 60.0) -> None:
+        self.connect = connect
+        self.head = head
+        self.idle = idle

@@ -27,7 +27,7 @@ def request_head(request: Request, limits: Limits) -> bytes:
     b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n'
     """
     method, target, headers, length, chunked, _ = request
-    lines = [f"{name}: {value}" for name, value in headers]
+    lines = list(map(": ".join, headers))
     if chunked:
         lines.append("Transfer-Encoding: chunked")
     elif length is not None:

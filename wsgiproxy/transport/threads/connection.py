@@ -40,7 +40,7 @@ class Connection:
     :ivar idle_since: seconds of the monotonic clock.
     """
 
-    __slots__ = ("_poll", "address", "idle_since", "is_tls", "origin", "reused", "sock")
+    __slots__ = ("_register", "address", "idle_since", "is_tls", "origin", "poll", "reused", "sock")
 
     def __init__(self, sock: socket.socket, origin: Origin) -> None:
         sock.settimeout(0)
@@ -51,8 +51,11 @@ class Connection:
         # IPv6 addresses have two more parts.
         self.address = sock.getsockname()[:2]
         self.is_tls = isinstance(sock, ssl.SSLSocket)
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        self._register = poll.modify
+        #: Waits until there is something to read, for so many milliseconds; empty if there is not.
+        self.poll = poll.poll
 
     def begin(self, request: Request) -> None:
         """Note what is being asked for on this connection."""
@@ -64,7 +67,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Nothing to read, not even an end: what an idle connection must be (RFC 9112, 9.5)."""
-        return not self._poll.poll(0)
+        return not self.poll(0)
 
     def has_spoken_first(self) -> bool:
         """Whether a new connection brings bytes before the request; TLS has tickets."""
@@ -91,19 +94,15 @@ class Connection:
             not self.is_quiet()
         )
 
-    def wait_to_read(self, milliseconds: float) -> bool:
-        """Wait until there is something to read; False if the time is over first."""
-        return bool(self._poll.poll(milliseconds))
-
     def wait(self, milliseconds: float) -> tuple[bool, bool]:
         """Wait for one of two: whether there is something to read, and room to write."""
         if self.is_tls and self.has_arrived():
             return True, False
-        self._poll.modify(self.sock, select.POLLIN | select.POLLOUT)
+        self._register(self.sock, select.POLLIN | select.POLLOUT)
         try:
-            found = self._poll.poll(milliseconds)
+            found = self.poll(milliseconds)
         finally:
-            self._poll.modify(self.sock, select.POLLIN)
+            self._register(self.sock, select.POLLIN)
         events = found[0][1] if found else 0
         return bool(events & ~select.POLLOUT), bool(events & select.POLLOUT)
 

@@ -36,13 +36,14 @@ class PooledReply:
     """
 
     __slots__ = (
+        "_abandoned",
         "_blocks",
-        "_call",
         "_connection",
         "_done",
         "_exchange",
         "_first",
         "_is_silent",
+        "_on_interim",
         "_pulses",
         "head",
         "received",
@@ -63,7 +64,7 @@ class PooledReply:
         self._connection: Connection | None = connection
         self._exchange = exchange
         self._blocks = blocks
-        self._call = call
+        _, self._abandoned, self._on_interim = call
         self._done = done
         self._first = b""
         self._is_silent = self._pulses = False
@@ -76,16 +77,16 @@ class PooledReply:
         :raises Stale: the connection was dead, and the request can go out again.
         :raises ProxyError: there is no answer.
         """
-        connection, exchange = self._connection, self._exchange
+        connection, exchange, on_interim = self._connection, self._exchange, self._on_interim
         assert connection is not None
         connection.begin(request)
         try:
             self._write(connection)
             while exchange.head is None:
                 self._first = self._step(connection) or b""
-                if self._call.on_interim is not None:
+                if on_interim is not None:
                     for interim in exchange.new_interims():
-                        self._call.on_interim(interim)
+                        on_interim(interim)
         except BaseException:
             connection.close()
             raise
@@ -165,7 +166,7 @@ class PooledReply:
         :raises OSError: the connection is broken.
         """
         # TLS may hold decrypted bytes of which the kernel knows nothing.
-        ready = connection.is_tls or connection.wait_to_read(self._slice())
+        ready = connection.is_tls or connection.poll(self._slice())
         while True:
             if ready:
                 data = connection.recv_now()
@@ -175,7 +176,7 @@ class PooledReply:
                 self._look_at_client()
                 if self._pulses:
                     return None
-            ready = connection.wait_to_read(self._slice())
+            ready = connection.poll(self._slice())
 
     def _send_or_receive(self, connection: Connection) -> bytes | None:
         """For one slice: receive what has arrived, or send what there is room for.
@@ -200,11 +201,10 @@ class PooledReply:
 
     def _slice(self) -> float:
         """The milliseconds of a single wait; one more, since poll counts whole ones."""
-        left = self._exchange.tick(monotonic())
-        return (left if left < _SLICE else _SLICE) * 1000 + 1
+        return min(self._exchange.tick(monotonic()), _SLICE) * 1000 + 1
 
     def _look_at_client(self) -> None:
-        if self._call.abandoned is not None and self._call.abandoned():
+        if self._abandoned is not None and self._abandoned():
             raise ClientGone("the client left while the upstream was silent")
 
     def _finish(self) -> None:
@@ -212,7 +212,7 @@ class PooledReply:
         if connection is None:
             return
         connection.end()
-        if self._exchange.keeps_connection:
+        if self._exchange.keeps_connection():
             self._done(connection)
         else:
             connection.close()
