@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import itemgetter
 from typing import NamedTuple
 
 __all__ = [
@@ -16,7 +14,6 @@ __all__ = [
     "Request",
     "ResponseHead",
     "bracketed",
-    "name_of",
 ]
 
 #: What one read may bring, in bytes: a long body is never held beyond it.
@@ -24,8 +21,6 @@ BLOCK = 65536
 
 #: Field lines in order, names as they go on the wire, values as latin-1 text.
 Headers = list[tuple[str, str]]
-#: The name of a field line. Made for :func:`map`, since headers are looked through many times.
-name_of: Callable[[tuple[str, str]], str] = itemgetter(0)
 
 
 def bracketed(host: str) -> str:

@@ -94,45 +94,31 @@ class PooledTransport:
             self._dialler.check(origin)
         call = call or _PLAIN
         timeouts = call.timeouts or self.timeouts
-        data, writer, blocks, replayable = self._message(request, body)
+        data, writer, blocks = request_head(request, self.limits), None, _NO_BLOCKS
+        replayable = request.method in IDEMPOTENT
+        if body is not None:
+            # The first block travels with the head, and is read before the upstream is called: a
+            # body that does not come costs it nothing.
+            writer, blocks = BodyWriter(request), filter(None, body)
+            data += writer.first(blocks)
+            # What is still to be read could not be sent a second time.
+            replayable = writer.complete and request.method in SAFE
         # A connection over which a user has logged in is never given to another request.
         has_user = request.login is not False and has_login(request.headers)
         done = Connection.close if has_user else self._keep
 
-        def attempt(connection: Connection, replayable: bool) -> PooledReply:
-            reader = ResponseReader(request.method, self.limits)
-            kinds = connection.reused, replayable, not connection.is_tls
-            exchange = Exchange(reader, data, writer, timeouts, *kinds)
-            reply = PooledReply(connection, exchange, blocks, call, done)
-            reply.begin(request)
-            return reply
-
         kept = self._kept(origin)
-        if kept is not None:
+        while True:
+            connection = kept or self._dial(origin, timeouts.connect)
+            reader, whole = ResponseReader(request.method, self.limits), not connection.is_tls
+            exchange = Exchange(
+                reader, data, writer, timeouts, connection.reused, replayable, whole
+            )
+            reply = PooledReply(connection, exchange, blocks, call, done)
             try:
-                return attempt(kept, replayable)
-            except Stale:
-                pass  # once more, on a new connection
-        return attempt(self._dial(origin, timeouts.connect), False)
-
-    def _message(
-        self, request: Request, body: Iterable[bytes] | None
-    ) -> tuple[bytes, BodyWriter | None, Iterator[bytes], bool]:
-        """A request as it goes on the wire.
-
-        :returns: its head and the first block of its body; what frames the other blocks; these;
-            and whether it may go out a second time (RFC 9110, 9.2.2).
-        """
-        head = request_head(request, self.limits)
-        if body is None:
-            return head, None, _NO_BLOCKS, request.method in IDEMPOTENT
-        # The first block travels with the head, and is read before the upstream is called: a body
-        # that does not come costs it nothing.
-        writer, blocks, first = BodyWriter(request), filter(None, body), b""
-        while not first and not writer.complete:
-            first = writer.frame(next(blocks, b""))
-        # What is still to be read could not be sent a second time.
-        return head + first, writer, blocks, writer.complete and request.method in SAFE
+                return reply.begin(request)
+            except Stale:  # the kept connection was dead: once more, on a new one
+                kept = None
 
     def check(self, origin: Origin) -> None:
         """Connect, with the TLS handshake for https, and hang up.

@@ -20,7 +20,7 @@ from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.fields.names import environ_field, list_members
 from wsgiproxy.sansio.grammar import is_token, port_number
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed, name_of
+from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
 
 __all__ = ["read"]
@@ -115,8 +115,8 @@ def _version(protocol: str) -> str:
 
 
 def _headers(environ: Mapping[str, Any]) -> Headers:
-    fields = zip(map(environ_field, environ), environ.values(), strict=True)
-    headers: Headers = list(filter(name_of, fields))  # most keys are none of a field
+    field = environ_field
+    headers = [(name, value) for key, value in environ.items() if (name := field(key)) is not None]
     if environ.get("CONTENT_TYPE") == "":
         # PEP 3333: empty means absent.
         return [header for header in headers if header[0] != "Content-Type"]

@@ -6,13 +6,11 @@ It refuses what RFC 9110, section 5 does not allow, and never repairs it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import compress
-from operator import not_
 
 from wsgiproxy.sansio.fields.names import list_members, normalized_name, words
 from wsgiproxy.sansio.fields.namespace import in_namespace, is_command
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import Headers, name_of
+from wsgiproxy.sansio.message import Headers
 
 __all__ = [
     "end_to_end",
@@ -83,11 +81,10 @@ def partition(headers: Headers, dropped: Callable[[str], bool]) -> tuple[Headers
 
     :param dropped: whether a name is removed; Connection has to be.
     """
-    flags = list(map(dropped, map(name_of, headers)))
-    if True not in flags:
-        return list(headers), []
-    kept = list(compress(headers, map(not_, flags)))
-    gone = list(compress(headers, flags))
+    kept = [field for field in headers if not dropped(field[0])]
+    if len(kept) == len(headers):
+        return kept, []
+    gone = [field for field in headers if dropped(field[0])]
     named = connection_options(gone)
     if named:
         kept = [field for field in kept if normalized_name(field[0]) not in named]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsgiproxy.errors import LoopDetected
-from wsgiproxy.sansio.message import Headers, name_of
+from wsgiproxy.sansio.message import Headers
 
 __all__ = ["via"]
 
@@ -15,9 +15,9 @@ def via(headers: Headers, protocol: str, pseudonym: str) -> tuple[Headers, str]:
     :raises LoopDetected: we are in it already.
     """
     ours = f"{protocol} {pseudonym}"
-    if "Via" not in map(name_of, headers):
-        return headers, ours
     found = [value for name, value in headers if name == "Via"]
+    if not found:
+        return headers, ours
     if pseudonym in ",".join(found).replace(",", " ").split():
         raise LoopDetected(f"our own name {pseudonym!r} is in Via")
     return [field for field in headers if field[0] != "Via"], ", ".join([*found, ours])

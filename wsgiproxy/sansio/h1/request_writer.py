@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from wsgiproxy.errors import BadRequest, HeadTooLarge, TargetTooLong
 from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
@@ -27,7 +28,7 @@ def request_head(request: Request, limits: Limits) -> bytes:
     b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n'
     """
     method, target, headers, length, chunked, _ = request
-    lines = list(map(": ".join, headers))
+    lines = [f"{name}: {value}" for name, value in headers]
     if chunked:
         lines.append("Transfer-Encoding: chunked")
     elif length is not None:
@@ -70,6 +71,16 @@ class BodyWriter:
         self._left = self._length or 0
         self._held = b""
         self.complete = False
+
+    def first(self, blocks: Iterator[bytes]) -> bytes:
+        """The bytes to send for the first of *blocks*, which are not empty.
+
+        :raises BadRequest: as :meth:`frame`.
+        """
+        data = b""
+        while not data and not self.complete:
+            data = self.frame(next(blocks, b""))
+        return data
 
     def frame(self, block: bytes) -> bytes:
         """The bytes to send for the next block; an empty block is the end of the body.

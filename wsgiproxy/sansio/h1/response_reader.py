@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import compress
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -15,7 +14,7 @@ from wsgiproxy.sansio.grammar import LENGTH_DIGITS, TOKEN, is_token
 from wsgiproxy.sansio.h1.chunks import Chunks
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import Headers, ResponseHead, name_of
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = ["ResponseReader"]
 
@@ -236,17 +235,19 @@ class ResponseReader:
         """
         length = coding = None
         options = ""
-        kinds = list(map(_framing_kind, map(name_of, head.headers)))
-        for kind, (_, value) in compress(zip(kinds, head.headers, strict=True), kinds):
-            if kind == _LENGTH:
-                length = int(value) if len(value) <= LENGTH_DIGITS else _too_large(value)
-            elif kind == _CODING:
-                coding = value if coding is None else f"{coding}, {value}"
-            elif kind == _CONNECTION:
-                options += "," + value
-            else:
-                # On any status: a 200 brings the last token of Negotiate.
-                self.bound = self.bound or names_login(value)
+        kind_of = _framing_kind
+        for name, value in head.headers:
+            kind = kind_of(name)
+            if kind:
+                if kind == _LENGTH:
+                    length = int(value) if len(value) <= LENGTH_DIGITS else _too_large(value)
+                elif kind == _CODING:
+                    coding = value if coding is None else f"{coding}, {value}"
+                elif kind == _CONNECTION:
+                    options += "," + value
+                else:
+                    # On any status: a 200 brings the last token of Negotiate.
+                    self.bound = self.bound or names_login(value)
         self._end = end = response_framing(self._method, head.status, length, coding, old)
         self.reusable = _stays_open(options, old)
         if head.status == 204 and (length or coding):

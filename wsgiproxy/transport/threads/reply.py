@@ -71,7 +71,7 @@ class PooledReply:
         self.reused = connection.reused
         self.whole: bytes | None = None
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: Request) -> PooledReply:
         """Send *request*, and wait for the final head; a failure closes the connection.
 
         :raises Stale: the connection was dead, and the request can go out again.
@@ -95,6 +95,7 @@ class PooledReply:
         if exchange.complete:
             self._finish()
             self.whole = self._first
+        return self
 
     def __iter__(self) -> PooledReply:
         return self
@@ -201,7 +202,8 @@ class PooledReply:
 
     def _slice(self) -> float:
         """The milliseconds of a single wait; one more, since poll counts whole ones."""
-        return min(self._exchange.tick(monotonic()), _SLICE) * 1000 + 1
+        left = self._exchange.tick(monotonic())
+        return (left if left < _SLICE else _SLICE) * 1000 + 1
 
     def _look_at_client(self) -> None:
         if self._abandoned is not None and self._abandoned():
