@@ -203,7 +203,7 @@ def test_with_debug_the_client_is_told_why(spawn, tmp_path, command, options, re
 def test_one_that_cannot_be_run_is_not_tried_again_at_once(spawn):
     app = spawn([NO_COMMAND])
     assert [ask(app).status for _ in range(3)] == [502] * 3
-    state = app._backend.state
+    state = app._backend.lifecycle.state
     assert (app.state, state.failures, round(state.until - state.since)) == ("failed", 1, 30)
     app.stop()
     assert app.state == "stopped"

@@ -24,7 +24,7 @@ def _heard(caplog):
 def backs_off(app):
     """Wait for the pause; the state in it."""
     until(lambda: app.state == "backing off", "the pause")
-    return app._backend.state
+    return app._backend.lifecycle.state
 
 
 CRASHES = [
@@ -102,7 +102,7 @@ def test_all_that_are_in_flight_hear_of_it(spawn, tmp_path):
     ]
     for thread in threads:
         thread.start()
-    until(lambda: app._backend.life._in_flight == 10, "ten requests in flight")
+    until(lambda: app._backend.lifecycle._in_flight == 10, "ten requests in flight")
     assert ask(app, "/kill?9").status == 502
     for thread in threads:
         thread.join()
@@ -145,7 +145,7 @@ def test_failures_are_forgotten_with_a_stop(spawn):
     assert ask(app).status == 502
     assert backs_off(app).failures == 1
     app.stop()
-    assert (app.state, app._backend.state.failures) == ("stopped", 0)
+    assert (app.state, app._backend.lifecycle.state.failures) == ("stopped", 0)
     assert ask(app).status == 502
     assert backs_off(app).failures == 1
 
@@ -155,9 +155,9 @@ def test_failures_are_forgotten_with_an_orderly_end(spawn):
     assert ask(app, "/exit?1").status == 502
     backs_off(app)
     assert ask(app).status == 200
-    assert app._backend.state.failures == 1
+    assert app._backend.lifecycle.state.failures == 1
     app.stop()
-    assert app._backend.state.failures == 0
+    assert app._backend.lifecycle.state.failures == 0
 
 
 def test_failures_are_forgotten_with_a_stop_that_comes_while_a_crash_is_tidied_up(spawn, tmp_path):
@@ -166,7 +166,7 @@ def test_failures_are_forgotten_with_a_stop_that_comes_while_a_crash_is_tidied_u
     assert ask(app, "/exit?1").status == 502
     until(lambda: app.state == "draining", "the crash")
     app.stop()
-    assert (app.state, app._backend.state.failures) == ("stopped", 0)
+    assert (app.state, app._backend.lifecycle.state.failures) == ("stopped", 0)
 
 
 def test_during_a_long_pause_a_request_is_refused_and_told_when_to_come_back(spawn, starts):
@@ -188,7 +188,7 @@ def test_a_crash_while_it_is_stopped_is_none(spawn, caplog):
     app = spawn(["sh", "-c", 'trap "exit 7" TERM; "$@" & wait', "sh", *child()])
     ask(app)
     app.stop()
-    assert (app.state, app._backend.state.failures, errors(caplog)) == ("stopped", 0, [])
+    assert (app.state, app._backend.lifecycle.state.failures, errors(caplog)) == ("stopped", 0, [])
 
 
 def test_a_stopped_process_is_not_taken_for_a_crashed_one(spawn):

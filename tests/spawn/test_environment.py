@@ -83,9 +83,9 @@ def parent_of(pid: int) -> int:
 def both(app) -> tuple[dict[str, str], dict[str, str]]:
     """The environments of the process, and of the one between it and us."""
     app.start()
-    warden = parent_of(app.pid)
-    assert parent_of(warden) == os.getpid()
-    return environment_of(app.pid), environment_of(warden)
+    supervisor = parent_of(app.pid)
+    assert parent_of(supervisor) == os.getpid()
+    return environment_of(app.pid), environment_of(supervisor)
 
 
 @pytest.mark.parametrize("command", [server(), server(port="{port}"), server(socket="{socket}")])

@@ -83,7 +83,7 @@ def test_its_stdin_is_empty_and_its_output_one_pipe(spawn):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
-    """Neither ours, even those that may be inherited, nor the warden's."""
+    """Neither ours, even those that may be inherited, nor the supervisor's."""
     app = spawn(child(**way))  # which lives as long as somebody holds it
     found = facts(app)
     handed_over = {found["descriptors"]["3"]} if not way else set()
@@ -96,13 +96,13 @@ def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
 
 def test_the_warden_holds_the_lifeline_and_its_pipes_alone(spawn, inheritable):
     app = spawn(child())  # which lives as long as somebody holds it
-    warden = facts(app)["parent"]
-    kinds = sorted(link.partition(":")[0] for link in links(warden).values())
+    supervisor = facts(app)["parent"]
+    kinds = sorted(link.partition(":")[0] for link in links(supervisor).values())
     # The folder, which it occupies; both ends of the pipe that tells it of SIGCHLD, and the
     # command's output.
-    folder = app._backend.life.run.folder
+    folder = app._backend.lifecycle.instance.folder
     assert kinds == ["/dev/null"] * 3 + [folder] + ["pipe"] * 3 + ["socket"]
-    assert inheritable not in links(warden).values()
+    assert inheritable not in links(supervisor).values()
 
 
 def test_signals_that_we_ignore_or_block_are_not_its_matter(spawn, caplog):

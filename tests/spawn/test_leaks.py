@@ -61,21 +61,21 @@ def repeat(turn: Callable[[], object], count: int, temporary: Path) -> None:
 def test_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp_path):
     starts = tmp_path / "starts"
     app = spawn(child(starts=starts))
-    wardens: list[int] = []
+    supervisors: list[int] = []
 
     def turn() -> None:
         app.start()
         # The process between.
         with open(f"/proc/{app.pid}/stat", encoding="ascii") as file:
-            wardens.append(int(file.read().rpartition(")")[2].split()[1]))
+            supervisors.append(int(file.read().rpartition(")")[2].split()[1]))
         assert ask(app).status == 200
         app.stop()
 
     count = rounds(25, 100)
     repeat(turn, count, temporary)
     commands = [int(line) for line in lines_of(starts)]
-    assert len(commands) == len(wardens) == count + 2
-    until(lambda: gone(commands + wardens), "the end of all")
+    assert len(commands) == len(supervisors) == count + 2
+    until(lambda: gone(commands + supervisors), "the end of all")
 
 
 WAYS = [

@@ -69,7 +69,7 @@ def test_kill_9_of_the_parent_ends_all_of_it_within_a_second(
 ):
     with program(PARENT % (ASKS, WAITS), *shape(detached), **{MARK: mark}) as parent:
         parent.line()
-        # The warden is one of them.
+        # The supervisor is one of them.
         until(lambda: len(left(mark, parent)) == count, f"{count} processes")
         pids = [*left(mark, parent), *map(int, lines_of(detached))]
         assert len(os.listdir(temporary)) == 1
@@ -118,9 +118,9 @@ def test_a_start_that_is_under_way_ends(mark, temporary, tmp_path):
         assert gone(mark, temporary, since) < PROMISED
 
 
-@pytest.mark.parametrize("count", [0, 1, 2], ids=["before", "warden", "command"])
+@pytest.mark.parametrize("count", [0, 1, 2], ids=["before", "supervisor", "command"])
 def test_a_start_ends_at_whatever_moment_the_parent_is_killed(mark, tmp_path, count):
-    """From the very first one: no moment may be without a lifeline."""
+    """From the very first one: no moment may be without a connection to the supervisor."""
     code = PARENT % ("app.start(wait=False)", WAITS)
     # Not that of the tests: a folder may be made in the instant before anybody could remove it.
     for _ in range(5):
@@ -183,9 +183,9 @@ def test_the_command_ends_with_its_warden_even_if_the_parent_can_do_nothing(mark
     where = {MARK: mark, "TMPDIR": str(tmp_path)}
     with program(PARENT % (ASKS, WAITS), *child(ignore="yes"), **where) as parent:
         command = int(parent.line())
-        [warden] = set(left(mark, parent)) - {command}
+        [supervisor] = set(left(mark, parent)) - {command}
         os.kill(parent.process.pid, signal.SIGSTOP)
-        os.kill(warden, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
         until(lambda: not alive(command), "the end of the command", PROMISED)
         assert alive(parent.process.pid)
 

@@ -68,7 +68,7 @@ def peak(pid: int) -> int:
 def test_a_flood_of_output_is_cut_and_harms_nobody(spawn, counted, flood, lines):
     app = spawn(child(flood=flood))
     pid = int(ask(app).text)
-    warden = facts(app)["parent"]
+    supervisor = facts(app)["parent"]
     since, used = time.monotonic(), time.process_time()
     first, memory = written(pid), peak(os.getpid())
     until(lambda: counted.lines >= lines, "lines in the log")
@@ -82,7 +82,7 @@ def test_a_flood_of_output_is_cut_and_harms_nobody(spawn, counted, flood, lines)
     assert max(counted.seconds.values()) < 2200
     assert counted.longest <= 2000
     assert len(app._backend.lines) <= 20
-    assert peak(warden) < 64 << 10
+    assert peak(supervisor) < 64 << 10
     assert peak(os.getpid()) - memory < 64 << 10
     assert time.process_time() - used < seconds * 0.7
 

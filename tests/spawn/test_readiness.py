@@ -41,36 +41,17 @@ def test_without_a_path_nobody_is_asked(spawn, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "statuses"),
-    [
-        pytest.param("200 OK", None, id="200"),
-        pytest.param("204 No Content", None, id="204"),
-        pytest.param("302 Found", None, id="302"),
-        pytest.param("399 Odd", None, id="399"),
-        pytest.param("401 Unauthorized", "401", id="401, if it is said"),
-        pytest.param("404 Not Found", "200-499", id="404, in a range"),
-        pytest.param("503 Service Unavailable", [200, "500-599"], id="503, in a list"),
-        pytest.param("418 Teapot", 418, id="418, as a number"),
-    ],
+    "answer", ["200 OK", "204 No Content", "302 Found", "399 Odd"], ids=lambda answer: answer[:3]
 )
-def test_an_answer_that_will_do(spawn, answer, statuses):
-    options = {} if statuses is None else {"ready_statuses": statuses}
-    app = spawn(server(answer=answer), ready="/", start_timeout=5, **options)
+def test_it_is_ready_by_2xx_and_3xx(spawn, answer):
+    app = spawn(server(answer=answer), ready="/", start_timeout=5)
     assert ask(app).status == int(answer[:3])
     assert app.state == "ready"
 
 
-@pytest.mark.parametrize(
-    ("answer", "statuses"),
-    [
-        pytest.param("400 Bad Request", None, id="400"),
-        pytest.param("500 Broken", None, id="500"),
-        pytest.param("200 OK", "204", id="200, if another is said"),
-    ],
-)
-def test_an_answer_that_will_not_do_is_named_in_the_end(spawn, caplog, answer, statuses):
-    options = {} if statuses is None else {"ready_statuses": statuses}
-    app = spawn(server(answer=answer), ready="/health", start_timeout=0.5, **options)
+@pytest.mark.parametrize("answer", ["400 Bad Request", "500 Broken"], ids=["400", "500"])
+def test_it_is_not_ready_by_4xx_and_5xx_which_are_logged(spawn, caplog, answer):
+    app = spawn(server(answer=answer), ready="/health", start_timeout=0.5)
     failed = ask(app)
     assert failed.status == 502
     assert "/health" not in failed.text
@@ -244,10 +225,6 @@ def test_progress_is_in_the_log(spawn, caplog):
         pytest.param({"ready": "/a#b"}, "ready", id="a fragment"),
         pytest.param({"ready": "/\xe9"}, "ready", id="not ASCII"),
         pytest.param({"ready": 1}, "ready", id="a number"),
-        pytest.param({"ready_statuses": "2xx"}, "ready_statuses", id="2xx"),
-        pytest.param({"ready_statuses": "600"}, "ready_statuses", id="600"),
-        pytest.param({"ready_statuses": ""}, "ready_statuses", id="none"),
-        pytest.param({"ready_statuses": "300-200"}, "ready_statuses", id="an empty range"),
         pytest.param({"start_timeout": 0}, "start_timeout", id="no time"),
     ],
 )

@@ -188,18 +188,18 @@ def test_a_process_that_is_just_ending_is_not_joined(spawn, folder):
     (current,) = folder.rglob("current")
     note = current.read_bytes()
     app.close()
-    until(lambda: not list(folder.rglob("door")), "the end of it")
+    until(lambda: not list(folder.rglob("control")), "the end of it")
     facts = json.loads(note)
     os.makedirs(facts["folder"], exist_ok=True)
-    door = Path(facts["folder"], "door")
+    control = Path(facts["folder"], "control")
     current.write_bytes(note)
 
     def hang_up(listener: socket.socket) -> None:
         with listener, listener.accept()[0]:
-            door.unlink()
+            control.unlink()
 
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(door))
+    listener.bind(str(control))
     listener.listen(1)
     thread = threading.Thread(target=hang_up, args=[listener], daemon=True)
     thread.start()

@@ -99,7 +99,7 @@ class Nosy(logging.Handler):
         self.seen.append((record.getMessage(), *found))
 
     def _look(self) -> bool:
-        changed = self.app._backend.life.changed
+        changed = self.app._backend.lifecycle.changed
         free = changed.acquire(timeout=2)
         if free:
             changed.release()

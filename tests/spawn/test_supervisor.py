@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.spawn.children import LIMIT, MARK, alive, ask, child, facts, lines_of, processes, until
-from wsgiproxy.spawn import supervisor
+from wsgiproxy.spawn.supervisor import loop
 
-WARDEN = Path(supervisor.__file__).with_name("__main__.py")
+SCRIPT = Path(loop.__file__).with_name("__main__.py")
 
 
 class Line:
-    """One end of a lifeline, and what is heard there."""
+    """One end of a connection to the supervisor, and what is heard there."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -31,7 +31,7 @@ class Line:
     def hear(self) -> str | None:
         """The next line; None at the end."""
         while b"\n" not in self._heard:
-            assert select.select([self.sock], [], [], LIMIT)[0], "the warden is silent"
+            assert select.select([self.sock], [], [], LIMIT)[0], "the supervisor is silent"
             data = self.sock.recv(4096)
             if not data:
                 assert not self._heard, self._heard
@@ -54,31 +54,31 @@ class Line:
         self.sock.close()
 
 
-class Warden:
-    """A warden of our own, with a door."""
+class Supervisor:
+    """A supervisor of our own, with a control socket."""
 
     def __init__(self, folder: Path, command: list[str], mark: str) -> None:
         folder.mkdir(mode=0o700)
-        self._path = str(folder / "door")
-        door = socket.socket(socket.AF_UNIX)
-        door.bind(self._path)
-        door.listen(5)
+        self._path = str(folder / "control")
+        control = socket.socket(socket.AF_UNIX)
+        control.bind(self._path)
+        control.listen(5)
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         ours, theirs = socket.socketpair()
         self.line = Line(ours)
         self._lines = [self.line]
-        numbers = [theirs.fileno(), door.fileno(), listener.fileno()]
-        with theirs, door, listener:
+        numbers = [theirs.fileno(), control.fileno(), listener.fileno()]
+        with theirs, control, listener:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", WARDEN, *map(str, numbers), folder, "", *command],
+                [sys.executable, "-I", "-S", SCRIPT, *map(str, numbers), folder, "", *command],
                 pass_fds=numbers,
                 env={MARK: mark, "LISTEN_FDS": "1"},
                 stdin=subprocess.DEVNULL,
             )
 
     def join(self) -> Line:
-        """One more lifeline."""
+        """One more connection to the supervisor."""
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(self._path)
         self._lines.append(Line(sock))
@@ -104,44 +104,44 @@ class Warden:
 
 
 @pytest.fixture
-def warden(mark, tmp_path) -> Iterator:
-    """``warden(command)``: a warden of our own."""
-    made: list[Warden] = []
+def supervisor(mark, tmp_path) -> Iterator:
+    """``supervisor(command)``: a supervisor of our own."""
+    made: list[Supervisor] = []
 
-    def make(*command: str) -> Warden:
-        made.append(Warden(tmp_path / f"w{len(made)}", list(command), mark))
+    def make(*command: str) -> Supervisor:
+        made.append(Supervisor(tmp_path / f"w{len(made)}", list(command), mark))
         return made[-1]
 
     yield make
     for each in made:
         each.close()
         assert each.process.returncode == 0
-    assert not list(tmp_path.glob("w*"))  # a warden removes its folder at the end
+    assert not list(tmp_path.glob("w*"))  # a supervisor removes its folder at the end
 
 
 # What is said on the line
 
 
-def test_it_tells_who_runs_what_is_said_and_how_it_ends(warden):
-    it = warden("sh", "-c", "echo one; echo two >&2; printf three; exit 5")
+def test_it_tells_who_runs_what_is_said_and_how_it_ends(supervisor):
+    it = supervisor("sh", "-c", "echo one; echo two >&2; printf three; exit 5")
     it.begins()
     assert it.line.rest() == ["O one", "O two", "O three", "X 5 0"]
     assert it.ends() == 0
 
 
-def test_it_tells_why_a_command_cannot_be_run(warden, tmp_path):
-    assert warden("no-such-command-of-ours").line.rest() == ["E 2 no-such-command-of-ours"]
-    assert warden(str(tmp_path)).line.rest() == [f"E 13 {tmp_path}"]
+def test_it_tells_why_a_command_cannot_be_run(supervisor, tmp_path):
+    assert supervisor("no-such-command-of-ours").line.rest() == ["E 2 no-such-command-of-ours"]
+    assert supervisor(str(tmp_path)).line.rest() == [f"E 13 {tmp_path}"]
 
 
-def test_the_end_by_a_signal_is_a_negative_number(warden):
-    it = warden("sh", "-c", "kill -SEGV $$")
+def test_the_end_by_a_signal_is_a_negative_number(supervisor):
+    it = supervisor("sh", "-c", "kill -SEGV $$")
     it.begins()
     assert it.line.rest() == ["X -11 0"]
 
 
-def test_it_stops_the_command_when_it_is_told_to(warden, tmp_path):
-    it = warden(*child(ended=tmp_path / "ended"))
+def test_it_stops_the_command_when_it_is_told_to(supervisor, tmp_path):
+    it = supervisor(*child(ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     it.line.tell("S 10")
@@ -149,16 +149,16 @@ def test_it_stops_the_command_when_it_is_told_to(warden, tmp_path):
     assert lines_of(tmp_path / "ended") == [str(pid)]
 
 
-def test_it_kills_what_does_not_stop_in_time(warden, tmp_path):
-    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+def test_it_kills_what_does_not_stop_in_time(supervisor, tmp_path):
+    it = supervisor(*child(ignore="yes", starts=tmp_path / "starts"))
     it.begins()
     until(lambda: lines_of(tmp_path / "starts"), "the start")
     it.line.tell("S 0.2")
     assert it.line.rest() == ["D", "X -9 0"]
 
 
-def test_a_second_wish_to_stop_can_only_make_it_shorter(warden, tmp_path):
-    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+def test_a_second_wish_to_stop_can_only_make_it_shorter(supervisor, tmp_path):
+    it = supervisor(*child(ignore="yes", starts=tmp_path / "starts"))
     it.begins()
     until(lambda: lines_of(tmp_path / "starts"), "the start")
     it.line.tell("S 0.2")
@@ -166,8 +166,8 @@ def test_a_second_wish_to_stop_can_only_make_it_shorter(warden, tmp_path):
     assert it.line.rest() == ["D", "D", "X -9 0"]
 
 
-def test_the_command_ends_with_the_last_lifeline(warden, mark):
-    it = warden(*child("idle"))
+def test_the_command_ends_with_the_last_lifeline(supervisor, mark):
+    it = supervisor(*child("idle"))
     it.begins()
     other = it.join()
     assert other.hear() is not None
@@ -179,8 +179,8 @@ def test_the_command_ends_with_the_last_lifeline(warden, mark):
     assert it.ends() == 0
 
 
-def test_whoever_joins_is_told_the_same(warden):
-    it = warden(*child("idle"))
+def test_whoever_joins_is_told_the_same(supervisor):
+    it = supervisor(*child("idle"))
     pid = it.begins()
     one, two = it.join(), it.join()
     assert one.hear() == two.hear() == f"P {pid} {it.process.pid}"
@@ -189,8 +189,8 @@ def test_whoever_joins_is_told_the_same(warden):
     assert it.line.rest() == one.rest() == two.rest()
 
 
-def test_whoever_joins_a_stop_is_told_so(warden, tmp_path):
-    it = warden(*child(linger=1, ended=tmp_path / "ended"))
+def test_whoever_joins_a_stop_is_told_so(supervisor, tmp_path):
+    it = supervisor(*child(linger=1, ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     it.line.tell("S 10")
@@ -199,8 +199,8 @@ def test_whoever_joins_a_stop_is_told_so(warden, tmp_path):
     assert late.rest() == [f"P {pid} {it.process.pid}", "D", "X 0 0"]
 
 
-def test_output_is_to_be_logged_by_one_and_remembered_by_the_others(warden, tmp_path):
-    it = warden(*child(wait=tmp_path / "gate", starts=tmp_path / "starts"))
+def test_output_is_to_be_logged_by_one_and_remembered_by_the_others(supervisor, tmp_path):
+    it = supervisor(*child(wait=tmp_path / "gate", starts=tmp_path / "starts"))
     it.begins()
     other = it.join()
     assert other.hear() is not None
@@ -210,9 +210,9 @@ def test_output_is_to_be_logged_by_one_and_remembered_by_the_others(warden, tmp_
         assert (it.line.hear(), other.hear()) == ("O hello", "o hello")
 
 
-def test_one_that_leaves_gives_the_last_of_them_its_time(warden, tmp_path):
+def test_one_that_leaves_gives_the_last_of_them_its_time(supervisor, tmp_path):
     """``Q seconds``, and then the end of the line."""
-    it = warden(*child(linger=0.8, ended=tmp_path / "ended"))
+    it = supervisor(*child(linger=0.8, ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     other = it.join()
@@ -227,8 +227,8 @@ def test_one_that_leaves_gives_the_last_of_them_its_time(warden, tmp_path):
     assert lines_of(tmp_path / "ended") == [str(pid)]
 
 
-def test_a_listener_that_reads_nothing_stops_nobody(warden, tmp_path):
-    it = warden(*child(flood="lines"))
+def test_a_listener_that_reads_nothing_stops_nobody(supervisor, tmp_path):
+    it = supervisor(*child(flood="lines"))
     it.begins()
     other = it.join()
     assert other.hear() is not None
@@ -259,7 +259,7 @@ def handles_sigterm(pid: int) -> bool:
     return signal.SIGTERM in mask(pid, "SigCgt")
 
 
-# Signals to the warden itself
+# Signals to the supervisor itself
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"])
@@ -290,8 +290,8 @@ def test_its_own_end_kills_what_the_command_has_started(spawn, mark):
     app = spawn(["sh", "-c", '"$@" & wait', "sh", *child()])
     shell = facts(app)["parent"]
     with open(f"/proc/{shell}/stat", encoding="ascii") as file:
-        warden = int(file.read().rpartition(")")[2].split()[1])
-    os.kill(warden, signal.SIGKILL)
+        supervisor = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
     until(lambda: app.state == "backing off", "the pause")
     try:
         until(lambda: not processes(mark), "the end of all", 1)

@@ -1,4 +1,4 @@
-"""What a forked process must not keep: ends of lifelines, sockets that listen, and locks.
+"""What a forked process must not keep: connections to supervisors, listening sockets, and locks.
 
 Each of them is looked at in the process that is forked at the worst moment.
 """
@@ -85,7 +85,7 @@ FORKS_AT = (
     _BEGIN
     + """
 def look(event, arguments):
-    if event == moment and (event != "socket.connect" or str(arguments[1]).endswith("door")):
+    if event == moment and (event != "socket.connect" or str(arguments[1]).endswith("control")):
         pid = os.fork()
         if not pid:
             tell(kept())
@@ -110,10 +110,10 @@ tell("end")
     ("moment", "shared", "count"),
     [
         pytest.param("socket.bind", False, 1, id="a socket that is bound"),
-        pytest.param("os.posix_spawn", False, 1, id="a warden that is started"),
-        pytest.param("socket.bind", True, 2, id="a door that is bound"),
-        pytest.param("os.posix_spawn", True, 1, id="a shared warden that is started"),
-        pytest.param("socket.connect", True, 1, id="a door that is knocked at"),
+        pytest.param("os.posix_spawn", False, 1, id="a supervisor that is started"),
+        pytest.param("socket.bind", True, 2, id="a control socket that is bound"),
+        pytest.param("os.posix_spawn", True, 1, id="a shared supervisor that is started"),
+        pytest.param("socket.connect", True, 1, id="a control socket that is connected to"),
     ],
 )
 def test_a_fork_in_the_middle_of_a_start_keeps_nothing(
@@ -179,7 +179,7 @@ pid = os.fork()
 if not pid:
     os.read(0, 1)
     os._exit(0)
-run = app._backend.life.run
+run = app._backend.lifecycle.instance
 tell(pid, run.socket.origin.port, os.path.dirname(run.folder))
 os.read(0, 1)
 """
