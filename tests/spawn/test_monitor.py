@@ -8,6 +8,12 @@ import threading
 import pytest
 
 from tests.spawn.children import LIMIT, MARK, ask, child, lines_of, program, until
+from wsgiproxy.sansio.process.lifecycle import Event, Phase
+from wsgiproxy.spawn.coordination import Coordination
+from wsgiproxy.spawn.messages import Report
+from wsgiproxy.spawn.monitor import Monitor
+from wsgiproxy.spawn.sockets import Taken
+from wsgiproxy.spawn.state import Lifecycle, ProcessLimits
 
 LATE = f"""
 import sys, time, warnings
@@ -128,3 +134,35 @@ def test_no_record_is_handled_under_the_lock(
     until(lambda: nosy.seen and last in nosy.seen[-1][0], "the last record")
     assert len(nosy.seen) > 1
     assert [text for text, free in nosy.seen if not free] == []
+
+
+class Exiting:
+    """A joined instance that another process stops while it is checked."""
+
+    is_own = False
+
+    def __init__(self, messages: list[tuple[str, str]]) -> None:
+        self.child = self
+        self._messages = messages
+
+    def receive(self) -> list[tuple[str, str]]:
+        return self._messages
+
+    def missing(self) -> str:
+        raise Taken("a process that is not ours listens on port 80")
+
+    def stop(self, grace: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("messages", "failures"), [([("D", "")], 0), ([], 1)], ids=["stopped", "foreign process"]
+)
+def test_an_instance_that_is_stopped_while_it_is_checked_has_not_failed(messages, failures):
+    """The socket of a process that exits may listen after its descriptors are closed."""
+    lifecycle = Lifecycle(Coordination(None), ProcessLimits(30, 10, 60, 100))
+    lifecycle.feed(Event.REQUEST)
+    report = Report(logging.getLogger("wsgiproxy.spawn"), "command")
+    Monitor(lifecycle, None, None, report)._check_readiness(Exiting(messages))
+    assert lifecycle.state.phase is Phase.DRAINING
+    assert lifecycle.state_after_end(None).failures == failures

@@ -121,8 +121,10 @@ class Monitor(threading.Thread):
         try:
             missing = instance.missing()
         except Taken as error:
-            self._report.note(str(error))
-            self._lifecycle.feed(Event.LATE)
+            # While a process exits, its socket listens for a moment without a descriptor.
+            if self._receive(instance) and self._lifecycle.state.phase is Phase.STARTING:
+                self._report.note(str(error))
+                self._lifecycle.feed(Event.LATE)
             return
         if not missing:
             self._gateway = self._gateway or self._gateways.to(instance)

@@ -84,11 +84,11 @@ class Supervisor:
         if self._output.number >= 0 and self._output.held_for() == 0.0:
             self._send_output(self._output.read())  # lines that were held back
         self._reap()
-        if self._kill_at is not None:
-            self._signal_all()
         for owner in list(self._owners):
             if not owner.flush():
                 self._remove(owner)
+        if self._kill_at is not None:
+            self._signal_all()  # after D was sent: owners know why the command ends
 
     def _wait(self, woken: int) -> list[int]:
         """The descriptors that are ready, after waiting for one or for a time limit."""
