@@ -45,7 +45,7 @@ print(json.dumps([waits, *(sock.fileno() >= 0 for sock in mine)]))
 """
 
 
-def test_a_fork_waits_until_what_is_made_is_known_and_closes_it():
+def test_a_fork_waits_until_a_descriptor_is_registered_and_closes_it():
     """And nothing else; what is the parent's stays open."""
     with program(WAITS) as parent:
         assert json.loads(parent.line()) == [False, False, True]
@@ -116,7 +116,7 @@ tell("end")
         pytest.param("socket.connect", True, 1, id="a control socket that is connected to"),
     ],
 )
-def test_a_fork_in_the_middle_of_a_start_keeps_nothing(
+def test_a_process_forked_during_a_start_keeps_no_descriptor(
     mark, temporary, folder, moment, shared, count
 ):
     share = str(folder) if shared else ""
@@ -160,7 +160,7 @@ app.close()
 )
 
 
-def test_nor_does_a_fork_that_comes_when_locks_are_made_anew(mark, temporary, folder):
+def test_a_process_forked_while_lock_files_are_reopened_keeps_none(mark, temporary, folder):
     with program(FORKS_AT_ONCE, folder, *child(), **{MARK: mark}) as parent:
         assert {parent.line(), parent.line()} == {"[]", "200"}
         assert parent.wait() == 0, parent.stderr
@@ -187,7 +187,7 @@ os.read(0, 1)
 
 
 def is_free(path: str) -> bool:
-    """Whether nobody holds the lock of a file or folder."""
+    """Whether no process holds the lock of a file or folder."""
     number = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,7 +198,7 @@ def is_free(path: str) -> bool:
     return True
 
 
-def test_a_fork_that_lives_on_holds_neither_the_port_nor_a_lock(mark, temporary, folder, gate):
+def test_a_forked_process_holds_neither_the_port_nor_a_lock(mark, temporary, folder, gate):
     """Of a parent that was killed while it started the command."""
     with program(LIVES_ON, folder, *child(wait=gate), **{MARK: mark}) as parent:
         pid, port, agreed = parent.line().split()

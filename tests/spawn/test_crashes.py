@@ -36,7 +36,7 @@ CRASHES = [
 
 
 @pytest.mark.parametrize(("target", "reason"), CRASHES)
-def test_its_request_gets_502_and_the_log_the_reason(spawn, caplog, target, reason):
+def test_a_crash_gives_502_and_the_log_names_the_reason(spawn, caplog, target, reason):
     app = spawn(child(say="the last thing that it says"))
     ask(app)
     answer = ask(app, target)
@@ -52,7 +52,7 @@ def test_its_request_gets_502_and_the_log_the_reason(spawn, caplog, target, reas
 
 
 @pytest.mark.parametrize(("target", "reason"), CRASHES)
-def test_the_next_request_is_served_by_a_new_one_after_the_pause(spawn, starts, target, reason):
+def test_a_new_process_serves_the_next_request_after_the_pause(spawn, starts, target, reason):
     app = spawn(child(starts=starts))
     assert ask(app, target).status == 502
     ended = backs_off(app).since
@@ -61,7 +61,7 @@ def test_the_next_request_is_served_by_a_new_one_after_the_pause(spawn, starts, 
     assert monotonic() - ended >= 0.99
 
 
-def test_one_that_ends_by_itself_with_status_0_is_started_again_without_a_pause(spawn, starts):
+def test_a_process_that_ends_with_status_0_is_started_again_without_a_pause(spawn, starts):
     app = spawn(child(starts=starts))
     assert ask(app, "/exit?0").status == 502
     until(lambda: app.state == "stopped", "the end")
@@ -70,7 +70,7 @@ def test_one_that_ends_by_itself_with_status_0_is_started_again_without_a_pause(
     assert monotonic() - since < 0.9
 
 
-def test_one_that_goes_into_the_background_when_it_serves_is_named_as_such(spawn, tmp_path, caplog):
+def test_a_ready_process_that_goes_into_the_background_is_logged_as_such(spawn, tmp_path, caplog):
     """As those do that wait for their daemon to be ready, or that listen before they fork."""
     ready = tmp_path / "ready"
     app = spawn(child("background", leave=ready))
@@ -81,7 +81,7 @@ def test_one_that_goes_into_the_background_when_it_serves_is_named_as_such(spawn
     assert "into the background" in error
 
 
-def test_an_answer_that_it_has_begun_breaks_off(spawn):
+def test_a_crash_breaks_off_the_response_that_has_begun(spawn):
     """It must not look complete: the server breaks the connection."""
     app = spawn(child())
     with Pieces(app, environ("/half")) as pieces:
@@ -91,7 +91,7 @@ def test_an_answer_that_it_has_begun_breaks_off(spawn):
     backs_off(app)
 
 
-def test_all_that_are_in_flight_hear_of_it(spawn, tmp_path):
+def test_a_crash_ends_all_requests_in_flight(spawn, tmp_path):
     app = spawn(child())
     ask(app)
     gate = tmp_path / "never"
@@ -109,7 +109,7 @@ def test_all_that_are_in_flight_hear_of_it(spawn, tmp_path):
     assert [answer.status for answer in answers] == [502] * 10
 
 
-def test_it_takes_along_what_it_has_started(spawn, tmp_path):
+def test_descendants_of_a_crashed_process_end(spawn, tmp_path):
     detached = tmp_path / "detached"
     app = spawn(child(detach=detached))
     ask(app)
@@ -183,7 +183,7 @@ def test_during_a_long_pause_a_request_is_refused_and_told_when_to_come_back(spa
     assert len(lines_of(starts)) == 2
 
 
-def test_a_crash_while_it_is_stopped_is_none(spawn, caplog):
+def test_an_exit_status_after_sigterm_is_no_crash(spawn, caplog):
     """Many programs end by the signal that asks them to, or with some status."""
     app = spawn(["sh", "-c", 'trap "exit 7" TERM; "$@" & wait', "sh", *child()])
     ask(app)

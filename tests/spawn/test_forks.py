@@ -134,7 +134,7 @@ tell(ask(app).status)
 )
 
 
-def test_what_is_forked_at_the_very_beginning_of_a_start_can_start_its_own(mark, temporary):
+def test_a_process_forked_at_the_beginning_of_a_start_can_start_its_own(mark, temporary):
     """The first use of tempfile takes its time, and a lock."""
     for _ in range(20):
         with program(FORKS_AT_ONCE, *child(), **{MARK: mark}) as parent:

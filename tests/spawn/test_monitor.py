@@ -1,4 +1,4 @@
-"""The thread that attends a process: who waits for its end, and what it must not hold meanwhile."""
+"""The thread of an instance: waiting for its end, and its lock while it logs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(status, app.state, time.monotonic() - since < 5, flush=True)
 """
 
 
-def test_the_end_is_noticed_where_gevent_came_too_late(mark, temporary):
+def test_close_returns_at_the_end_if_gevent_patches_after_the_import(mark, temporary):
     """As with gunicorn --preload; join() would wait for as long as it may."""
     pytest.importorskip("gevent")
     with program(LATE, *child(), **{MARK: mark}) as parent:
@@ -42,7 +42,7 @@ def test_the_end_is_noticed_where_gevent_came_too_late(mark, temporary):
 
 @pytest.fixture
 def listening():
-    """Has a handler hear all records of the spawner: ``listening(handler)``."""
+    """Adds a handler for all records of the spawner: ``listening(handler)``."""
     logger = logging.getLogger("wsgiproxy.spawn")
     handlers, level = [], logger.level
     logger.setLevel(logging.DEBUG)
@@ -72,7 +72,7 @@ class Slow(logging.Handler):
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
-def test_whoever_ends_it_waits_until_all_is_told(spawn, listening, ended, end):
+def test_stop_and_close_wait_until_the_last_record_is_logged(spawn, listening, ended, end):
     slow = listening(Slow())
     app = spawn(child(ended=ended))
     pid = ask(app).text
@@ -127,7 +127,7 @@ class Nosy(logging.Handler):
 def test_no_record_is_handled_under_the_lock(
     spawn, listening, command, options, target, status, last
 ):
-    """A handler may need it, or a lock that somebody holds who needs it."""
+    """A handler may need it, or a lock of a thread that needs it."""
     nosy = listening(Nosy())
     nosy.app = app = spawn(command, **options)
     assert ask(app, target).status == status

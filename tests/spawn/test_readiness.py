@@ -24,7 +24,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @each_kind
-def test_requests_wait_until_the_path_answers_well(spawn, tmp_path, kind):
+def test_requests_wait_until_the_path_answers_2xx(spawn, tmp_path, kind):
     requests = tmp_path / "requests"
     app = spawn([*KINDS[kind], f"requests={requests}", "busy=3"], ready="/health?deep=1")
     assert ask(app, "/first").status == 200
@@ -33,7 +33,7 @@ def test_requests_wait_until_the_path_answers_well(spawn, tmp_path, kind):
     assert lines_of(requests)[5:] == ["/second"]  # it is asked at the start alone
 
 
-def test_without_a_path_nobody_is_asked(spawn, tmp_path):
+def test_without_a_path_there_is_no_readiness_request(spawn, tmp_path):
     requests = tmp_path / "requests"
     app = spawn(server(requests=requests, busy=1))
     assert ask(app, "/first").status == 503  # its own
@@ -60,7 +60,7 @@ def test_it_is_not_ready_by_4xx_and_5xx_which_are_logged(spawn, caplog, answer):
     assert f"/health answers {answer[:3]}" in said
 
 
-def test_a_path_that_does_not_answer_is_named_in_the_end(spawn, caplog):
+def test_a_path_without_an_answer_is_logged(spawn, caplog):
     """Each attempt has a limit of its own, so that the start has one."""
     app = spawn(server(), ready="/never", start_timeout=1)
     assert ask(app).status == 502
@@ -68,14 +68,14 @@ def test_a_path_that_does_not_answer_is_named_in_the_end(spawn, caplog):
     assert "/never gives no answer" in caplog.text
 
 
-def test_a_process_that_never_listens_is_told_so(spawn, caplog, tmp_path):
+def test_a_process_that_never_listens_is_logged(spawn, caplog, tmp_path):
     app = spawn(server(port="{port}", wait=tmp_path / "never"), ready="/", start_timeout=0.5)
     assert ask(app).status == 502
     assert "nothing listens on port" in caplog.text
 
 
 @each_kind
-def test_what_asks_is_signed(spawn, kind):
+def test_readiness_requests_are_signed(spawn, kind):
     """A process that believes its parent alone has to answer, too."""
     where = {"inherit": None, "unix": "--unix-socket={socket}", "port": "--listen=127.0.0.1:{port}"}
     site = "tests.spawn.programs.site:restored"
@@ -84,7 +84,7 @@ def test_what_asks_is_signed(spawn, kind):
     assert ask(app, "/x").status == 200
 
 
-def test_what_asks_names_itself(spawn, tmp_path):
+def test_readiness_requests_have_headers_of_their_own(spawn, tmp_path):
     heads = tmp_path / "heads"
     spawn(server(heads=heads), ready="/health").start()
     (head,) = map(json.loads, lines_of(heads))
@@ -101,7 +101,7 @@ def test_allowed_hosts_are_for_clients(spawn):
     assert ask(app, HTTP_HOST="other.example").status == 400
 
 
-def test_probes_are_not_in_the_access_log(spawn, caplog, tmp_path):
+def test_readiness_requests_are_not_in_the_access_log(spawn, caplog, tmp_path):
     caplog.set_level("INFO")
     requests = tmp_path / "requests"
     app = spawn(server(busy=2, requests=requests), ready="/health")
@@ -112,7 +112,7 @@ def test_probes_are_not_in_the_access_log(spawn, caplog, tmp_path):
     assert [each for each in caplog.records if each.name == "wsgiproxy.error"] == []
 
 
-def test_a_stream_that_never_ends_will_do(spawn):
+def test_an_endless_stream_is_an_answer(spawn):
     """The head is enough."""
     site = "tests.spawn.programs.site:site"
     app = spawn(module("waitress", "--listen=127.0.0.1:{port}", site), cwd=ROOT, ready="/stream")
@@ -178,7 +178,7 @@ def test_a_function_that_never_agrees_is_named(spawn, caplog, ready, said):
 
 
 def test_a_function_that_hangs_does_not_keep_the_application(spawn):
-    """It is not ours; whoever waits for it gets an answer in time, and close() works."""
+    """The function is the program's; waiting requests get an answer in time, and close() works."""
     hangs, goes_on = threading.Event(), threading.Event()
 
     def ready(address: str) -> bool:

@@ -72,7 +72,7 @@ def running(serve: Serve) -> Workers:
 def test_all_workers_share_one_process(serve, words, kind):
     running = serve(*words, start_script=KINDS[kind])
     listens(running)
-    assert running.starts == []  # nobody has come yet
+    assert running.starts == []  # there was no request yet
     asked, answered = running.all_ask()
     assert set(asked) == set(running.pids)
     assert answered == running.starts * COUNT
@@ -276,7 +276,7 @@ def test_a_worker_that_is_killed_while_it_starts_it_is_replaced(serve, tmp_path)
 # Idle
 
 
-def test_it_is_idle_when_no_worker_uses_it(serve):
+def test_it_is_stopped_when_no_worker_uses_it(serve):
     running = serve(idle_shutdown=1)
     listens(running)
     running.all_ask()

@@ -55,16 +55,16 @@ def use(lifecycle: Lifecycle, *leavers: bool) -> list[object]:
         pytest.param([False, False], False, id="none counts"),
     ],
 )
-def test_it_was_used_if_any_of_them_counts(lifecycle, leavers, used):
+def test_release_reports_use_if_any_request_counts(lifecycle, leavers, used):
     assert use(lifecycle, *leavers) == ["claimed", used]
 
 
-def test_earlier_use_does_not_count_again(lifecycle):
+def test_release_reports_no_earlier_use(lifecycle):
     use(lifecycle, True, False)
     assert use(lifecycle, False) == ["claimed", False]
 
 
-def test_those_of_a_run_that_is_gone_release_nothing(lifecycle):
+def test_requests_of_an_ended_instance_release_nothing(lifecycle):
     lifecycle.coordination.notes.clear()
     with lifecycle.changed:
         lifecycle.take()

@@ -19,7 +19,7 @@ def cpu(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_whoever_cannot_be_let_in_waits_at_the_door_and_disturbs_nobody(spawn, folder):
+def test_a_connection_waits_without_cpu_time_while_descriptors_are_few(spawn, folder):
     """The descriptor that is left is not enough; it would be tried again without a pause."""
     one, other = (spawn(child(), share=str(folder)) for _ in range(2))
     one.start()
@@ -38,7 +38,7 @@ def test_whoever_cannot_be_let_in_waits_at_the_door_and_disturbs_nobody(spawn, f
     assert ask(other).text == str(one.pid)
 
 
-def test_the_folder_of_a_run_is_occupied_as_long_as_it_lasts(spawn, temporary):
+def test_the_folder_of_an_instance_is_locked_until_its_end(spawn, temporary):
     """systemd-tmpfiles(8) removes nothing that is locked, however old it looks."""
     app = spawn(child())
     app.start()

@@ -273,11 +273,11 @@ def test_every_event_in_every_phase(phase: Phase, event: Event) -> None:
         ),
     ],
 )
-def test_what_a_transition_leaves(before: State, event: Event, left: State) -> None:
+def test_states_after_a_transition(before: State, event: Event, left: State) -> None:
     assert step(before, event, NOW)[0] == left
 
 
-def test_the_limit_of_a_start_is_the_one_that_is_given() -> None:
+def test_start_timeout_limits_a_start() -> None:
     state, _ = step(STOPPED, Event.REQUEST, NOW, start_timeout=0.5)
     assert state.until == NOW + 0.5
 
@@ -290,7 +290,7 @@ def test_the_limit_of_a_start_is_the_one_that_is_given() -> None:
         pytest.param(Phase.BACKING_OFF, 0.125, Action.WAIT, id="end-of-a-pause"),
         pytest.param(Phase.BACKING_OFF, 0.0, Action.START, id="pause-is-over"),
         pytest.param(Phase.BACKING_OFF, -99.0, Action.START, id="pause-is-long-over"),
-        pytest.param(Phase.FAILED, 0.125, Action.REFUSE, id="whoever-cannot-be-run"),
+        pytest.param(Phase.FAILED, 0.125, Action.REFUSE, id="a-command-that-cannot-be-run"),
         pytest.param(Phase.FAILED, 0.0, Action.START, id="may-have-been-installed"),
     ],
 )
@@ -302,7 +302,7 @@ def test_a_request_in_a_pause(phase: Phase, left: float, action: Action) -> None
     assert (after is before) is (action is not Action.START)
 
 
-def test_the_first_crash_costs_no_request() -> None:
+def test_requests_wait_in_the_pause_after_the_first_crash() -> None:
     """Its pause is short enough to be waited for."""
     crashed, _ = step(IN[Phase.READY]._replace(failures=0), Event.CRASHED, NOW)
     pausing, _ = step(crashed, Event.GONE, NOW)
@@ -324,16 +324,16 @@ def after(*events: Event, state: State = STOPPED) -> State:
     return state
 
 
-def test_one_that_cannot_be_run_is_gone_before_another_is_started() -> None:
-    """At most one at a time, even if somebody stops it the moment it has failed."""
+def test_a_command_that_cannot_be_run_ends_before_another_start() -> None:
+    """At most one at a time, even if it is stopped in the moment of a failure."""
     state = after(Event.REQUEST, Event.UNUSABLE, Event.STOP)
     assert step(state, Event.REQUEST, NOW)[1] is Action.WAIT
     assert after(Event.GONE, state=state) == State(Phase.STOPPED, NOW)
     assert after(Event.REQUEST, Event.UNUSABLE, Event.GONE).phase is Phase.FAILED
 
 
-def test_a_stop_counts_while_it_drains() -> None:
-    """As in the pause that would follow: whoever stops it starts afresh."""
+def test_a_stop_while_draining_clears_the_failures() -> None:
+    """As in the pause that would follow: a stop clears the failures."""
     stopped_later = after(Event.GONE, Event.STOP, state=BROKEN)
     assert after(Event.STOP, Event.GONE, state=BROKEN) == stopped_later
 
@@ -427,7 +427,7 @@ whole = st.integers(0, 10**6).map(float)
 
 
 @given(st.sampled_from(Phase), whole, whole, whole, st.none() | st.integers(1, 10**6).map(float))
-def test_whoever_looks_when_told_to_finds_something(
+def test_next_look_is_the_time_of_the_next_due_event(
     phase: Phase, now: float, until: float, idle: float, idle_shutdown: float | None
 ) -> None:
     """At the next look something is due, and never before it."""
@@ -512,7 +512,7 @@ class Process(RuleBasedStateMachine):
         self.see(Event.STOP)
 
     @rule()
-    def nobody_uses_it(self) -> None:
+    def without_requests(self) -> None:
         self.see(Event.IDLE)
 
     @precondition(lambda self: self.is_there)
@@ -534,7 +534,7 @@ class Process(RuleBasedStateMachine):
             assert not self.is_there
 
     @invariant()
-    def whoever_waits_is_told(self) -> None:
+    def waiting_requests_are_answered(self) -> None:
         """Time, and the end of what has been ended, lead out of every phase."""
         state, now = self.state, self.now
         for _ in range(4):
@@ -550,4 +550,4 @@ class Process(RuleBasedStateMachine):
 
 
 class TestProcess(Process.TestCase):  # type: ignore[misc, valid-type]
-    """There is never more than one, and nobody waits for ever."""
+    """There is never more than one, and no request waits for ever."""
