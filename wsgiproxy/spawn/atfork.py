@@ -42,8 +42,8 @@ def making() -> Iterator[Callable[[T], T]]:
     The function that it yields registers an object, and returns it.
 
     >>> import socket
-    >>> with making() as made:
-    ...     sock = made(socket.socket())
+    >>> with making() as register:
+    ...     sock = register(socket.socket())
     >>> sock.close()
     """
     with _lock:

@@ -80,7 +80,7 @@ def family(root: int) -> set[int]:
 
 
 class Holder(NamedTuple):
-    """A descriptor of a process, and the socket that it was found to be.
+    """A descriptor of a process for a socket.
 
     :param link: path of its link in /proc.
     :param target: of that link.
@@ -90,7 +90,7 @@ class Holder(NamedTuple):
     target: str
 
     def holds(self) -> bool:
-        """Whether the descriptor is still that socket."""
+        """Whether the descriptor still refers to the socket."""
         with contextlib.suppress(OSError):
             return os.readlink(self.link) == self.target
         return False

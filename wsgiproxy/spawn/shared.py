@@ -58,7 +58,7 @@ def _private(path: str) -> str:
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        found = os.lstat(path)
+        status = os.lstat(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"share={path!r}: expected a folder that can be made: {error}"
@@ -69,7 +69,7 @@ def _private(path: str) -> str:
             f"share={path!r}: expected a path of at most {_LONGEST} bytes, or sockets in it have"
             " too long a name"
         )
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise ConfigurationError(
             f"share={path!r}: expected a folder of ours that nobody else may enter (chmod 700)"
         )
@@ -100,8 +100,8 @@ class SharedFolder:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         numbers: list[int] = []
         try:
-            with making() as made:
-                made(self)
+            with making() as register:
+                register(self)
                 # A locked folder is left alone by systemd-tmpfiles(8) and _tidy().
                 numbers.append(_open_folder(self.folder))
                 numbers += (os.open(self._path(name), flags, 0o600) for name in ("lock", "use"))
@@ -157,8 +157,8 @@ class SharedFolder:
             if name.startswith("run-"):  # of a supervisor that was killed
                 shutil.rmtree(self._path(name), ignore_errors=True)
         folder = tempfile.mkdtemp(prefix="run-", dir=self.folder)
-        with making() as made:
-            control = made(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        with making() as register:
+            control = register(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
             control.bind(os.path.join(folder, CONTROL))
             control.listen(128)

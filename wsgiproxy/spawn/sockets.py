@@ -59,8 +59,8 @@ def open_socket(kind: str, folder: str, port: int | None) -> Socket:
 
 
 def _listening(port: int | None) -> socket.socket:
-    with making() as made:
-        sock = made(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    with making() as register:
+        sock = register(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((_LOOPBACK, port or 0))

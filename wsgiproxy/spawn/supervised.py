@@ -72,8 +72,8 @@ class SupervisedProcess:
         :raises OSError: the supervisor cannot be started; whether the command could be started is
             its first message.
         """
-        with making() as made:
-            sock, other = map(made, socket.socketpair())
+        with making() as register:
+            sock, other = map(register, socket.socketpair())
         with other:
             sockets = (other, control, inherited)
             numbers = [-1 if each is None else each.fileno() for each in sockets]
@@ -94,8 +94,8 @@ class SupervisedProcess:
         :param path: of its control socket.
         :raises OSError: it has ended.
         """
-        with making() as made:
-            sock = made(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        with making() as register:
+            sock = register(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
             sock.connect(path)
         except BaseException:

@@ -139,13 +139,13 @@ def children() -> list[int]:
 
 def _children_by_stat(own: int) -> list[int]:
     """The same by /proc/PID/stat, where the kernel does not list children."""
-    found = []
+    pids = []
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         try:
             with open(f"/proc/{int(name)}/stat", "rb") as file:
                 # The second field is a name, which may hold anything, in parentheses.
                 if int(file.read().rpartition(b")")[2].split()[1]) == own:
-                    found.append(int(name))
+                    pids.append(int(name))
         except (OSError, ValueError):
             continue
-    return found
+    return pids
