@@ -161,16 +161,6 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
         *for_each(["socket"], ("inherit", "inherit"), ("unix", "unix"), ("port", "port")),
         *for_each(["ready"], ("/", "/"), ("/health?a=b", "/health?a=b"), (len, len)),
         *for_each(
-            ["ready_statuses"],
-            (200, frozenset([200])),
-            ("204", frozenset([204])),
-            ("200-202", frozenset([200, 201, 202])),
-            ("200, 301-302 599", frozenset([200, 301, 302, 599])),
-            ("100-100", frozenset([100])),
-            ([200, "301-302"], frozenset([200, 301, 302])),
-            (range(200, 203), frozenset([200, 201, 202])),
-        ),
-        *for_each(
             ["inherit_env"],
             (True, ("*",)),
             ("true", ("*",)),
@@ -281,11 +271,6 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
         *for_each(["socket"], ("",), ("tcp",), ("Unix",), (True,), (5,), (["unix"],)),
         *for_each(["ready"], ("",), ("health",), ("http://a/",), ("/a b",), ("/a#b",), (b"/",)),
         *for_each(["ready"], ("/caf\xe9",), ("/a\r\nX: y",), (5,), (True,), (["/"],), ("?a",)),
-        *for_each(
-            ["ready_statuses"], ("",), ([],), (None,), (0,), (99,), (600,), (-200,), ("2xx",)
-        ),
-        *for_each(["ready_statuses"], ("200-",), ("-204",), ("200-600",), ("204-200",), (True,)),
-        *for_each(["ready_statuses"], (200.0,), (b"200",), ([None],), (["200,204"],), ("\u0662",)),
         *for_each(["inherit_env", "idle_ignore"], (None,), (5,), (1,), ([5],), (b"a",), ({1: 2},)),
         *for_each(["idle_ignore"], (True,)),
         *for_each(["guard"], ("",), (5,), ("maybe",), ("127.0.0.1",), ([],), (Guard,), (b"on",)),
@@ -324,7 +309,6 @@ def test_what_is_refused(name: str, given_: object) -> None:
         pytest.param("spawned_port", "a port number", id="port-to-take"),
         pytest.param("socket", "inherit, unix or port", id="socket"),
         pytest.param("ready", "a path such as /health, or a function", id="probe"),
-        pytest.param("ready_statuses", "HTTP statuses such as 200-399", id="statuses"),
     ],
 )
 def test_the_words(name: str, expected: str) -> None:
@@ -405,7 +389,6 @@ def test_defaults_of_the_spawner() -> None:
         "idle_ignore": (),
         "socket": None,
         "ready": None,
-        "ready_statuses": frozenset(range(200, 400)),
         "start_timeout": 30.0,
         "stop_timeout": 10.0,
         "inherit_env": (),
@@ -536,7 +519,6 @@ SWITCHED_OFF = [
     pytest.param(TRANSPORT, {"ca_file": "a.pem", "verify": False}, "no verify=False", id="ca_file"),
     pytest.param(TRANSPORT, {"client_key": "a.pem"}, "client_cert", id="client_key"),
     pytest.param(TRANSPORT, {"keep_alive": 5, "max_idle": 0}, "no max_idle=0", id="keep_alive"),
-    pytest.param(SPAWN, {"ready_statuses": "204"}, "ready", id="ready_statuses"),
     pytest.param(SIGNING, {"max_signed_body": 1}, "sign_body", id="max_signed_body"),
     pytest.param(SIGNING, {"strict_permissions": "on"}, "secret_file", id="strict_permissions"),
     pytest.param(

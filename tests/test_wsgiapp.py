@@ -67,7 +67,6 @@ GOOD = {
     "ports": "80 443",
     "prefix": "/app",
     "ready": "/health",
-    "ready_statuses": "200-399 401",
     "replay": "memory",
     "scheme": "https",
     "script_env": "A=1 B='2 3'",

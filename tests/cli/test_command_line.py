@@ -112,7 +112,6 @@ def test_flags_of_a_command_are_refused_with_a_target(flags, capsys):
         pytest.param(["--spawned-port", "0"], "--spawned-port '0': expected a port", id="port"),
         pytest.param(["--idle-shutdown", "0"], "--idle-shutdown '0': expected a", id="idle"),
         pytest.param(["--ready", "x"], "--ready 'x': expected a path such as /health", id="ready"),
-        pytest.param(["--ready-statuses", "x"], "--ready-statuses 'x': expected H", id="statuses"),
         pytest.param(["--start-timeout", "x"], "--start-timeout 'x': expected a n", id="start"),
         pytest.param(["--stop-timeout", "-1"], "--stop-timeout '-1': expected a n", id="stop"),
         pytest.param(["--max-wait", "x"], "--max-wait 'x': expected a number", id="max-wait"),
@@ -144,11 +143,10 @@ def test_a_bad_value_names_its_flag(flags, line, capsys):
         ("--script-env", "script_env", ["A=1 2", "B="], {"A": "1 2", "B": ""}),
         ("--script-env", "script_env", ["A=1", "A=2"], {"A": "2"}),
         ("--inherit-env", "inherit_env", ["A", "B C"], "A B C"),
-        ("--ready-statuses", "ready_statuses", ["200", "401"], "200 401"),
         ("--trusted-proxies", "trusted_proxies", ["10.0.0.1", "::1"], "10.0.0.1 ::1"),
         ("--cwd", "cwd", ["a", "b"], "b"),
     ],
-    ids=["variables", "the-last-one-counts", "names", "statuses", "networks", "a-single-value"],
+    ids=["variables", "the-last-one-counts", "names", "networks", "a-single-value"],
 )
 def test_what_is_a_list_may_be_given_more_than_once(flag, name, given, value):
     words = [word for each in given for word in (flag, each)]

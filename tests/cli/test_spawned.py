@@ -178,8 +178,6 @@ def test_it_is_not_ready_by_the_wrong_status():
     with served(SERVE, *options) as site:
         assert site.get().status == 502
         site.wait_for("it was not ready after 1 s: /nothing answers 404")
-    with served(SERVE, *options, "--ready-statuses", "200 404") as site:
-        assert site.get().status == 200
 
 
 def test_nobody_comes_and_it_is_ended_and_the_next_request_starts_another():

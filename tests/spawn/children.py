@@ -179,7 +179,7 @@ def of_session(session: int) -> list[int]:
 
 
 def zombies() -> list[int]:
-    """Children of this process that have ended and that nobody has waited for."""
+    """Zombies among the children of this process."""
     own = os.getpid()
     found = []
     for pid in _pids():

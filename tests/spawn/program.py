@@ -23,7 +23,7 @@ def note(path: str, text: str) -> None:
 
 
 def wait_for(path: str) -> None:
-    """Return when somebody has made the file."""
+    """Return when the file exists."""
     while path and not os.path.exists(path):
         time.sleep(0.01)
 

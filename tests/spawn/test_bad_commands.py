@@ -180,7 +180,7 @@ def test_the_log_says_why_and_the_client_gets_a_sentence(
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "text/plain", "application/json"])
-def test_in_no_form_is_the_client_told_more(spawn, tmp_path, accept):
+def test_no_media_type_of_the_error_page_shows_the_reason(spawn, tmp_path, accept):
     app = spawn(child("leave", status=3, say="password"), cwd=tmp_path)
     answer = ask(app, HTTP_ACCEPT=accept)
     assert (answer.status, SENTENCE in answer.text) == (502, True)
@@ -193,17 +193,17 @@ def test_in_no_form_is_the_client_told_more(spawn, tmp_path, accept):
 
 
 @pytest.mark.parametrize(("command", "options", "reason"), COMMANDS[::4])
-def test_with_debug_the_client_is_told_why(spawn, tmp_path, command, options, reason):
+def test_debug_shows_the_reason_to_the_client(spawn, tmp_path, command, options, reason):
     answer = ask(spawn(command(tmp_path), debug=True, **options), HTTP_ACCEPT="text/plain")
     assert answer.status == 502
     assert SENTENCE in answer.text
     assert re.search(reason, answer.text), answer.text
 
 
-def test_one_that_cannot_be_run_is_not_tried_again_at_once(spawn):
+def test_a_command_that_cannot_be_run_is_not_tried_again_at_once(spawn):
     app = spawn([NO_COMMAND])
     assert [ask(app).status for _ in range(3)] == [502] * 3
-    state = app._backend.state
+    state = app._backend.lifecycle.state
     assert (app.state, state.failures, round(state.until - state.since)) == ("failed", 1, 30)
     app.stop()
     assert app.state == "stopped"
@@ -218,7 +218,7 @@ def test_a_command_that_is_installed_later_is_found_after_a_stop(spawn, tmp_path
     assert ask(app).status == 200
 
 
-def test_one_that_ignores_sigterm_is_killed_after_the_stop_timeout(spawn, starts):
+def test_stop_waits_for_stop_timeout_before_sigkill(spawn, starts):
     app = spawn(child(ignore="yes", starts=starts), stop_timeout=0.5)
     pid = int(ask(app).text)
     since = time.monotonic()
@@ -228,7 +228,7 @@ def test_one_that_ignores_sigterm_is_killed_after_the_stop_timeout(spawn, starts
     assert ask(app).text == lines_of(starts)[1]
 
 
-def test_a_folder_that_is_gone_is_named_in_the_log_and_not_to_the_client(spawn, tmp_path, caplog):
+def test_a_removed_folder_is_named_in_the_log_and_not_to_the_client(spawn, tmp_path, caplog):
     folder = tmp_path / "work"
     folder.mkdir()
     app = spawn(child(), cwd=folder)

@@ -24,7 +24,7 @@ def _heard(caplog):
 def backs_off(app):
     """Wait for the pause; the state in it."""
     until(lambda: app.state == "backing off", "the pause")
-    return app._backend.state
+    return app._backend.lifecycle.state
 
 
 CRASHES = [
@@ -36,7 +36,7 @@ CRASHES = [
 
 
 @pytest.mark.parametrize(("target", "reason"), CRASHES)
-def test_its_request_gets_502_and_the_log_the_reason(spawn, caplog, target, reason):
+def test_a_crash_gives_502_and_the_log_names_the_reason(spawn, caplog, target, reason):
     app = spawn(child(say="the last thing that it says"))
     ask(app)
     answer = ask(app, target)
@@ -52,7 +52,7 @@ def test_its_request_gets_502_and_the_log_the_reason(spawn, caplog, target, reas
 
 
 @pytest.mark.parametrize(("target", "reason"), CRASHES)
-def test_the_next_request_is_served_by_a_new_one_after_the_pause(spawn, starts, target, reason):
+def test_a_new_process_serves_the_next_request_after_the_pause(spawn, starts, target, reason):
     app = spawn(child(starts=starts))
     assert ask(app, target).status == 502
     ended = backs_off(app).since
@@ -61,7 +61,7 @@ def test_the_next_request_is_served_by_a_new_one_after_the_pause(spawn, starts, 
     assert monotonic() - ended >= 0.99
 
 
-def test_one_that_ends_by_itself_with_status_0_is_started_again_without_a_pause(spawn, starts):
+def test_a_process_that_ends_with_status_0_is_started_again_without_a_pause(spawn, starts):
     app = spawn(child(starts=starts))
     assert ask(app, "/exit?0").status == 502
     until(lambda: app.state == "stopped", "the end")
@@ -70,7 +70,7 @@ def test_one_that_ends_by_itself_with_status_0_is_started_again_without_a_pause(
     assert monotonic() - since < 0.9
 
 
-def test_one_that_goes_into_the_background_when_it_serves_is_named_as_such(spawn, tmp_path, caplog):
+def test_a_ready_process_that_goes_into_the_background_is_logged_as_such(spawn, tmp_path, caplog):
     """As those do that wait for their daemon to be ready, or that listen before they fork."""
     ready = tmp_path / "ready"
     app = spawn(child("background", leave=ready))
@@ -81,7 +81,7 @@ def test_one_that_goes_into_the_background_when_it_serves_is_named_as_such(spawn
     assert "into the background" in error
 
 
-def test_an_answer_that_it_has_begun_breaks_off(spawn):
+def test_a_crash_breaks_off_the_response_that_has_begun(spawn):
     """It must not look complete: the server breaks the connection."""
     app = spawn(child())
     with Pieces(app, environ("/half")) as pieces:
@@ -91,7 +91,7 @@ def test_an_answer_that_it_has_begun_breaks_off(spawn):
     backs_off(app)
 
 
-def test_all_that_are_in_flight_hear_of_it(spawn, tmp_path):
+def test_a_crash_ends_all_requests_in_flight(spawn, tmp_path):
     app = spawn(child())
     ask(app)
     gate = tmp_path / "never"
@@ -102,14 +102,14 @@ def test_all_that_are_in_flight_hear_of_it(spawn, tmp_path):
     ]
     for thread in threads:
         thread.start()
-    until(lambda: app._backend.life._in_flight == 10, "ten requests in flight")
+    until(lambda: app._backend.lifecycle._in_flight == 10, "ten requests in flight")
     assert ask(app, "/kill?9").status == 502
     for thread in threads:
         thread.join()
     assert [answer.status for answer in answers] == [502] * 10
 
 
-def test_it_takes_along_what_it_has_started(spawn, tmp_path):
+def test_descendants_of_a_crashed_process_end(spawn, tmp_path):
     detached = tmp_path / "detached"
     app = spawn(child(detach=detached))
     ask(app)
@@ -145,7 +145,7 @@ def test_failures_are_forgotten_with_a_stop(spawn):
     assert ask(app).status == 502
     assert backs_off(app).failures == 1
     app.stop()
-    assert (app.state, app._backend.state.failures) == ("stopped", 0)
+    assert (app.state, app._backend.lifecycle.state.failures) == ("stopped", 0)
     assert ask(app).status == 502
     assert backs_off(app).failures == 1
 
@@ -155,9 +155,9 @@ def test_failures_are_forgotten_with_an_orderly_end(spawn):
     assert ask(app, "/exit?1").status == 502
     backs_off(app)
     assert ask(app).status == 200
-    assert app._backend.state.failures == 1
+    assert app._backend.lifecycle.state.failures == 1
     app.stop()
-    assert app._backend.state.failures == 0
+    assert app._backend.lifecycle.state.failures == 0
 
 
 def test_failures_are_forgotten_with_a_stop_that_comes_while_a_crash_is_tidied_up(spawn, tmp_path):
@@ -166,7 +166,7 @@ def test_failures_are_forgotten_with_a_stop_that_comes_while_a_crash_is_tidied_u
     assert ask(app, "/exit?1").status == 502
     until(lambda: app.state == "draining", "the crash")
     app.stop()
-    assert (app.state, app._backend.state.failures) == ("stopped", 0)
+    assert (app.state, app._backend.lifecycle.state.failures) == ("stopped", 0)
 
 
 def test_during_a_long_pause_a_request_is_refused_and_told_when_to_come_back(spawn, starts):
@@ -183,12 +183,12 @@ def test_during_a_long_pause_a_request_is_refused_and_told_when_to_come_back(spa
     assert len(lines_of(starts)) == 2
 
 
-def test_a_crash_while_it_is_stopped_is_none(spawn, caplog):
+def test_an_exit_status_after_sigterm_is_no_crash(spawn, caplog):
     """Many programs end by the signal that asks them to, or with some status."""
     app = spawn(["sh", "-c", 'trap "exit 7" TERM; "$@" & wait', "sh", *child()])
     ask(app)
     app.stop()
-    assert (app.state, app._backend.state.failures, errors(caplog)) == ("stopped", 0, [])
+    assert (app.state, app._backend.lifecycle.state.failures, errors(caplog)) == ("stopped", 0, [])
 
 
 def test_a_stopped_process_is_not_taken_for_a_crashed_one(spawn):

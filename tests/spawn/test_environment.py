@@ -83,26 +83,26 @@ def parent_of(pid: int) -> int:
 def both(app) -> tuple[dict[str, str], dict[str, str]]:
     """The environments of the process, and of the one between it and us."""
     app.start()
-    warden = parent_of(app.pid)
-    assert parent_of(warden) == os.getpid()
-    return environment_of(app.pid), environment_of(warden)
+    supervisor = parent_of(app.pid)
+    assert parent_of(supervisor) == os.getpid()
+    return environment_of(app.pid), environment_of(supervisor)
 
 
 @pytest.mark.parametrize("command", [server(), server(port="{port}"), server(socket="{socket}")])
-def test_nothing_of_ours_leaks(spawn, command):
+def test_secrets_of_our_environment_are_not_passed_on(spawn, command):
     for found in both(spawn(command)):
         assert CANARY not in str(found)
         assert set(found) <= {"PATH", "TMPDIR", "LANG", "PORT", *GIVEN}
 
 
-def test_words_of_the_process_in_between_have_no_secret_either(spawn):
+def test_arguments_of_the_supervisor_contain_no_secret(spawn):
     app = spawn(server())
     app.start()
     for pid in (app.pid, parent_of(app.pid)):
         assert CANARY.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_what_every_program_needs_is_passed_on(spawn, monkeypatch):
+def test_default_variables_are_passed_on(spawn, monkeypatch):
     for name in DEFAULTS:
         monkeypatch.setenv(name, os.environ.get(name, f"C/{name}"))
     process, between = both(spawn(server()))
@@ -112,7 +112,7 @@ def test_what_every_program_needs_is_passed_on(spawn, monkeypatch):
     assert set(process) - {"LISTEN_FDS", "LISTEN_PID"} <= set(between) <= set(process)
 
 
-def test_nothing_is_made_up(spawn, monkeypatch):
+def test_default_variables_that_are_not_set_stay_unset(spawn, monkeypatch):
     """A variable that we do not have, the process does not have: not even by PEP 538."""
     monkeypatch.delenv("LANG")
     monkeypatch.delenv("TMPDIR")
@@ -138,14 +138,14 @@ def test_nothing_is_made_up(spawn, monkeypatch):
         pytest.param("*", set(SECRETS), id="a star"),
     ],
 )
-def test_what_is_named_is_passed_on(spawn, inherit, more):
+def test_inherit_env_passes_variables_on(spawn, inherit, more):
     for found in both(spawn(server(), inherit_env=inherit)):
         assert {name for name in SECRETS if name in found} == more
         assert all(found[name] == f"{CANARY}-{name}" for name in more)
 
 
 @pytest.mark.parametrize("inherit", [True, "*", OURS, ["LISTEN_*", "W*", "N*"]], ids=str)
-def test_what_our_own_parent_has_told_us_is_never_passed_on(spawn, inherit):
+def test_variables_from_our_own_parent_are_never_passed_on(spawn, inherit):
     process, between = both(spawn(server(), inherit_env=inherit))
     assert not any(f"{CANARY}-{name}" in (*process.values(), *between.values()) for name in OURS)
     assert set(process) & set(OURS) == {"LISTEN_FDS", "LISTEN_PID", "WSGIPROXY_SECRET_FILE"}
@@ -157,14 +157,14 @@ def test_without_a_socket_or_keys_there_are_no_variables_of_them(spawn):
         assert not set(OURS) & set(found)
 
 
-def test_variables_of_its_own_win(spawn, monkeypatch):
+def test_script_env_overrides_inherited_variables(spawn, monkeypatch):
     monkeypatch.setenv("LANG", "xx_XX")
     variables = {"LANG": "C", "EMPTY": "", "TEXT": "a=b c\n'é'", "DB_PASSWORD": "its own"}
     process, _ = both(spawn(server(), script_env=variables, inherit_env=True))
     assert {name: process[name] for name in variables} == variables
 
 
-def test_variables_may_be_a_string(spawn):
+def test_script_env_may_be_a_string(spawn):
     app = spawn(server(), inherit_env="SECRET_KEY")
     assert MARK in both(app)[0]  # of a mapping
     app = type(app)(server(), script_env="A=1 B='two words' C=a=b")
@@ -181,7 +181,7 @@ def test_the_port_is_a_variable_unless_it_has_another_meaning(spawn):
     assert process["PORT"] == "mine"
 
 
-def test_the_port_of_ours_is_not_that_of_the_process(spawn, monkeypatch):
+def test_our_own_port_variable_is_not_passed_on(spawn, monkeypatch):
     """Platforms tell us by PORT where to listen."""
     monkeypatch.setenv("PORT", "80")
     assert "PORT" not in both(spawn(server()))[0]
@@ -242,7 +242,7 @@ def test_a_variable_that_was_passed_on_is_not_named(spawn, caplog):
     assert "inherit_env" not in errors(caplog)[0]
 
 
-def test_clients_are_told_of_it_only_if_that_is_wanted(spawn):
+def test_the_hint_is_shown_to_clients_with_debug_only(spawn):
     command = [sys.executable, "-I", "-S", "-c", FAILS % "DATABASE_URL"]
     assert "DATABASE_URL" not in ask(spawn(command)).text
     assert "--inherit-env DATABASE_URL" in ask(spawn(command, debug=True)).text

@@ -1,4 +1,4 @@
-"""A program that forks: each process has its own child, and none holds another's lifeline."""
+"""A program that forks: each process has its own child and connection to its supervisor."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ wait()
 
 
 def test_a_process_that_is_forked_during_a_start_does_not_keep_it_alive_either(mark, temporary):
-    """At whatever moment: the lifeline may be a second old, or just have been made."""
+    """At any moment: the connection to the supervisor may be old, or just have been made."""
     for _ in range(10):
         with program(FORKS_WHILE_IT_STARTS, *child(), **{MARK: mark}) as parent:
             status, first, *forks = map(int, parent.line().split())
@@ -134,7 +134,7 @@ tell(ask(app).status)
 )
 
 
-def test_what_is_forked_at_the_very_beginning_of_a_start_can_start_its_own(mark, temporary):
+def test_a_process_forked_at_the_beginning_of_a_start_can_start_its_own(mark, temporary):
     """The first use of tempfile takes its time, and a lock."""
     for _ in range(20):
         with program(FORKS_AT_ONCE, *child(), **{MARK: mark}) as parent:

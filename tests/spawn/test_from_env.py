@@ -1,4 +1,4 @@
-"""A process that believes its own parent sees the client's request, and nobody else gets in."""
+"""from_env: a process sees the original request of its parent's client, and refuses others."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def seen(app: SpawningApplication, before: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("strips", [False, True], ids=["whole path", "stripped"])
 @pytest.mark.parametrize("name", PROCESSES)
 @pytest.mark.parametrize("case", ALL)
-def test_what_the_client_asked_for_comes_back(make: Make, name: str, strips: bool, case: str):
+def test_the_original_request_is_restored(make: Make, name: str, strips: bool, case: str):
     app, before = make(name, strips), environ(**ALL[case])
     body = before["wsgi.input"].getvalue()
     if case in REFUSED:
@@ -132,7 +132,7 @@ FORGED = [
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_what_clients_forge_is_gone(make: Make, name: str) -> None:
+def test_forged_headers_of_clients_are_removed(make: Make, name: str) -> None:
     forged = {"HTTP_" + key.upper().replace("-", "_"): value for key, value in FORGED}
     after = seen(make(name, False), environ(**forged))
     assert after["REMOTE_ADDR"] == "203.0.113.9"
@@ -161,7 +161,7 @@ def site(spawn, request):
 
 
 @pytest.mark.parametrize("site", SERVED, indirect=True)
-def test_nobody_else_gets_in(site, tmp_path):
+def test_unsigned_and_forged_requests_get_403(site, tmp_path):
     app, port = site
     other = tmp_path / "other"
     other.touch(0o600)
@@ -190,7 +190,7 @@ def key_of(app: SpawningApplication) -> Path:
     return Path(next(each for each in entries if each.startswith(SECRET_FILE)).partition("=")[2])
 
 
-def test_each_run_has_keys_of_its_own_that_nobody_else_can_read(spawn, temporary):
+def test_each_instance_has_new_keys_of_mode_0600(spawn, temporary):
     app = spawn(PROCESSES["gunicorn"], cwd=ROOT)
     keys = []
     for _ in range(3):
@@ -207,7 +207,7 @@ def test_each_run_has_keys_of_its_own_that_nobody_else_can_read(spawn, temporary
     assert all(len(key) > 40 for key in keys)
 
 
-def test_the_keys_of_an_earlier_run_are_worth_nothing(spawn, tmp_path):
+def test_keys_of_an_earlier_instance_are_refused(spawn, tmp_path):
     port = free_port()
     app = spawn(SERVED["waitress"], cwd=ROOT, spawned_port=port)
     app.start()
@@ -224,7 +224,7 @@ def test_the_keys_of_an_earlier_run_are_worth_nothing(spawn, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["a crash", "the end of the application"])
-def test_keys_are_gone_however_it_ends(spawn, how):
+def test_key_files_are_removed_at_each_kind_of_end(spawn, how):
     app = spawn(PROCESSES["gunicorn"], cwd=ROOT)
     app.start()
     file = key_of(app)
@@ -277,7 +277,7 @@ def test_sign_false_sends_no_signature_and_hands_no_keys_over(spawn):
     after = reported(ask(app).body)
     assert not {"HTTP_SIGNATURE", "HTTP_SIGNATURE_INPUT", "HTTP_WSGIPROXY"} & set(after)
     assert SECRET_FILE not in Path(f"/proc/{app.pid}/environ").read_text()
-    # The default sends them to whoever does not look at them, too.
+    # By default, they are also sent to a process that ignores them.
     signed = reported(ask(spawn(command, cwd=ROOT)).body)
     assert {"HTTP_SIGNATURE", "HTTP_SIGNATURE_INPUT", "HTTP_WSGIPROXY"} <= set(signed)
 
@@ -303,7 +303,7 @@ def test_bodies_can_be_covered(spawn):
         pytest.param({"string_keys": "HTTP_HOST"}, "string_keys", id="a reserved key"),
     ],
 )
-def test_what_would_be_without_effect_is_refused(options, named):
+def test_options_without_effect_are_refused(options, named):
     with pytest.raises(ConfigurationError, match=named):
         SpawningApplication(["true"], **options)
 
@@ -311,26 +311,26 @@ def test_what_would_be_without_effect_is_refused(options, named):
 # Those who have no parent
 
 
-def nobody(environ: Any, start_response: Any) -> list[bytes]:
+def application(environ: Any, start_response: Any) -> list[bytes]:
     raise AssertionError
 
 
 def test_without_a_parent_the_variable_is_named(monkeypatch):
     monkeypatch.delenv(SECRET_FILE, raising=False)
     with pytest.raises(ConfigurationError, match=SECRET_FILE):
-        WSGIProxyMiddleware.from_env(nobody)
+        WSGIProxyMiddleware.from_env(application)
     monkeypatch.setenv(SECRET_FILE, "")
     with pytest.raises(ConfigurationError, match=SECRET_FILE):
-        WSGIProxyMiddleware.from_env(nobody)
+        WSGIProxyMiddleware.from_env(application)
 
 
-def test_a_parent_that_is_gone_is_no_parent(monkeypatch, tmp_path):
+def test_a_missing_key_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv(SECRET_FILE, str(tmp_path / "gone"))
     with pytest.raises(ConfigurationError, match="gone"):
-        WSGIProxyMiddleware.from_env(nobody)
+        WSGIProxyMiddleware.from_env(application)
 
 
-def test_a_process_that_is_not_signed_to_says_so(spawn, caplog):
+def test_a_process_that_gets_no_signature_logs_it(spawn, caplog):
     app = spawn(PROCESSES["gunicorn"], cwd=ROOT, sign=False)
     caplog.set_level("INFO", "wsgiproxy.spawn")
     assert ask(app).status == 502

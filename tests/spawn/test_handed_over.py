@@ -43,14 +43,14 @@ def inheritable():
         os.close(number)
 
 
-def test_the_socket_is_number_3_as_systemd_would_hand_it_over(spawn):
+def test_the_socket_is_descriptor_3_as_with_systemd(spawn):
     found = facts(spawn(child()))
     variables = found["environment"]
     assert (variables["LISTEN_FDS"], variables["LISTEN_PID"]) == ("1", str(found["pid"]))
     assert found["descriptors"]["3"].startswith("socket:[")
 
 
-def test_it_blocks_even_where_sockets_of_ours_do_not(spawn):
+def test_the_inherited_socket_blocks_despite_a_default_timeout(spawn):
     """A default timeout, or gevent, makes them not block, and accept() would fail at once."""
     socket.setdefaulttimeout(5)
     try:
@@ -64,7 +64,7 @@ def test_it_blocks_even_where_sockets_of_ours_do_not(spawn):
 
 
 @pytest.mark.parametrize("way", WAYS[1:])
-def test_where_no_socket_is_handed_over_nothing_is_said_of_one(spawn, way):
+def test_without_an_inherited_socket_listen_fds_is_not_set(spawn, way):
     found = facts(spawn(child(**way)))
     assert not [name for name in found["environment"] if name.startswith("LISTEN")]
 
@@ -83,8 +83,8 @@ def test_its_stdin_is_empty_and_its_output_one_pipe(spawn):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
-    """Neither ours, even those that may be inherited, nor the warden's."""
-    app = spawn(child(**way))  # which lives as long as somebody holds it
+    """Neither ours, even those that may be inherited, nor the supervisor's."""
+    app = spawn(child(**way))  # kept, since an application that is garbage is closed
     found = facts(app)
     handed_over = {found["descriptors"]["3"]} if not way else set()
     more = {link for number, link in found["descriptors"].items() if int(number) > 2}
@@ -94,18 +94,18 @@ def test_no_other_descriptor_reaches_it(spawn, inheritable, way):
     assert inheritable not in found["descriptors"].values()
 
 
-def test_the_warden_holds_the_lifeline_and_its_pipes_alone(spawn, inheritable):
-    app = spawn(child())  # which lives as long as somebody holds it
-    warden = facts(app)["parent"]
-    kinds = sorted(link.partition(":")[0] for link in links(warden).values())
+def test_the_supervisor_holds_its_connection_and_pipes_alone(spawn, inheritable):
+    app = spawn(child())  # kept, since an application that is garbage is closed
+    supervisor = facts(app)["parent"]
+    kinds = sorted(link.partition(":")[0] for link in links(supervisor).values())
     # The folder, which it occupies; both ends of the pipe that tells it of SIGCHLD, and the
     # command's output.
-    folder = app._backend.life.run.folder
+    folder = app._backend.lifecycle.instance.folder
     assert kinds == ["/dev/null"] * 3 + [folder] + ["pipe"] * 3 + ["socket"]
-    assert inheritable not in links(warden).values()
+    assert inheritable not in links(supervisor).values()
 
 
-def test_signals_that_we_ignore_or_block_are_not_its_matter(spawn, caplog):
+def test_ignored_and_blocked_signals_are_not_inherited(spawn, caplog):
     caplog.set_level("INFO", "wsgiproxy.spawn")
     # Not a Python program, which ignores some by itself.
     app = spawn(["grep", "^Sig...:", "/proc/self/status"])
@@ -120,10 +120,10 @@ def test_signals_that_we_ignore_or_block_are_not_its_matter(spawn, caplog):
             signal.signal(number, handler)
     found = dict(re.findall(r"(Sig\w+):\s+([0-9a-f]+)$", caplog.text, re.MULTILINE))
     assert int(found["SigBlk"], 16) == 0
-    # 32 and 33 are glibc's own: its posix_spawn ignores them, and whoever needs them sets them.
+    # 32 and 33 are glibc's own: its posix_spawn ignores them, and programs that need them set them.
     assert int(found["SigIgn"], 16) & ~(0b11 << 31) == 0
 
 
-def test_it_runs_where_it_is_told_to(spawn, tmp_path):
+def test_cwd_is_the_working_directory(spawn, tmp_path):
     assert facts(spawn(child(), cwd=tmp_path))["cwd"] == str(tmp_path)
     assert facts(spawn(child()))["cwd"] == os.getcwd()

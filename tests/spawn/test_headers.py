@@ -22,7 +22,7 @@ def target_of(answer) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_fields_of_old_are_sent(spawn, scheme):
+def test_the_forwarding_headers_of_0_2_are_sent(spawn, scheme):
     asked = {"SCRIPT_NAME": "/app", "wsgi.url_scheme": scheme, "REMOTE_ADDR": "2001:db8::9"}
     found = fields(ask(spawn(server()), "/x", **asked))
     assert found["x-script-name"] == "/app"
@@ -42,12 +42,12 @@ def test_at_the_root_the_mount_is_empty(spawn):
     + ["X_TRAVERSAL_PATH", "WSGIPROXY", "X_ORIGINAL_URL", "X_FORWARDED_SCRIPT_NAME"],
 )
 @pytest.mark.parametrize("asked", [{}, MOUNT], ids=["at the root", "mounted"])
-def test_what_clients_say_of_it_is_removed(spawn, name, asked):
+def test_forwarding_headers_of_clients_are_removed(spawn, name, asked):
     answer = ask(spawn(server()), "/x", **asked, **{f"HTTP_{name}": "evil"})
     assert [value for _, value in told(answer)["headers"] if "evil" in value] == []
 
 
-def test_nothing_else_is_added(spawn):
+def test_no_other_header_is_added(spawn):
     found = fields(ask(spawn(server(), sign=False), "/x", HTTP_X_OWN="1"))
     ours = {name for name in found if name.startswith("x-forwarded-")}
     assert set(found) - ours == {"host", "accept", "x-own", "via"}
@@ -86,7 +86,7 @@ PATHS: list[Any] = [
 
 
 @pytest.mark.parametrize(("script_name", "path_info", "raw", "target"), PATHS)
-def test_the_whole_original_path_is_asked_for(spawn, script_name, path_info, raw, target):
+def test_the_target_is_the_original_path_with_the_mount(spawn, script_name, path_info, raw, target):
     asked = {"SCRIPT_NAME": script_name, "PATH_INFO": path_info}
     if raw:
         asked |= {"REQUEST_URI": raw, "QUERY_STRING": raw.partition("?")[2]}
@@ -116,7 +116,7 @@ def test_the_mount_can_be_stripped(spawn, script_name, raw, target, prefix):
     assert found.get("x-script-name") == prefix
 
 
-def test_one_process_is_asked_under_several_mounts(spawn):
+def test_one_process_serves_several_mounts(spawn):
     """The same application, put at two places of one site."""
     app = spawn(server())
     for mount in ("/one", "/two", "", "/one", "/two"):
@@ -126,7 +126,7 @@ def test_one_process_is_asked_under_several_mounts(spawn):
 
 
 @pytest.mark.parametrize("target", ["/../x", "/a/%2e%2e/%2e%2e/x", "/..%2fx", "/%252e%252e/x"])
-def test_nobody_leaves_the_mount(spawn, target):
+def test_dot_segments_do_not_leave_the_mount(spawn, target):
     from urllib.parse import unquote
 
     asked = {"SCRIPT_NAME": "/app", "PATH_INFO": unquote(target), "REQUEST_URI": "/app" + target}
@@ -136,7 +136,7 @@ def test_nobody_leaves_the_mount(spawn, target):
 # Host, and addresses in answers
 
 
-def test_the_host_can_be_that_of_the_process(spawn):
+def test_preserve_host_false_sends_the_host_of_the_process(spawn):
     app = spawn(server(url="{port}"), socket="inherit", preserve_host=False)
     answer = ask(app)
     port = told(answer)["words"][0].partition("=")[2]
@@ -209,7 +209,7 @@ def test_the_process_may_call_itself_localhost(spawn):
     assert redirected(app, f"{inside}/x") == "http://front.example/x"
 
 
-def test_addresses_can_be_left_alone(spawn):
+def test_rewrite_location_false_leaves_addresses_alone(spawn):
     app = spawn(server(port="{port}"), rewrite_location=False)
     inside = f"http://127.0.0.1:{port_of(app)}/x"
     assert redirected(app, inside) == inside

@@ -1,4 +1,4 @@
-"""A process that nobody uses goes away, and no request is lost by it."""
+"""The idle stop: a process without requests ends, and no request is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stopped(app) -> bool:
     return app.state == "stopped"
 
 
-def test_it_ends_when_nobody_has_asked_for_a_while(spawn, ended, caplog):
+def test_it_ends_after_idle_shutdown_without_a_request(spawn, ended, caplog):
     caplog.set_level(logging.INFO, "wsgiproxy.spawn")
     app = spawn(child(ended=ended), idle_shutdown=IDLE)
     pid = ask(app).text
@@ -31,14 +31,14 @@ def test_it_ends_when_nobody_has_asked_for_a_while(spawn, ended, caplog):
     assert "stopping: no request for 0 s" in caplog.messages
 
 
-def test_one_that_was_started_and_never_asked_ends_too(spawn):
+def test_a_process_without_any_request_ends_too(spawn):
     app = spawn(child(), idle_shutdown=IDLE)
     app.start()
     assert app.state == "ready"
     until(lambda: stopped(app), "the end")
 
 
-def test_requests_keep_it(spawn, starts):
+def test_requests_keep_it_running(spawn, starts):
     app = spawn(child(starts=starts), idle_shutdown=IDLE)
     end = time.monotonic() + 4 * IDLE
     while time.monotonic() < end:
@@ -83,7 +83,7 @@ def test_an_idle_stop_under_load_loses_nothing(spawn, starts):
     assert len(lines_of(starts)) > 3
 
 
-def test_the_same_with_requests_that_come_at_the_very_moment(spawn, starts):
+def test_requests_at_the_moment_of_an_idle_stop_are_served(spawn, starts):
     app = spawn(child(starts=starts), idle_shutdown=0.05)
     gaps = random.Random(4)
     for _ in range(40):
@@ -93,7 +93,7 @@ def test_the_same_with_requests_that_come_at_the_very_moment(spawn, starts):
     assert len(lines_of(starts)) > 3
 
 
-def test_an_open_stream_keeps_it(spawn, starts):
+def test_an_open_stream_keeps_it_running(spawn, starts):
     app = spawn(child(starts=starts), idle_shutdown=IDLE)
     with Pieces(app, environ("/events")) as stream:
         assert stream.status == 200
@@ -105,7 +105,7 @@ def test_an_open_stream_keeps_it(spawn, starts):
     assert len(lines_of(starts)) == 1
 
 
-def test_a_stream_that_nobody_reads_keeps_it_until_it_is_closed(spawn):
+def test_an_unread_stream_keeps_it_running_until_it_is_closed(spawn):
     app = spawn(child(), idle_shutdown=IDLE)
     stream = Pieces(app, environ("/events"))
     with pytest.raises(AssertionError):
@@ -114,7 +114,7 @@ def test_a_stream_that_nobody_reads_keeps_it_until_it_is_closed(spawn):
     until(lambda: stopped(app), "the end")
 
 
-def test_a_stream_that_nobody_holds_any_more_does_not_keep_it(spawn):
+def test_a_stream_that_is_garbage_does_not_keep_it_running(spawn):
     """Its server, or an application around ours, has forgotten close()."""
     app = spawn(child(), idle_shutdown=IDLE)
     stream = app(environ("/events"), lambda status, headers, exc_info=None: None)
@@ -127,14 +127,14 @@ def test_a_stream_that_nobody_holds_any_more_does_not_keep_it(spawn):
     assert ask(app).status == 200
 
 
-def test_a_stream_that_was_never_begun_does_not_keep_it_either(spawn):
+def test_a_stream_that_was_never_iterated_does_not_keep_it_running(spawn):
     app = spawn(child(), idle_shutdown=IDLE)
     app(environ("/events"), lambda status, headers, exc_info=None: None)
     gc.collect()
     until(lambda: stopped(app), "the end")
 
 
-def test_what_is_ignored_is_told_that_it_does_not_run_and_not_that_it_starts(spawn, starts):
+def test_ignored_paths_get_503_without_a_start(spawn, starts):
     app = spawn(child(starts=starts), idle_ignore="/poll*")
     for path in ("/poll", "/poll/events"):
         answer = ask(app, path)

@@ -42,7 +42,7 @@ def held(temporary: Path, threads: int) -> tuple[object, ...]:
 
 
 def gone(pids: list[int]) -> bool:
-    """Whether not even a zombie is left, of ours or of whoever adopts them."""
+    """Whether not even a zombie is left."""
     return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
 
 
@@ -61,21 +61,21 @@ def repeat(turn: Callable[[], object], count: int, temporary: Path) -> None:
 def test_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp_path):
     starts = tmp_path / "starts"
     app = spawn(child(starts=starts))
-    wardens: list[int] = []
+    supervisors: list[int] = []
 
     def turn() -> None:
         app.start()
         # The process between.
         with open(f"/proc/{app.pid}/stat", encoding="ascii") as file:
-            wardens.append(int(file.read().rpartition(")")[2].split()[1]))
+            supervisors.append(int(file.read().rpartition(")")[2].split()[1]))
         assert ask(app).status == 200
         app.stop()
 
     count = rounds(25, 100)
     repeat(turn, count, temporary)
     commands = [int(line) for line in lines_of(starts)]
-    assert len(commands) == len(wardens) == count + 2
-    until(lambda: gone(commands + wardens), "the end of all")
+    assert len(commands) == len(supervisors) == count + 2
+    until(lambda: gone(commands + supervisors), "the end of all")
 
 
 WAYS = [
@@ -97,7 +97,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("command", "options", "status"), WAYS)
-def test_so_do_cycles_of_applications(spawn, temporary, tmp_path, command, options, status):
+def test_cycles_of_applications_leave_nothing(spawn, temporary, tmp_path, command, options, status):
     def turn() -> None:
         with spawn(command(tmp_path / "detached"), **options) as app:
             assert ask(app).status == status
@@ -105,7 +105,7 @@ def test_so_do_cycles_of_applications(spawn, temporary, tmp_path, command, optio
     repeat(turn, rounds(5, 15), temporary)
 
 
-def test_so_do_applications_that_nobody_holds(spawn, mark, temporary):
+def test_applications_that_are_garbage_leave_nothing(spawn, mark, temporary):
     def turn() -> None:
         assert ask(spawn(child())).status == 200
         gc.collect()
@@ -114,7 +114,7 @@ def test_so_do_applications_that_nobody_holds(spawn, mark, temporary):
     repeat(turn, rounds(5, 15), temporary)
 
 
-def test_so_do_crashes_in_service(spawn, temporary):
+def test_crashes_of_ready_processes_leave_nothing(spawn, temporary):
     def turn() -> None:
         with spawn(child()) as app:
             assert ask(app, "/exit?1").status == 502
@@ -122,7 +122,7 @@ def test_so_do_crashes_in_service(spawn, temporary):
     repeat(turn, rounds(5, 15), temporary)
 
 
-def test_so_do_stops_by_idleness(spawn, temporary):
+def test_idle_stops_leave_nothing(spawn, temporary):
     app = spawn(child(), idle_shutdown=0.02)
 
     def turn() -> None:
@@ -132,7 +132,7 @@ def test_so_do_stops_by_idleness(spawn, temporary):
     repeat(turn, rounds(5, 15), temporary)
 
 
-def test_so_do_starts_that_are_stopped_half_way(spawn, temporary):
+def test_stopped_starts_leave_nothing(spawn, temporary):
     app = spawn(child())
 
     def turn() -> None:
@@ -171,7 +171,7 @@ def few(mark: str, folder: Path) -> list[str]:
     return lines
 
 
-def test_so_do_starts_for_which_there_are_not_enough_descriptors(mark, tmp_path):
+def test_starts_without_enough_descriptors_leave_nothing(mark, tmp_path):
     """Whichever it is that cannot be had."""
     lines = few(mark, tmp_path)
     assert set(lines) == {"502 True", "200 True"}
@@ -179,7 +179,7 @@ def test_so_do_starts_for_which_there_are_not_enough_descriptors(mark, tmp_path)
     assert processes(mark) == {}
 
 
-def test_their_folders_are_removed_as_well(mark, tmp_path):
+def test_folders_are_removed_without_enough_descriptors(mark, tmp_path):
     few(mark, tmp_path)
     assert os.listdir(tmp_path) == []
 

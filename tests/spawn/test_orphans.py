@@ -64,12 +64,12 @@ def shell(*commands: list[str]) -> list[str]:
         ),
     ],
 )
-def test_kill_9_of_the_parent_ends_all_of_it_within_a_second(
+def test_sigkill_of_the_parent_ends_all_processes_within_a_second(
     mark, temporary, detached, shape, count
 ):
     with program(PARENT % (ASKS, WAITS), *shape(detached), **{MARK: mark}) as parent:
         parent.line()
-        # The warden is one of them.
+        # The supervisor is one of them.
         until(lambda: len(left(mark, parent)) == count, f"{count} processes")
         pids = [*left(mark, parent), *map(int, lines_of(detached))]
         assert len(os.listdir(temporary)) == 1
@@ -87,7 +87,7 @@ def test_kill_9_of_the_parent_ends_all_of_it_within_a_second(
         pytest.param("os.execv('/bin/true', ['true'])", id="exec"),
     ],
 )
-def test_so_does_every_other_end_without_a_farewell(mark, temporary, tmp_path, end):
+def test_each_other_abrupt_end_of_the_parent_ends_all_processes(mark, temporary, tmp_path, end):
     ended = tmp_path / "ended"
     with program(PARENT % (ASKS, end), *child(ended=ended), **{MARK: mark}) as parent:
         pid = parent.line()
@@ -97,7 +97,7 @@ def test_so_does_every_other_end_without_a_farewell(mark, temporary, tmp_path, e
         assert lines_of(ended) == [pid]
 
 
-def test_a_stop_that_is_under_way_does_not_take_its_time_any_more(mark, temporary, tmp_path):
+def test_the_end_of_the_parent_shortens_a_stop(mark, temporary, tmp_path):
     ended = tmp_path / "ended"
     code = PARENT % (ASKS, "app.stop()")
     with program(code, *child(ended=ended, linger=20), **{MARK: mark}) as parent:
@@ -108,7 +108,7 @@ def test_a_stop_that_is_under_way_does_not_take_its_time_any_more(mark, temporar
         assert gone(mark, temporary, since) < PROMISED
 
 
-def test_a_start_that_is_under_way_ends(mark, temporary, tmp_path):
+def test_the_end_of_the_parent_ends_a_start(mark, temporary, tmp_path):
     starts = tmp_path / "starts"
     code = PARENT % ("app.start(wait=False)", WAITS)
     with program(code, *child("idle", starts=starts), **{MARK: mark}) as parent:
@@ -118,11 +118,11 @@ def test_a_start_that_is_under_way_ends(mark, temporary, tmp_path):
         assert gone(mark, temporary, since) < PROMISED
 
 
-@pytest.mark.parametrize("count", [0, 1, 2], ids=["before", "warden", "command"])
+@pytest.mark.parametrize("count", [0, 1, 2], ids=["before", "supervisor", "command"])
 def test_a_start_ends_at_whatever_moment_the_parent_is_killed(mark, tmp_path, count):
-    """From the very first one: no moment may be without a lifeline."""
+    """From the very first one: no moment may be without a connection to the supervisor."""
     code = PARENT % ("app.start(wait=False)", WAITS)
-    # Not that of the tests: a folder may be made in the instant before anybody could remove it.
+    # Not that of the tests: a folder may be made in the instant before a process could remove it.
     for _ in range(5):
         with program(code, *child(), **{MARK: mark, "TMPDIR": str(tmp_path)}) as parent:
             parent.line()
@@ -131,7 +131,7 @@ def test_a_start_ends_at_whatever_moment_the_parent_is_killed(mark, tmp_path, co
             until(lambda: not processes(mark), "the end", PROMISED)
 
 
-def test_an_open_stream_does_not_keep_it(mark, temporary):
+def test_an_open_stream_does_not_keep_an_orphan_running(mark, temporary):
     stream = ASKS + "\nstream = Pieces(app, environ('/events'))\nassert stream.next()"
     with program(PARENT % (stream, WAITS), *child(), **{MARK: mark}) as parent:
         parent.line()
@@ -140,7 +140,7 @@ def test_an_open_stream_does_not_keep_it(mark, temporary):
         assert gone(mark, temporary, since) < PROMISED
 
 
-def test_other_children_of_the_parent_do_not_hold_the_lifeline(mark, temporary):
+def test_other_children_of_the_parent_do_not_inherit_the_connection(mark, temporary):
     others = (
         ASKS
         + "\nother = subprocess.Popen([sys.executable, '-c', 'input()'], close_fds=False, env={})"
@@ -177,15 +177,15 @@ def test_a_stopped_process_is_killed_as_well(mark, temporary):
         assert gone(mark, temporary, since) < PROMISED
 
 
-def test_the_command_ends_with_its_warden_even_if_the_parent_can_do_nothing(mark, tmp_path):
+def test_the_command_ends_with_its_supervisor_while_the_parent_is_stopped(mark, tmp_path):
     """Both may be killed at the same time; then it is the kernel that ends the command."""
-    # Nobody is left to remove the folder.
+    # No process is left to remove the folder.
     where = {MARK: mark, "TMPDIR": str(tmp_path)}
     with program(PARENT % (ASKS, WAITS), *child(ignore="yes"), **where) as parent:
         command = int(parent.line())
-        [warden] = set(left(mark, parent)) - {command}
+        [supervisor] = set(left(mark, parent)) - {command}
         os.kill(parent.process.pid, signal.SIGSTOP)
-        os.kill(warden, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
         until(lambda: not alive(command), "the end of the command", PROMISED)
         assert alive(parent.process.pid)
 

@@ -1,4 +1,4 @@
-"""What a command writes: all of it in the log, but never more than anybody could read."""
+"""The output of a command: in the log, at a limited rate."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def peak(pid: int) -> int:
         pytest.param("line", 150, id="one-line-without-an-end"),
     ],
 )
-def test_a_flood_of_output_is_cut_and_harms_nobody(spawn, counted, flood, lines):
+def test_a_flood_of_output_is_cut_and_delays_no_request(spawn, counted, flood, lines):
     app = spawn(child(flood=flood))
     pid = int(ask(app).text)
-    warden = facts(app)["parent"]
+    supervisor = facts(app)["parent"]
     since, used = time.monotonic(), time.process_time()
     first, memory = written(pid), peak(os.getpid())
     until(lambda: counted.lines >= lines, "lines in the log")
@@ -82,7 +82,7 @@ def test_a_flood_of_output_is_cut_and_harms_nobody(spawn, counted, flood, lines)
     assert max(counted.seconds.values()) < 2200
     assert counted.longest <= 2000
     assert len(app._backend.lines) <= 20
-    assert peak(warden) < 64 << 10
+    assert peak(supervisor) < 64 << 10
     assert peak(os.getpid()) - memory < 64 << 10
     assert time.process_time() - used < seconds * 0.7
 
@@ -106,7 +106,7 @@ def test_the_end_of_a_flood_is_what_the_error_shows(spawn, counted, caplog):
     assert counted.lines < 1200
 
 
-def test_rubbish_in_the_output_does_no_harm_to_the_log(spawn, caplog):
+def test_control_characters_of_the_output_are_replaced_in_the_log(spawn, caplog):
     app = spawn(child(rubbish="yes"))
     assert ask(app).status == 200
     assert ask(app, "/exit?7").status == 502
@@ -120,7 +120,7 @@ def test_rubbish_in_the_output_does_no_harm_to_the_log(spawn, caplog):
 
 
 def test_a_line_cannot_look_like_another_record(spawn, caplog):
-    """Whatever ends a line for somebody: CR, VT, FF, NEL, LS and PS."""
+    """By characters that end a line for some programs: CR, VT, FF, NEL, LS and PS."""
     text = "one\rtwo\vthree\ffour\x85five\u2028six\u2029seven"
     app = spawn(child())
     ask(app, "/say", method="POST", body=text.encode() + b"\n")
@@ -131,7 +131,7 @@ def test_a_line_cannot_look_like_another_record(spawn, caplog):
     assert all(word in seen[0].getMessage() for word in ("two", "five", "seven"))
 
 
-def test_what_it_writes_to_either_stream_is_logged_line_by_line(spawn, caplog):
+def test_stdout_and_stderr_are_logged_line_by_line(spawn, caplog):
     code = "echo out; echo err >&2; printf 'no end'; exit 1"
     assert ask(spawn(["sh", "-c", code])).status == 502
     logged = [r.getMessage() for r in caplog.records if r.name == "wsgiproxy.spawn.output"]
@@ -139,7 +139,7 @@ def test_what_it_writes_to_either_stream_is_logged_line_by_line(spawn, caplog):
     assert errors(caplog)[0].endswith("its last lines:\n  | out\n  | err\n  | no end")
 
 
-def test_a_logger_of_ones_own_gets_all_of_it(spawn, caplog):
+def test_the_option_logger_gets_all_records(spawn, caplog):
     caplog.set_level(logging.DEBUG, "site.app")
     assert ask(spawn(child("leave", status=1, say="hello"), logger="site.app")).status == 502
     names = {record.name for record in caplog.records if record.name.startswith("site")}

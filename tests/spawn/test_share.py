@@ -72,11 +72,11 @@ def running(serve: Serve) -> Workers:
 def test_all_workers_share_one_process(serve, words, kind):
     running = serve(*words, start_script=KINDS[kind])
     listens(running)
-    assert running.starts == []  # nobody has come yet
+    assert running.starts == []  # there was no request yet
     asked, answered = running.all_ask()
     assert set(asked) == set(running.pids)
     assert answered == running.starts * COUNT
-    assert len(running.wardens) == 1
+    assert len(running.supervisors) == 1
     running.all_ask()
     assert len(running.starts) == 1
 
@@ -95,8 +95,8 @@ def test_without_share_each_worker_has_its_own(serve):
     listens(running)
     asked, answered = running.all_ask()
     assert sorted(answered) == sorted(running.starts)
-    assert len(set(answered)) == len(running.wardens) == COUNT
-    assert sorted(parent_of(pid) for pid in running.wardens) == sorted(asked)
+    assert len(set(answered)) == len(running.supervisors) == COUNT
+    assert sorted(parent_of(pid) for pid in running.supervisors) == sorted(asked)
 
 
 @pytest.mark.parametrize("words", [[], ["--preload"]], ids=["loaded by each", "loaded once"])
@@ -129,8 +129,8 @@ def test_the_worker_that_has_started_it_does_not_take_it_along(serve, kind, numb
     listens(running)
     before, _ = running.all_ask()
     (pid,) = running.starts
-    (warden,) = running.wardens
-    starter = parent_of(warden)
+    (supervisor,) = running.supervisors
+    starter = parent_of(supervisor)
     assert starter in before
     requests, gate = running.held()
     os.kill(starter, number)
@@ -175,13 +175,13 @@ def test_processes_end_with_the_workers(serve, share, how):
     running = serve(share=share)
     listens(running)
     running.all_ask()
-    pids, wardens = running.starts, running.wardens
+    pids, supervisors = running.starts, running.supervisors
     if how == "killed":
         running.kill()
         until(lambda: not alive(*pids), "the end of the processes", limit=1)
     else:
         running.stop()
-    until(lambda: not alive(*pids, *wardens), "the end of the processes")
+    until(lambda: not alive(*pids, *supervisors), "the end of the processes")
 
 
 def test_nothing_is_left_behind_but_what_they_have_agreed_on(serve, short):
@@ -208,7 +208,7 @@ def test_after_a_crash_one_of_them_starts_it_again(running):
     asked, answered = running.all_ask()
     assert len(set(answered)) == 1 and before not in answered
     assert running.starts == [before, answered[0]]
-    assert len(running.wardens) == 1
+    assert len(running.supervisors) == 1
 
 
 def test_after_a_kill_under_load_one_of_them_starts_it_again(running):
@@ -260,8 +260,8 @@ def test_a_worker_that_is_killed_while_it_starts_it_is_replaced(serve, tmp_path)
     ]
     for client in clients:
         client.start()
-    until(lambda: len(running.wardens) == 1 and running.starts, "the start")
-    starter = parent_of(running.wardens[0])
+    until(lambda: len(running.supervisors) == 1 and running.starts, "the start")
+    starter = parent_of(running.supervisors[0])
     first = running.starts[0]
     os.kill(starter, signal.SIGKILL)
     until(lambda: not alive(first), "the end of the process")
@@ -276,7 +276,7 @@ def test_a_worker_that_is_killed_while_it_starts_it_is_replaced(serve, tmp_path)
 # Idle
 
 
-def test_it_is_idle_when_no_worker_uses_it(serve):
+def test_it_is_stopped_when_no_worker_uses_it(serve):
     running = serve(idle_shutdown=1)
     listens(running)
     running.all_ask()
@@ -288,7 +288,7 @@ def test_it_is_idle_when_no_worker_uses_it(serve):
         threading.Event().wait(0.05)
     gate.touch()
     assert told(requests[0].end())["pid"] == pid
-    until(lambda: not running.wardens, "the end of the idle process")
+    until(lambda: not running.supervisors, "the end of the idle process")
     assert running.all_ask()[1] == running.starts[1:] * COUNT
     assert len(running.starts) == 2
 

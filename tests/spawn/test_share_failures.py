@@ -15,7 +15,7 @@ from tests.spawn.programs import server
 from tests.spawn.programs.thief import Thief
 from tests.support.ports import free_port
 
-# A failure of somebody else
+# A failure in another process
 
 
 def note_failure(folder: Path, until_when: float) -> None:
@@ -23,9 +23,7 @@ def note_failure(folder: Path, until_when: float) -> None:
     (agreed / "failure").write_text(json.dumps({"failures": 3, "until": until_when}))
 
 
-def test_a_start_that_another_process_has_failed_in_is_put_off_and_no_failure(
-    spawn, folder, starts
-):
+def test_a_start_that_failed_in_another_process_is_postponed(spawn, folder, starts):
     app = spawn(child(starts=starts), share=str(folder))
     note_failure(folder, time.monotonic() + 20)
     answer = ask(app)
@@ -36,7 +34,7 @@ def test_a_start_that_another_process_has_failed_in_is_put_off_and_no_failure(
     assert ask(app).status == 503
 
 
-def test_what_is_put_off_for_a_moment_is_waited_for(spawn, folder, tmp_path):
+def test_requests_wait_for_a_start_postponed_for_a_moment(spawn, folder, tmp_path):
     may = tmp_path / "may"
     command = ["sh", "-c", 'test -e "$0" && exec "$@"; exit 1', may, *child()]
     one, other = (spawn([*map(str, command)], share=str(folder)) for _ in range(2))
@@ -45,8 +43,8 @@ def test_what_is_put_off_for_a_moment_is_waited_for(spawn, folder, tmp_path):
     assert ask(other).status == 200
 
 
-def test_those_that_have_waited_for_a_start_of_their_own_hear_of_its_failure(spawn, folder):
-    """As without anybody to share with."""
+def test_requests_get_the_failure_of_the_start_they_waited_for(spawn, folder):
+    """As without other processes."""
     app = spawn(child("leave", status=3), share=str(folder))
     answer = ask(app)
     assert (answer.status, app.state) == (502, "backing off")
@@ -70,8 +68,8 @@ def tried_again(app, folder: Path) -> None:
 
 
 @EACH
-def test_a_port_that_is_free_in_a_moment_is_waited_for(spawn, folder, command):
-    """The run that has just ended may be held by a process that has not yet seen its end."""
+def test_a_start_waits_for_a_port_that_becomes_free(spawn, folder, command):
+    """A process that has not yet seen the end of the last instance may still hold its port."""
     port = free_port()
     app = spawn(command, spawned_port=port, share=str(folder))
     with Thief("127.0.0.1", port) as thief:
@@ -82,8 +80,8 @@ def test_a_port_that_is_free_in_a_moment_is_waited_for(spawn, folder, command):
     assert thief.stolen == b""
 
 
-def test_the_time_for_that_begins_with_the_first_attempt(spawn, folder):
-    """Before, somebody else may have started it for long."""
+def test_the_wait_for_a_port_begins_with_the_first_attempt(spawn, folder):
+    """Another process may have been starting it for long before."""
     port = free_port()
     app = spawn(server(), spawned_port=port, share=str(folder))
     (lock,) = folder.rglob("lock")
@@ -98,7 +96,7 @@ def test_the_time_for_that_begins_with_the_first_attempt(spawn, folder):
 
 
 @EACH
-def test_a_port_that_stays_taken_is_named_soon(spawn, folder, caplog, command):
+def test_a_port_that_stays_taken_is_logged_soon(spawn, folder, caplog, command):
     with Thief("127.0.0.1") as thief:
         app = spawn(command, spawned_port=thief.port, share=str(folder))
         since = time.monotonic()
@@ -109,7 +107,7 @@ def test_a_port_that_stays_taken_is_named_soon(spawn, folder, caplog, command):
     assert app.state == "backing off"
 
 
-def test_a_port_is_named_where_the_time_for_a_start_is_over_before(spawn, folder, caplog):
+def test_a_taken_port_is_logged_if_start_timeout_is_shorter(spawn, folder, caplog):
     with Thief("127.0.0.1") as thief:
         app = spawn(server(), spawned_port=thief.port, share=str(folder), start_timeout=0.3)
         assert ask(app).status == 502

@@ -52,7 +52,7 @@ def test_programs_that_name_the_same_folder_share_one_process(mark, folder):
         assert two.line() == pids[0]
 
 
-def test_two_applications_do_not_meet_in_one_folder(spawn, folder):
+def test_two_applications_do_not_share_a_process_in_one_folder(spawn, folder):
     """Each is asked for what it serves itself, or one of them is refused."""
     one = spawn(server(name="one"), share=str(folder))
     two = spawn(server(name="two"), share=str(folder))
@@ -60,7 +60,7 @@ def test_two_applications_do_not_meet_in_one_folder(spawn, folder):
     assert told(ask(two))["words"] == ["name=two"]
 
 
-def test_two_applications_of_one_server_do_not_meet(spawn, monkeypatch, folder):
+def test_two_applications_of_one_server_do_not_share_a_process(spawn, monkeypatch, folder):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     one, two = spawn(server(name="one"), share=True), spawn(server(name="two"), share=True)
     same = spawn(server(name="one"), share=True)
@@ -69,7 +69,7 @@ def test_two_applications_of_one_server_do_not_meet(spawn, monkeypatch, folder):
     assert told(ask(same))["pid"] == told(ask(one))["pid"]
 
 
-def test_what_is_made_is_for_us_alone(spawn, monkeypatch, folder):
+def test_folders_and_files_are_private(spawn, monkeypatch, folder):
     """Whatever the umask is."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     before = os.umask(0)
@@ -79,7 +79,7 @@ def test_what_is_made_is_for_us_alone(spawn, monkeypatch, folder):
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_dir()}
-    assert len(modes) == 3  # of this user, of the application, of this run
+    assert len(modes) == 3  # of this user, of the application, of this instance
     assert set(modes.values()) == {0o700}
 
 
@@ -112,7 +112,7 @@ def test_a_link_is_refused(folder):
 
 
 @AS_ROOT
-def test_a_folder_of_somebody_else_is_refused(folder):
+def test_a_folder_of_another_user_is_refused(folder):
     made = folder / "made"
     made.mkdir(0o700)
     os.chown(made, 65534, 65534)
@@ -121,8 +121,8 @@ def test_a_folder_of_somebody_else_is_refused(folder):
 
 
 @AS_ROOT
-def test_a_folder_that_somebody_else_has_made_for_us_is_refused(monkeypatch, folder):
-    """Its name can be guessed, and everybody may write in the folder for temporary files."""
+def test_a_default_folder_of_another_user_is_refused(monkeypatch, folder):
+    """Its name can be guessed, and each user may write in the folder for temporary files."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     made = folder / f"wsgiproxy-{os.geteuid()}"
     made.mkdir(0o700)
@@ -136,7 +136,7 @@ def test_a_file_is_refused(folder):
     refused(folder / "file")
 
 
-def test_a_folder_in_none_is_refused(folder):
+def test_a_folder_without_a_parent_folder_is_refused(folder):
     refused(folder / "no" / "such")
 
 
@@ -154,7 +154,7 @@ def agreed(folder: Path) -> Path:
     return found
 
 
-def test_a_failure_from_before_the_machine_was_started_is_none(spawn, folder):
+def test_a_failure_from_before_a_reboot_is_ignored(spawn, folder):
     """Its clock began anew."""
     app = spawn(server(), share=str(folder))
     until_when = time.monotonic() + 1_000_000
@@ -162,7 +162,7 @@ def test_a_failure_from_before_the_machine_was_started_is_none(spawn, folder):
     assert ask(app).status == 200
 
 
-def test_a_process_that_is_gone_is_not_waited_for(spawn, folder):
+def test_a_file_current_of_an_ended_process_is_ignored(spawn, folder):
     app = spawn(server(), share=str(folder))
     app.start()
     current = agreed(folder) / "current"
@@ -173,7 +173,7 @@ def test_a_process_that_is_gone_is_not_waited_for(spawn, folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"folder": "/nowhere"}'])
-def test_a_note_that_cannot_be_understood_is_none(spawn, folder, content):
+def test_a_malformed_file_current_is_ignored(spawn, folder, content):
     """The disk was full, or it is of another version."""
     app = spawn(server(), share=str(folder))
     for name in ("current", "failure"):
@@ -188,18 +188,18 @@ def test_a_process_that_is_just_ending_is_not_joined(spawn, folder):
     (current,) = folder.rglob("current")
     note = current.read_bytes()
     app.close()
-    until(lambda: not list(folder.rglob("door")), "the end of it")
+    until(lambda: not list(folder.rglob("control")), "the end of it")
     facts = json.loads(note)
     os.makedirs(facts["folder"], exist_ok=True)
-    door = Path(facts["folder"], "door")
+    control = Path(facts["folder"], "control")
     current.write_bytes(note)
 
     def hang_up(listener: socket.socket) -> None:
         with listener, listener.accept()[0]:
-            door.unlink()
+            control.unlink()
 
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(door))
+    listener.bind(str(control))
     listener.listen(1)
     thread = threading.Thread(target=hang_up, args=[listener], daemon=True)
     thread.start()
@@ -208,7 +208,7 @@ def test_a_process_that_is_just_ending_is_not_joined(spawn, folder):
 
 
 def test_a_folder_that_is_cleaned_up_does_not_end_the_service(spawn, folder):
-    """By those who remove temporary files that nobody has touched for days."""
+    """By a program that removes old temporary files."""
     app = spawn(server(), share=str(folder), max_wait=2, stop_timeout=1)
     app.start()
     for path in folder.iterdir():
@@ -224,7 +224,7 @@ def test_a_folder_that_is_cleaned_up_does_not_end_the_service(spawn, folder):
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody holds a folder's lock, and so it may be removed."""
+    """Whether no process holds a folder's lock, and so it may be removed."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -235,7 +235,7 @@ def is_free(path: Path) -> bool:
     return True
 
 
-def test_it_is_occupied_as_long_as_anybody_takes_part(spawn, folder):
+def test_the_folder_is_locked_while_a_process_uses_it(spawn, folder):
     """systemd-tmpfiles(8) removes nothing that is locked, however old it looks."""
     one, two = spawn(server(), share=str(folder)), spawn(server(), share=str(folder))
     path = agreed(folder)
@@ -251,8 +251,8 @@ def test_it_is_occupied_as_long_as_anybody_takes_part(spawn, folder):
     until(lambda: is_free(path), "the end of it")
 
 
-def test_folders_of_servers_that_are_gone_are_removed(spawn, folder):
-    """By the next one of the same user; of the others, each is somebody's or of another kind."""
+def test_folders_of_ended_servers_are_removed(spawn, folder):
+    """By the next one of the same user; the other folders are in use or of another kind."""
     living = spawn(server(name="living"), share=str(folder))
     pid = told(ask(living))["pid"]
     lives = agreed(folder)
@@ -293,7 +293,7 @@ print(ask(app).status, flush=True)
 """
 
 
-def test_a_program_that_does_not_close_it_ends_without_a_word(mark, folder):
+def test_a_program_without_close_ends_without_output(mark, folder):
     with program(ENDS, folder, *server(), **{MARK: mark}) as parent:
         assert parent.line() == "200"
         assert (parent.wait(), parent.stderr) == (0, "")

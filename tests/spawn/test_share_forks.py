@@ -44,7 +44,7 @@ os.wait()
 )
 
 
-def test_workers_meet_under_their_own_master_alone(mark, temporary, folder):
+def test_only_workers_of_one_master_share_a_process(mark, temporary, folder):
     variables = {MARK: mark, "XDG_RUNTIME_DIR": str(folder)}
     with program(MASTERS, *child(), **variables) as parent:
         met = defaultdict(set)
@@ -74,7 +74,7 @@ os.wait()
 )
 
 
-def test_a_worker_that_has_no_place_to_meet_says_so_and_ends(mark, temporary, folder):
+def test_a_worker_without_a_usable_folder_logs_it_and_ends(mark, temporary, folder):
     """As one that is not root any more; what its parent has open is none of it."""
     variables = {MARK: mark, "XDG_RUNTIME_DIR": str(folder)}
     with program(HAS_NO_PLACE, *child(), **variables) as parent:

@@ -54,7 +54,7 @@ def test_without_a_placeholder_a_socket_is_handed_over_as_systemd_does(spawn):
     assert "PORT" not in found["environment"]
 
 
-def test_a_unix_socket_is_in_a_folder_that_nobody_else_may_enter(spawn, temporary):
+def test_a_unix_socket_is_in_a_private_folder(spawn, temporary):
     app = spawn(server(socket="{socket}"))
     path = Path(option(told(ask(app))["words"], "socket"))
     assert path.is_relative_to(temporary)
@@ -148,7 +148,7 @@ def test_a_given_port_that_is_taken_is_named(spawn, caplog, command):
         pytest.param({"host": "127.0.0.5,127.0.0.1"}, id="another address, too"),
     ],
 )
-def test_wherever_it_listens_it_is_found(spawn, options):
+def test_a_listener_is_found_at_each_address(spawn, options):
     app = spawn(server(port="{port}", **options), start_timeout=5)
     for _ in range(2):
         assert ask(app).status == 200, app
@@ -178,7 +178,7 @@ def test_the_address_that_was_found_is_kept(spawn, options, at):
         app.stop()
 
 
-def test_a_process_that_listens_elsewhere_is_told_so(spawn, caplog):
+def test_a_process_that_listens_at_another_address_is_logged(spawn, caplog):
     app = spawn(server(port="{port}", host="127.0.0.5"), start_timeout=1)
     assert ask(app).status == 502
     assert "but not on 127.0.0.1" in caplog.text
@@ -204,12 +204,12 @@ def listening(inode: int) -> Listening:
 NOBODYS = 1 << 40  # no descriptor of any process
 
 
-def test_a_listener_that_ends_between_two_looks_is_no_stranger(monkeypatch):
+def test_a_listener_that_ends_between_two_looks_is_not_foreign(monkeypatch):
     monkeypatch.setattr(listeners, "listeners", Kernel([listening(NOBODYS)], []))
     assert Port(9).missing(os.getpid()) == "nothing listens on port 9"
 
 
-def test_nor_is_one_beside_ours(monkeypatch):
+def test_a_listener_that_ends_beside_our_own_is_not_foreign(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as ours:
         own = listening(os.fstat(ours.fileno()).st_ino)
         port = Port(ours.getsockname()[1])
@@ -219,7 +219,7 @@ def test_nor_is_one_beside_ours(monkeypatch):
         port.close()
 
 
-def test_a_stranger_that_stays_is_one(monkeypatch):
+def test_a_foreign_listener_that_stays_is_foreign(monkeypatch):
     monkeypatch.setattr(listeners, "listeners", Kernel([listening(NOBODYS)]))
     port = Port(9)
     with pytest.raises(Taken, match="not ours listens on port 9"):
@@ -228,7 +228,7 @@ def test_a_stranger_that_stays_is_one(monkeypatch):
         port.check(sock)
 
 
-def test_another_listener_in_its_place_does_not_make_it_one(monkeypatch):
+def test_an_ended_listener_is_not_foreign_if_another_takes_its_place(monkeypatch):
     """It is that one that is looked for, and not just any."""
     monkeypatch.setattr(
         listeners, "listeners", Kernel([listening(NOBODYS)], [listening(NOBODYS + 1)], [])

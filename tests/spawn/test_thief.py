@@ -1,6 +1,6 @@
 """A stranger who takes the address of a process never gets a byte of a request.
 
-Each has to fail where somebody listens, and the log has to say why.
+Each has to fail where a foreign process listens, and the log has to say why.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def refused(answer: Answer) -> None:
         pytest.param("::", "127.0.0.1", id="at every address of IPv6", marks=IPV6),
     ],
 )
-def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_path, at, host):
+def test_a_thief_that_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_path, at, host):
     began, wait = tmp_path / "began", tmp_path / "wait"
     port = free_port()
     command = server(port="{port}", host=host, began=began, wait=wait)
@@ -85,7 +85,7 @@ def test_whoever_listens_before_a_slow_process_gets_nothing(spawn, caplog, tmp_p
     assert any(reason in caplog.text for reason in reasons)
 
 
-def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, caplog, tmp_path):
+def test_a_thief_with_reuseport_gets_nothing(spawn, caplog, tmp_path):
     """SO_REUSEPORT, as servers with several workers use it: the kernel would choose."""
     began, wait = tmp_path / "began", tmp_path / "wait"
     port = free_port()
@@ -100,7 +100,7 @@ def test_whoever_listens_beside_a_process_that_lets_them_gets_nothing(spawn, cap
     assert f"a process that is not ours listens on port {port}" in caplog.text
 
 
-def test_whoever_listens_instead_of_a_process_that_never_does_gets_nothing(spawn, caplog, tmp_path):
+def test_a_thief_instead_of_a_process_that_never_listens_gets_nothing(spawn, caplog, tmp_path):
     began = tmp_path / "began"
     port = free_port()
     command = server(port="{port}", began=began, wait=tmp_path / "never")
@@ -135,7 +135,7 @@ def port_of(pid: int) -> int:
 
 
 @pytest.mark.parametrize("kept", ["64", "0"], ids=["with kept connections", "without"])
-def test_whoever_takes_the_port_of_a_crashed_process_gets_nothing(spawn, caplog, kept):
+def test_a_thief_of_the_port_of_a_crashed_process_gets_nothing(spawn, caplog, kept):
     """Requests come all the while, and the thief is there as soon as the kernel lets him."""
     stolen = Counter[bytes]()
     count = rounds(3, 10)
@@ -177,7 +177,7 @@ def test_whoever_takes_the_port_of_a_crashed_process_gets_nothing(spawn, caplog,
         pytest.param("::1", "127.0.0.1", id="at the IPv6 localhost", marks=IPV6),
     ],
 )
-def test_whoever_listens_beside_a_process_in_service_gets_nothing(spawn, at, host):
+def test_a_thief_beside_a_ready_process_gets_nothing(spawn, at, host):
     app = spawn(server(port="{port}", host=host), max_idle=0)
     pid = told(ask(app))["pid"]
     with Thief(at, port_of(pid)) as thief:
@@ -187,7 +187,7 @@ def test_whoever_listens_beside_a_process_in_service_gets_nothing(spawn, at, hos
         assert thief.stolen == b""
 
 
-def test_whoever_joins_a_process_in_service_gets_nothing(spawn, caplog):
+def test_a_thief_that_joins_a_ready_process_gets_nothing(spawn, caplog):
     """SO_REUSEPORT again: at the more exact address all connections would be his."""
     app = spawn(server(port="{port}", host="0.0.0.0", reuse="yes"), max_idle=0)
     pid = told(ask(app))["pid"]
@@ -198,8 +198,8 @@ def test_whoever_joins_a_process_in_service_gets_nothing(spawn, caplog):
     assert f"listens on port {thief.port}" in caplog.text
 
 
-def test_whoever_takes_a_port_that_is_given_up_gets_nothing(spawn, caplog):
-    """A socket that has been shut down is still there, and anybody may have its port."""
+def test_a_thief_of_a_port_that_is_given_up_gets_nothing(spawn, caplog):
+    """A socket that has been shut down still exists, and any process may take its port."""
     app = spawn(server(port="{port}"), max_idle=0)
     port = port_of(told(ask(app))["pid"])
     ask(app, "/shut")
@@ -213,7 +213,7 @@ def test_whoever_takes_a_port_that_is_given_up_gets_nothing(spawn, caplog):
 # The other sockets
 
 
-def test_whoever_replaces_a_unix_socket_gets_nothing(spawn, caplog):
+def test_a_thief_that_replaces_a_unix_socket_gets_nothing(spawn, caplog):
     app = spawn(server(socket="{socket}"), max_idle=0)
     path = told(ask(app))["words"][0].partition("=")[2]
     with Thief(path) as thief:
@@ -223,7 +223,7 @@ def test_whoever_replaces_a_unix_socket_gets_nothing(spawn, caplog):
     assert f"process {os.getpid()}, which is not ours, listens on {path}" in caplog.text
 
 
-def test_whoever_makes_a_unix_socket_first_gets_nothing(spawn, caplog, tmp_path, temporary):
+def test_a_thief_that_makes_the_unix_socket_first_gets_nothing(spawn, caplog, tmp_path, temporary):
     began, wait = tmp_path / "began", tmp_path / "wait"
     app = spawn(server(socket="{socket}", began=began, wait=wait))
     request = asking(app)
@@ -239,7 +239,7 @@ def test_whoever_makes_a_unix_socket_first_gets_nothing(spawn, caplog, tmp_path,
 
 
 @pytest.mark.parametrize("reuse", [False, True], ids=["plainly", "with SO_REUSEPORT"])
-def test_nobody_can_listen_where_a_socket_is_handed_over(spawn, tmp_path, reuse):
+def test_a_thief_cannot_listen_on_the_port_of_an_inherited_socket(spawn, tmp_path, reuse):
     began, wait = tmp_path / "began", tmp_path / "wait"
     app = spawn(server(url="{port}", began=began, wait=wait), socket="inherit")
     request = asking(app)
@@ -259,7 +259,7 @@ def test_nobody_can_listen_where_a_socket_is_handed_over(spawn, tmp_path, reuse)
         assert thief.stolen == b""
 
 
-def test_a_thief_is_one():
+def test_the_thief_of_these_tests_takes_requests():
     """Or all of the above would prove nothing."""
     with Thief("127.0.0.1") as thief:
         with socket.create_connection(("127.0.0.1", thief.port)) as client:

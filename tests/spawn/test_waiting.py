@@ -65,7 +65,7 @@ def test_more_than_max_waiting_are_refused_at_once(spawn, gate):
     assert ask(app).status == 200
 
 
-def test_nobody_waits_for_what_is_ready(spawn):
+def test_requests_do_not_wait_for_a_ready_process(spawn):
     app = spawn(child(), max_waiting=1)
     assert [ask(app).status for _ in range(5)] == [200] * 5
     asking = [Asking(app) for _ in range(20)]
@@ -130,21 +130,21 @@ class Client:
         return self.left
 
 
-def test_a_client_that_leaves_waits_no_more(spawn, starts, gate, caplog):
+def test_a_client_that_leaves_ends_its_wait(spawn, starts, gate, caplog):
     app = spawn(child(starts=starts, wait=gate))
     client = Client()
     asking = Asking(app, **{"waitress.client_disconnected": client})
     other = Asking(app)
     waiting(app, 2)
     client.left = True
-    assert asking.answer().status == 499  # which nobody sees
+    assert asking.answer().status == 499  # for the log alone
     waiting(app, 1)
     gate.touch()
     assert other.answer().status == 200
     assert len(lines_of(starts)) == 1
 
 
-def test_those_that_wait_hear_of_a_failure(spawn, gate, starts):
+def test_waiting_requests_get_the_failure(spawn, gate, starts):
     app = spawn(child("leave", status=1, wait=gate, starts=starts))
     asking = [Asking(app) for _ in range(10)]
     waiting(app, 10)
@@ -153,7 +153,7 @@ def test_those_that_wait_hear_of_a_failure(spawn, gate, starts):
     assert len(lines_of(starts)) == 1
 
 
-def test_those_that_wait_hear_of_the_end_of_the_application(spawn, gate):
+def test_waiting_requests_get_503_at_close(spawn, gate):
     app = spawn(child(wait=gate))
     asking = [Asking(app) for _ in range(5)]
     waiting(app, 5)
@@ -162,7 +162,7 @@ def test_those_that_wait_hear_of_the_end_of_the_application(spawn, gate):
     assert app._backend._waiting == 0
 
 
-def test_those_that_wait_for_a_start_that_is_stopped_are_served_by_the_next(spawn, gate, starts):
+def test_requests_that_wait_for_a_stopped_start_are_served_by_the_next(spawn, gate, starts):
     app = spawn(child(wait=gate, starts=starts))
     asking = [Asking(app) for _ in range(5)]
     until(lambda: lines_of(starts), "a start")

@@ -47,7 +47,6 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.seconds: "float | str",
     convert.share: f"bool | {_PATH}",
     convert.size: "int | str",
-    convert.statuses: _NUMBERS,
     convert.text: "str",
     convert.token: "str",
     convert.variable_names: f"bool | {_WORDS}",

@@ -116,7 +116,6 @@ _METAVARS = (
     ("'memory'", "memory"),
     ("path such as", "PATH"),
     ("paths", "PATHS"),
-    ("statuses", "STATUSES"),
 )
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")

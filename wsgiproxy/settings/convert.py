@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -36,7 +35,6 @@ __all__ = [
     "seconds",
     "share",
     "size",
-    "statuses",
     "text",
     "token",
     "variables",
@@ -256,22 +254,6 @@ def probe(value: object) -> Any:
     if isinstance(value, str) and (value[:1] != "/" or "#" in value):
         raise ValueError(value)
     return value
-
-
-def statuses(value: object) -> frozenset[int]:
-    """HTTP statuses: numbers and ranges such as ``200-399``."""
-    found: set[int] = set()
-    for word in [str(value)] if isinstance(value, int) else map(str, _listed(value)):
-        match = re.fullmatch("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", word)
-        if match is None:
-            raise ValueError(value)
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last:
-            raise ValueError(value)
-        found.update(range(first, last + 1))
-    if not found:
-        raise ValueError(value)
-    return frozenset(found)
 
 
 def _listed(value: object) -> Iterable[object]:

@@ -130,8 +130,6 @@ class SpawnOptions(ReverseOptions, LimitOptions, total=False):
     ready: str | Callable[[str], object] | None
     """What has to answer before requests are sent; expects a path such as /health, or a function.
     Default: None."""
-    ready_statuses: str | int | Iterable[int | str]
-    """What ready has to answer (default: 200-399); expects HTTP statuses such as 200-399."""
     start_timeout: float | str
     """Seconds that a start may take; expects a number of seconds above 0. Default: 30.0."""
     stop_timeout: float | str

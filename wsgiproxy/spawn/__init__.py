@@ -1,4 +1,4 @@
-"""The spawner: a backend that starts when somebody comes and ends when nobody is there."""
+"""The spawner: a backend process, started by a request and ended without requests."""
 
 from wsgiproxy.spawn.application import SpawningApplication
 

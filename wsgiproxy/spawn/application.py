@@ -1,4 +1,4 @@
-"""The WSGI application that is a subprocess."""
+"""The WSGI application that is a process of its own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError, Unavailable
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.process.command import meanings, socket_kind
+from wsgiproxy.sansio.process.lifecycle import Phase
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 from wsgiproxy.sansio.target import matcher
 from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.spawn.backend import Backend
-from wsgiproxy.spawn.coordination import coordination
+from wsgiproxy.spawn.coordination import Coordination, Shared
 from wsgiproxy.spawn.gateways import Gateways
 from wsgiproxy.spawn.instance import Plan
 from wsgiproxy.spawn.readiness import readiness
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SpawningApplication"]
 
-# Seconds that a request waits longer than a start may take: it then learns what has failed.
+# Seconds that a request waits longer than a start may take, to get the reason of its failure.
 _MORE = 5.0
 
 
 @listing(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT)
 class SpawningApplication:
-    """A WSGI application that is a process of its own, started when somebody asks for it.
+    """A WSGI application that is a process of its own, started by the first request.
 
     The first request starts the command and waits for it. The process, with all that it has
     started, ends with :meth:`close`, at the end of the program, after ``idle_shutdown``
@@ -51,11 +52,11 @@ class SpawningApplication:
         that is split as a shell would; no shell ever sees it. ``{port}`` (``__PORT__``),
         ``{fd}`` (``__FD__``) and ``{socket}`` are replaced.
     :param cwd: its working directory.
-    :param script_env: variables of its environment, which else is a minimal one.
-    :param spawned_port: the port for it; any free one if not given.
+    :param script_env: variables to set in its environment, which is a minimal one.
+    :param spawned_port: its port; any free one if not given.
     :param idle_shutdown: seconds without a request after which it is ended.
-    :param logger: a logger or its name; ``wsgiproxy.spawn`` if not given. What the command
-        writes goes to the child ``output`` of it.
+    :param logger: a logger or its name; ``wsgiproxy.spawn`` if not given. Its child ``output``
+        gets the output of the command.
     :param options: the rows of :data:`wsgiproxy.settings.SPAWN`,
         :data:`~wsgiproxy.settings.SPAWNED_APP`,
         :data:`~wsgiproxy.settings.SPAWNED_SIGNING` and
@@ -86,47 +87,46 @@ class SpawningApplication:
             "spawned_port": spawned_port,
             "idle_shutdown": idle_shutdown,
         }
-        given: dict[str, Any] = {
+        values: dict[str, Any] = {
             "start_script": start_script,
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = resolve(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, given)
-        self._backend = _backend(settled, logger)
-        self._leave = self._backend.life.leave
-        self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE
-        self._waiting_page = settled["waiting_page"]
-        self._debug = settled["debug"]
-        self._ignored = matcher(settled["idle_ignore"])
-        # Nobody holds it any more: its process has no use.
+        settings = resolve(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, values)
+        self._backend = _backend(settings, logger)
+        self._leave = self._backend.lifecycle.leave
+        self._max_wait = settings["max_wait"] or settings["start_timeout"] + _MORE
+        self._waiting_page = settings["waiting_page"]
+        self._debug = settings["debug"]
+        self._is_ignored = matcher(settings["idle_ignore"])
+        # An application that is garbage has no use for its process.
         weakref.finalize(self, self._backend.close, wait=False).atexit = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        if self._ignored is not None and self._ignored(environ.get("PATH_INFO", "")):
-            return self._unnoticed(environ, start_response)
-        waits, start = self._max_wait, monotonic()
-        if self._backend.life.gateway is None and is_navigation(environ):
-            waits = min(waits, self._waiting_page)
+        if self._is_ignored is not None and self._is_ignored(environ.get("PATH_INFO", "")):
+            return self._serve_ignored(environ, start_response)
+        seconds, start = self._max_wait, monotonic()
+        if self._backend.lifecycle.gateway is None and is_navigation(environ):
+            seconds = min(seconds, self._waiting_page)
         try:
-            gateway = self._backend.enter(environ, waits)
+            gateway = self._backend.enter(environ, seconds)
         except ProxyError as error:
-            return self._refused(error, environ, start_response, start)
+            return self._refuse(error, environ, start_response, start)
         return call_counted(gateway, environ, start_response, self._leave)
 
-    def _unnoticed(
+    def _serve_ignored(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """A request of a page that was left open: it neither starts the process nor keeps it."""
-        life = self._backend.life
-        with life.changed:
-            gateway = life.take()
+        """Serve a request that neither starts the process nor keeps it running."""
+        with self._backend.lifecycle.changed:
+            gateway = self._backend.lifecycle.take()
         if gateway is None:
-            # Without a line in the log: the page that asks is open for hours.
+            # Without a log record: a page that is open for hours sends such requests.
             return error_page(Unavailable())(environ, start_response)
-        return call_counted(gateway, environ, start_response, partial(life.leave, used=False))
+        return call_counted(gateway, environ, start_response, partial(self._leave, used=False))
 
-    def _refused(
+    def _refuse(
         self,
         error: ProxyError,
         environ: WSGIEnvironment,
@@ -136,7 +136,9 @@ class SpawningApplication:
         record = Record(environ, start)
         if isinstance(error, NotReady) and is_navigation(environ):
             lines = self._backend.lines if self._debug else []
-            headers, body = waiting_page(error.retry_after, self._backend.starting_for, lines)
+            state = self._backend.lifecycle.state
+            seconds = monotonic() - state.since if state.phase is Phase.STARTING else None
+            headers, body = waiting_page(error.retry_after, seconds, lines)
             record.fail(error)
             record.end(error.status, sent=len(body))
             start_response("503 Service Unavailable", headers)
@@ -145,26 +147,26 @@ class SpawningApplication:
             error.detail = ""
         return error_response(error, environ, start_response, record)
 
-    # For those who own it
+    # For the program
 
     @property
     def state(self) -> str:
         """``stopped``, ``starting``, ``ready``, ``draining``, ``backing off`` or ``failed``."""
-        return self._backend.state.phase.value
+        return self._backend.lifecycle.state.phase.value
 
     @property
     def pid(self) -> int | None:
-        """The process number of the command; None while it does not run."""
+        """The pid of the command; None while it does not run."""
         return self._backend.pid
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process now.
 
-        :param wait: until it is ready.
-        :raises ProxyError: it does not get ready.
+        :param wait: wait until it is ready.
+        :raises ProxyError: it does not become ready.
         """
         if not wait:
-            self._backend.wanted()
+            self._backend.start()
             return
         self._backend.enter({}, self._max_wait)
         self._leave()
@@ -190,49 +192,50 @@ class SpawningApplication:
         return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
 
 
-def _backend(settled: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:
+def _backend(settings: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:
     if not isinstance(logger, logging.Logger):
         logger = logging.getLogger(logger or "wsgiproxy.spawn")
     limits = ProcessLimits(
-        settled["start_timeout"],
-        settled["stop_timeout"],
-        settled["idle_shutdown"],
-        settled["max_waiting"],
+        settings["start_timeout"],
+        settings["stop_timeout"],
+        settings["idle_shutdown"],
+        settings["max_waiting"],
     )
-    # One for which we answer, if not for all.
-    host = (*settled["allowed_hosts"], "localhost")[0].lstrip(".")
+    plan, share = _plan(settings), settings["share"]
+    # A request for a host that is not allowed would get 400.
+    host = (*settings["allowed_hosts"], "localhost")[0].lstrip(".")
     return Backend(
-        settled["start_script"],
-        coordination(_plan(settled), settled["share"]),
+        settings["start_script"],
+        Coordination(plan) if share is None else Shared(plan, share),
         limits,
-        gateways=Gateways(settled),
-        unready=readiness(settled["ready"], settled["ready_statuses"], host),
+        gateways=Gateways(settings),
+        check=readiness(settings["ready"], host),
         log=logger,
     )
 
 
-def _plan(settled: Mapping[str, Any]) -> Plan:
-    """What to run, from settings.
+def _plan(settings: Mapping[str, Any]) -> Plan:
+    """The plan of an instance.
 
-    :raises ConfigurationError: two of them contradict each other.
+    :raises ConfigurationError: two settings contradict each other.
     """
-    command, variables = settled["start_script"], settled["script_env"]
-    tempfile.gettempdir()  # which is looked for once, under a lock that a fork may copy
+    command, variables = settings["start_script"], settings["script_env"]
+    tempfile.gettempdir()  # now, since its first call takes a lock that a fork may copy
     texts = [*command, *variables.values()]
-    kind = socket_kind(texts, settled["socket"])
-    port = settled["spawned_port"]
+    kind = socket_kind(texts, settings["socket"])
+    port = settings["spawned_port"]
     if kind == "unix" and port is not None:
         raise ConfigurationError(f"spawned_port={port!r}: expected none with a Unix socket")
-    secret_file = settled["secret_file"]
-    if secret_file is not None and not settled["sign"]:
+    secret_file = settings["secret_file"]
+    if secret_file is not None and not settings["sign"]:
         raise ConfigurationError(f"secret_file={secret_file!r}: expected no sign=False beside it")
     return Plan(
         command,
-        settled["cwd"],
+        settings["cwd"],
         variables,
-        settled["inherit_env"],
+        settings["inherit_env"],
         kind,
         port,
         "fd" in meanings(texts),
-        os.path.abspath(secret_file) if secret_file else "" if settled["sign"] else None,
+        os.path.abspath(secret_file) if secret_file else "" if settings["sign"] else None,
     )

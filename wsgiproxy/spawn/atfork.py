@@ -1,7 +1,7 @@
-"""What a forked process must not keep.
+"""Descriptors that a forked process closes.
 
-A copy of a lifeline would keep a command alive, one of a listening socket would hold its address,
-and one of a lock would keep all others out: each belongs to one process, and its forks close it.
+A copy of the connection to a supervisor would keep its command alive, one of a listening socket
+would hold its address, and one of a lock file would hold the lock.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from typing import Protocol, TypeVar
 
 __all__ = ["making"]
 
-# Held while one is made, and while the process forks: none is copied before it is known.
+# Held while a descriptor is made, and while the process forks: none is copied unregistered.
 _lock = threading.Lock()
 
 
 class Closable(Protocol):
-    """Closed in a forked process; more than once does no harm."""
+    """An object that is closed in a forked process."""
 
     def close(self) -> None:
-        """Close it; other copies, and locks on it, stay as they are."""
+        """Close it; a second call has no effect, nor is a copy in another process affected."""
 
 
 T = TypeVar("T", bound=Closable)
-_known: weakref.WeakSet[Closable] = weakref.WeakSet()
+_registered: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
-def _noted(made: T) -> T:
-    _known.add(made)
-    return made
+def _register(closable: T) -> T:
+    _registered.add(closable)
+    return closable
 
 
 @contextlib.contextmanager
 def making() -> Iterator[Callable[[T], T]]:
-    """Keep the process from forking while something is made that a fork must not keep.
+    """Keep the process from forking while a descriptor is made that a fork must close.
 
-    What it gives takes note of what is made, and hands it back.
+    The function that it yields registers an object, and returns it.
 
     >>> import socket
-    >>> with making() as made:
-    ...     sock = made(socket.socket())
+    >>> with making() as register:
+    ...     sock = register(socket.socket())
     >>> sock.close()
     """
     with _lock:
-        yield _noted
+        yield _register
 
 
 def _close_all() -> None:
     _lock.release()
-    for each in list(_known):
+    for each in list(_registered):
         each.close()
 
 

@@ -1,4 +1,4 @@
-"""The process behind the application: there when it is asked for, and gone when it is not."""
+"""The process of an application: started by the first request, ended when it is not needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone, NotReady, Pausing, Unavailable
-from wsgiproxy.sansio.process.lifecycle import Action, Event, Phase, State, retry_after
+from wsgiproxy.sansio.process.lifecycle import Action, Event, Phase, retry_after
 from wsgiproxy.spawn.coordination import Coordination
 from wsgiproxy.spawn.gateways import Gateways
 from wsgiproxy.spawn.messages import Report
@@ -27,166 +27,160 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend"]
 
-# A request that waits looks after its client so often, in seconds.
+# Seconds after which a waiting request checks again whether its client is still connected.
 _SLICE = 0.5
-# Seconds at the exit of the program for what was not closed before.
+# Seconds at the exit of the program for an instance whose application was not closed.
 _LAST_WAIT = 15.0
 
 
 class Backend:
-    """A child process, for requests and for those who own it.
+    """A child process, for requests and for the program that has made the application.
 
-    :param command: what runs, for people to read.
-    :param starter: starts it.
-    :param limits: how long, and how many.
-    :param gateways: the way to a run.
-    :param unready: asks a gateway whether it is ready: empty, or what is missing.
-    :param log: where to tell.
+    :param command: the command, for messages.
+    :param coordination: starts it.
+    :param limits: limits of the process.
+    :param gateways: makes the gateway to an instance.
+    :param check: finds out whether an instance is ready.
+    :param log: the logger.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        starter: Coordination,
+        coordination: Coordination,
         limits: ProcessLimits,
         *,
         gateways: Gateways,
-        unready: Check,
+        check: Check,
         log: Logger,
     ) -> None:
         self.command = shlex.join(command)
-        self.life = Lifecycle(starter, limits)
+        self.lifecycle = Lifecycle(coordination, limits)
         self._report = Report(log, self.command)
         self._gateways = gateways
-        self._unready = unready
+        self._check = check
         self._thread: Monitor | None = None
         self._waiting = 0
         _backends.add(self)
 
     # For requests
 
-    def enter(self, environ: Mapping[str, Any], patience: float) -> Gateway:
-        """The way to the process, which is started if need be; ``life.leave()`` afterwards.
+    def enter(self, environ: Mapping[str, Any], seconds: float) -> Gateway:
+        """The gateway to the instance, which is started if need be.
 
-        :param patience: seconds to wait for it.
-        :raises ProxyError: it is not there, and will not be soon enough.
+        The caller ends the request by ``lifecycle.leave()``.
+
+        :param seconds: how long to wait.
+        :raises ProxyError: it is not ready in that time.
         """
-        with self.life.changed:
-            return self.life.take() or self._wait(environ, monotonic() + patience)
+        with self.lifecycle.changed:
+            return self.lifecycle.take() or self._wait(environ, monotonic() + seconds)
 
     def _wait(self, environ: Mapping[str, Any], deadline: float) -> Gateway:
-        life = self.life
-        if self._waiting >= life.limits.waiting:
-            raise NotReady(f"max_waiting={life.limits.waiting} requests wait for it already")
+        lifecycle = self.lifecycle
+        if self._waiting >= lifecycle.limits.waiting:
+            raise NotReady(f"max_waiting={lifecycle.limits.waiting} requests wait for it already")
         has_gone = client_watch(environ)
         tried = False
         self._waiting += 1
         try:
             while True:
                 now = monotonic()
-                gateway = self._asked(now, tried)
+                gateway = self._request(now, tried)
                 if gateway is not None:
                     return gateway
-                tried = tried or life.state.phase is Phase.STARTING
+                state = lifecycle.state
+                tried = tried or state.phase is Phase.STARTING
                 if now >= deadline:
-                    raise NotReady(f"it is {life.state.phase.value} for too long to wait for it")
-                life.changed.wait(max(0.001, min(_SLICE, deadline - now, life.state.until - now)))
+                    raise NotReady(f"it is {state.phase.value} for too long to wait for it")
+                lifecycle.changed.wait(max(0.001, min(_SLICE, deadline - now, state.until - now)))
                 if has_gone is not None and has_gone():
                     raise ClientGone("the client left while the process was starting")
         finally:
             self._waiting -= 1
 
-    def _asked(self, now: float, tried: bool) -> Gateway | None:
-        """One look at the state, for a request; None to go on waiting.
+    def _request(self, now: float, tried: bool) -> Gateway | None:
+        """The gateway; None if the request has to wait.
 
         :param tried: the request has waited for a start already.
         """
-        life = self.life
-        if life.closed:
+        lifecycle = self.lifecycle
+        if lifecycle.closed:
             raise Unavailable("the application is closed")
-        failed = life.state.phase is Phase.FAILED
-        if tried and not life.postponed and (failed or life.state.phase is Phase.BACKING_OFF):
+        failed = lifecycle.state.phase is Phase.FAILED
+        pausing = lifecycle.state.phase is Phase.BACKING_OFF
+        if tried and not lifecycle.postponed and (failed or pausing):
             raise self._report.failure()
-        action = life.step(Event.ASKED, now)
+        action = lifecycle.step(Event.REQUEST, now)
         if action is Action.SERVE:
-            return life.take()
+            return lifecycle.take()
         if action is Action.START:
             self._start_thread(now)
         if action is Action.REFUSE:
             if failed:
                 raise self._report.failure()
             error = Pausing("it has failed, and is not tried again yet")
-            error.retry_after = retry_after(life.state, now)
+            error.retry_after = retry_after(lifecycle.state, now)
             raise error
         return None
 
     def _start_thread(self, now: float) -> None:
-        self._thread = Monitor(self.life, self._gateways, self._unready, self._report)
+        self._thread = Monitor(self.lifecycle, self._gateways, self._check, self._report)
         try:
             self._thread.start()
-        except RuntimeError as error:  # the system has no more of them
+        except RuntimeError as error:  # the system has no more threads
             self._thread = None
             self._report.note(str(error))
-            self.life.step(Event.GONE, now)
+            self.lifecycle.step(Event.GONE, now)
             raise self._report.failure() from error
 
-    # For those who own it
-
-    @property
-    def state(self) -> State:
-        """The state that it is in."""
-        return self.life.state
+    # For the program
 
     @property
     def pid(self) -> int | None:
-        """The process number of the command, while it runs."""
-        run = self.life.run
-        return run.pid or None if run is not None else None
+        """The pid of the command, while it runs."""
+        instance = self.lifecycle.instance
+        return instance.pid or None if instance is not None else None
 
     @property
     def lines(self) -> list[str]:
-        """The last lines of what it has written."""
-        run = self.life.run
-        return list(run.lines) if run is not None else []
+        """The last lines of its output, while it runs."""
+        instance = self.lifecycle.instance
+        return list(instance.lines) if instance is not None else []
 
-    @property
-    def starting_for(self) -> float | None:
-        """Seconds since its start began; None unless it is starting."""
-        state = self.life.state
-        return monotonic() - state.since if state.phase is Phase.STARTING else None
-
-    def wanted(self) -> None:
-        """Start it, unless it is there or must not be; returns at once."""
-        with self.life.changed:
+    def start(self) -> None:
+        """Begin a start if the state allows one; returns at once."""
+        with self.lifecycle.changed:
             now = monotonic()
-            if not self.life.closed and self.life.step(Event.ASKED, now) is Action.START:
+            if self.lifecycle.closed:
+                return
+            if self.lifecycle.step(Event.REQUEST, now) is Action.START:
                 self._start_thread(now)
 
     def stop(self, *, wait: bool = True) -> None:
-        """End the process, if there is one; the next request starts another."""
-        life = self.life
-        with life.changed:
-            if life.state.phase is Phase.READY and not life.closed:
-                life.starter.begin_stop()
-            life.step(Event.STOP, monotonic())
+        """End the instance, if there is one; the next request starts another."""
+        lifecycle = self.lifecycle
+        with lifecycle.changed:
+            if lifecycle.state.phase is Phase.READY and not lifecycle.closed:
+                lifecycle.coordination.begin_stop()
+            lifecycle.step(Event.STOP, monotonic())
             thread = self._thread
         if wait and thread is not None and thread is not threading.current_thread():
-            thread.wait(life.limits.stop + 5)
+            thread.wait(lifecycle.limits.stop + 5)
 
     def close(self, *, wait: bool = True) -> None:
-        """End the process, and start none again."""
-        with self.life.changed:
-            self.life.closed = True
-            self.life.changed.notify_all()
+        """End the instance, and refuse later requests."""
+        with self.lifecycle.changed:
+            self.lifecycle.closed = True
+            self.lifecycle.changed.notify_all()
         self.stop(wait=wait)
 
-    def abandon(self) -> None:
-        """In a forked process: all of it is the parent's."""
-        run = self.life.run
-        if run is not None:
-            run.abandon()
-        self.life.forget()
-        self.life.starter.forked()
+    def after_fork(self) -> None:
+        """Leave the instance to the parent, in a forked process."""
+        if self.lifecycle.instance is not None:
+            self.lifecycle.instance.abandon()
+        self.lifecycle.reset()
+        self.lifecycle.coordination.after_fork()
         self._thread = None
         self._waiting = 0
 
@@ -194,21 +188,21 @@ class Backend:
 _backends: weakref.WeakSet[Backend] = weakref.WeakSet()
 
 
-def _abandon_all() -> None:
+def _after_fork() -> None:
     for backend in list(_backends):
-        backend.abandon()
+        backend.after_fork()
 
 
 def _close_all() -> None:
     backends = list(_backends)
     for backend in backends:
-        backend.close(wait=False)  # all at once, and then wait for the slowest
+        backend.close(wait=False)  # all stop at the same time
     for backend in backends:
         backend.close()
-    for thread in threading.enumerate():  # of an application that nobody holds any more
+    for thread in threading.enumerate():  # of applications that are garbage already
         if isinstance(thread, Monitor):
             thread.wait(_LAST_WAIT)
 
 
-os.register_at_fork(after_in_child=_abandon_all)
+os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_close_all)

@@ -1,4 +1,4 @@
-"""Who starts the child, and who may end it: one process alone, or several together."""
+"""Which process starts the child and which may end it: one process alone, or several together."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE, Phase, State
 from wsgiproxy.spawn.instance import Instance, Plan
 from wsgiproxy.spawn.shared import SharedFolder, shared_folder
 
-__all__ = ["Single", "Postponed", "Coordination", "SharedFolder", "coordination"]
+__all__ = ["Coordination", "Postponed", "Shared"]
 
-# Seconds between two looks at what another process is doing: no lock has a time limit, and
-# no descriptor tells of a file.
+# Seconds between two looks at the work of another process: flock(2) has no time limit, and no
+# descriptor becomes ready when a file changes.
 _LOOK = 0.01
-# Seconds between SIGTERM and SIGKILL for what nobody can use any more.
+# Seconds between SIGTERM and SIGKILL for a child whose stop another process began before it died.
 _ABANDONED = 5.0
-# Seconds for a port to become free: another process may still hold that of a run just ended.
+# Seconds for a port to become free: another process may still hold that of the last instance.
 _FREED = 1.0
 
 
 class Postponed(Exception):
-    """Another process has just failed to start it.
+    """Another process has failed to start the child a moment ago.
 
-    :ivar state: the state to be in.
+    :ivar state: the state that follows from that.
     """
 
     def __init__(self, state: State) -> None:
@@ -36,223 +35,186 @@ class Postponed(Exception):
         self.state = state
 
 
-class Coordination(Protocol):
-    """What one process may do by itself, and several have to agree on."""
+class Coordination:
+    """The steps on which several processes would have to agree, for one process alone.
 
-    def begin(self, wanted: Callable[[], bool]) -> Instance:
-        """Get a run that is alive: start it, or find it.
-
-        :param wanted: whether anybody still waits for it.
-        :raises Postponed: it has just failed elsewhere.
-        :raises OSError: it cannot be had.
-        """
-
-    def serves(self, run: Instance) -> None:
-        """It is ready."""
-
-    def ended(self, state: State) -> None:
-        """It is gone, and that is the state now."""
-
-    def claim(self) -> bool:
-        """Begin to use it; False if it is just being stopped."""
-
-    def release(self, used: bool) -> None:
-        """Use it no more.
-
-        :param used: what was done with it counts as use.
-        """
-
-    def last_used(self, ours: float) -> float:
-        """When anybody has used it last.
-
-        :param ours: when this process has.
-        """
-
-    def begin_stop(self) -> bool:
-        """Keep everybody from using it; False if somebody does."""
-
-    def end(self, run: Instance, grace: float, closing: bool) -> None:
-        """End it.
-
-        :param grace: seconds between SIGTERM and SIGKILL.
-        :param closing: it is this process that ends.
-        """
-
-    def forked(self) -> None:
-        """We are in a new process now."""
-
-
-def coordination(plan: Plan, share: str | None) -> Coordination:
-    """The starter for the setting ``share``.
-
-    :raises ConfigurationError: the folder cannot be used.
+    :param plan: what to start.
     """
-    if share is None:
-        return Single(plan)
-    return Shared(plan, share)
-
-
-class Single:
-    """There is nobody to agree with."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def begin(self, wanted: Callable[[], bool]) -> Instance:
-        """Start it."""
+    def begin(self, is_wanted: Callable[[], bool]) -> Instance:
+        """Start an instance, or join the one of another process.
+
+        :param is_wanted: whether the start is still worth waiting for.
+        :raises Postponed: another process has failed to start it a moment ago.
+        :raises OSError: it cannot be started.
+        """
         return Instance.start(self._plan)
 
-    def serves(self, run: Instance) -> None:
-        """Nobody has to know."""
+    def set_ready(self, instance: Instance) -> None:
+        """Let other processes join the instance, which is ready."""
 
-    def ended(self, state: State) -> None:
-        """Nobody has to know."""
+    def set_ended(self, state: State) -> None:
+        """Let other processes start one: the instance has ended, which led to *state*."""
 
     def claim(self) -> bool:
-        """It is ours."""
+        """Keep other processes from stopping the instance; False if it is being stopped."""
         return True
 
     def release(self, used: bool) -> None:
-        """It stays ours."""
+        """Let other processes stop it again.
 
-    def last_used(self, ours: float) -> float:
-        """Nobody else has."""
-        return ours
+        :param used: whether one of the requests since :meth:`claim` counts as use.
+        """
+
+    def last_used(self, own: float) -> float:
+        """The time of its last use by any process.
+
+        :param own: the time of its last use by this one.
+        """
+        return own
 
     def begin_stop(self) -> bool:
-        """Nobody else could."""
+        """Keep all processes from using it; False if another one uses it."""
         return True
 
-    def end(self, run: Instance, grace: float, closing: bool) -> None:
-        """End it."""
-        run.child.stop(grace)
+    def end(self, instance: Instance, grace: float, closing: bool) -> None:
+        """End the instance, as far as other processes are concerned.
 
-    def forked(self) -> None:
-        """There is nothing to share with the parent."""
+        :param grace: seconds between SIGTERM and SIGKILL.
+        :param closing: this process will not use it again.
+        """
+        instance.child.stop(grace)
+
+    def after_fork(self) -> None:
+        """Leave to the parent what is the parent's, in a forked process."""
 
 
-class Shared:
-    """The first that needs it starts it, and it lives as long as any of them.
+class Shared(Coordination):
+    """The first process that needs the child starts it; it lives until the last one leaves it.
 
     :param plan: what to start.
-    :param share: where they meet; empty for a place that follows from who they are.
+    :param share: the folder in which they meet; empty for one of each parent process.
+    :raises ConfigurationError: the folder cannot be used.
     """
 
     def __init__(self, plan: Plan, share: str) -> None:
-        self._plan = plan
+        super().__init__(plan)
         self._share = share
         self._shared = self._meet()
         self._has_begun = False
         self._starts = False
-        self._run: Instance | None = None
+        self._instance: Instance | None = None
 
     def _meet(self) -> SharedFolder:
         return SharedFolder(shared_folder(self._share, self._plan))
 
-    def begin(self, wanted: Callable[[], bool]) -> Instance:
-        """Find it, or be the one that starts it."""
+    def begin(self, is_wanted: Callable[[], bool]) -> Instance:
+        """Join the instance that another process has started, or start it."""
         if os.getpid() != self._shared.pid:
-            # A worker by now, with another parent and perhaps another user; but if the process
-            # that forked us has used it, we go on where it does.
+            # A forked process, with another parent and perhaps another user. If its parent has
+            # used the folder, it goes on with that one.
             self._shared = SharedFolder(self._shared.folder) if self._has_begun else self._meet()
         self._has_begun = True
-        patience = math.inf
+        deadline = math.inf
         while True:
             busy = None
             try:
-                run = self._found() or (self._started() if self._shared.lock() else None)
+                instance = self._join() or (self._start() if self._shared.lock() else None)
             except OSError as error:
                 now = time.monotonic()
-                patience = min(patience, now + _FREED)
-                if error.errno != errno.EADDRINUSE or now > patience:
+                deadline = min(deadline, now + _FREED)
+                if error.errno != errno.EADDRINUSE or now > deadline:
                     raise
-                run, busy = None, error
-            if run is not None:
-                return run
-            if not wanted():
+                instance, busy = None, error
+            if instance is not None:
+                return instance
+            if not is_wanted():
                 raise busy or OSError("another process starts it, and is not ready in time")
             time.sleep(_LOOK)
 
-    def _found(self) -> Instance | None:
+    def _join(self) -> Instance | None:
         facts = self._shared.current()
         if not facts:
             return None
         try:
-            run = Instance.join(facts)
-        except (FileNotFoundError, ConnectionRefusedError):  # it is gone, and nobody has said so
+            instance = Instance.join(facts)
+        except (FileNotFoundError, ConnectionRefusedError):  # it has ended
             return None
-        self._shared.joined(run.folder)
-        self._run = run
-        return run
+        self._shared.join(instance.folder)
+        self._instance = instance
+        return instance
 
-    def _started(self) -> Instance:
-        """Start it; the lock is ours until it serves or has failed."""
+    def _start(self) -> Instance:
+        """Start it; this process keeps the lock until it is ready or has failed."""
         shared = self._shared
         with contextlib.ExitStack() as undo:
             undo.callback(shared.unlock)
-            run = self._found()  # by whoever had the lock before
-            if run is not None:
-                return run
+            instance = self._join()  # another process had the lock before
+            if instance is not None:
+                return instance
             failures, until = shared.failure()
             now = time.monotonic()
             if now < until <= now + LONGEST_PAUSE:  # or it is from before a reboot
                 raise Postponed(State(Phase.BACKING_OFF, now, until, failures))
-            folder, door = shared.new_folder()
-            with door:
-                run = Instance.start(self._plan, folder, door)
+            folder, control = shared.new_folder()
+            with control:
+                instance = Instance.start(self._plan, folder, control)
             self._starts = True
-            self._run = run
+            self._instance = instance
             undo.pop_all()
-        return run
+        return instance
 
-    def serves(self, run: Instance) -> None:
-        """Tell the others, if it was us."""
+    def set_ready(self, instance: Instance) -> None:
+        """Publish the instance, if this process has started it."""
         if self._starts:
-            self._shared.publish(run.facts())
+            self._shared.publish(instance.facts())
             self._starts = False
             self._shared.unlock()
 
-    def ended(self, state: State) -> None:
-        """Tell the others how long to wait, if it was us."""
+    def set_ended(self, state: State) -> None:
+        """Record a failure, if this process has started it, and release all locks."""
         if self._starts:
             self._starts = False
             if state.phase in (Phase.BACKING_OFF, Phase.FAILED):
                 with contextlib.suppress(OSError):  # the disk may be full
                     self._shared.record_failure(state.failures, state.until)
             self._shared.unlock()
-        self._run = None
-        if self._shared.pid == os.getpid():  # else there was no place to meet in
-            self._shared.release()  # of whoever used it, or was stopping it
+        self._instance = None
+        if self._shared.pid == os.getpid():  # else this process has failed to open the folder
+            self._shared.release()
 
     def claim(self) -> bool:
-        """Hold the lock of the users."""
+        """Take the lock of its users."""
         claimed = self._shared.claim()
-        if not claimed and self._run is not None and self._shared.is_abandoned():
-            self._run.child.stop(_ABANDONED)  # what somebody else has begun
+        if not claimed and self._instance is not None and self._shared.is_abandoned():
+            self._instance.child.stop(_ABANDONED)  # the stop that another process has begun
         return claimed
 
     def release(self, used: bool) -> None:
-        """Let go of the lock of the users."""
+        """Release the lock of its users."""
         if used:
             self._shared.touch()
         self._shared.release()
 
-    def last_used(self, ours: float) -> float:
-        """What the file says."""
-        return max(ours, self._shared.last_used())
+    def last_used(self, own: float) -> float:
+        """The later one of the time of this process and that of the others."""
+        return max(own, self._shared.last_used())
 
     def begin_stop(self) -> bool:
-        """Be the only one to hold the lock of the users."""
+        """Take the lock of its users alone."""
         return self._shared.begin_stop()
 
-    def end(self, run: Instance, grace: float, closing: bool) -> None:
-        """End it, or leave it to the others."""
+    def end(self, instance: Instance, grace: float, closing: bool) -> None:
+        """End it, or leave it to the other processes."""
         if closing:
-            run.child.leave(grace)
+            instance.child.leave(grace)
         else:
-            run.child.stop(grace)
+            instance.child.stop(grace)
 
-    def forked(self) -> None:
-        """What is shared is the parent's; there will be a place of our own."""
+    def after_fork(self) -> None:
+        """Forget the instance; the next start opens the folder again."""
         self._starts = False
-        self._run = None
+        self._instance = None

@@ -1,4 +1,4 @@
-"""What the child learns of our environment: little, unless it is told more."""
+"""The environment of the child: few variables of this process, unless more are named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsgiproxy.secretloader import SECRET_FILE
 
 __all__ = ["DEFAULT", "environment", "withheld"]
 
-#: Names of the variables that every program needs; passwords have other names.
+#: Names of the variables that programs need; passwords have other names.
 DEFAULT = (
     "PATH",
     "HOME",
@@ -23,8 +23,8 @@ DEFAULT = (
     "VIRTUAL_ENV",
     "LD_LIBRARY_PATH",
 )
-# What is said to us alone: a socket that systemd gave us, the keys of our own parent.
-_OURS = ("LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*", SECRET_FILE)
+# Variables for this process alone: sockets of systemd, the keys of its own parent.
+_PRIVATE = ("LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*", SECRET_FILE)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -34,30 +34,29 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def environment(names: Iterable[str], more: Mapping[str, str]) -> dict[str, str]:
     """The environment of a child.
 
-    :param names: further variables to take from ours; ``*`` for all.
-    :param more: what it gets besides.
+    :param names: further variables of this process to pass on; ``*`` for all.
+    :param more: variables to set.
 
     >>> import os
     >>> os.environ["DB_PASSWORD"] = "canary"
     >>> "DB_PASSWORD" in environment([], {}), environment(["DB_*"], {})["DB_PASSWORD"]
     (False, 'canary')
     """
-    wanted = (*DEFAULT, *names)
-    taken = {
+    passed = {
         name: value
         for name, value in os.environ.items()
-        if _matches(name, wanted) and not _matches(name, _OURS)
+        if _matches(name, (*DEFAULT, *names)) and not _matches(name, _PRIVATE)
     }
-    return {**taken, **more}
+    return {**passed, **more}
 
 
 def withheld(names: Iterable[str], more: Mapping[str, str]) -> frozenset[str]:
-    """Names of our variables that a child does not get, but for those that were said to us alone.
+    """Names of the variables of this process that a child does not get and that could be named.
 
     :param names: as :func:`environment` has them.
     :param more: as :func:`environment` has it.
     """
     passed = environment(names, more)
     return frozenset(
-        name for name in os.environ if name not in passed and not _matches(name, _OURS)
+        name for name in os.environ if name not in passed and not _matches(name, _PRIVATE)
     )

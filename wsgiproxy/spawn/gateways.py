@@ -1,4 +1,4 @@
-"""The way to a run: its policy, its keys, and connections that are really to it."""
+"""The gateway to an instance: its policy, its keys, and verified connections."""
 
 from __future__ import annotations
 
@@ -19,42 +19,40 @@ __all__ = ["Gateways"]
 
 
 class Gateways:
-    """Makes a gateway for each run, with connections of its own.
+    """Makes a gateway for each instance, with connections of its own.
 
-    :param settled: the settings of the application.
+    :param settings: the settings of the application.
     :raises ConfigurationError: they contradict each other.
     """
 
-    def __init__(self, settled: Mapping[str, Any]) -> None:
-        if settled["sign"] and settled["secret_file"] is None:
-            declared_keys(settled)  # each run will have its own file
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        if settings["sign"] and settings["secret_file"] is None:
+            declared_keys(settings)  # each instance will have its own file
         else:
-            configured_signer(settled)
-        self._settled = settled
+            configured_signer(settings)
+        self._settings = settings
         self._transport: PooledTransport | None = None
-        self._pseudonym = settled["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
+        self._pseudonym = settings["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
 
-    def to(self, run: Instance) -> Gateway:
-        """A gateway to *run*.
+    def to(self, instance: Instance) -> Gateway:
+        """A gateway to *instance*.
 
-        A request that was admitted to an earlier run, and is only now sent, is checked by the
-        socket of that run, whose port may be anybody's by now.
+        Its connections are checked by the socket of that instance: a request may still be sent
+        after its end, when its port may be that of a foreign process.
         """
-        settled = self._settled
-        names = [row.name for row in SPAWNED_TRANSPORT]
-        transport = PooledTransport(
-            connected=run.socket.check, **{name: settled[name] for name in names}
-        )
-        self._transport = transport
+        settings = self._settings
+        timeouts = {row.name: settings[row.name] for row in SPAWNED_TRANSPORT}
+        self._transport = PooledTransport(connected=instance.socket.check, **timeouts)
         policy = SpawnPolicy(
-            run.socket.origin, settled, self._pseudonym, strips=settled["strip_script_name"]
+            instance.socket.origin, settings, self._pseudonym, strips=settings["strip_script_name"]
         )
-        # A file of our own goes with the run, and nobody else changes it.
-        watches = settled["secret_file"] is not None
-        signer = configured_signer({**settled, "secret_file": run.secret_file}, watches=watches)
-        return Gateway(policy, transport, max_body=settled["max_body"], signer=signer)
+        # A file that was made for the instance never changes.
+        watches = settings["secret_file"] is not None
+        signing = {**settings, "secret_file": instance.secret_file}
+        signer = configured_signer(signing, watches=watches)
+        return Gateway(policy, self._transport, max_body=settings["max_body"], signer=signer)
 
     def close(self) -> None:
-        """Close the connections to a run that is over."""
+        """Close the connections to an instance that has ended."""
         if self._transport is not None:
             self._transport.close()

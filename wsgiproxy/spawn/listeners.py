@@ -1,4 +1,4 @@
-"""Whose a listening socket is, as /proc says (Linux)."""
+"""The processes that hold a listening socket, by netlink and /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NETLINK_SOCK_DIAG = 4
 
 
 def is_known() -> bool:
-    """Whether this system tells."""
+    """Whether this system lists listening sockets."""
     return os.path.exists("/proc/net/tcp")
 
 
 def _by_netlink() -> list[Listening]:
-    found: list[Listening] = []
+    sockets: list[Listening] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
         kernel.settimeout(1)
         for each in (socket.AF_INET, socket.AF_INET6):
@@ -34,16 +34,16 @@ def _by_netlink() -> list[Listening]:
             while not last:
                 data = kernel.recv(65536)
                 last = inetdiag.is_last(data)
-                found += inetdiag.listening(data)
-    return found
+                sockets += inetdiag.listening(data)
+    return sockets
 
 
 def _by_proc() -> list[Listening]:
-    found: list[Listening] = []
+    sockets: list[Listening] = []
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError), open(name, encoding="utf-8") as file:
-            found += listening(file.read())
-    return found
+            sockets += listening(file.read())
+    return sockets
 
 
 def _listening() -> list[Listening]:
@@ -54,13 +54,13 @@ def _listening() -> list[Listening]:
 
 
 def listeners(port: int) -> list[Listening]:
-    """The sockets that listen on *port*, at whatever address."""
-    return [found for found in _listening() if found.port == port]
+    """The sockets that listen on *port*, at any address."""
+    return [each for each in _listening() if each.port == port]
 
 
 def backlog(inode: int) -> int | None:
-    """How many connections a listening socket has that nobody has accepted; None if unknown."""
-    return next((found.waiting for found in _listening() if found.inode == inode), None)
+    """How many connections wait in the queue of a listening socket; None if it is not listed."""
+    return next((each.waiting for each in _listening() if each.inode == inode), None)
 
 
 def _stats() -> Iterator[str]:
@@ -71,40 +71,44 @@ def _stats() -> Iterator[str]:
 
 def family(root: int) -> set[int]:
     """A process and all its descendants."""
-    known, found = parents(_stats()), {root}
+    known, pids = parents(_stats()), {root}
     size = 0
-    while len(found) > size:
-        size = len(found)
-        found |= {pid for pid, parent in known.items() if parent in found}
-    return found
+    while len(pids) > size:
+        size = len(pids)
+        pids |= {pid for pid, parent in known.items() if parent in pids}
+    return pids
 
 
 class Holder(NamedTuple):
-    """A process that holds a socket, and under which number."""
+    """A descriptor of a process for a socket.
+
+    :param link: path of its link in /proc.
+    :param target: of that link.
+    """
 
     link: str
     target: str
 
     def holds(self) -> bool:
-        """Whether it still does."""
+        """Whether the descriptor still refers to the socket."""
         with contextlib.suppress(OSError):
             return os.readlink(self.link) == self.target
         return False
 
 
 def holder(inode: int, root: int) -> Holder | None:
-    """Who among *root* and its descendants holds a socket."""
+    """The first descriptor of a socket in *root* and its descendants; None if there is none."""
     target = socket_link(inode)
     for pid in family(root):
         for link in glob.iglob(f"/proc/{pid}/fd/*"):
-            found = Holder(link, target)
-            if found.holds():
-                return found
+            descriptor = Holder(link, target)
+            if descriptor.holds():
+                return descriptor
     return None
 
 
 def peer_pid(sock: socket.socket) -> int | None:
-    """The process that listens at the other end of a Unix socket; None if unknown."""
+    """The pid of the process that listens at the other end of a Unix socket; None if unknown."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

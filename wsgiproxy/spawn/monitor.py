@@ -1,4 +1,4 @@
-"""The thread that lives as long as a child does: it listens to its warden and keeps the time."""
+"""The thread of an instance: it receives the messages of the supervisor and keeps time limits."""
 
 from __future__ import annotations
 
@@ -19,144 +19,146 @@ if TYPE_CHECKING:
     from wsgiproxy.spawn.messages import Report
     from wsgiproxy.spawn.readiness import Check
     from wsgiproxy.spawn.state import Lifecycle
-    from wsgiproxy.spawn.supervised import SupervisorMessage
     from wsgiproxy.wsgi.gateway import Gateway
 
 __all__ = ["Monitor"]
 
-# Seconds between two looks at a start: it is over soon, or takes long.
+# Seconds between two checks of a start: the first, and the longest.
 _FIRST_TICK = 0.002
 _LAST_TICK = 0.05
 
 
 class Monitor(threading.Thread):
-    """Attends one run, from its start to its end.
+    """Starts one instance and accompanies it to its end.
 
-    :param life: the state that it changes.
-    :param gateways: the way to the run.
-    :param unready: asks whether it is ready: empty, or what is missing.
-    :param report: told of everything.
+    :param lifecycle: the state that it changes.
+    :param gateways: makes the gateway to the instance.
+    :param check: finds out whether the instance is ready.
+    :param report: writes the log.
     """
 
-    def __init__(self, life: Lifecycle, gateways: Gateways, unready: Check, report: Report) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, gateways: Gateways, check: Check, report: Report
+    ) -> None:
         super().__init__(name="spawn", daemon=True)
-        self._life = life
+        self._lifecycle = lifecycle
         self._gateways = gateways
-        self._unready = unready
+        self._check = check
         self._report = report
         self._gateway: Gateway | None = None
         self._is_over = False
 
     def wait(self, seconds: float) -> None:
-        """Wait for its end. Not by join(), which never returns where gevent came too late."""
-        with self._life.changed:
-            self._life.changed.wait_for(lambda: self._is_over, seconds)
+        """Wait for the thread's end; join() never returns where gevent was patched in later."""
+        with self._lifecycle.changed:
+            self._lifecycle.changed.wait_for(lambda: self._is_over, seconds)
 
     def run(self) -> None:
-        """What the thread does."""
-        run, state = None, None
+        """Run the thread."""
+        instance, state = None, None
         try:
             self._report.starting()
-            run = self._life.starter.begin(self._life.is_wanted)
-            self._life.begun(run)
-            self._follow(run)
+            instance = self._lifecycle.coordination.begin(self._lifecycle.is_wanted)
+            self._lifecycle.set_started(instance)
+            self._watch(instance)
         except Postponed as postponed:
             state = postponed.state
             self._report.note(str(postponed))
         except ConfigurationError as error:
             self._report.note(str(error))
-            self._life.feed(Event.UNUSABLE)
-        except Exception as error:  # the system says no, in one of its many ways
+            self._lifecycle.feed(Event.UNUSABLE)
+        except Exception as error:  # the system may refuse a start in many ways
             self._report.trouble(error)
         finally:
-            self._end(run, state)
+            self._end(instance, state)
 
-    def _end(self, run: Instance | None, instead: State | None) -> None:
-        if run is not None:
+    def _end(self, instance: Instance | None, instead: State | None) -> None:
+        if instance is not None:
             self._gateways.close()
-            run.bury()
+            instance.close()
         try:
-            # Before anybody who waits can ask for the reason; and not under the lock, which a
-            # handler may need, or somebody whom it waits for.
-            self._report.ended(self._life.after_gone(instead), monotonic(), run)
+            # Before a waiting request can ask for the reason; and without the lock, which a
+            # logging handler, or a thread that it waits for, may need.
+            self._report.ended(self._lifecycle.state_after_end(instead), monotonic(), instance)
         finally:
-            with self._life.changed:
-                self._life.gone(instead)
+            with self._lifecycle.changed:
+                self._lifecycle.set_ended(instead)
                 self._is_over = True
-                self._life.changed.notify_all()
+                self._lifecycle.changed.notify_all()
 
-    def _follow(self, run: Instance) -> None:
-        """Until nothing is left of the command."""
+    def _watch(self, instance: Instance) -> None:
+        """Return when the command and all its descendants have ended."""
         poll = select.poll()
-        poll.register(run.child, select.POLLIN)
+        poll.register(instance.child, select.POLLIN)
         tick = _FIRST_TICK
         lives = True
         while lives:
-            event, idle, wait = self._life.keep_time()
+            event, idle, wait = self._lifecycle.check_time()
             if event is not None:
                 self._report.due(event, idle)
-            if self._life.state.phase is Phase.STARTING:
-                self._try(run)
+            if self._lifecycle.state.phase is Phase.STARTING:
+                self._check_readiness(instance)
                 wait, tick = tick, min(tick * 1.3, _LAST_TICK)
             if poll.poll(None if wait is None else wait * 1000 + 1):
-                lives = self._listen(run)
-        run.kill()
-        self._left_out(run)
+                lives = self._receive(instance)
+        instance.kill()
+        self._forgive_joined(instance)
 
-    def _listen(self, run: Instance) -> bool:
-        """Heed what the warden has said; False when nothing is left of the command."""
-        told = run.child.hear()
-        for each in told or ():
-            self._heed(run, each)
-        return told is not None
+    def _receive(self, instance: Instance) -> bool:
+        """Handle the messages of the supervisor; False when the supervisor has ended."""
+        messages = instance.child.receive()
+        for kind, text in messages or ():
+            self._handle(instance, kind, text)
+        return messages is not None
 
-    def _left_out(self, run: Instance) -> None:
-        """What we have only joined may end just then; that is no failed start."""
-        if not run.child.is_ours and self._life.state.phase is Phase.STARTING:
-            self._life.feed(Event.STOP)
+    def _forgive_joined(self, instance: Instance) -> None:
+        """An instance of another process that ends before its use here is no failed start."""
+        if not instance.child.is_own and self._lifecycle.state.phase is Phase.STARTING:
+            self._lifecycle.feed(Event.STOP)
 
-    def _try(self, run: Instance) -> None:
-        """Let it serve if it is ready."""
+    def _check_readiness(self, instance: Instance) -> None:
+        """Let requests use the instance if it is ready."""
         try:
-            missing = run.missing()
+            missing = instance.missing()
         except Taken as error:
-            self._report.note(str(error))
-            self._life.feed(Event.LATE)
+            # While a process exits, its socket listens for a moment without a descriptor.
+            if self._receive(instance) and self._lifecycle.state.phase is Phase.STARTING:
+                self._report.note(str(error))
+                self._lifecycle.feed(Event.LATE)
             return
         if not missing:
-            self._gateway = self._gateway or self._gateways.to(run)
-            missing = self._unready(self._gateway, run)
+            self._gateway = self._gateway or self._gateways.to(instance)
+            missing = self._check(self._gateway, instance)
         self._report.waiting(missing)
         if missing or self._gateway is None:
             return
-        # What answers may have gone into the background meanwhile.
-        if self._listen(run) and self._life.serves(run, self._gateway):
-            self._report.ready(run)
+        # The command may have ended meanwhile, and a descendant have answered.
+        if self._receive(instance) and self._lifecycle.set_ready(instance, self._gateway):
+            self._report.ready(instance)
 
-    def _heed(self, run: Instance, told: SupervisorMessage) -> None:
-        """What the warden says; see :mod:`wsgiproxy.spawn.supervisor.loop`."""
-        kind, text = told
+    def _handle(self, instance: Instance, kind: str, text: str) -> None:
+        """Handle a message of the supervisor; see :mod:`wsgiproxy.spawn.supervisor.loop`."""
         if kind == "P":
-            run.pid, run.warden = map(int, text.split())
-            self._report.running(run.pid)
+            instance.pid, instance.supervisor = map(int, text.split())
+            self._report.running(instance.pid)
         elif kind == "E":
             number, _, path = text.partition(" ")
             self._report.note(f"it cannot be run: {os.strerror(int(number))}: {path!r}")
-            self._life.feed(Event.UNUSABLE)
+            self._lifecycle.feed(Event.UNUSABLE)
         elif kind in "Oo":
-            run.lines.append(text)
+            instance.lines.append(text)
             if kind == "O":
                 self._report.output(text)
             else:
                 self._report.held_back()
         elif kind == "L":
             self._report.output(f"({text} lines lost)")
-        elif kind == "D" and self._life.state.phase is not Phase.DRAINING:
-            self._life.feed(Event.STOP)  # another process has stopped it
+        elif kind == "D" and self._lifecycle.state.phase is not Phase.DRAINING:
+            self._lifecycle.feed(Event.STOP)  # another process has stopped it
         elif kind == "X":
-            run.has_ended = True
+            instance.has_ended = True
             status, left = map(int, text.split())
-            self._left_out(run)
-            self._report.exited(status, left, self._life.state.phase)
-            # What goes into the background has not ended as it should.
-            self._life.feed(Event.CRASHED if status or left else Event.ENDED)
+            self._forgive_joined(instance)
+            self._report.exited(status, left, self._lifecycle.state.phase)
+            # A command that has left descendants behind has failed, whatever its exit status.
+            self._lifecycle.feed(Event.CRASHED if status or left else Event.ENDED)

@@ -1,4 +1,4 @@
-"""Asking a process that listens whether it is ready."""
+"""The check whether an instance that accepts connections is ready."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ from wsgiproxy.wsgi.gateway import Gateway
 if TYPE_CHECKING:
     from wsgiproxy.spawn.instance import Instance
 
-__all__ = ["Check", "readiness"]
+__all__ = ["Check", "address", "readiness"]
 
-# Seconds for one answer; a start has many of them.
-_PATIENCE = 2.0
+# Seconds for one response; there are many requests during a start.
+_TIMEOUT = 2.0
 
-#: Asks, and gives what is missing; empty if nothing is.
+#: Returns why an instance is not ready; empty if it is.
 Check = Callable[[Gateway, "Instance"], str]
 
 
-def _address(origin: Origin) -> str:
+def address(origin: Origin) -> str:
+    """The address of an instance, as people write it."""
     return f"unix:{origin.unix}" if origin.unix else f"http://{origin.authority}"
 
 
-def readiness(ready: Any, statuses: frozenset[int], host: str = "localhost") -> Check:
-    """A check from the settings ``ready`` and ``ready_statuses``.
+def readiness(ready: Any, host: str) -> Check:
+    """A check from the setting ``ready``.
 
-    :param ready: a path to ask for, a function of the address, or None: whoever listens is
-        ready.
-    :param host: the Host to ask for.
+    :param ready: a path that has to be answered with 2xx or 3xx, a function of the address, or
+        None: an instance that accepts connections is ready.
+    :param host: the Host of the requests.
     """
     if ready is None:
-        return lambda gateway, run: ""
+        return lambda gateway, instance: ""
     if callable(ready):
-        return lambda gateway, run: _called(ready, _address(run.socket.origin))
-    return lambda gateway, run: _asked(gateway, ready, statuses, host)
+        return lambda gateway, instance: _call(ready, address(instance.socket.origin))
+    return lambda gateway, instance: _request(gateway, ready, host)
 
 
-def _called(ready: Callable[[str], object], address: str) -> str:
+def _call(ready: Callable[[str], object], url: str) -> str:
     try:
-        return "" if ready(address) else "ready() says no"
-    except Exception as error:  # somebody else's function
+        return "" if ready(url) else "ready() says no"
+    except Exception as error:  # a function of the program
         return f"ready() raised {type(error).__name__}: {error}"
 
 
-def _asked(gateway: Gateway, target: str, statuses: frozenset[int], host: str) -> str:
-    path, mark, query = target.partition("?")
+def _request(gateway: Gateway, target: str, host: str) -> str:
+    path, _, query = target.partition("?")
     environ = {
         "REQUEST_METHOD": "GET",
         "REQUEST_URI": target,
@@ -63,7 +64,7 @@ def _asked(gateway: Gateway, target: str, statuses: frozenset[int], host: str) -
         "HTTP_HOST": host,
         "HTTP_USER_AGENT": "wsgiproxy",
         "wsgi.url_scheme": "http",
-        "webob.client.timeout": _PATIENCE,
+        "webob.client.timeout": _TIMEOUT,
     }
     record = Record(environ)
     record.discard()
@@ -73,4 +74,4 @@ def _asked(gateway: Gateway, target: str, statuses: frozenset[int], host: str) -
         return f"{target} gives no answer: {error}"
     if reply is not None:
         reply.close()
-    return "" if head.status in statuses else f"{target} answers {head.status}"
+    return "" if 200 <= head.status < 400 else f"{target} answers {head.status}"

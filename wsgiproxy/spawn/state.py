@@ -1,4 +1,4 @@
-"""The state of a process, and who uses it: all that threads share, under one lock."""
+"""The state of an instance and its use by requests: what threads share, under one lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Lifecycle", "ProcessLimits"]
 
 
 class ProcessLimits(NamedTuple):
-    """How long, and how many; seconds.
+    """Limits of a process; times in seconds.
 
     :param start: until it has to be ready.
     :param stop: between SIGTERM and SIGKILL.
@@ -41,84 +41,81 @@ class ProcessLimits(NamedTuple):
 
 
 class Lifecycle:
-    """Where a process is in its life; the lock is ``changed``, and told of every change.
+    """The state of the instance; the condition ``changed`` is its lock, notified of each change.
 
-    :param starter: what may be done alone, and what needs agreement.
-    :param limits: how long, and how many.
+    :param coordination: the steps on which several processes have to agree.
+    :param limits: limits of the process.
     :ivar state: changed by :meth:`step` alone.
-    :ivar gateway: the way to it while it is ready, else None.
-    :ivar run: the run that there is, ready or not.
-    :ivar postponed: it has not even been tried the last time, since another process has just
-        failed.
+    :ivar gateway: the gateway to the instance while it is ready, else None.
+    :ivar instance: the instance from its start to its end, else None.
+    :ivar postponed: the last start was not tried, since another process has just failed.
     """
 
-    def __init__(self, starter: Coordination, limits: ProcessLimits) -> None:
-        self.starter = starter
+    def __init__(self, coordination: Coordination, limits: ProcessLimits) -> None:
+        self.coordination = coordination
         self.limits = limits
         self.closed = False
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """The state in which nothing has been started."""
+    def reset(self) -> None:
+        """Set the state in which nothing has been started."""
         self.changed = threading.Condition()
         self.state = STOPPED
         self.gateway: Gateway | None = None
-        self.run: Instance | None = None
+        self.instance: Instance | None = None
         self.postponed = False
         self._in_flight = 0
         self._was_used = False
-        # Whether the requests in flight hold the run that is there now: those of one that has
+        # Whether the requests in flight have claimed the present instance: those of one that has
         # crashed may still be in flight.
         self._claimed = False
         self._last_used = monotonic()
 
     def step(self, event: Event, now: float, gateway: Gateway | None = None) -> Action:
-        """The one place where the state changes; the lock is held.
+        """Change the state by *event*; the caller holds the lock.
 
         :param now: of the monotonic clock.
-        :param gateway: the way to it, should it be ready now.
+        :param gateway: the gateway to the instance, if it is ready after this event.
         """
         before = self.state
         self.state, action = step(before, event, now, start_timeout=self.limits.start)
         if self.state is not before:
             self.gateway = gateway if self.state.phase is Phase.READY else None
             if action is Action.END:
-                self.end_run()
+                self._end_instance()
             self.changed.notify_all()
         return action
 
     def feed(self, event: Event) -> None:
-        """The same for whoever does not hold the lock."""
+        """The same for a caller without the lock."""
         with self.changed:
             self.step(event, monotonic())
 
     def is_wanted(self) -> bool:
-        """Whether a start goes on being worth its while."""
+        """Whether a start is still to go on."""
         state = self.state
         return state.phase is Phase.STARTING and monotonic() < state.until
 
-    def end_run(self) -> None:
-        """End the run, if there is one; returns at once."""
-        if self.run is not None:
-            self.starter.end(self.run, self.limits.stop, self.closed)
+    def _end_instance(self) -> None:
+        if self.instance is not None:
+            self.coordination.end(self.instance, self.limits.stop, self.closed)
 
     # Use
 
     def take(self) -> Gateway | None:
-        """Begin to use it; None if it cannot be used. The lock is held."""
-        gateway = self.gateway
-        if gateway is not None and not self._claimed:
-            self._claimed = self.starter.claim()
-            if not self._claimed:
-                return None
-        if gateway is not None:
-            self._in_flight += 1
-        return gateway
+        """Begin a request; None if the instance cannot be used. The caller holds the lock."""
+        if self.gateway is None:
+            return None
+        self._claimed = self._claimed or self.coordination.claim()
+        if not self._claimed:
+            return None
+        self._in_flight += 1
+        return self.gateway
 
     def leave(self, *, used: bool = True) -> None:
-        """The request is answered, or will never be.
+        """End a request that :meth:`take` has begun.
 
-        :param used: it counts as use.
+        :param used: whether it counts as use.
         """
         with self.changed:
             self._in_flight = max(0, self._in_flight - 1)  # it may be from before a fork
@@ -128,57 +125,57 @@ class Lifecycle:
             if self._claimed and not self._in_flight:
                 used, self._was_used = self._was_used, False
                 self._claimed = False
-                self.starter.release(used)
+                self.coordination.release(used)
 
-    def keep_time(self) -> tuple[Event | None, float, float | None]:
-        """Do what is due.
+    def check_time(self) -> tuple[Event | None, float, float | None]:
+        """Change the state by the event that is due, if any.
 
-        :returns: the event, for how many seconds nobody has used it, and the seconds until
-            something may be due; None if nothing will.
+        :returns: that event, the seconds without a request, and the seconds until the next event
+            may be due; None for no such time.
         """
         with self.changed:
             now = monotonic()
-            last = now if self._in_flight else self.starter.last_used(self._last_used)
+            last = now if self._in_flight else self.coordination.last_used(self._last_used)
             idle = max(0.0, now - last)
             event = due(self.state, now, idle, self.limits.idle)
-            if event is Event.IDLE and not self.starter.begin_stop():
+            if event is Event.IDLE and not self.coordination.begin_stop():
                 self._last_used, event, idle = now, None, 0.0  # another process uses it
             if event is not None:
                 self.step(event, now)
             return event, idle, next_look(self.state, now, idle, self.limits.idle)
 
-    # A run, from its beginning to its end
+    # An instance, from its start to its end
 
-    def begun(self, run: Instance) -> None:
-        """There is a run; perhaps somebody has stopped it already."""
+    def set_started(self, instance: Instance) -> None:
+        """Set the instance, which has been started; end it if a stop came meanwhile."""
         with self.changed:
-            self.run = run
+            self.instance = instance
             if self.state.phase is not Phase.STARTING:
-                self.end_run()
+                self._end_instance()
 
-    def serves(self, run: Instance, gateway: Gateway) -> bool:
-        """It is ready; False if it is too late."""
+    def set_ready(self, instance: Instance, gateway: Gateway) -> bool:
+        """Let requests use the instance; False if it is being stopped already."""
         with self.changed:
             self._last_used = monotonic()
-            self.starter.serves(run)
-            self.step(Event.ANSWERS, self._last_used, gateway)
+            self.coordination.set_ready(instance)
+            self.step(Event.READY, self._last_used, gateway)
             return self.state.phase is Phase.READY
 
-    def after_gone(self, instead: State | None = None) -> State:
-        """The state that :meth:`gone` will lead to, unless somebody stops it meanwhile."""
+    def state_after_end(self, instead: State | None) -> State:
+        """The state that :meth:`set_ended` will lead to, unless a stop comes meanwhile."""
         state = self.state if instead is None else instead
         return step(state, Event.GONE, monotonic(), start_timeout=self.limits.start)[0]
 
-    def gone(self, instead: State | None = None) -> None:
-        """Nothing is left of the run.
+    def set_ended(self, instead: State | None = None) -> None:
+        """Record that all processes of the instance have ended; the caller holds the lock.
 
-        :param instead: the state to be in, if it is known elsewhere.
+        :param instead: the state that another process has led to.
         """
-        self.run = None
+        self.instance = None
         self._claimed = False
         self.postponed = instead is not None
         if instead is not None:
             self.state = instead
             self.changed.notify_all()
         self.step(Event.GONE, monotonic())
-        self.starter.ended(self.state)
+        self.coordination.set_ended(self.state)

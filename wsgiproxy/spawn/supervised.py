@@ -1,4 +1,4 @@
-"""One run of the command, as seen from here: its warden, and the line to it."""
+"""The application's end of the connection to a supervisor."""
 
 from __future__ import annotations
 
@@ -10,30 +10,18 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import supervisor
 from wsgiproxy.spawn.atfork import making
 
-__all__ = ["SupervisedProcess", "SupervisorMessage"]
+__all__ = ["SupervisedProcess"]
 
-_WARDEN = os.path.join(os.path.dirname(supervisor.__file__), "__main__.py")
-
-
-class SupervisorMessage(NamedTuple):
-    """One line of the warden.
-
-    :param kind: a letter of :mod:`wsgiproxy.spawn.supervisor.loop`.
-    :param text: the rest.
-    """
-
-    kind: str
-    text: str
+_SUPERVISOR = os.path.join(os.path.dirname(supervisor.__file__), "__main__.py")
 
 
 def _interpreter() -> str:
-    """A Python to run the warden with; in uWSGI or mod_wsgi sys.executable is none."""
+    """A Python to run the supervisor; in uWSGI or mod_wsgi sys.executable is another program."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     places = [
         sys.executable,
@@ -51,19 +39,19 @@ def _interpreter() -> str:
 
 
 class SupervisedProcess:
-    """The other end of a lifeline. As long as a process holds one, the command may live.
+    """A connection to a supervisor: its command runs as long as one of them is open.
 
-    :param line: our end.
-    :param warden: its pid, if it is a child of this process.
-    :ivar is_ours: whether this process has started it, and not left it to others.
+    :param sock: this process's end.
+    :param pid: that of the supervisor, if it is a child of this process.
+    :ivar is_own: this process has started the supervisor, and not left it to other processes.
     """
 
-    def __init__(self, line: socket.socket, warden: int | None = None) -> None:
-        line.setblocking(False)
-        self._line = line
-        self._warden = warden
-        self.is_ours = warden is not None
-        self._heard = b""
+    def __init__(self, sock: socket.socket, pid: int | None = None) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._pid = pid
+        self.is_own = pid is not None
+        self._partial = b""
 
     @classmethod
     def start(
@@ -74,118 +62,119 @@ class SupervisedProcess:
         cwd: str | None,
         environment: Mapping[str, str],
         inherited: socket.socket | None = None,
-        door: socket.socket | None = None,
+        control: socket.socket | None = None,
     ) -> SupervisedProcess:
         """Run *command*.
 
-        :param folder: what the warden removes at the end.
-        :param inherited: a listening socket to hand over.
-        :param door: a listening socket for further lifelines.
-        :raises OSError: the warden cannot be started; what becomes of the command comes as
-            the first line.
+        :param folder: the folder that the supervisor removes at the end.
+        :param inherited: a listening socket for the command.
+        :param control: a listening socket for further connections.
+        :raises OSError: the supervisor cannot be started; whether the command could be started is
+            its first message.
         """
-        with making() as made:
-            ours, theirs = map(made, socket.socketpair())
-        with theirs:
-            numbers = [-1 if each is None else each.fileno() for each in (theirs, door, inherited)]
+        with making() as register:
+            sock, other = map(register, socket.socketpair())
+        with other:
+            sockets = (other, control, inherited)
+            numbers = [-1 if each is None else each.fileno() for each in sockets]
             words = [*map(str, numbers), folder, cwd or "", *command]
             try:
-                warden = _spawn([_interpreter(), "-I", "-S", _WARDEN, *words], environment, numbers)
+                pid = _spawn(
+                    [_interpreter(), "-I", "-S", _SUPERVISOR, *words], environment, numbers
+                )
             except BaseException:
-                ours.close()
+                sock.close()
                 raise
-        return cls(ours, warden)
+        return cls(sock, pid)
 
     @classmethod
-    def join(cls, door: str) -> SupervisedProcess:
-        """One more lifeline to what another process has started.
+    def join(cls, path: str) -> SupervisedProcess:
+        """Connect to a supervisor that another process has started.
 
-        :param door: path of the socket that the warden listens on.
-        :raises OSError: nobody is there.
+        :param path: of its control socket.
+        :raises OSError: it has ended.
         """
-        with making() as made:
-            line = made(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        with making() as register:
+            sock = register(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
-            line.connect(door)
+            sock.connect(path)
         except BaseException:
-            line.close()
+            sock.close()
             raise
-        return cls(line)
+        return cls(sock)
 
     def fileno(self) -> int:
-        """For select and poll."""
-        return self._line.fileno()
+        """The descriptor, for select and poll."""
+        return self._sock.fileno()
 
-    def hear(self) -> list[SupervisorMessage] | None:
-        """The lines that have come; None when nothing is left of the command."""
+    def receive(self) -> list[tuple[str, str]] | None:
+        """The messages that have arrived, kind and text; None when the supervisor has ended."""
         try:
-            data = self._line.recv(65536)
+            data = self._sock.recv(65536)
         except BlockingIOError:
             return []
         except OSError:
             return None
         if not data:
             return None
-        *lines, self._heard = (self._heard + data).split(b"\n")
+        *lines, self._partial = (self._partial + data).split(b"\n")
         texts = (line.decode("utf-8", "replace") for line in lines)
-        return [SupervisorMessage(text[:1], text[2:]) for text in texts]
+        return [(text[:1], text[2:]) for text in texts]
 
     def stop(self, grace: float) -> None:
-        """Have it end: SIGTERM, and SIGKILL after *grace* seconds; returns at once."""
-        # It has ended by itself, perhaps.
-        with contextlib.suppress(OSError):
-            self._line.send(b"S %g\n" % grace)
+        """End it by SIGTERM, and SIGKILL after *grace* seconds; returns at once."""
+        with contextlib.suppress(OSError):  # it may have ended by itself
+            self._sock.send(b"S %g\n" % grace)
 
     def leave(self, grace: float) -> None:
-        """Let go of it; whoever is the last to do so ends it, with so many seconds."""
-        warden, self._warden = self._warden, None
-        self.is_ours = False
-        if warden is not None:
-            # It lives as long as others want it to, and has to be waited for then.
+        """Leave it to other processes; without any, it is ended as by :meth:`stop`."""
+        pid, self._pid = self._pid, None
+        self.is_own = False
+        if pid is not None:
+            # The supervisor may live long, and has to be reaped at its end.
             with contextlib.suppress(RuntimeError):  # no more threads
-                threading.Thread(target=_wait_for, args=[warden], daemon=True).start()
+                threading.Thread(target=_reap, args=[pid], daemon=True).start()
         with contextlib.suppress(OSError):
-            self._line.send(b"Q %g\n" % grace)
-            # Our own end of the line hears that, too.
-            self._line.shutdown(socket.SHUT_RDWR)
+            self._sock.send(b"Q %g\n" % grace)
+            # This wakes the thread that polls this end, too.
+            self._sock.shutdown(socket.SHUT_RDWR)
 
-    def bury(self) -> None:
-        """After its end: leave nothing behind."""
-        self._line.close()
-        warden, self._warden = self._warden, None
-        if warden is not None:
-            _wait_for(warden)
+    def close(self) -> None:
+        """Close the connection, and reap the supervisor, which has ended."""
+        self._sock.close()
+        pid, self._pid = self._pid, None
+        if pid is not None:
+            _reap(pid)
 
     def abandon(self) -> None:
-        """In a forked process: it is the parent's, and none of ours."""
-        self._line.close()
-        self._warden = None
+        """Close the copy of the connection, in a forked process."""
+        self._sock.close()
+        self._pid = None
 
 
-def _wait_for(warden: int) -> None:
-    # Somebody else may wait for all children of this process.
+def _reap(pid: int) -> None:
+    # The program may wait for all its children by itself.
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(warden, 0)
+        os.waitpid(pid, 0)
 
 
 def _spawn(words: list[str], environment: Mapping[str, str], numbers: list[int]) -> int:
-    """Start a process that gets the descriptors *numbers*, and no input or output.
+    """Start a process that inherits the descriptors *numbers*, with /dev/null as stdin and stdout.
 
-    Not by subprocess: it waits until its child has closed a pipe, which a process that another
-    thread forks meanwhile holds open as long as it lives.
+    Not by subprocess, which waits for the end of a pipe: a process that another thread forks
+    meanwhile would keep that open.
     """
-    nothing = os.devnull
     actions: list[tuple[object, ...]] = []
     for number in numbers:
         if number >= 0:
-            # So that exec does not close it; glibc before 2.29 needs the way by another number.
+            # It is inherited by this; glibc before 2.29 ignores a dup2 to the same number.
             actions += [(os.POSIX_SPAWN_DUP2, number, 0), (os.POSIX_SPAWN_DUP2, 0, number)]
     actions += [
-        (os.POSIX_SPAWN_OPEN, 0, nothing, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, nothing, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    # It has a session of its own only when it runs: a terminal's Ctrl-C has to wait until then.
+    # Ctrl-C in a terminal has to wait until the supervisor has made a session of its own.
     return os.posix_spawn(
         words[0],
         words,

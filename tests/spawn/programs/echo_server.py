@@ -172,7 +172,7 @@ def main(options: Options) -> None:
         note(options["began"], str(os.getpid()))
     while "wait" in options and not os.path.exists(options["wait"]):
         time.sleep(0.01)
-    serving = Server(options)  # and its sockets, whoever shuts them
+    serving = Server(options)  # and its sockets, however they are shut down
     serving.open()
     threading.Event().wait()
 

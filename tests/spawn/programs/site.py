@@ -1,7 +1,7 @@
 """WSGI applications to be served by real servers that are spawned.
 
 ``site`` answers any path with the environ that it was given, as `tests.support.backend` does;
-``/stream`` goes on when somebody asks for ``/go``, and ``/redirect?URL`` leads elsewhere.
+``/stream`` goes on after a request for ``/go``, and ``/redirect?URL`` leads elsewhere.
 ``restored`` is the same behind `WSGIProxyMiddleware.from_env`, with the keyword arguments that
 are in the variable ``OPTIONS`` as JSON.
 """

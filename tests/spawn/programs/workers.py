@@ -96,7 +96,7 @@ class Workers:
         return alive(*self.starts)
 
     @property
-    def wardens(self) -> list[int]:
+    def supervisors(self) -> list[int]:
         """Those between the workers and their processes."""
         return [pid for pid, words in processes(self._mark).items() if "supervisor" in words]
 
@@ -108,7 +108,7 @@ class Workers:
             return [
                 pid
                 for pid in processes(self._mark)
-                if parent_of(pid) == master and pid not in self.wardens
+                if parent_of(pid) == master and pid not in self.supervisors
             ]
         return []
 

@@ -1,1 +1,1 @@
-"""The rules about a process: its command, its life, and what the system tells of it."""
+"""Rules about a spawned process: its command, its lifecycle, and the parsing of /proc."""

@@ -8,7 +8,7 @@ from wsgiproxy.errors import ConfigurationError
 
 __all__ = ["KINDS", "fill", "meanings", "socket_kind"]
 
-# What a person may write -> what it stands for. The names in capitals are those of 0.2.
+# Placeholder -> the value it is replaced by. The names in capitals are those of 0.2.
 _PLACEHOLDERS = {
     "{port}": "port",
     "__PORT__": "port",
@@ -17,7 +17,7 @@ _PLACEHOLDERS = {
     "{socket}": "socket",
 }
 
-#: The ways in which a process gets its socket -> what can be filled in.
+#: The ways in which a process gets its listening socket -> the values for placeholders.
 KINDS = {
     "inherit": frozenset(["fd", "port"]),
     "unix": frozenset(["socket"]),
@@ -26,17 +26,17 @@ KINDS = {
 
 
 def _used(texts: Iterable[str]) -> dict[str, str]:
-    """The placeholders in *texts*, and what they stand for."""
+    """The placeholders in *texts*, each with the name of its value."""
     return {
-        written: meaning
+        placeholder: name
         for text in texts
-        for written, meaning in _PLACEHOLDERS.items()
-        if written in text
+        for placeholder, name in _PLACEHOLDERS.items()
+        if placeholder in text
     }
 
 
 def meanings(texts: Iterable[str]) -> set[str]:
-    """What the placeholders in *texts* stand for.
+    """The names of the values that the placeholders in *texts* are replaced by.
 
     >>> meanings(["--bind=fd://{fd}"])
     {'fd'}
@@ -44,28 +44,28 @@ def meanings(texts: Iterable[str]) -> set[str]:
     return set(_used(texts).values())
 
 
-def socket_kind(texts: Iterable[str], given: str | None = None) -> str:
-    """One of :data:`KINDS`: as given, or as the placeholders ask for it.
+def socket_kind(texts: Iterable[str], setting: str | None = None) -> str:
+    """One of :data:`KINDS`: the setting, or else the one that the placeholders need.
 
-    :param texts: the words of the command, and whatever else placeholders may stand in.
-    :param given: the setting ``socket``, if there is one.
-    :raises ConfigurationError: a placeholder for which nothing could be filled in.
+    :param texts: the words of the command, and the values of its environment variables.
+    :param setting: the setting ``socket``.
+    :raises ConfigurationError: that kind of socket has no value for a placeholder.
 
     >>> socket_kind(["node", "server.js", "{port}"]), socket_kind(["myserver"])
     ('port', 'inherit')
     """
     used = _used(texts)
     wanted = set(used.values())
-    if given:
-        kind = given
+    if setting:
+        kind = setting
     elif "fd" in wanted or not wanted:
         kind = "inherit"
     else:
         kind = "unix" if "socket" in wanted else "port"
-    for written, meaning in used.items():
-        if meaning not in KINDS[kind]:
+    for placeholder, name in used.items():
+        if name not in KINDS[kind]:
             raise ConfigurationError(
-                f"start_script: {written} has no meaning with socket={kind!r}, where there is"
+                f"start_script: {placeholder} has no meaning with socket={kind!r}, where there is"
                 f" {' and '.join('{' + name + '}' for name in sorted(KINDS[kind]))}"
             )
     if kind == "unix" and "socket" not in wanted:
@@ -81,7 +81,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     >>> fill("--bind=127.0.0.1:{port}", {"port": "4711"})
     '--bind=127.0.0.1:4711'
     """
-    for written, meaning in _PLACEHOLDERS.items():
-        if meaning in values:
-            text = text.replace(written, values[meaning])
+    for placeholder, name in _PLACEHOLDERS.items():
+        if name in values:
+            text = text.replace(placeholder, values[name])
     return text

@@ -1,6 +1,6 @@
-"""What Linux says of listening sockets over netlink (sock_diag(7)): requests and answers.
+"""Listening TCP sockets by netlink (sock_diag(7), Linux): requests and responses.
 
-It costs microseconds however many connections there are, unlike the lists in /proc/net.
+A query takes microseconds however many connections there are, unlike reading /proc/net/tcp.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _SIZES = {2: 4, 10: 16}  # AF_INET, AF_INET6 -> bytes of an address
 
 
 def request(family: int) -> bytes:
-    """The question for all TCP sockets of a family that listen.
+    """The request for all listening TCP sockets of an address family.
 
-    :param family: 2 for IPv4, 10 for IPv6, as Linux counts them.
+    :param family: ``AF_INET`` (2) or ``AF_INET6`` (10) of Linux.
     """
     body = _REQUEST.pack(family, _IPPROTO_TCP, 0, 0, 1 << _TCP_LISTEN)
     size = _HEADER.size + len(body)
@@ -40,7 +40,7 @@ def request(family: int) -> bytes:
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The messages of a datagram: type and body."""
+    """The netlink messages of a datagram: type and body."""
     position = 0
     while position + _HEADER.size <= len(data):
         size, kind, *_ = _HEADER.unpack_from(data, position)
@@ -51,9 +51,9 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def is_last(data: bytes) -> bool:
-    """Whether a datagram ends the answer.
+    """Whether a datagram is the last one of the response (``NLMSG_DONE``).
 
-    :raises OSError: the answer is an error.
+    :raises OSError: the kernel has sent ``NLMSG_ERROR``.
     """
     for kind, body in _messages(data):
         if kind == _NLMSG_ERROR:

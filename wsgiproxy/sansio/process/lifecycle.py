@@ -1,6 +1,6 @@
-"""The life of a process that is started on demand: states, events, and what to do.
+"""The lifecycle of a process that is started on demand: a state machine.
 
-Time is passed in, and nothing is started or ended here.
+The time is a parameter; nothing is started or ended here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = [
 STABLE = 60.0
 #: The longest pause between two starts, in seconds.
 LONGEST_PAUSE = 30.0
-#: A pause of at most so many seconds is waited for; a request in a longer one is refused.
+#: Seconds of the longest pause whose end a request waits for; in a longer one it is refused.
 SHORT_PAUSE = 1.0
 
 
 class Phase(enum.Enum):
-    """Where a process is in its life."""
+    """A phase of the lifecycle."""
 
     STOPPED = "stopped"
     STARTING = "starting"
@@ -45,37 +45,37 @@ class Phase(enum.Enum):
 
 
 class Event(enum.Enum):
-    """What may happen to it."""
+    """An event that may change the state."""
 
-    ASKED = "a request has come"
-    ANSWERS = "it is ready to serve"
+    REQUEST = "a request needs it"
+    READY = "it is ready to serve"
     ENDED = "its main process has ended by itself, with status 0"
     CRASHED = "its main process has ended in any other way"
     UNUSABLE = "the command cannot be run"
     LATE = "it was not ready in time"
-    IDLE = "nobody has used it for long enough"
-    STOP = "somebody wants it to end"
-    GONE = "nothing is left of it"
+    IDLE = "it was without a request for long enough"
+    STOP = "it is to be stopped"
+    GONE = "all its processes have ended"
 
 
 class Action(enum.Enum):
-    """What is to be done about it."""
+    """The action that follows from an event."""
 
     NOTHING = "nothing"
     START = "start it"
     SERVE = "send the request"
     WAIT = "let the request wait"
     REFUSE = "refuse the request"
-    END = "end the process and all that it has started"
+    END = "end the process and its descendants"
 
 
 class State(NamedTuple):
-    """A phase, and what counts in it.
+    """A phase with its times.
 
     :param phase: the phase.
     :param since: when it began, in seconds of a monotonic clock.
-    :param until: when it is over: the limit of a start, the end of a pause; else infinite.
-    :param failures: starts and runs in a row that ended badly.
+    :param until: when it ends: the limit of a start, the end of a pause; else infinite.
+    :param failures: how many times in a row the process has failed.
     :param then: the phase after DRAINING.
     """
 
@@ -88,39 +88,37 @@ class State(NamedTuple):
 
 STOPPED = State(Phase.STOPPED)
 
-# Whatever is not in the table changes nothing: an event may come late, when another has
-# decided already.
+# An event that is not in the table changes nothing: it may come late, after another one.
 _TABLE: dict[tuple[Phase, Event], tuple[Phase, Action]] = {
-    (Phase.STOPPED, Event.ASKED): (Phase.STARTING, Action.START),
-    (Phase.STARTING, Event.ASKED): (Phase.STARTING, Action.WAIT),
-    (Phase.STARTING, Event.ANSWERS): (Phase.READY, Action.NOTHING),
+    (Phase.STOPPED, Event.REQUEST): (Phase.STARTING, Action.START),
+    (Phase.STARTING, Event.REQUEST): (Phase.STARTING, Action.WAIT),
+    (Phase.STARTING, Event.READY): (Phase.READY, Action.NOTHING),
     (Phase.STARTING, Event.ENDED): (Phase.DRAINING, Action.NOTHING),
     (Phase.STARTING, Event.CRASHED): (Phase.DRAINING, Action.NOTHING),
     (Phase.STARTING, Event.UNUSABLE): (Phase.DRAINING, Action.NOTHING),
     (Phase.STARTING, Event.LATE): (Phase.DRAINING, Action.END),
     (Phase.STARTING, Event.STOP): (Phase.DRAINING, Action.END),
     (Phase.STARTING, Event.GONE): (Phase.BACKING_OFF, Action.NOTHING),
-    (Phase.READY, Event.ASKED): (Phase.READY, Action.SERVE),
+    (Phase.READY, Event.REQUEST): (Phase.READY, Action.SERVE),
     (Phase.READY, Event.ENDED): (Phase.DRAINING, Action.NOTHING),
     (Phase.READY, Event.CRASHED): (Phase.DRAINING, Action.NOTHING),
     (Phase.READY, Event.IDLE): (Phase.DRAINING, Action.END),
     (Phase.READY, Event.STOP): (Phase.DRAINING, Action.END),
     (Phase.READY, Event.GONE): (Phase.BACKING_OFF, Action.NOTHING),
-    (Phase.DRAINING, Event.ASKED): (Phase.DRAINING, Action.WAIT),
-    (Phase.DRAINING, Event.STOP): (Phase.DRAINING, Action.NOTHING),
+    (Phase.DRAINING, Event.REQUEST): (Phase.DRAINING, Action.WAIT),
     (Phase.DRAINING, Event.GONE): (Phase.STOPPED, Action.NOTHING),
-    (Phase.BACKING_OFF, Event.ASKED): (Phase.BACKING_OFF, Action.REFUSE),
+    (Phase.BACKING_OFF, Event.REQUEST): (Phase.BACKING_OFF, Action.REFUSE),
     (Phase.BACKING_OFF, Event.STOP): (Phase.STOPPED, Action.NOTHING),
-    (Phase.FAILED, Event.ASKED): (Phase.FAILED, Action.REFUSE),
+    (Phase.FAILED, Event.REQUEST): (Phase.FAILED, Action.REFUSE),
     (Phase.FAILED, Event.STOP): (Phase.STOPPED, Action.NOTHING),
 }
 _PAUSES = (Phase.BACKING_OFF, Phase.FAILED)
-# Events that mean that it ends as it should.
+# Events after which the end of the process is no failure.
 _WANTED = frozenset([Event.STOP, Event.IDLE])
 
 
 def pause(failures: int) -> float:
-    """Seconds until the next start, after so many failures in a row.
+    """Seconds from the last of *failures* in a row until the next start.
 
     >>> [pause(number) for number in (1, 2, 3, 6, 1000)]
     [1.0, 2.0, 4.0, 30.0, 30.0]
@@ -131,22 +129,22 @@ def pause(failures: int) -> float:
 def step(
     state: State, event: Event, now: float, *, start_timeout: float = 30.0
 ) -> tuple[State, Action]:
-    """The state after *event*, and what to do.
+    """The state after *event*, and the action.
 
     :param now: seconds of a monotonic clock.
     :param start_timeout: seconds that a start may take.
 
-    >>> state, action = step(STOPPED, Event.ASKED, 5.0)
+    >>> state, action = step(STOPPED, Event.REQUEST, 5.0)
     >>> state.phase, state.until, action
     (<Phase.STARTING: 'starting'>, 35.0, <Action.START: 'start it'>)
     """
-    if event is Event.ASKED and state.phase in _PAUSES:
+    if event is Event.REQUEST and state.phase in _PAUSES:
         if now >= state.until:
             state = state._replace(phase=Phase.STOPPED)
         elif state.phase is Phase.BACKING_OFF and state.until - now <= SHORT_PAUSE:
             return state, Action.WAIT
     phase, action = _TABLE.get((state.phase, event), (state.phase, Action.NOTHING))
-    if phase is state.phase is Phase.DRAINING and event is Event.STOP:
+    if state.phase is Phase.DRAINING and event is Event.STOP:
         return state._replace(failures=0, then=Phase.STOPPED), action
     if phase is state.phase:
         return state, action
@@ -157,8 +155,8 @@ def _entered(phase: Phase, state: State, event: Event, now: float, start_timeout
     failures, then = state.failures, Phase.STOPPED
     if event in _WANTED:
         failures = 0
-    elif state.phase in (Phase.STARTING, Phase.READY) and event is not Event.ANSWERS:
-        # A start has to lead to service; what ends in service may do so with status 0.
+    elif state.phase in (Phase.STARTING, Phase.READY) and event is not Event.READY:
+        # A process that ends before it is ready has failed, whatever its exit status.
         served = now - state.since if state.phase is Phase.READY else 0.0
         failures = 0 if served >= STABLE else failures
         if state.phase is Phase.STARTING or event is not Event.ENDED:
@@ -181,13 +179,13 @@ def _entered(phase: Phase, state: State, event: Event, now: float, start_timeout
 
 
 def due(state: State, now: float, idle: float, idle_shutdown: float | None) -> Event | None:
-    """The event that time alone brings, if any.
+    """The event that is due now, if any: LATE or IDLE.
 
-    :param idle: for how many seconds nobody has used it; 0 while somebody does.
-    :param idle_shutdown: the seconds after which it is to end; None for never.
+    :param idle: seconds without a request.
+    :param idle_shutdown: seconds without a request after which it is to end; None for never.
 
     >>> due(State(Phase.READY, 0.0), 99.0, idle=60.0, idle_shutdown=60.0)
-    <Event.IDLE: 'nobody has used it for long enough'>
+    <Event.IDLE: 'it was without a request for long enough'>
     """
     if state.phase is Phase.STARTING and now >= state.until:
         return Event.LATE
@@ -197,7 +195,7 @@ def due(state: State, now: float, idle: float, idle_shutdown: float | None) -> E
 
 
 def next_look(state: State, now: float, idle: float, idle_shutdown: float | None) -> float | None:
-    """Seconds until :func:`due` may have something to say; None if not before an event.
+    """Seconds until :func:`due` may return an event; None if another event has to come first.
 
     >>> next_look(State(Phase.READY, 0.0), 99.0, idle=20.0, idle_shutdown=60.0)
     40.0

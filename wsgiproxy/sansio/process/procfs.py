@@ -1,4 +1,4 @@
-"""What Linux says of sockets and processes in /proc, read from the text of its files."""
+"""Parsers for files of /proc (Linux, proc(5)): listening sockets and parents of processes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STAT = re.compile(r"\A(\d+) \(.*\) \S (\d+) ", re.DOTALL)
 
 
 class Listening(NamedTuple):
-    """A TCP socket that listens.
+    """A listening TCP socket.
 
     :param address: in network order, 4 or 16 bytes.
     :param port: its port.
-    :param waiting: connections that nobody has accepted yet.
-    :param inode: what a descriptor's link names.
+    :param waiting: connections in its queue that are not accepted yet.
+    :param inode: its inode, as in :func:`socket_link`.
     """
 
     address: bytes
@@ -42,26 +42,22 @@ def listening(text: str) -> Iterator[Listening]:
     [Listening(address=b'\\x7f\\x00\\x00\\x01', port=8080, waiting=2, inode=4711)]
     """
     for address, port, waiting, inode in _LISTENS.findall(text):
-        # Words of 32 bits, each a number as the machine has it.
+        # Words of 32 bits, each a number in the byte order of the machine.
         words = (int(address[at : at + 8], 16) for at in range(0, len(address), 8))
         raw = b"".join(struct.pack("=I", word) for word in words)
         yield Listening(raw, int(port, 16), int(waiting, 16), int(inode))
 
 
 def socket_link(inode: int) -> str:
-    """What ``/proc/PID/fd/N`` points to for a socket."""
+    """The target of the link ``/proc/PID/fd/N`` of a socket."""
     return f"socket:[{inode}]"
 
 
 def parents(stats: Iterator[str]) -> dict[int, int]:
-    """Processes and their parents, from the texts of ``/proc/PID/stat``.
+    """Process id -> that of its parent, from the texts of ``/proc/PID/stat``.
 
     >>> parents(iter(["7 (a) b) S 1 7 7 0"]))
     {7: 1}
     """
-    found = {}
-    for text in stats:
-        match = _STAT.match(text)
-        if match:
-            found[int(match[1])] = int(match[2])
-    return found
+    matches = map(_STAT.match, stats)
+    return {int(match[1]): int(match[2]) for match in matches if match}

@@ -1,4 +1,4 @@
-"""What a person sees while a process is starting: a page that comes again by itself."""
+"""The page that a browser shows while a process is starting: it reloads itself."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ small {{ opacity: .7 }}
 
 
 def is_navigation(environ: Mapping[str, Any]) -> bool:
-    """Whether a person waits for a page: a GET by a browser, of a document.
+    """Whether a request is a browser's navigation: a GET of a document (Fetch Metadata, 2.1).
 
-    A form that was sent, an image or a script would not become the page by being asked for
-    again (Fetch Metadata, section 2.1).
+    A reload would not repeat the request of a form, an image or a script.
 
     >>> is_navigation({"REQUEST_METHOD": "GET", "HTTP_ACCEPT": "text/html,*/*;q=0.8"})
     True
@@ -56,9 +55,9 @@ def waiting_page(
 ) -> tuple[list[tuple[str, str]], bytes]:
     """The headers and the body of the page.
 
-    :param pause: seconds after which it asks again; that request waits on our side, too.
-    :param seconds: for how long it has been starting; None if it is not.
-    :param lines: what it has written; empty unless clients may see it.
+    :param pause: seconds until the page reloads.
+    :param seconds: how long the process has been starting; None if it is not starting.
+    :param lines: the last lines of its output; empty unless clients may see them.
     """
     title = "The application is starting" if pause == 1 else "The application will start again"
     since = f" <small>{seconds:.0f} s so far.</small>" if seconds is not None else ""

@@ -1,4 +1,4 @@
-"""Which variables of the environment a command has missed, as far as its output tells."""
+"""The environment variables that a command names in its output and was not given."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable
 __all__ = ["missed"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Shorter words of a sentence are names of variables by chance.
+# A shorter word may be the name of a variable by chance.
 _SHORTEST = 3
 _MOST = 3
 
 
 def missed(lines: Iterable[str], withheld: Collection[str]) -> list[str]:
-    """The variables that were not passed on and that the output names, each once.
+    """The withheld variables that the output names, each once, at most three.
 
     :param lines: last lines of the output.
     :param withheld: names of variables that are set and were not passed on.

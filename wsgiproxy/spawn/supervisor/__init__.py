@@ -1,8 +1,7 @@
-"""The process between us and a command: it ends all that the command has started.
+"""The supervisor: a process between an application and a command, which ends its descendants.
 
 It is run as a script by a bare interpreter (``python -I -S .../supervisor/__main__.py``), has one
-thread, and imports nothing else of ours, itself by relative imports. Its lifeline is a socket to
-us: when the last other end
-is closed, in whatever way we died, the command and everything below it ends, too. It refuses to
-end itself before nothing is left.
+thread, and imports nothing of ``wsgiproxy`` but its own modules, by relative imports. Each process
+that uses the command, an owner, has a connection to it: when the last one is closed, as it is when
+an owner is killed, the supervisor ends the command. It ends itself after all their processes.
 """

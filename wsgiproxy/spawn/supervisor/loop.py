@@ -1,11 +1,11 @@
-"""The loop of the process in between.
+"""The loop of the supervisor.
 
-What it tells us, one line each: ``P pid warden`` (of the command and of itself), ``E errno path``
-(the command cannot be run), ``O`` or ``o`` and a line of output (one listener is to log it, the
-others are to remember it), ``L n`` (lines that a listener had no room for), ``D`` (it begins to
-stop), ``X status n`` (of the command, negative for a signal, and the processes that it has left
-behind). What we tell it, with the time between SIGTERM and SIGKILL: ``S seconds`` to stop,
-``Q seconds`` to stop if nobody else listens.
+Messages to owners, one line each: ``P pid supervisor`` (of the command and of itself), ``E errno
+path`` (the command cannot be run), ``O`` or ``o`` and a line of output (one owner is to log it, the
+others are to remember it), ``L n`` (lines that were dropped for a slow owner), ``D`` (the stop
+begins), ``X status n`` (exit status of the command, negative for a signal, and the number of
+processes that it has left behind). Messages from owners, with the seconds between SIGTERM and
+SIGKILL: ``S seconds`` to stop, ``Q seconds`` to stop after the last owner.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import select
 import signal
 import time
 
-from .command import children, settle_in, start
-from .listener import Listener
+from .command import become_supervisor, children, start
 from .output import Output
+from .owner import Owner
 
 __all__ = ["Supervisor", "main"]
 
-# Seconds between SIGTERM and SIGKILL when nobody is there any more to wait for an answer.
+# Seconds between SIGTERM and SIGKILL after the end of the last owner.
 _ORPHAN_GRACE = 0.4
-# The same for what a command leaves behind when it ends by itself.
+# The same for descendants of a command that has ended by itself.
 _LEFTOVER_GRACE = 2.0
-# Seconds for which nobody is let in who could not be a moment ago.
-_DOOR_REST = 1.0
+# Seconds without a further accept(2) after one has failed.
+_ACCEPT_PAUSE = 1.0
 
 
 class Supervisor:
-    """The command, and those who want it to live.
+    """The command and its owners.
 
-    :param number: descriptor of our end of the first lifeline.
-    :param door: descriptor of a listening socket for further ones; -1 for none.
+    :param number: descriptor of the connection of the first owner.
+    :param control: descriptor of the socket that listens for further owners; -1 for none.
     """
 
-    def __init__(self, number: int, door: int = -1) -> None:
-        self._listeners = [Listener(number)]
-        self._door = door
-        self._opened_at = 0.0
+    def __init__(self, number: int, control: int = -1) -> None:
+        self._owners = [Owner(number)]
+        self._control = control
+        self._accept_after = 0.0
         self._child = 0
         self._status: int | None = None
         self._output = Output(-1)
@@ -51,20 +51,20 @@ class Supervisor:
         self._signalled: set[int] = set()
 
     def run(self, command: list[str], cwd: str, inherited: int, woken: int) -> None:
-        """Start *command*, and return when nothing is left of it.
+        """Start *command*, and return when it and its descendants have ended.
 
-        :param cwd: where to run it; empty for here.
+        :param cwd: its working directory; empty for that of the supervisor.
         :param inherited: descriptor of its listening socket; -1 for none.
         :param woken: descriptor that is readable after SIGCHLD.
         """
         try:
-            self._child, heard = start(command, cwd, inherited)
+            self._child, output = start(command, cwd, inherited)
         except OSError as error:
-            what = str(error.filename or "").replace("\n", "?")
-            self._tell(f"E {error.errno or errno.EIO} {what}".encode("utf-8", "replace"))
+            path = str(error.filename or "").replace("\n", "?")
+            self._send(f"E {error.errno or errno.EIO} {path}".encode("utf-8", "replace"))
         else:
-            self._output = Output(heard)
-            self._tell(self._introduction())
+            self._output = Output(output)
+            self._send(self._introduction())
         if inherited >= 0:
             os.close(inherited)
         try:
@@ -73,30 +73,30 @@ class Supervisor:
         except BaseException:
             os.killpg(self._child, signal.SIGKILL)
             raise
-        self._last_words()
+        self._send_rest()
 
     def _introduction(self) -> bytes:
         return b"P %d %d" % (self._child, os.getpid())
 
     def _turn(self, woken: int) -> None:
         for number in self._wait(woken):
-            self._attend(number, woken)
+            self._handle(number, woken)
         if self._output.number >= 0 and self._output.held_for() == 0.0:
-            self._tell_output(self._output.read())  # the flood is over
+            self._send_output(self._output.read())  # lines that were held back
         self._reap()
+        for owner in list(self._owners):
+            if not owner.flush():
+                self._remove(owner)
         if self._kill_at is not None:
-            self._signal_all()
-        for listener in list(self._listeners):
-            if not listener.flush():
-                self._hang_up(listener)
+            self._signal_all()  # after D was sent: owners know why the command ends
 
     def _wait(self, woken: int) -> list[int]:
-        """The descriptors that want attention."""
+        """The descriptors that are ready, after waiting for one or for a time limit."""
         poll = select.poll()
         limits = []
         poll.register(woken, select.POLLIN)
         if self._output.number >= 0:
-            paused = self._output.is_paused()
+            paused = self._output.paused_for()
             if paused:
                 limits.append(paused)
             else:
@@ -104,51 +104,51 @@ class Supervisor:
             held = self._output.held_for()
             if held is not None:
                 limits.append(held)
-        if self._door >= 0:
-            rest = self._opened_at - time.monotonic()
-            if rest > 0:
-                limits.append(rest)
+        if self._control >= 0:
+            pause = self._accept_after - time.monotonic()
+            if pause > 0:
+                limits.append(pause)
             else:
-                poll.register(self._door, select.POLLIN)
-        for listener in self._listeners:
-            more = select.POLLOUT if listener.unsent else 0
-            poll.register(listener.number, select.POLLIN | more)
+                poll.register(self._control, select.POLLIN)
+        for owner in self._owners:
+            more = select.POLLOUT if owner.unsent else 0
+            poll.register(owner.number, select.POLLIN | more)
         if self._kill_at is not None:
-            # Once all has been killed, a look now and then finds what forked in between.
+            # After SIGKILL, a look now and then finds processes that were forked in between.
             limits.append(0.05 if self._killing else self._kill_at - time.monotonic())
         limit = max(0.0, min(limits)) * 1000 + 1 if limits else None
         return [number for number, _ in poll.poll(limit)]
 
-    def _attend(self, number: int, woken: int) -> None:
+    def _handle(self, number: int, woken: int) -> None:
         if number == woken:
             with contextlib.suppress(BlockingIOError):
                 os.read(woken, 4096)
         elif number == self._output.number:
-            self._tell_output(self._output.read())
-        elif number == self._door:
-            self._open_door()
+            self._send_output(self._output.read())
+        elif number == self._control:
+            self._accept()
         else:
-            for listener in self._listeners:
-                if listener.number == number:
-                    self._listen_to(listener)
+            for owner in self._owners:
+                if owner.number == number:
+                    self._receive(owner)
                     break
 
     # The command
 
     def _reap(self) -> None:
-        """Take note of the command's end, and bury what was adopted.
+        """Record the end of the command, and wait for adopted processes (waitpid(2)).
 
-        The command itself stays a zombie until the end: its number, and that of its group,
-        cannot be given to anybody else meanwhile.
+        The command itself stays a zombie until the end of the supervisor, so that no other process
+        gets its pid or that of its group.
         """
         if self._status is None:
-            found = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is not None:
-                code = found.si_status
-                self._status = code if found.si_code == os.CLD_EXITED else -code
-                self._tell_output(self._output.rest())
+            result = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if result is not None:
+                code = result.si_status
+                self._status = code if result.si_code == os.CLD_EXITED else -code
+                self._send_output(self._output.rest())
                 left = sum(pid != self._child for pid in children())
-                self._tell(b"X %d %d" % (self._status, left))
+                self._send(b"X %d %d" % (self._status, left))
                 self._end(_LEFTOVER_GRACE)
         for pid in children():
             if pid != self._child:
@@ -160,13 +160,13 @@ class Supervisor:
         return self._status is not None and children() in ([], [self._child])
 
     def _end(self, grace: float) -> None:
-        """Have all of it end: SIGTERM now, SIGKILL after *grace* seconds."""
+        """End all processes: SIGTERM now, SIGKILL after *grace* seconds."""
         kill_at = time.monotonic() + grace
         if self._kill_at is None or kill_at < self._kill_at:
             self._kill_at = kill_at
 
     def _signal_all(self) -> None:
-        """Signal the group of the command, and each that lost its parent and became ours."""
+        """Signal the process group of the command, and each adopted process."""
         assert self._kill_at is not None
         if not self._killing and time.monotonic() >= self._kill_at:
             self._killing = True
@@ -174,95 +174,95 @@ class Supervisor:
         number = signal.SIGKILL if self._killing else signal.SIGTERM
         for pid in {self._child, *children()} - self._signalled:
             self._signalled.add(pid)
-            # Not ours to signal (set-uid), or gone: there is nothing better to do.
+            # It may have another user (set-uid), or have ended.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if pid == self._child:
                     os.killpg(pid, number)
                 elif self._killing or os.getpgid(pid) != self._child:
-                    os.kill(pid, number)  # its group was not asked already
+                    os.kill(pid, number)  # it is not in the group
 
-    # Those who listen
+    # Owners
 
-    def _open_door(self) -> None:
+    def _accept(self) -> None:
         import socket
 
         try:
-            with socket.socket(fileno=os.dup(self._door)) as door:
-                listener = Listener(door.accept()[0].detach())
-        except OSError:  # no descriptors left, most likely; it would wake us all the time
-            self._opened_at = time.monotonic() + _DOOR_REST
+            with socket.socket(fileno=os.dup(self._control)) as control:
+                owner = Owner(control.accept()[0].detach())
+        except OSError:  # most likely no descriptors are left; poll(2) would return at once
+            self._accept_after = time.monotonic() + _ACCEPT_PAUSE
             return
-        listener.tell(self._introduction())
+        owner.send(self._introduction())
         if self._kill_at is not None:
-            listener.tell(b"D")
-        self._listeners.append(listener)
+            owner.send(b"D")
+        self._owners.append(owner)
 
-    def _listen_to(self, listener: Listener) -> None:
-        lines = listener.hear()
+    def _receive(self, owner: Owner) -> None:
+        lines = owner.receive()
         if lines is None:
-            self._hang_up(listener)
+            self._remove(owner)
             return
         for line in lines:
             if line[:2] == b"S ":
-                self._tell(b"D")
+                self._send(b"D")
                 self._end(float(line[2:]))
             elif line[:2] == b"Q ":
-                listener.grace = float(line[2:])
+                owner.grace = float(line[2:])
 
-    def _hang_up(self, listener: Listener) -> None:
-        self._listeners.remove(listener)
-        os.close(listener.number)
-        if not self._listeners:
-            self._end(_ORPHAN_GRACE if listener.grace is None else listener.grace)
+    def _remove(self, owner: Owner) -> None:
+        self._owners.remove(owner)
+        os.close(owner.number)
+        if not self._owners:
+            self._end(_ORPHAN_GRACE if owner.grace is None else owner.grace)
 
-    def _tell(self, line: bytes) -> None:
-        for listener in self._listeners:
-            listener.tell(line)
+    def _send(self, line: bytes) -> None:
+        for owner in self._owners:
+            owner.send(line)
 
-    def _tell_output(self, lines: list[bytes]) -> None:
-        for number, listener in enumerate(self._listeners):
+    def _send_output(self, lines: list[bytes]) -> None:
+        for number, owner in enumerate(self._owners):
             kind = b"o " if number else b"O "
             for line in lines:
-                listener.tell(kind + line, droppable=True)
+                owner.send(kind + line, droppable=True)
 
-    def _last_words(self) -> None:
-        """Bury the command, and say what is unsaid to those who listen within a second."""
+    def _send_rest(self) -> None:
+        """Wait for the command (waitpid(2)), and send what is unsent, for at most a second."""
         if self._child:
             os.waitpid(self._child, 0)
-            self._tell_output(self._output.rest())
+            self._send_output(self._output.rest())
         end = time.monotonic() + 1.0
-        for listener in self._listeners:
-            while listener.flush() and listener.unsent and time.monotonic() < end:
-                select.select([], [listener.number], [], 0.1)
+        for owner in self._owners:
+            while owner.flush() and owner.unsent and time.monotonic() < end:
+                select.select([], [owner.number], [], 0.1)
 
 
-def _occupy(folder: str) -> None:
-    """Hold the lock that systemd-tmpfiles(8) respects, however old the folder looks."""
+def _lock_shared(folder: str) -> None:
+    """Hold the lock for which systemd-tmpfiles(8) leaves a folder alone, however old it is."""
     with contextlib.suppress(OSError):
         fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)
 
 
 def main(arguments: list[str]) -> None:
-    """What the script does.
+    """Run the supervisor.
 
-    :param arguments: descriptors of the lifeline, the door and the socket to hand over, the
-        folder to remove at the end, the one to run in (empty for none), and the command.
+    :param arguments: descriptors of the connection, the control and the inherited socket, the
+        folder to remove at the end, the working directory (empty for none), and the command.
     """
-    number, door, inherited = map(int, arguments[:3])
+    number, control, inherited = map(int, arguments[:3])
     folder, cwd, *command = arguments[3:]
-    settle_in({number, door, inherited})
+    become_supervisor({number, control, inherited})
     woken, wake = os.pipe()
     for each in (woken, wake):
         os.set_blocking(each, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    # We end when all is done; a terminal's Ctrl-C is for our parent.
+    # It ends after the command; Ctrl-C in a terminal is for the application.
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(each, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    _occupy(folder)
+    _lock_shared(folder)
     try:
-        Supervisor(number, door).run(command, cwd, inherited, woken)
+        Supervisor(number, control).run(command, cwd, inherited, woken)
     finally:
         if folder:
             import shutil

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 
-#: What browsers send with a link that somebody has clicked.
+#: What browsers send for a link that was clicked.
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 CHROME = FIREFOX.replace("*/*", "image/avif,image/webp,image/apng,*/*")
 CLICK = {
@@ -42,7 +42,7 @@ def without(name: str) -> dict[str, str]:
         pytest.param({"REQUEST_METHOD": "GET", "HTTP_ACCEPT": "text/html"}, id="lynx"),
     ],
 )
-def test_a_person_waits(environ: dict[str, str]) -> None:
+def test_a_get_of_a_document_is_a_navigation(environ: dict[str, str]) -> None:
     before = dict(environ)
     assert is_navigation(environ) is True
     assert environ == before
@@ -74,7 +74,7 @@ def test_a_person_waits(environ: dict[str, str]) -> None:
         pytest.param({}, id="of-nothing"),
     ],
 )
-def test_nobody_waits_for_a_page(environ: dict[str, str]) -> None:
+def test_other_requests_are_no_navigation(environ: dict[str, str]) -> None:
     """A form that was sent, an image or a script would not come again by itself."""
     assert is_navigation(environ) is False
 
@@ -157,14 +157,14 @@ def test_it_is_a_page_of_html() -> None:
         assert TAGS.count(once) == 1
 
 
-def test_it_comes_again_by_itself_and_to_the_same_address() -> None:
+def test_the_page_reloads_its_own_address() -> None:
     """Without a script, and without a URL of its own."""
     (refresh,) = page().attributes("meta", http_equiv="refresh")
     assert refresh["content"] == "1"
     assert "script" not in TAGS
 
 
-def test_it_asks_for_nothing_else() -> None:
+def test_the_page_loads_no_other_resource() -> None:
     """What it referred to would wait as well."""
     for _, attributes in page(1.0, ["x"]).starts:
         assert not attributes.keys() & {"src", "href", "action", "srcset", "data", "style"}
@@ -180,15 +180,15 @@ def test_it_asks_for_nothing_else() -> None:
         pytest.param(61.6, "62 s so far.", id="minutes"),
     ],
 )
-def test_it_says_for_how_long(seconds: float, text: str) -> None:
+def test_the_page_shows_the_seconds(seconds: float, text: str) -> None:
     assert page(seconds).texts["small"] == text
 
 
-def test_it_does_not_say_for_how_long_it_has_not_been_starting() -> None:
+def test_the_page_shows_no_seconds_outside_of_a_start() -> None:
     assert "small" not in page().texts
 
 
-def test_it_shows_no_output_unless_it_is_given() -> None:
+def test_the_page_without_lines_has_no_output() -> None:
     assert "pre" not in TAGS
 
 
@@ -204,17 +204,17 @@ def test_it_shows_no_output_unless_it_is_given() -> None:
         pytest.param("caf\xe9 \u2603 \U0001f600", id="beyond-ascii"),
     ],
 )
-def test_lines_are_shown_as_they_are(line: str) -> None:
+def test_lines_are_escaped(line: str) -> None:
     found = page(1.0, ["before", line, "after"])
     assert found.texts["pre"] == f"before\n{line}\nafter"
     assert sorted(tag for tag, _ in found.starts) == sorted([*TAGS, "small", "pre"])
 
 
-def test_what_is_no_text_is_shown_as_a_question_mark() -> None:
+def test_surrogates_are_shown_as_a_question_mark() -> None:
     assert page(None, ["a\ud800b\udcff"]).texts["pre"] == "a?b?"
 
 
-def test_in_a_pause_it_comes_back_when_the_pause_is_over() -> None:
+def test_the_page_reloads_at_the_end_of_a_pause() -> None:
     headers, body = waiting_page(17, None, [])
     assert dict(headers)["Retry-After"] == "17"
     assert b'content="17"' in body

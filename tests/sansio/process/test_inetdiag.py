@@ -41,7 +41,7 @@ LISTENING = [
 
 
 @pytest.mark.parametrize("family", [2, 10], ids=["IPv4", "IPv6"])
-def test_the_question_is_for_tcp_sockets_that_listen(family: int) -> None:
+def test_request_is_for_listening_tcp_sockets(family: int) -> None:
     data = request(family)
     size, kind, flags, *_ = struct.unpack_from("=IHHII", data)
     assert (size, kind, flags) == (len(data), 20, 0x301) and len(data) == 72
@@ -62,11 +62,11 @@ def test_the_question_is_for_tcp_sockets_that_listen(family: int) -> None:
         pytest.param(b"", [], id="nothing"),
     ],
 )
-def test_what_listens_is_read(data: bytes, expected: list[Listening]) -> None:
+def test_listening_reads_sockets(data: bytes, expected: list[Listening]) -> None:
     assert list(listening(data)) == expected
 
 
-def test_the_end_is_seen_wherever_it_stands() -> None:
+def test_is_last_finds_nlmsg_done_at_each_position() -> None:
     assert is_last(message(SOCKET, V4) + message(DONE, bytes(4)))
     assert not is_last(message(SOCKET, V4))
     assert not is_last(b"")
@@ -79,7 +79,7 @@ def test_the_end_is_seen_wherever_it_stands() -> None:
         pytest.param(b"", 0, id="cut"),
     ],
 )
-def test_an_error_is_raised(body: bytes, number: int) -> None:
+def test_nlmsg_error_is_an_oserror(body: bytes, number: int) -> None:
     with pytest.raises(OSError) as refused:
         is_last(message(ERROR, body))
     assert refused.value.errno == number
@@ -91,7 +91,7 @@ def test_an_error_is_raised(body: bytes, number: int) -> None:
         lambda bodies: b"".join(message(SOCKET, body) for body in bodies)
     )
 )
-def test_any_bytes_are_read_or_are_nothing(data: bytes) -> None:
+def test_any_bytes_are_parsed(data: bytes) -> None:
     for each in listening(data):
         assert len(each.address) in (4, 16) and 0 <= each.port < 65536
     with contextlib.suppress(OSError):

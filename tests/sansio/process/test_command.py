@@ -36,7 +36,7 @@ MEANINGS = {
         pytest.param(["x", "${port}"], "port", id="a-shell-would-read-it-and-none-does"),
     ],
 )
-def test_the_command_says_which_socket_it_wants(words: list[str], kind: str) -> None:
+def test_placeholders_select_the_kind_of_socket(words: list[str], kind: str) -> None:
     assert socket_kind(words) == kind
     assert socket_kind(iter(words)) == kind
 
@@ -53,7 +53,7 @@ def test_the_command_says_which_socket_it_wants(words: list[str], kind: str) -> 
         if some or kind != "unix"
     ],
 )
-def test_the_setting_decides_where_the_command_agrees(words: list[str], given: str) -> None:
+def test_the_setting_selects_the_kind_of_socket(words: list[str], given: str) -> None:
     assert socket_kind(words, given) == given
 
 
@@ -65,7 +65,7 @@ def test_the_setting_decides_where_the_command_agrees(words: list[str], given: s
         if MEANINGS[written] not in KINDS[kind]
     ],
 )
-def test_the_setting_and_the_command_contradict_each_other(written: str, given: str) -> None:
+def test_a_placeholder_that_contradicts_the_setting_is_refused(written: str, given: str) -> None:
     """The message names the placeholder as it was written, the kind, and what could be."""
     with pytest.raises(ConfigurationError) as caught:
         socket_kind(["x", f"--to={written}"], given)
@@ -84,7 +84,7 @@ def test_the_setting_and_the_command_contradict_each_other(written: str, given: 
         pytest.param(["{fd}", "__PORT__", "{socket}"], id="all-three"),
     ],
 )
-def test_the_command_contradicts_itself(words: list[str]) -> None:
+def test_contradicting_placeholders_are_refused(words: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="^start_script: .* has no meaning with socket="):
         socket_kind(words)
 
@@ -98,7 +98,7 @@ def test_the_command_contradicts_itself(words: list[str]) -> None:
         pytest.param(["x{socket}"], {"socket"}, id="within-a-word"),
     ],
 )
-def test_what_a_command_wants_to_know(words: list[str], wanted: set[str]) -> None:
+def test_meanings(words: list[str], wanted: set[str]) -> None:
     assert meanings(words) == wanted
 
 
@@ -133,7 +133,7 @@ _values = st.fixed_dictionaries(
 
 
 @given(st.lists(_pieces | st.text(max_size=3), max_size=8), _values)
-def test_what_is_filled_in_is_all_that_changes(pieces: list[str], values: dict[str, str]) -> None:
+def test_fill_changes_only_placeholders(pieces: list[str], values: dict[str, str]) -> None:
     """No placeholder with a value is left over; without any of them the text stays as it is."""
     text = "".join(pieces)
     filled = fill(text, values)
@@ -143,14 +143,14 @@ def test_what_is_filled_in_is_all_that_changes(pieces: list[str], values: dict[s
 
 
 def test_a_unix_socket_has_to_be_named() -> None:
-    """It is made anew for each run: whoever is not told cannot listen there."""
+    """The path is new for each instance, so the command has to get it."""
     with pytest.raises(ConfigurationError, match=r"expected \{socket\} in it with socket='unix'"):
         socket_kind(["myserver"], "unix")
     assert socket_kind(["myserver", "{socket}"], "unix") == "unix"
 
 
 @given(st.lists(_pieces | st.text(max_size=3), max_size=8), st.none() | st.sampled_from([*KINDS]))
-def test_whatever_is_accepted_can_be_filled_in(words: list[str], given: str | None) -> None:
+def test_accepted_commands_can_be_filled(words: list[str], given: str | None) -> None:
     """For every command there is a kind that gives a value to all its placeholders, or an error."""
     wanted = {meaning for word in words for each, meaning in MEANINGS.items() if each in word}
     assert meanings(words) == wanted

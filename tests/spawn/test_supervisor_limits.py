@@ -1,4 +1,4 @@
-"""A warden where descriptors are few or not listed, and the folder that it keeps for itself."""
+"""A supervisor where descriptors are few or not listed, and the folder that it keeps for itself."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def cpu(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_whoever_cannot_be_let_in_waits_at_the_door_and_disturbs_nobody(spawn, folder):
+def test_a_connection_waits_without_cpu_time_while_descriptors_are_few(spawn, folder):
     """The descriptor that is left is not enough; it would be tried again without a pause."""
     one, other = (spawn(child(), share=str(folder)) for _ in range(2))
     one.start()
-    warden = one._backend.life.run.warden
-    before = resource.prlimit(warden, resource.RLIMIT_NOFILE)
-    used = {int(name) for name in os.listdir(f"/proc/{warden}/fd")}
+    supervisor = one._backend.lifecycle.instance.supervisor
+    before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{supervisor}/fd")}
     lowest = min(set(range(len(used) + 1)) - used)
-    resource.prlimit(warden, resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (lowest + 1, before[1]))
     other.start(wait=False)
-    until(lambda: other._backend.life.run, "a connection")
-    since = cpu(warden)
+    until(lambda: other._backend.lifecycle.instance, "a connection")
+    since = cpu(supervisor)
     threading.Event().wait(0.5)  # in which nothing is to happen
-    assert cpu(warden) - since <= 5
+    assert cpu(supervisor) - since <= 5
     assert (ask(one).text, other.state) == (str(one.pid), "starting")
-    resource.prlimit(warden, resource.RLIMIT_NOFILE, before)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
     assert ask(other).text == str(one.pid)
 
 
-def test_the_folder_of_a_run_is_occupied_as_long_as_it_lasts(spawn, temporary):
+def test_the_folder_of_an_instance_is_locked_until_its_end(spawn, temporary):
     """systemd-tmpfiles(8) removes nothing that is locked, however old it looks."""
     app = spawn(child())
     app.start()
@@ -62,13 +62,13 @@ def refuse(path):
     raise PermissionError(path)
 
 os.listdir = refuse
-from wsgiproxy.spawn.supervisor.command import settle_in
+from wsgiproxy.spawn.supervisor.command import become_supervisor
 
 kept, closed = os.pipe()
 far = os.dup2(closed, 700)
 for number in (kept, far):
     os.set_inheritable(number, True)
-settle_in({kept})
+become_supervisor({kept})
 for number in (closed, far):
     try:
         os.fstat(number)

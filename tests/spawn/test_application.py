@@ -27,7 +27,7 @@ from wsgiproxy.spawn import SpawningApplication
 # Starting
 
 
-def test_nothing_is_started_before_somebody_asks(spawn, mark):
+def test_nothing_is_started_before_the_first_request(spawn, mark):
     app = spawn(child())
     assert (app.state, app.pid, processes(mark)) == ("stopped", None, {})
 
@@ -59,7 +59,7 @@ def test_of_200_simultaneous_first_requests_one_starts_it_and_all_are_answered(s
     assert len(lines_of(starts)) == 1
 
 
-def test_it_can_be_started_before_anybody_asks(spawn, starts):
+def test_start_starts_it_before_the_first_request(spawn, starts):
     app = spawn(child(starts=starts))
     app.start()
     assert app.state == "ready"
@@ -69,7 +69,7 @@ def test_it_can_be_started_before_anybody_asks(spawn, starts):
     assert len(lines_of(starts)) == 1
 
 
-def test_a_start_can_be_begun_without_waiting_for_it(spawn, starts, gate):
+def test_start_without_wait_returns_at_once(spawn, starts, gate):
     app = spawn(child(starts=starts, wait=gate))
     app.start(wait=False)
     until(lambda: lines_of(starts), "a start")
@@ -79,13 +79,13 @@ def test_a_start_can_be_begun_without_waiting_for_it(spawn, starts, gate):
     assert len(lines_of(starts)) == 1
 
 
-def test_a_start_that_fails_is_an_exception_for_its_owner(spawn):
+def test_start_raises_if_the_start_fails(spawn):
     app = spawn(child("leave", status=3))
     with pytest.raises(NotStarted, match="it ended with status 3 before it was ready"):
         app.start()
 
 
-def test_a_start_that_takes_too_long_is_an_exception_and_goes_on(spawn, gate):
+def test_start_raises_after_max_wait_and_the_start_goes_on(spawn, gate):
     app = spawn(child(wait=gate), max_wait=0.2)
     with pytest.raises(NotReady, match="starting for too long"):
         app.start()
@@ -96,7 +96,7 @@ def test_a_start_that_takes_too_long_is_an_exception_and_goes_on(spawn, gate):
 # Stopping
 
 
-def test_a_stopped_one_is_started_again_by_the_next_request(spawn, starts):
+def test_a_request_after_stop_starts_another_process(spawn, starts):
     app = spawn(child(starts=starts))
     first = int(ask(app).text)
     app.stop()
@@ -108,14 +108,14 @@ def test_a_stopped_one_is_started_again_by_the_next_request(spawn, starts):
     assert lines_of(starts) == [str(first), str(second)]
 
 
-def test_it_is_asked_to_end_before_it_is_made_to(spawn, ended):
+def test_stop_sends_sigterm_first(spawn, ended):
     app = spawn(child(ended=ended))
     pid = ask(app).text
     app.stop()
     assert lines_of(ended) == [pid]
 
 
-def test_each_of_its_processes_is_asked_once(spawn, ended):
+def test_each_process_of_the_group_gets_one_sigterm(spawn, ended):
     """To some programs the second SIGTERM means: at once."""
     app = spawn(["sh", "-c", '"$@" & wait', "sh", *child(ended=ended, linger=0.5)])
     pid = ask(app).text
@@ -123,21 +123,21 @@ def test_each_of_its_processes_is_asked_once(spawn, ended):
     assert lines_of(ended) == [pid]
 
 
-def test_one_that_ignores_the_asking_is_killed_after_a_time(spawn):
+def test_a_process_that_ignores_sigterm_is_killed_after_stop_timeout(spawn):
     app = spawn(child(ignore="yes"), stop_timeout=0.2)
     pid = int(ask(app).text)
     app.stop()
     assert (app.state, alive(pid)) == ("stopped", [])
 
 
-def test_stopping_what_does_not_run_does_nothing(spawn, starts):
+def test_stop_without_a_process_does_nothing(spawn, starts):
     app = spawn(child(starts=starts))
     app.stop()
     app.stop()
     assert (app.state, lines_of(starts)) == ("stopped", [])
 
 
-def test_it_can_be_stopped_by_another_thread_than_the_one_that_started_it(spawn):
+def test_another_thread_can_stop_it(spawn):
     app = spawn(child())
     pid = int(ask(app).text)
     thread = threading.Thread(target=app.stop)
@@ -146,7 +146,7 @@ def test_it_can_be_stopped_by_another_thread_than_the_one_that_started_it(spawn)
     assert (app.state, alive(pid)) == ("stopped", [])
 
 
-def test_a_start_can_be_stopped(spawn, starts, gate):
+def test_stop_ends_a_start(spawn, starts, gate):
     app = spawn(child(starts=starts, wait=gate))
     app.start(wait=False)
     pid = int(until(lambda: lines_of(starts), "a start")[0])
@@ -154,7 +154,7 @@ def test_a_start_can_be_stopped(spawn, starts, gate):
     assert (app.state, alive(pid)) == ("stopped", [])
 
 
-def test_a_stop_at_any_moment_of_a_start_leaves_nothing(spawn, mark):
+def test_stop_at_any_moment_of_a_start_leaves_no_process(spawn, mark):
     app = spawn(child())
     for _ in range(20):
         app.start(wait=False)
@@ -162,7 +162,7 @@ def test_a_stop_at_any_moment_of_a_start_leaves_nothing(spawn, mark):
         assert (app.state, processes(mark)) == ("stopped", {})
 
 
-def test_a_closed_one_refuses_with_503_and_is_not_started(spawn, starts):
+def test_requests_after_close_get_503_and_start_nothing(spawn, starts):
     app = spawn(child(starts=starts))
     pid = int(ask(app).text)
     app.close()
@@ -177,7 +177,7 @@ def test_a_closed_one_refuses_with_503_and_is_not_started(spawn, starts):
     assert (app.state, lines_of(starts)) == ("stopped", [str(pid)])
 
 
-def test_it_ends_with_its_block(spawn):
+def test_the_end_of_a_with_block_ends_the_process(spawn):
     with spawn(child()) as app:
         pid = int(ask(app).text)
         assert alive(pid) == [pid]
@@ -185,7 +185,7 @@ def test_it_ends_with_its_block(spawn):
     assert ask(app).status == 503
 
 
-def test_an_application_that_nobody_holds_ends_its_process(spawn, ended, mark):
+def test_the_process_of_an_application_that_is_garbage_ends(spawn, ended, mark):
     app = spawn(child(ended=ended))
     pid = ask(app).text
     del app
@@ -228,7 +228,7 @@ def test_a_program_that_ends_by_itself_ends_its_process_gracefully(
 # What its owner can see
 
 
-def test_its_state_is_told(spawn, starts, ended, gate):
+def test_state_names_each_phase(spawn, starts, ended, gate):
     app = spawn(child(starts=starts, ended=ended, wait=gate, linger=0.5))
     assert (app.state, app.pid) == ("stopped", None)
     app.start(wait=False)
@@ -245,7 +245,7 @@ def test_its_state_is_told(spawn, starts, ended, gate):
     assert (app.state, app.pid) == ("stopped", None)
 
 
-def test_the_state_after_a_failure_is_told(spawn):
+def test_state_names_the_phases_after_a_failure(spawn):
     crashed, unusable = spawn(child("leave", status=1)), spawn(["no-such-command-of-ours"])
     assert {ask(crashed).status, ask(unusable).status} == {502}
     assert (crashed.state, crashed.pid) == ("backing off", None)
@@ -300,7 +300,7 @@ def test_signal_handlers_and_masks_of_the_program_are_untouched(spawn):
     assert seen() == before
 
 
-def test_where_there_are_no_more_threads_it_can_be_closed_all_the_same(spawn):
+def test_a_start_without_further_threads_gets_502(spawn):
     app = spawn(child())
     threading.stack_size(1 << 46)  # no system has so much memory
     try:

@@ -42,8 +42,8 @@ STABLY_READY = State(Phase.READY, NOW - STABLE, math.inf, 2)
 # Every event in every phase; None where it has come too late, or too early, to change anything.
 TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
     Phase.STOPPED: {
-        Event.ASKED: (Phase.STARTING, Action.START),
-        Event.ANSWERS: None,
+        Event.REQUEST: (Phase.STARTING, Action.START),
+        Event.READY: None,
         Event.ENDED: None,
         Event.CRASHED: None,
         Event.UNUSABLE: None,
@@ -53,8 +53,8 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
         Event.GONE: None,
     },
     Phase.STARTING: {
-        Event.ASKED: (Phase.STARTING, Action.WAIT),
-        Event.ANSWERS: (Phase.READY, Action.NOTHING),
+        Event.REQUEST: (Phase.STARTING, Action.WAIT),
+        Event.READY: (Phase.READY, Action.NOTHING),
         Event.ENDED: (Phase.DRAINING, Action.NOTHING),
         Event.CRASHED: (Phase.DRAINING, Action.NOTHING),
         Event.UNUSABLE: (Phase.DRAINING, Action.NOTHING),
@@ -64,8 +64,8 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
         Event.GONE: (Phase.BACKING_OFF, Action.NOTHING),
     },
     Phase.READY: {
-        Event.ASKED: (Phase.READY, Action.SERVE),
-        Event.ANSWERS: None,
+        Event.REQUEST: (Phase.READY, Action.SERVE),
+        Event.READY: None,
         Event.ENDED: (Phase.DRAINING, Action.NOTHING),
         Event.CRASHED: (Phase.DRAINING, Action.NOTHING),
         Event.UNUSABLE: None,
@@ -75,8 +75,8 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
         Event.GONE: (Phase.BACKING_OFF, Action.NOTHING),
     },
     Phase.DRAINING: {
-        Event.ASKED: (Phase.DRAINING, Action.WAIT),
-        Event.ANSWERS: None,
+        Event.REQUEST: (Phase.DRAINING, Action.WAIT),
+        Event.READY: None,
         Event.ENDED: None,
         Event.CRASHED: None,
         Event.UNUSABLE: None,
@@ -86,8 +86,8 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
         Event.GONE: (Phase.STOPPED, Action.NOTHING),
     },
     Phase.BACKING_OFF: {
-        Event.ASKED: (Phase.BACKING_OFF, Action.REFUSE),
-        Event.ANSWERS: None,
+        Event.REQUEST: (Phase.BACKING_OFF, Action.REFUSE),
+        Event.READY: None,
         Event.ENDED: None,
         Event.CRASHED: None,
         Event.UNUSABLE: None,
@@ -97,8 +97,8 @@ TABLE: dict[Phase, dict[Event, tuple[Phase, Action] | None]] = {
         Event.GONE: None,
     },
     Phase.FAILED: {
-        Event.ASKED: (Phase.FAILED, Action.REFUSE),
-        Event.ANSWERS: None,
+        Event.REQUEST: (Phase.FAILED, Action.REFUSE),
+        Event.READY: None,
         Event.ENDED: None,
         Event.CRASHED: None,
         Event.UNUSABLE: None,
@@ -141,13 +141,13 @@ def test_every_event_in_every_phase(phase: Phase, event: Event) -> None:
     [
         pytest.param(
             IN[Phase.STOPPED],
-            Event.ASKED,
+            Event.REQUEST,
             State(Phase.STARTING, NOW, NOW + 30, 2),
             id="a-start-has-a-limit-and-remembers-what-failed",
         ),
         pytest.param(
             IN[Phase.STARTING],
-            Event.ANSWERS,
+            Event.READY,
             State(Phase.READY, NOW, math.inf, 2),
             id="to-answer-once-is-no-proof-of-health",
         ),
@@ -265,7 +265,7 @@ def test_every_event_in_every_phase(phase: Phase, event: Event) -> None:
         *(
             pytest.param(
                 IN[phase]._replace(until=NOW),
-                Event.ASKED,
+                Event.REQUEST,
                 State(Phase.STARTING, NOW, NOW + 30, 2),
                 id=f"the-pause-is-over-when-{phase.value.replace(' ', '-')}",
             )
@@ -273,12 +273,12 @@ def test_every_event_in_every_phase(phase: Phase, event: Event) -> None:
         ),
     ],
 )
-def test_what_a_transition_leaves(before: State, event: Event, left: State) -> None:
+def test_states_after_a_transition(before: State, event: Event, left: State) -> None:
     assert step(before, event, NOW)[0] == left
 
 
-def test_the_limit_of_a_start_is_the_one_that_is_given() -> None:
-    state, _ = step(STOPPED, Event.ASKED, NOW, start_timeout=0.5)
+def test_start_timeout_limits_a_start() -> None:
+    state, _ = step(STOPPED, Event.REQUEST, NOW, start_timeout=0.5)
     assert state.until == NOW + 0.5
 
 
@@ -290,31 +290,31 @@ def test_the_limit_of_a_start_is_the_one_that_is_given() -> None:
         pytest.param(Phase.BACKING_OFF, 0.125, Action.WAIT, id="end-of-a-pause"),
         pytest.param(Phase.BACKING_OFF, 0.0, Action.START, id="pause-is-over"),
         pytest.param(Phase.BACKING_OFF, -99.0, Action.START, id="pause-is-long-over"),
-        pytest.param(Phase.FAILED, 0.125, Action.REFUSE, id="whoever-cannot-be-run"),
+        pytest.param(Phase.FAILED, 0.125, Action.REFUSE, id="a-command-that-cannot-be-run"),
         pytest.param(Phase.FAILED, 0.0, Action.START, id="may-have-been-installed"),
     ],
 )
 def test_a_request_in_a_pause(phase: Phase, left: float, action: Action) -> None:
     """A short pause is waited for, a longer one refuses."""
     before = IN[phase]._replace(until=NOW + left)
-    after, found = step(before, Event.ASKED, NOW)
+    after, found = step(before, Event.REQUEST, NOW)
     assert found is action
     assert (after is before) is (action is not Action.START)
 
 
-def test_the_first_crash_costs_no_request() -> None:
+def test_requests_wait_in_the_pause_after_the_first_crash() -> None:
     """Its pause is short enough to be waited for."""
     crashed, _ = step(IN[Phase.READY]._replace(failures=0), Event.CRASHED, NOW)
     pausing, _ = step(crashed, Event.GONE, NOW)
-    assert step(pausing, Event.ASKED, NOW)[1] is Action.WAIT
-    assert step(pausing, Event.ASKED, pausing.until)[1] is Action.START
+    assert step(pausing, Event.REQUEST, NOW)[1] is Action.WAIT
+    assert step(pausing, Event.REQUEST, pausing.until)[1] is Action.START
 
 
 def test_from_the_second_crash_on_requests_are_refused_until_shortly_before_the_end() -> None:
     pausing = crash(crash(STOPPED, NOW, 0), NOW + 1, 0)
     assert pausing.until == NOW + 3
-    assert step(pausing, Event.ASKED, NOW + 1)[1] is Action.REFUSE
-    assert step(pausing, Event.ASKED, NOW + 2)[1] is Action.WAIT
+    assert step(pausing, Event.REQUEST, NOW + 1)[1] is Action.REFUSE
+    assert step(pausing, Event.REQUEST, NOW + 2)[1] is Action.WAIT
 
 
 def after(*events: Event, state: State = STOPPED) -> State:
@@ -324,16 +324,16 @@ def after(*events: Event, state: State = STOPPED) -> State:
     return state
 
 
-def test_one_that_cannot_be_run_is_gone_before_another_is_started() -> None:
-    """At most one at a time, even if somebody stops it the moment it has failed."""
-    state = after(Event.ASKED, Event.UNUSABLE, Event.STOP)
-    assert step(state, Event.ASKED, NOW)[1] is Action.WAIT
+def test_a_command_that_cannot_be_run_ends_before_another_start() -> None:
+    """At most one at a time, even if it is stopped in the moment of a failure."""
+    state = after(Event.REQUEST, Event.UNUSABLE, Event.STOP)
+    assert step(state, Event.REQUEST, NOW)[1] is Action.WAIT
     assert after(Event.GONE, state=state) == State(Phase.STOPPED, NOW)
-    assert after(Event.ASKED, Event.UNUSABLE, Event.GONE).phase is Phase.FAILED
+    assert after(Event.REQUEST, Event.UNUSABLE, Event.GONE).phase is Phase.FAILED
 
 
-def test_a_stop_counts_while_it_drains() -> None:
-    """As in the pause that would follow: whoever stops it starts afresh."""
+def test_a_stop_while_draining_clears_the_failures() -> None:
+    """As in the pause that would follow: a stop clears the failures."""
     stopped_later = after(Event.GONE, Event.STOP, state=BROKEN)
     assert after(Event.STOP, Event.GONE, state=BROKEN) == stopped_later
 
@@ -341,8 +341,8 @@ def test_a_stop_counts_while_it_drains() -> None:
 def crash(state: State, now: float, served: float) -> State:
     """The pause after one more run that was ready for *served* seconds."""
     for event, at in (
-        (Event.ASKED, now),
-        (Event.ANSWERS, now),
+        (Event.REQUEST, now),
+        (Event.READY, now),
         (Event.CRASHED, now + served),
         (Event.GONE, now + served),
     ):
@@ -427,7 +427,7 @@ whole = st.integers(0, 10**6).map(float)
 
 
 @given(st.sampled_from(Phase), whole, whole, whole, st.none() | st.integers(1, 10**6).map(float))
-def test_whoever_looks_when_told_to_finds_something(
+def test_next_look_is_the_time_of_the_next_due_event(
     phase: Phase, now: float, until: float, idle: float, idle_shutdown: float | None
 ) -> None:
     """At the next look something is due, and never before it."""
@@ -464,7 +464,7 @@ def test_any_sequence_of_events(events: list[tuple[float, Event]], start_timeout
             before.phase in (Phase.STARTING, Phase.READY) and state.phase is Phase.DRAINING
         )
         assert (action in (Action.WAIT, Action.REFUSE, Action.SERVE, Action.START)) is (
-            event is Event.ASKED
+            event is Event.REQUEST
         )
         if state.phase is before.phase:
             assert state is before or event is Event.STOP
@@ -476,7 +476,7 @@ def test_any_sequence_of_events(events: list[tuple[float, Event]], start_timeout
 
 
 #: What requests, owners and its end are.
-_OTHERS = {Event.ASKED, Event.STOP, Event.IDLE, Event.GONE}
+_OTHERS = {Event.REQUEST, Event.STOP, Event.IDLE, Event.GONE}
 
 
 class Process(RuleBasedStateMachine):
@@ -501,7 +501,7 @@ class Process(RuleBasedStateMachine):
 
     @rule()
     def a_request_comes(self) -> None:
-        action = self.see(Event.ASKED)
+        action = self.see(Event.REQUEST)
         if action is Action.START:
             assert not self.is_there, "a second one is started beside the first"
             self.is_there = True
@@ -512,7 +512,7 @@ class Process(RuleBasedStateMachine):
         self.see(Event.STOP)
 
     @rule()
-    def nobody_uses_it(self) -> None:
+    def without_requests(self) -> None:
         self.see(Event.IDLE)
 
     @precondition(lambda self: self.is_there)
@@ -534,11 +534,11 @@ class Process(RuleBasedStateMachine):
             assert not self.is_there
 
     @invariant()
-    def whoever_waits_is_told(self) -> None:
+    def waiting_requests_are_answered(self) -> None:
         """Time, and the end of what has been ended, lead out of every phase."""
         state, now = self.state, self.now
         for _ in range(4):
-            after, action = step(state, Event.ASKED, now)
+            after, action = step(state, Event.REQUEST, now)
             if action is not Action.WAIT:
                 return
             assert after is state
@@ -550,4 +550,4 @@ class Process(RuleBasedStateMachine):
 
 
 class TestProcess(Process.TestCase):  # type: ignore[misc, valid-type]
-    """There is never more than one, and nobody waits for ever."""
+    """There is never more than one, and no request waits for ever."""

@@ -91,7 +91,7 @@ def test_a_socket_in_another_state_does_not_listen(state: str) -> None:
         pytest.param(LINE.format("0100007F", "0A").replace(" 1000", "\n1000"), id="two-lines"),
     ],
 )
-def test_what_is_no_line_of_it_is_left_out(text: str) -> None:
+def test_lines_of_another_form_are_left_out(text: str) -> None:
     assert list(listening(text)) == []
 
 
@@ -126,7 +126,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_process_cannot_name_itself_into_another_family(name: str) -> None:
+def test_a_process_name_cannot_forge_a_parent(name: str) -> None:
     """The name may hold anything, and what follows the last parenthesis is the kernel's."""
     assert parents(iter([f"4711 ({name}) " + REST.format(42)])) == {4711: 42}
 
@@ -144,7 +144,7 @@ def test_a_process_cannot_name_itself_into_another_family(name: str) -> None:
         pytest.param("\n4711 (bash) S 42 7", id="not-at-the-begin"),
     ],
 )
-def test_what_is_no_process_is_left_out(text: str) -> None:
+def test_texts_of_another_form_are_left_out(text: str) -> None:
     others = ["1 (init) " + REST.format(0), "7 (x) " + REST.format(1)]
     assert parents(iter([others[0], text, others[1]])) == {1: 0, 7: 1}
 

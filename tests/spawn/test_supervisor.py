@@ -16,36 +16,36 @@ from pathlib import Path
 import pytest
 
 from tests.spawn.children import LIMIT, MARK, alive, ask, child, facts, lines_of, processes, until
-from wsgiproxy.spawn import supervisor
+from wsgiproxy.spawn.supervisor import loop
 
-WARDEN = Path(supervisor.__file__).with_name("__main__.py")
+SCRIPT = Path(loop.__file__).with_name("__main__.py")
 
 
 class Line:
-    """One end of a lifeline, and what is heard there."""
+    """One end of a connection to the supervisor."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._heard = b""
+        self._partial = b""
 
-    def hear(self) -> str | None:
+    def receive(self) -> str | None:
         """The next line; None at the end."""
-        while b"\n" not in self._heard:
-            assert select.select([self.sock], [], [], LIMIT)[0], "the warden is silent"
+        while b"\n" not in self._partial:
+            assert select.select([self.sock], [], [], LIMIT)[0], "the supervisor is silent"
             data = self.sock.recv(4096)
             if not data:
-                assert not self._heard, self._heard
+                assert not self._partial, self._partial
                 return None
-            self._heard += data
-        line, _, self._heard = self._heard.partition(b"\n")
+            self._partial += data
+        line, _, self._partial = self._partial.partition(b"\n")
         return line.decode()
 
     def rest(self) -> list[str]:
         """All lines to the end."""
-        return list(iter(self.hear, None))
+        return list(iter(self.receive, None))
 
     def is_silent(self, seconds: float = 0.2) -> bool:
-        return not self._heard and not select.select([self.sock], [], [], seconds)[0]
+        return not self._partial and not select.select([self.sock], [], [], seconds)[0]
 
     def tell(self, line: str) -> None:
         self.sock.sendall(line.encode() + b"\n")
@@ -54,31 +54,31 @@ class Line:
         self.sock.close()
 
 
-class Warden:
-    """A warden of our own, with a door."""
+class Supervisor:
+    """A supervisor of our own, with a control socket."""
 
     def __init__(self, folder: Path, command: list[str], mark: str) -> None:
         folder.mkdir(mode=0o700)
-        self._path = str(folder / "door")
-        door = socket.socket(socket.AF_UNIX)
-        door.bind(self._path)
-        door.listen(5)
+        self._path = str(folder / "control")
+        control = socket.socket(socket.AF_UNIX)
+        control.bind(self._path)
+        control.listen(5)
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         ours, theirs = socket.socketpair()
         self.line = Line(ours)
         self._lines = [self.line]
-        numbers = [theirs.fileno(), door.fileno(), listener.fileno()]
-        with theirs, door, listener:
+        numbers = [theirs.fileno(), control.fileno(), listener.fileno()]
+        with theirs, control, listener:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", WARDEN, *map(str, numbers), folder, "", *command],
+                [sys.executable, "-I", "-S", SCRIPT, *map(str, numbers), folder, "", *command],
                 pass_fds=numbers,
                 env={MARK: mark, "LISTEN_FDS": "1"},
                 stdin=subprocess.DEVNULL,
             )
 
     def join(self) -> Line:
-        """One more lifeline."""
+        """One more connection to the supervisor."""
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(self._path)
         self._lines.append(Line(sock))
@@ -86,7 +86,7 @@ class Warden:
 
     def begins(self) -> int:
         """Hear the first line; the pid of the command."""
-        line = self.line.hear()
+        line = self.line.receive()
         assert line is not None
         found = re.fullmatch(r"P (\d+) (\d+)", line)
         assert found is not None, line
@@ -104,44 +104,44 @@ class Warden:
 
 
 @pytest.fixture
-def warden(mark, tmp_path) -> Iterator:
-    """``warden(command)``: a warden of our own."""
-    made: list[Warden] = []
+def supervisor(mark, tmp_path) -> Iterator:
+    """``supervisor(command)``: a supervisor of our own."""
+    made: list[Supervisor] = []
 
-    def make(*command: str) -> Warden:
-        made.append(Warden(tmp_path / f"w{len(made)}", list(command), mark))
+    def make(*command: str) -> Supervisor:
+        made.append(Supervisor(tmp_path / f"w{len(made)}", list(command), mark))
         return made[-1]
 
     yield make
     for each in made:
         each.close()
         assert each.process.returncode == 0
-    assert not list(tmp_path.glob("w*"))  # a warden removes its folder at the end
+    assert not list(tmp_path.glob("w*"))  # a supervisor removes its folder at the end
 
 
 # What is said on the line
 
 
-def test_it_tells_who_runs_what_is_said_and_how_it_ends(warden):
-    it = warden("sh", "-c", "echo one; echo two >&2; printf three; exit 5")
+def test_messages_are_pids_output_and_exit_status(supervisor):
+    it = supervisor("sh", "-c", "echo one; echo two >&2; printf three; exit 5")
     it.begins()
     assert it.line.rest() == ["O one", "O two", "O three", "X 5 0"]
     assert it.ends() == 0
 
 
-def test_it_tells_why_a_command_cannot_be_run(warden, tmp_path):
-    assert warden("no-such-command-of-ours").line.rest() == ["E 2 no-such-command-of-ours"]
-    assert warden(str(tmp_path)).line.rest() == [f"E 13 {tmp_path}"]
+def test_the_message_of_a_command_that_cannot_be_run_has_errno_and_path(supervisor, tmp_path):
+    assert supervisor("no-such-command-of-ours").line.rest() == ["E 2 no-such-command-of-ours"]
+    assert supervisor(str(tmp_path)).line.rest() == [f"E 13 {tmp_path}"]
 
 
-def test_the_end_by_a_signal_is_a_negative_number(warden):
-    it = warden("sh", "-c", "kill -SEGV $$")
+def test_the_end_by_a_signal_is_a_negative_number(supervisor):
+    it = supervisor("sh", "-c", "kill -SEGV $$")
     it.begins()
     assert it.line.rest() == ["X -11 0"]
 
 
-def test_it_stops_the_command_when_it_is_told_to(warden, tmp_path):
-    it = warden(*child(ended=tmp_path / "ended"))
+def test_s_stops_the_command(supervisor, tmp_path):
+    it = supervisor(*child(ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     it.line.tell("S 10")
@@ -149,16 +149,16 @@ def test_it_stops_the_command_when_it_is_told_to(warden, tmp_path):
     assert lines_of(tmp_path / "ended") == [str(pid)]
 
 
-def test_it_kills_what_does_not_stop_in_time(warden, tmp_path):
-    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+def test_s_kills_after_its_seconds(supervisor, tmp_path):
+    it = supervisor(*child(ignore="yes", starts=tmp_path / "starts"))
     it.begins()
     until(lambda: lines_of(tmp_path / "starts"), "the start")
     it.line.tell("S 0.2")
     assert it.line.rest() == ["D", "X -9 0"]
 
 
-def test_a_second_wish_to_stop_can_only_make_it_shorter(warden, tmp_path):
-    it = warden(*child(ignore="yes", starts=tmp_path / "starts"))
+def test_a_second_s_can_only_shorten_the_time(supervisor, tmp_path):
+    it = supervisor(*child(ignore="yes", starts=tmp_path / "starts"))
     it.begins()
     until(lambda: lines_of(tmp_path / "starts"), "the start")
     it.line.tell("S 0.2")
@@ -166,11 +166,11 @@ def test_a_second_wish_to_stop_can_only_make_it_shorter(warden, tmp_path):
     assert it.line.rest() == ["D", "D", "X -9 0"]
 
 
-def test_the_command_ends_with_the_last_lifeline(warden, mark):
-    it = warden(*child("idle"))
+def test_the_command_ends_with_the_last_connection(supervisor, mark):
+    it = supervisor(*child("idle"))
     it.begins()
     other = it.join()
-    assert other.hear() is not None
+    assert other.receive() is not None
     it.line.close()
     assert other.is_silent()
     assert len(processes(mark)) == 2
@@ -179,18 +179,18 @@ def test_the_command_ends_with_the_last_lifeline(warden, mark):
     assert it.ends() == 0
 
 
-def test_whoever_joins_is_told_the_same(warden):
-    it = warden(*child("idle"))
+def test_a_second_connection_gets_the_same_messages(supervisor):
+    it = supervisor(*child("idle"))
     pid = it.begins()
     one, two = it.join(), it.join()
-    assert one.hear() == two.hear() == f"P {pid} {it.process.pid}"
+    assert one.receive() == two.receive() == f"P {pid} {it.process.pid}"
     one.tell("S 10")
-    assert it.line.hear() == one.hear() == two.hear() == "D"
+    assert it.line.receive() == one.receive() == two.receive() == "D"
     assert it.line.rest() == one.rest() == two.rest()
 
 
-def test_whoever_joins_a_stop_is_told_so(warden, tmp_path):
-    it = warden(*child(linger=1, ended=tmp_path / "ended"))
+def test_a_connection_during_a_stop_gets_d(supervisor, tmp_path):
+    it = supervisor(*child(linger=1, ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     it.line.tell("S 10")
@@ -199,27 +199,27 @@ def test_whoever_joins_a_stop_is_told_so(warden, tmp_path):
     assert late.rest() == [f"P {pid} {it.process.pid}", "D", "X 0 0"]
 
 
-def test_output_is_to_be_logged_by_one_and_remembered_by_the_others(warden, tmp_path):
-    it = warden(*child(wait=tmp_path / "gate", starts=tmp_path / "starts"))
+def test_output_is_o_for_the_first_connection_and_small_o_for_the_others(supervisor, tmp_path):
+    it = supervisor(*child(wait=tmp_path / "gate", starts=tmp_path / "starts"))
     it.begins()
     other = it.join()
-    assert other.hear() is not None
+    assert other.receive() is not None
     until(lambda: lines_of(tmp_path / "starts"), "the start")
     (tmp_path / "gate").touch()
     with say(it.port, b"hello\n"):
-        assert (it.line.hear(), other.hear()) == ("O hello", "o hello")
+        assert (it.line.receive(), other.receive()) == ("O hello", "o hello")
 
 
-def test_one_that_leaves_gives_the_last_of_them_its_time(warden, tmp_path):
+def test_q_of_the_last_connection_sets_the_time(supervisor, tmp_path):
     """``Q seconds``, and then the end of the line."""
-    it = warden(*child(linger=0.8, ended=tmp_path / "ended"))
+    it = supervisor(*child(linger=0.8, ended=tmp_path / "ended"))
     pid = it.begins()
     until(lambda: handles_sigterm(pid), "its handler")
     other = it.join()
-    other.hear()
+    other.receive()
     other.tell("Q 10")
     other.close()
-    assert it.line.is_silent()  # somebody is left
+    assert it.line.is_silent()  # a connection is left
     it.line.tell("Q 10")
     it.line.sock.shutdown(socket.SHUT_WR)
     # Longer than an orphan would be given.
@@ -227,13 +227,13 @@ def test_one_that_leaves_gives_the_last_of_them_its_time(warden, tmp_path):
     assert lines_of(tmp_path / "ended") == [str(pid)]
 
 
-def test_a_listener_that_reads_nothing_stops_nobody(warden, tmp_path):
-    it = warden(*child(flood="lines"))
+def test_an_owner_that_reads_nothing_delays_no_other(supervisor, tmp_path):
+    it = supervisor(*child(flood="lines"))
     it.begins()
     other = it.join()
-    assert other.hear() is not None
+    assert other.receive() is not None
     # Two seconds of a flood are more than all buffers.
-    heard = [it.line.hear() for _ in range(3000)]
+    heard = [it.line.receive() for _ in range(3000)]
     assert heard[0] is not None
     it.line.tell("S 0.2")
     assert it.line.rest()[-1] == "X 0 0"
@@ -259,11 +259,11 @@ def handles_sigterm(pid: int) -> bool:
     return signal.SIGTERM in mask(pid, "SigCgt")
 
 
-# Signals to the warden itself
+# Signals to the supervisor itself
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"])
-def test_it_refuses_to_end_before_its_command(spawn, name):
+def test_signals_do_not_end_the_supervisor_before_its_command(spawn, name):
     app = spawn(child())
     found = facts(app)
     os.kill(found["parent"], signal.Signals[name])
@@ -272,7 +272,7 @@ def test_it_refuses_to_end_before_its_command(spawn, name):
     assert alive(found["parent"]) == [found["parent"]]
 
 
-def test_its_own_end_kills_the_command_and_the_next_request_starts_another(
+def test_sigkill_of_the_supervisor_ends_the_command_and_the_next_request_starts_another(
     spawn, temporary, caplog
 ):
     app = spawn(child(ignore="yes"), stop_timeout=0.2)
@@ -286,12 +286,12 @@ def test_its_own_end_kills_the_command_and_the_next_request_starts_another(
     assert app.pid != found["pid"]
 
 
-def test_its_own_end_kills_what_the_command_has_started(spawn, mark):
+def test_sigkill_of_the_supervisor_ends_the_group_of_the_command(spawn, mark):
     app = spawn(["sh", "-c", '"$@" & wait', "sh", *child()])
     shell = facts(app)["parent"]
     with open(f"/proc/{shell}/stat", encoding="ascii") as file:
-        warden = int(file.read().rpartition(")")[2].split()[1])
-    os.kill(warden, signal.SIGKILL)
+        supervisor = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
     until(lambda: app.state == "backing off", "the pause")
     try:
         until(lambda: not processes(mark), "the end of all", 1)

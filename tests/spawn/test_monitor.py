@@ -1,4 +1,4 @@
-"""The thread that attends a process: who waits for its end, and what it must not hold meanwhile."""
+"""The thread of an instance: waiting for its end, and its lock while it logs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import threading
 import pytest
 
 from tests.spawn.children import LIMIT, MARK, ask, child, lines_of, program, until
+from wsgiproxy.sansio.process.lifecycle import Event, Phase
+from wsgiproxy.spawn.coordination import Coordination
+from wsgiproxy.spawn.messages import Report
+from wsgiproxy.spawn.monitor import Monitor
+from wsgiproxy.spawn.sockets import Taken
+from wsgiproxy.spawn.state import Lifecycle, ProcessLimits
 
 LATE = f"""
 import sys, time, warnings
@@ -26,7 +32,7 @@ print(status, app.state, time.monotonic() - since < 5, flush=True)
 """
 
 
-def test_the_end_is_noticed_where_gevent_came_too_late(mark, temporary):
+def test_close_returns_at_the_end_if_gevent_patches_after_the_import(mark, temporary):
     """As with gunicorn --preload; join() would wait for as long as it may."""
     pytest.importorskip("gevent")
     with program(LATE, *child(), **{MARK: mark}) as parent:
@@ -36,7 +42,7 @@ def test_the_end_is_noticed_where_gevent_came_too_late(mark, temporary):
 
 @pytest.fixture
 def listening():
-    """Has a handler hear all records of the spawner: ``listening(handler)``."""
+    """Adds a handler for all records of the spawner: ``listening(handler)``."""
     logger = logging.getLogger("wsgiproxy.spawn")
     handlers, level = [], logger.level
     logger.setLevel(logging.DEBUG)
@@ -66,7 +72,7 @@ class Slow(logging.Handler):
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
-def test_whoever_ends_it_waits_until_all_is_told(spawn, listening, ended, end):
+def test_stop_and_close_wait_until_the_last_record_is_logged(spawn, listening, ended, end):
     slow = listening(Slow())
     app = spawn(child(ended=ended))
     pid = ask(app).text
@@ -99,7 +105,7 @@ class Nosy(logging.Handler):
         self.seen.append((record.getMessage(), *found))
 
     def _look(self) -> bool:
-        changed = self.app._backend.life.changed
+        changed = self.app._backend.lifecycle.changed
         free = changed.acquire(timeout=2)
         if free:
             changed.release()
@@ -121,10 +127,42 @@ class Nosy(logging.Handler):
 def test_no_record_is_handled_under_the_lock(
     spawn, listening, command, options, target, status, last
 ):
-    """A handler may need it, or a lock that somebody holds who needs it."""
+    """A handler may need it, or a lock of a thread that needs it."""
     nosy = listening(Nosy())
     nosy.app = app = spawn(command, **options)
     assert ask(app, target).status == status
     until(lambda: nosy.seen and last in nosy.seen[-1][0], "the last record")
     assert len(nosy.seen) > 1
     assert [text for text, free in nosy.seen if not free] == []
+
+
+class Exiting:
+    """A joined instance that another process stops while it is checked."""
+
+    is_own = False
+
+    def __init__(self, messages: list[tuple[str, str]]) -> None:
+        self.child = self
+        self._messages = messages
+
+    def receive(self) -> list[tuple[str, str]]:
+        return self._messages
+
+    def missing(self) -> str:
+        raise Taken("a process that is not ours listens on port 80")
+
+    def stop(self, grace: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("messages", "failures"), [([("D", "")], 0), ([], 1)], ids=["stopped", "foreign process"]
+)
+def test_an_instance_that_is_stopped_while_it_is_checked_has_not_failed(messages, failures):
+    """The socket of a process that exits may listen after its descriptors are closed."""
+    lifecycle = Lifecycle(Coordination(None), ProcessLimits(30, 10, 60, 100))
+    lifecycle.feed(Event.REQUEST)
+    report = Report(logging.getLogger("wsgiproxy.spawn"), "command")
+    Monitor(lifecycle, None, None, report)._check_readiness(Exiting(messages))
+    assert lifecycle.state.phase is Phase.DRAINING
+    assert lifecycle.state_after_end(None).failures == failures

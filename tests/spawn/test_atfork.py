@@ -1,4 +1,4 @@
-"""What a forked process must not keep: ends of lifelines, sockets that listen, and locks.
+"""What a forked process must not keep: connections to supervisors, listening sockets, and locks.
 
 Each of them is looked at in the process that is forked at the worst moment.
 """
@@ -45,7 +45,7 @@ print(json.dumps([waits, *(sock.fileno() >= 0 for sock in mine)]))
 """
 
 
-def test_a_fork_waits_until_what_is_made_is_known_and_closes_it():
+def test_a_fork_waits_until_a_descriptor_is_registered_and_closes_it():
     """And nothing else; what is the parent's stays open."""
     with program(WAITS) as parent:
         assert json.loads(parent.line()) == [False, False, True]
@@ -85,7 +85,7 @@ FORKS_AT = (
     _BEGIN
     + """
 def look(event, arguments):
-    if event == moment and (event != "socket.connect" or str(arguments[1]).endswith("door")):
+    if event == moment and (event != "socket.connect" or str(arguments[1]).endswith("control")):
         pid = os.fork()
         if not pid:
             tell(kept())
@@ -110,13 +110,13 @@ tell("end")
     ("moment", "shared", "count"),
     [
         pytest.param("socket.bind", False, 1, id="a socket that is bound"),
-        pytest.param("os.posix_spawn", False, 1, id="a warden that is started"),
-        pytest.param("socket.bind", True, 2, id="a door that is bound"),
-        pytest.param("os.posix_spawn", True, 1, id="a shared warden that is started"),
-        pytest.param("socket.connect", True, 1, id="a door that is knocked at"),
+        pytest.param("os.posix_spawn", False, 1, id="a supervisor that is started"),
+        pytest.param("socket.bind", True, 2, id="a control socket that is bound"),
+        pytest.param("os.posix_spawn", True, 1, id="a shared supervisor that is started"),
+        pytest.param("socket.connect", True, 1, id="a control socket that is connected to"),
     ],
 )
-def test_a_fork_in_the_middle_of_a_start_keeps_nothing(
+def test_a_process_forked_during_a_start_keeps_no_descriptor(
     mark, temporary, folder, moment, shared, count
 ):
     share = str(folder) if shared else ""
@@ -160,7 +160,7 @@ app.close()
 )
 
 
-def test_nor_does_a_fork_that_comes_when_locks_are_made_anew(mark, temporary, folder):
+def test_a_process_forked_while_lock_files_are_reopened_keeps_none(mark, temporary, folder):
     with program(FORKS_AT_ONCE, folder, *child(), **{MARK: mark}) as parent:
         assert {parent.line(), parent.line()} == {"[]", "200"}
         assert parent.wait() == 0, parent.stderr
@@ -179,7 +179,7 @@ pid = os.fork()
 if not pid:
     os.read(0, 1)
     os._exit(0)
-run = app._backend.life.run
+run = app._backend.lifecycle.instance
 tell(pid, run.socket.origin.port, os.path.dirname(run.folder))
 os.read(0, 1)
 """
@@ -187,7 +187,7 @@ os.read(0, 1)
 
 
 def is_free(path: str) -> bool:
-    """Whether nobody holds the lock of a file or folder."""
+    """Whether no process holds the lock of a file or folder."""
     number = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,7 +198,7 @@ def is_free(path: str) -> bool:
     return True
 
 
-def test_a_fork_that_lives_on_holds_neither_the_port_nor_a_lock(mark, temporary, folder, gate):
+def test_a_forked_process_holds_neither_the_port_nor_a_lock(mark, temporary, folder, gate):
     """Of a parent that was killed while it started the command."""
     with program(LIVES_ON, folder, *child(wait=gate), **{MARK: mark}) as parent:
         pid, port, agreed = parent.line().split()
