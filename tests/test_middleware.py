@@ -1153,7 +1153,6 @@ def test_allowed_hosts(secret, host, status):
 
 NEED_SECRET = [
     "accept_keys", "unsigned", "max_age", "clock_skew", "replay", "allow_pickle", "sign_body",
-    "max_signed_body", "strict_permissions",
 ]  # fmt: skip
 SET = [
     pytest.param({"trust_ips": "10.0.0.300"}, "trust_ips='10.0.0.300': expected an", id="ip"),
@@ -1186,8 +1185,7 @@ SET = [
     *[pytest.param({name: value}, f"{name}=.*: expected secret_file", id=f"{name}-alone")
       for name, value in [
           ("accept_keys", "REMOTE_USER"), ("unsigned", "strip"), ("max_age", 5), ("clock_skew", 0),
-          ("replay", "memory"), ("allow_pickle", True), ("sign_body", True),
-          ("max_signed_body", "1k"), ("strict_permissions", True)]],
+          ("replay", "memory"), ("allow_pickle", True), ("sign_body", True)]],
 ]  # fmt: skip
 
 
@@ -1213,7 +1211,6 @@ def test_what_changes_nothing_needs_no_secret(options):
         ({"max_age": 5}, True),
         ({"clock_skew": 0}, True),
         ({"replay": "memory"}, True),
-        ({"strict_permissions": True}, True),
         ({"accept_keys": "a"}, False),
         ({"unsigned": "strip"}, False),
         ({"sign_body": True}, False),
@@ -1241,7 +1238,6 @@ def test_what_is_checked_for_the_doctor_is_set_beside_its_file(secret, options, 
         pytest.param({"replay": "redis"}, "replay='redis': expected 'memory'", id="replay"),
         pytest.param({"replay": {}}, "replay={}: expected 'memory'", id="replay-without-add"),
         pytest.param({"allow_pickle": "maybe"}, "allow_pickle='maybe': expected true", id="pickle"),
-        pytest.param({"max_signed_body": "x"}, "max_signed_body='x': expected a num", id="body"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_beside_a_secret(secret, options, message):

@@ -135,24 +135,6 @@ def test_a_file_that_all_may_read_is_worth_one_warning(path, caplog, mode, warne
         assert "everybody may read it (444)" in caplog.text
 
 
-def test_strict_permissions(path):
-    name = key_file(path, new_key("k1"), 0o644)
-    with pytest.raises(ConfigurationError, match=r"everybody may read it \(644\): chmod 600"):
-        KeyFile(name, strict_permissions=True)
-    path.chmod(0o640)
-    assert keyids(KeyFile(name, strict_permissions=True)) == ["k1"]
-
-
-@pytest.mark.parametrize("end", [WSGIProxyMiddleware, None])
-def test_strict_permissions_are_a_setting_of_both_ends(path, end):
-    name = key_file(path, new_key("k1"), 0o644)
-    with pytest.raises(ConfigurationError, match="everybody may read it"):
-        if end is None:
-            WSGIProxyApp("http://a/", name, strict_permissions="yes")
-        else:
-            end(run, name, strict_permissions="yes")
-
-
 def test_a_fifo_is_refused_and_not_waited_for(path):
     os.mkfifo(path, 0o600)
     with pytest.raises(ConfigurationError, match="expected a file"):

@@ -41,8 +41,8 @@ SECONDS = ["connect_timeout", "head_timeout", "idle_timeout", "keep_alive"]
 SECONDS += ["backend.max_age", "idle_shutdown", "start_timeout", "max_wait"]
 LEEWAYS = ["backend.clock_skew", "stop_timeout", "waiting_page"]
 NUMBERS = [f"backend.x_{name}" for name in ("for", "proto", "host", "port", "prefix")]
-COUNTS = ["max_idle", "max_fields", "max_waiting", *NUMBERS]
-SIZES = ["max_head", "max_line", "max_body", "max_signed_body", "backend.max_signed_body"]
+COUNTS = ["max_idle", "max_waiting", *NUMBERS]
+SIZES = ["max_head", "max_body"]
 BOOLEANS = [
     "verify",
     "preserve_host",
@@ -52,7 +52,7 @@ BOOLEANS = [
     "scope_cookies",
 ]
 BOOLEANS += ["debug", "sign", "strip_script_name"]
-BOTH = ["allow_pickle", "sign_body", "strict_permissions"]
+BOTH = ["allow_pickle", "sign_body"]
 BOOLEANS += [*BOTH, *(f"backend.{name}" for name in BOTH)]
 TEXTS = ["ca_file", "client_cert", "client_key", "parent_proxy", "secret_file"]
 TEXTS += ["backend.secret_file"]
@@ -223,9 +223,9 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
         *for_each([*SECONDS, *LEEWAYS], (math.inf,), (math.nan,), ("nan",), ("inf",), (1e9,)),
         *for_each([name for name in (*SECONDS, *LEEWAYS) if name not in OPTIONAL], (None,)),
         *for_each(COUNTS, (-1,), ("-1",), ("",), (1.5,), ("1.5",), (True,), ("1k",), ("x",)),
-        *for_each(["max_idle", "max_fields", "max_waiting"], (None,)),
+        *for_each(["max_idle", "max_waiting"], (None,)),
         *for_each(SIZES, (-1,), ("",), ("k",), ("-1k",), ("1kb",), ("1.5k",), ("1t",), (True,)),
-        *for_each(["max_head", "max_line", "max_signed_body"], (None,)),
+        *for_each(["max_head"], (None,)),
         *for_each(BOOLEANS, ("",), ("maybe",), (None,), (2,), ("tru",), ([],), (1.0,)),
         *for_each(TEXTS, ("",), (5,), (b"x",), ([],)),
         *for_each(["via"], ("",), ("a b",), ("a,b",), ("a\r\nX: y",), ("caf\xe9",), (5,), ("(a)",)),
@@ -340,8 +340,6 @@ DEFAULTS = {
     "keep_alive": 50.0,
     "max_idle": 64,
     "max_head": 65536,
-    "max_fields": 200,
-    "max_line": 8192,
     "verify": True,
     "ca_file": None,
     "client_cert": None,
@@ -385,8 +383,6 @@ def test_defaults_of_trust(rows: tuple[Setting, ...]) -> None:
         "allowed_hosts": (),
         "allow_pickle": False,
         "sign_body": False,
-        "max_signed_body": 1024**2,
-        "strict_permissions": False,
         **dict.fromkeys(("string_keys", "unicode_keys", "json_keys", "pickle_keys"), ()),
     }
     settled = resolve(rows, {})
@@ -537,8 +533,7 @@ SWITCHED_OFF = [
     pytest.param(TRANSPORT, {"client_key": "a.pem"}, "client_cert", id="client_key"),
     pytest.param(TRANSPORT, {"keep_alive": 5, "max_idle": 0}, "no max_idle=0", id="keep_alive"),
     pytest.param(SPAWN, {"ready_statuses": "204"}, "ready", id="ready_statuses"),
-    pytest.param(SIGNING, {"max_signed_body": 1}, "sign_body", id="max_signed_body"),
-    pytest.param(SIGNING, {"strict_permissions": "on"}, "secret_file", id="strict_permissions"),
+    pytest.param(SIGNING, {"sign_body": "on"}, "secret_file", id="sign_body"),
     pytest.param(
         FORWARD, {"tunnel_idle": 5, "connect": "off"}, "no connect='off'", id="tunnel_idle"
     ),

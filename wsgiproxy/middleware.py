@@ -290,7 +290,7 @@ def _settle_trust(settled: dict[str, Any], given: Mapping[str, Any]) -> None:
 def _verifier(settled: Mapping[str, Any]) -> Verifier | None:
     if settled["secret_file"] is None:
         return None
-    file = KeyFile(settled["secret_file"], strict_permissions=settled["strict_permissions"])
+    file = KeyFile(settled["secret_file"])
     if settled["allow_pickle"]:
         warn_once("allow_pickle=True: whoever has the secret can run code here")
     replay = settled["replay"]
@@ -300,6 +300,5 @@ def _verifier(settled: Mapping[str, Any]) -> Verifier | None:
         clock_skew=settled["clock_skew"],
         replay=MemoryReplay() if replay == "memory" else replay,
         needs_body=settled["sign_body"],
-        max_signed_body=settled["max_signed_body"],
         authorities=settled["authorities"],
     )

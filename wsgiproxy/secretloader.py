@@ -58,8 +58,6 @@ class KeyFile:
 
     :param path: the file: lines ``keyid:base64url``, or one secret of at least 32 bytes.
     :param setting: its name, for messages.
-    :param strict_permissions: whether a file that all may read is an error, and not only
-        worth a warning (Docker and Kubernetes mount secrets so).
     :param signs: whether its first key must be able to sign.
     :raises ConfigurationError: it cannot be read, holds no key, or others may write it.
     """
@@ -69,13 +67,11 @@ class KeyFile:
         path: str | os.PathLike[str],
         setting: str = "secret_file",
         *,
-        strict_permissions: bool = False,
         signs: bool = False,
     ) -> None:
         # A daemon changes its directory, and must find the file then, too.
         self._path = os.path.abspath(path)
         self._setting = setting
-        self._strict = strict_permissions
         self._signs = signs
         self._tried: _State | None = None
         self._retry_at = 0.0
@@ -136,15 +132,10 @@ class KeyFile:
         except ConfigurationError as error:
             raise self._error(str(error)) from error
         # Public halves are no secrets.
-        if any(key.sign for key in keys.keys.values()):
-            self._check_readers(mode)
-        return _Loaded(state_of(found), content, keys)
-
-    def _check_readers(self, mode: int) -> None:
-        if mode & stat.S_IROTH:
-            if self._strict:
-                raise self._error(f"everybody may read it ({mode:o}): chmod 600")
+        if mode & stat.S_IROTH and any(key.sign for key in keys.keys.values()):
+            # A warning, no error: Docker and Kubernetes mount secrets so.
             warn_once(f"{self._setting}={self._path!r}: everybody may read it ({mode:o})")
+        return _Loaded(state_of(found), content, keys)
 
     def _error(self, text: str) -> ConfigurationError:
         return ConfigurationError(f"{self._setting}={self._path!r}: {text}")

@@ -55,7 +55,7 @@ def _rows(rows: tuple[Setting, ...], *names: str) -> tuple[Setting, ...]:
     return tuple(row for row in rows if row.name in names)
 
 
-_SIGNATURE = _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions")
+_SIGNATURE = _rows(SIGNING, "secret_file", "sign_body")
 #: Flags that mean nothing on the way to a process of this machine.
 ELSEWHERE = tuple(
     row

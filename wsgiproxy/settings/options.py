@@ -43,11 +43,6 @@ class LimitOptions(TypedDict, total=False):
     max_head: int | str
     """Largest head of a message, in bytes; expects a number of bytes, such as 65536 or 64k.
     Default: 65536."""
-    max_fields: int | str
-    """Most header fields of a message; expects a whole number from 0 on. Default: 200."""
-    max_line: int | str
-    """Longest header field, in bytes; expects a number of bytes, such as 65536 or 64k. Default:
-    8192."""
 
 
 class TransportOptions(LimitOptions, total=False):
@@ -104,11 +99,6 @@ class ReverseOptions(TypedDict, total=False):
     or false. Default: False."""
     sign_body: bool | str
     """Cover request bodies, which are read first; expects true or false. Default: False."""
-    max_signed_body: int | str
-    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
-    64k. Default: 1048576."""
-    strict_permissions: bool | str
-    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
 
 
 class AppOptions(ReverseOptions, TransportOptions, total=False):
@@ -239,11 +229,6 @@ class MiddlewareOptions(TypedDict, total=False):
     """Unpickle carried values of accept_keys; expects true or false. Default: False."""
     sign_body: bool | str
     """Refuse bodies that are not covered; expects true or false. Default: False."""
-    max_signed_body: int | str
-    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
-    64k. Default: 1048576."""
-    strict_permissions: bool | str
-    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
     x_for: int | str | None
     """How many proxies append to X-Forwarded-For; expects a whole number from 0 on. Default:
     None."""

@@ -60,8 +60,6 @@ TRANSPORT = (
     ),
     Setting("max_idle", count, 64, COUNT, "unused connections to keep for one upstream"),
     Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
-    Setting("max_fields", count, 200, COUNT, "most header fields of a message"),
-    Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
     Setting("verify", boolean, True, BOOLEAN, "verify the certificates of https upstreams"),
     Setting(
         "ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe", ("verify",)
@@ -129,8 +127,6 @@ APP = (
 #: Of the exact proxy.
 EXACT = (*(row for row in APP if row.name == "max_body"), *TRANSPORT)
 
-_BODY = "largest body that is read to cover it, in bytes"
-_STRICT = "refuse a secret_file that everybody may read"
 _PICKLE = "let pickle_keys be carried: whoever has the secret can run code at the backend"
 
 _SECRET = ("secret_file",)
@@ -151,8 +147,6 @@ SIGNING = (
     Setting(
         "sign_body", boolean, False, BOOLEAN, "cover request bodies, which are read first", _SECRET
     ),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, ("sign_body",)),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _SECRET),
 )
 
 _EXAMINED = ("secret_file", "doctor_file")
@@ -225,8 +219,6 @@ MIDDLEWARE = (
         "allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys", _SECRET
     ),
     Setting("sign_body", boolean, False, BOOLEAN, "refuse bodies that are not covered", _SECRET),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, _SECRET),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _EXAMINED),
     *(
         Setting(f"x_{name}", or_none(count), None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")

@@ -43,8 +43,6 @@ _LOCAL = (
     "keep_alive",
     "max_idle",
     "max_head",
-    "max_fields",
-    "max_line",
 )
 #: Rows of :data:`TRANSPORT` that mean something on the way to a process of this machine.
 SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)

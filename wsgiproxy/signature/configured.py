@@ -48,11 +48,10 @@ def configured_signer(settled: Mapping[str, Any], *, watches: bool = True) -> Si
     declared = declared_keys(settled)
     if settled["secret_file"] is None:
         return None
-    file = KeyFile(
-        settled["secret_file"], strict_permissions=settled["strict_permissions"], signs=True
-    )
+    file = KeyFile(settled["secret_file"], signs=True)
     if settled["pickle_keys"]:
         warn_once("allow_pickle=True: whoever has the secret can run code at the backend")
-    limit = settled["max_signed_body"] if settled["sign_body"] else None
     keys = file.keyring()
-    return Signer(file.keyring if watches else lambda: keys, declared, limit)
+    return Signer(
+        file.keyring if watches else lambda: keys, declared, covers_body=settled["sign_body"]
+    )

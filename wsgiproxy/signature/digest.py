@@ -12,19 +12,22 @@ from wsgiproxy.sansio.fields.names import values, without
 from wsgiproxy.sansio.fields.structured import dictionary
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["check_digest", "spooled", "with_digest"]
+__all__ = ["LARGEST_BODY", "check_digest", "spooled", "with_digest"]
+
+#: Bytes of the largest body that is read to cover it: the same at both ends.
+LARGEST_BODY = 1024**2
 
 
-def spooled(body: Iterable[bytes], limit: int) -> bytes:
+def spooled(body: Iterable[bytes]) -> bytes:
     """All of a body.
 
-    :raises ContentTooLarge: it has more than *limit* bytes.
+    :raises ContentTooLarge: it has more than :data:`LARGEST_BODY` bytes.
     """
     blocks, total = [], 0
     for block in body:
         total += len(block)
-        if total > limit:
-            raise ContentTooLarge(f"a body of more than max_signed_body={limit} bytes")
+        if total > LARGEST_BODY:
+            raise ContentTooLarge(f"a signed body of more than {LARGEST_BODY} bytes")
         blocks.append(block)
     return b"".join(blocks)
 

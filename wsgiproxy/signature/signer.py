@@ -32,19 +32,20 @@ class Signer:
 
     :param keys: gives the keys as they are now.
     :param declared: environ keys to carry, by their types.
-    :param max_signed_body: cover the body, if it has at most so many bytes (413 beyond);
-        None to leave bodies alone, and stream them.
+    :param covers_body: read the body and cover it, or 413 above
+        :data:`~wsgiproxy.signature.digest.LARGEST_BODY` bytes; else it is streamed.
     """
 
     def __init__(
         self,
         keys: Callable[[], Keyring],
         declared: Declared | None = None,
-        max_signed_body: int | None = None,
+        *,
+        covers_body: bool = False,
     ) -> None:
         self._keys = keys
         self._declared = {kind: names for kind, names in (declared or {}).items() if names}
-        self._max_signed_body = max_signed_body
+        self._covers_body = covers_body
 
     def seal(
         self,
@@ -64,8 +65,8 @@ class Signer:
         :raises ProxyError: a carried key cannot be carried.
         """
         headers, digest = request.headers, ""
-        if body is not None and self._max_signed_body is not None:
-            data = spooled(body, self._max_signed_body)
+        if body is not None and self._covers_body:
+            data = spooled(body)
             body = iter([data])
             headers, digest = with_digest(headers, data)
             size = len(data) if request.chunked else request.content_length

@@ -14,7 +14,7 @@ from wsgiproxy.sansio.fields.signature import Proof, authority, verify
 from wsgiproxy.sansio.fields.signature_members import LABEL, foreign_members, received_members
 from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.message import DEFAULT_PORTS
-from wsgiproxy.signature.digest import check_digest, spooled
+from wsgiproxy.signature.digest import LARGEST_BODY, check_digest, spooled
 from wsgiproxy.wsgi.input import blocks_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Verifier:
     :param clock_skew: seconds by which the sender's clock may be ahead.
     :param replay: remembers nonces; None to rely on ``max_age`` alone.
     :param needs_body: whether a body must be covered.
-    :param max_signed_body: largest body that is read to check it, in bytes.
     :param authorities: the hosts, with their ports, by which the fronts reach this backend: the
         ``@authority`` of a request must be one of them. Without any, only keys that could sign
         here, too, are believed: another backend that has a public half gets requests that it could
@@ -63,7 +62,6 @@ class Verifier:
         clock_skew: float = 5,
         replay: Replay | None = None,
         needs_body: bool = False,
-        max_signed_body: int = 1024**2,
         authorities: Iterable[str] = (),
     ) -> None:
         self._keys = keys
@@ -71,7 +69,6 @@ class Verifier:
         self._clock_skew = clock_skew
         self._replay = replay
         self._needs_body = needs_body
-        self._max_signed_body = max_signed_body
         self._authorities = frozenset(
             authority(host, scheme) for host in authorities for scheme in DEFAULT_PORTS
         )
@@ -166,10 +163,9 @@ class Verifier:
             if length or to_end:
                 raise BadSignature("the body is not covered: sign_body=True at the sender")
             return {}
-        limit = self._max_signed_body
-        if length is not None and length > limit:
-            raise ContentTooLarge(f"a body of {length} bytes, over max_signed_body={limit}")
-        data = spooled(blocks_of(environ, limit + 1 if to_end else length or 0), limit)
+        if length is not None and length > LARGEST_BODY:
+            raise ContentTooLarge(f"a signed body of {length} bytes, over {LARGEST_BODY}")
+        data = spooled(blocks_of(environ, LARGEST_BODY + 1 if to_end else length or 0))
         check_digest(environ, data)
         return {
             "wsgi.input": io.BytesIO(data),

@@ -64,7 +64,7 @@ class PooledTransport:
         self.timeouts = Timeouts(
             settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
         )
-        self.limits = Limits(settled["max_head"], settled["max_fields"], settled["max_line"])
+        self.limits = Limits(settled["max_head"])
         self._keep_alive: float = settled["keep_alive"]
         self._max_idle: int = settled["max_idle"]
         identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard")
