@@ -19,11 +19,9 @@ from wsgiproxy.secretloader import new_key
 from wsgiproxy.settings import (
     APP,
     FORWARD,
-    FORWARD_TRANSPORT,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
-    SPAWNED_APP,
     SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
@@ -31,6 +29,7 @@ from wsgiproxy.settings import (
     resolve,
 )
 from wsgiproxy.settings import convert as converters
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.wsgiapp import make_app
 
 #: By name; what `WSGIProxyMiddleware` has of the same names is below ``backend.``.
@@ -560,13 +559,7 @@ def test_its_default_is_not(rows, given, expected):
 
 
 def test_what_a_setting_needs_is_a_setting_of_the_same_part():
-    parts = (
-        (*APP, *SIGNING, *TRANSPORT),
-        (*SPAWN, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT),
-        MIDDLEWARE,
-        (*FORWARD, *FORWARD_TRANSPORT),
-    )
-    for rows in parts:
+    for rows in PARTS.values():
         names = {row.name for row in rows}
         assert all(names.issuperset(row.needs) for row in rows)
 

@@ -36,8 +36,9 @@ from wsgiproxy.sansio.fields.forwarded import (
 )
 from wsgiproxy.sansio.fields.host import is_allowed, is_host
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
-from wsgiproxy.settings import MIDDLEWARE, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.setting import shown
 from wsgiproxy.signature import Verifier, apply, is_signed
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["WSGIProxyMiddleware"]
 
 
-@listing(MIDDLEWARE)
+@listing
 class WSGIProxyMiddleware:
     """Restores the original request at the backend, for those who may speak for it.
 
@@ -260,14 +261,14 @@ def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
     :raises ConfigurationError: a bad one, or two that contradict each other.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    rows = [row for row in MIDDLEWARE if row.name in given]
+    rows = [row for row in PARTS["WSGIProxyMiddleware"] if row.name in given]
     said = {row.name for row in rows if row.convert_value(given[row.name]) != row.default}
     for name, other in _NOT_TOGETHER:
         if name in said and other in said:
             raise ConfigurationError(
                 f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
             )
-    settled = resolve(MIDDLEWARE, given)
+    settled = resolve(PARTS["WSGIProxyMiddleware"], given)
     _settle_trust(settled, given)
     if settled["require_forwarded"] and settled["x_for"] == 0:
         raise ConfigurationError("require_forwarded=True: expected no x_for=0 beside it")

@@ -14,20 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import decoded
-from wsgiproxy.settings import (
-    APP,
-    EXACT,
-    FORWARD,
-    FORWARD_TRANSPORT,
-    MIDDLEWARE,
-    SIGNING,
-    SPAWN,
-    SPAWNED_APP,
-    SPAWNED_SIGNING,
-    SPAWNED_TRANSPORT,
-    TRANSPORT,
-)
+from wsgiproxy.settings import MIDDLEWARE
 from wsgiproxy.settings.convert import mount
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.paste import HREF, LOGGER, check, fallback, given_of, host_options, naming
 
 if TYPE_CHECKING:
@@ -57,7 +46,6 @@ __all__ = [
     "make_spawn",
 ]
 
-_REVERSE = (*APP, *SIGNING, *TRANSPORT)
 # What else could begin so is the name of an application: egg:, config: and call: are schemes
 # of Paste Deploy.
 _TARGET = re.compile("(?:https?|unix):", re.IGNORECASE)
@@ -97,7 +85,7 @@ def make_app(
     given = given_of({"href": href, "secret_file": secret_file, **options})
     given = {**fallback(global_conf, given, "secret_file"), **given}
     with naming("app egg:wsgiproxy#main"):
-        check((HREF, *_REVERSE), given, "href")
+        check((HREF, *PARTS["WSGIProxyApp"]), given, "href")
         return WSGIProxyApp(**cast("Any", given))
 
 
@@ -159,7 +147,7 @@ def make_real_proxy(global_conf: Globals = None, **options: str) -> ForwardProxy
     from wsgiproxy.forward import ForwardProxy
 
     with naming("app egg:wsgiproxy#real_proxy"):
-        check((*FORWARD, *FORWARD_TRANSPORT), options)
+        check(PARTS["ForwardProxy"], options)
         return ForwardProxy(**cast("Any", options))
 
 
@@ -175,7 +163,7 @@ def make_exact(global_conf: Globals = None, **options: str) -> ExactProxy:
     from wsgiproxy.exactproxy import ExactProxy
 
     with naming("app egg:wsgiproxy#exact"):
-        check(EXACT, options)
+        check(PARTS["ExactProxy"], options)
         return ExactProxy(**cast("Any", options))
 
 
@@ -205,8 +193,7 @@ def make_spawn(global_conf: Globals = None, **options: str) -> SpawningApplicati
 
     given = {**fallback(global_conf, options, "secret_file", unless={"sign"}), **options}
     with naming("app egg:wsgiproxy#spawn"):
-        rows = (*SPAWN, LOGGER, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT)
-        check(rows, given, "start_script")
+        check((LOGGER, *PARTS["SpawningApplication"]), given, "start_script")
         return SpawningApplication(**cast("Any", given))
 
 
@@ -250,7 +237,7 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
     given = {name: value for name, value in options.items() if name not in places}
     common = {**fallback(global_conf, given, "secret_file"), **given}
     with naming("composite egg:wsgiproxy#routes"):
-        check(_REVERSE, common)
+        check(PARTS["WSGIProxyApp"], common)
         prefixes = _prefixes(places)
         targets = {name for name, value in places.items() if _TARGET.match(value)}
         if given and not targets:

@@ -23,7 +23,6 @@ from wsgiproxy.settings import (
 )
 from wsgiproxy.settings.compound import Choice, OrNone
 from wsgiproxy.settings.described import sentence
-from wsgiproxy.settings.guarded import guard
 
 PATH = Path(__file__).parents[2] / "wsgiproxy" / "settings" / "options.py"
 
@@ -54,7 +53,7 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.words: _WORDS,
     forward._credentials: f"{_PATH} | Callable[[str, str], bool]",
     forward._ports: _NUMBERS,
-    guard: "Guard | bool | str | None",
+    convert.guard: "Guard | bool | str | None",
 }
 
 HEAD = '''"""The options of each class as keyword arguments, for type checkers and editors.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import Any
 
 from wsgiproxy.cli.listen import Listen
-from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import parse_href
@@ -24,7 +24,9 @@ from wsgiproxy.settings import (
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
+    convert,
 )
+from wsgiproxy.settings.compound import Choice, OrNone
 
 __all__ = [
     "DEMO",
@@ -36,8 +38,8 @@ __all__ = [
     "TLS",
     "Groups",
     "add_listen",
-    "add_settings",
     "add_rows",
+    "add_settings",
     "flag",
     "given_flags",
     "given_settings",
@@ -93,36 +95,61 @@ TLS: Groups = (
     ),
 )
 
-# A word of `expected` -> what the help calls the value; the first one found counts.
-_METAVARS = (
-    ("seconds", "SECONDS"),
-    ("bytes", "SIZE"),
-    ("whole number", "N"),
-    ("file", "FILE"),
-    ("with or without :port", "HOST[:PORT]"),
-    ("port numbers", "PORTS"),
-    ("addresses", "NETWORKS"),
-    ("host names", "HOSTS"),
-    ("header names", "NAMES"),
-    ("cookie names", "NAMES"),
-    ("http://", "URL"),
-    ("domain", "DOMAIN"),
-    ("port number", "PORT"),
-    ("directory", "FOLDER"),
-    ("NAME=value", "NAME=VALUE"),
-    ("variables", "NAMES"),
-    ("environ keys", "KEYS"),
-    ("inherit, unix", "{inherit,unix,port}"),
-    ("'memory'", "memory"),
-    ("path such as", "PATH"),
-    ("paths", "PATHS"),
-    ("statuses", "STATUSES"),
-)
+# Converter -> the value in the help, where the row has no word of its own.
+_METAVARS: dict[Callable[[Any], Any], str] = {
+    convert.seconds: "SECONDS",
+    convert.leeway: "SECONDS",
+    convert.size: "SIZE",
+    convert.count: "N",
+    convert.path: "FILE",
+    convert.hosts: "HOSTS",
+    convert.field_names: "NAMES",
+    convert.variable_names: "NAMES",
+    convert.domain: "DOMAIN",
+    convert.port_to_take: "PORT",
+    convert.directory: "FOLDER",
+    convert.variables: "NAME=VALUE",
+    convert.environ_keys: "KEYS",
+    convert.nonces: "memory",
+    convert.probe: "PATH",
+    convert.statuses: "STATUSES",
+}
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 DEFAULT_HOST = "127.0.0.1"
+
+
+class _Words(argparse.Action):
+    """A list; a flag that is repeated adds to it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
+
+
+class _Variables(argparse.Action):
+    """One variable each time; its value may hold anything."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, value = values.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
+        before = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**before, name: value})
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: Groups) -> None:
@@ -138,12 +165,26 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
         if isinstance(row.default, bool):
             group.add_argument(flag(row), action=argparse.BooleanOptionalAction, help=text)
         else:
-            action = ACTIONS.get(type(row.default), "store")
-            group.add_argument(flag(row), metavar=_metavar(row), action=action, help=text)
+            flags = dict.fromkeys([flag(row), _flag_of_name(row)])
+            group.add_argument(
+                *flags, dest=row.name, metavar=_metavar(row), action=_action(row), help=text
+            )
+
+
+def _action(row: Setting) -> type[argparse.Action] | str:
+    if isinstance(row.default, dict):
+        return _Variables
+    # Of an optional list the default is None.
+    is_list = isinstance(row.default, (tuple, frozenset)) or row.convert == OrNone(convert.words)
+    return _Words if is_list else "store"
 
 
 def flag(row: Setting) -> str:
-    """What stands for a row on the command line."""
+    """The flag of a row on the command line."""
+    return row.flag or _flag_of_name(row)
+
+
+def _flag_of_name(row: Setting) -> str:
     return "--" + row.name.replace("_", "-")
 
 
@@ -156,7 +197,10 @@ def _default_text(row: Setting) -> str:
 
 
 def _metavar(row: Setting) -> str:
-    return next((name for word, name in _METAVARS if word in row.expected), "NAME")
+    take = row.convert.convert if isinstance(row.convert, OrNone) else row.convert
+    if isinstance(take, Choice):
+        return "{" + ",".join(take.words) + "}"
+    return row.metavar or _METAVARS.get(take, "NAME")
 
 
 def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, Any]:

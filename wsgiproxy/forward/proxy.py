@@ -38,8 +38,9 @@ from wsgiproxy.sansio.policy.forward import (
     requested,
     tunnel_authority,
 )
-from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, resolve
+from wsgiproxy.settings import FORWARD_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.transport.threads.tunnel import Tunnel
 from wsgiproxy.wsgi.client import client_socket
@@ -62,7 +63,7 @@ _LAST_WAIT = 2.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@listing(FORWARD + FORWARD_TRANSPORT)
+@listing
 class ForwardProxy:
     """A WSGI application that is the proxy of a browser.
 
@@ -84,7 +85,7 @@ class ForwardProxy:
     """
 
     def __init__(self, **options: Unpack[ForwardOptions]) -> None:
-        settled = resolve(FORWARD + FORWARD_TRANSPORT, options)
+        settled = resolve(PARTS["ForwardProxy"], options)
         found = settled["credentials"]
         self._is_right: Callable[[str, str, str], object] | None = None
         if callable(found):

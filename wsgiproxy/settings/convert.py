@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.sansio.fields.envelope import is_reserved
 from wsgiproxy.sansio.fields.forwarded import PREFIX
@@ -15,7 +15,11 @@ from wsgiproxy.sansio.grammar import is_length, is_token
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.target import PRINTABLE, escapes
 
+if TYPE_CHECKING:
+    from wsgiproxy.guard import Guard
+
 __all__ = [
+    "authorities",
     "boolean",
     "command",
     "count",
@@ -23,6 +27,7 @@ __all__ = [
     "domain",
     "environ_keys",
     "field_names",
+    "guard",
     "host_port",
     "hosts",
     "leeway",
@@ -31,6 +36,7 @@ __all__ = [
     "nonces",
     "path",
     "port",
+    "positive_count",
     "port_to_take",
     "probe",
     "seconds",
@@ -81,6 +87,14 @@ def count(value: object) -> int:
     if isinstance(value, bool) or not is_length(digits):
         raise ValueError(value)
     return int(digits)
+
+
+def positive_count(value: object) -> int:
+    """A whole number from 1 on."""
+    number = count(value)
+    if not number:
+        raise ValueError(value)
+    return number
 
 
 def size(value: object) -> int:
@@ -280,6 +294,17 @@ def _listed(value: object) -> Iterable[object]:
     if not isinstance(value, Iterable):
         raise ValueError(value)
     return value
+
+
+def guard(value: object) -> Guard | None:
+    """A guard; true stands for one that lets public addresses pass, false and None for none."""
+    if value is None or value is False:
+        return None
+    from wsgiproxy.guard import Guard  # sockets: only where a guard is configured
+
+    if isinstance(value, Guard):
+        return value
+    return Guard() if boolean(value) else None
 
 
 def share(value: object) -> str | None:

@@ -10,6 +10,7 @@ from wsgiproxy.settings.convert import (
     domain,
     environ_keys,
     field_names,
+    guard,
     host_port,
     hosts,
     leeway,
@@ -18,13 +19,13 @@ from wsgiproxy.settings.convert import (
     nonces,
     path,
     port,
+    positive_count,
     seconds,
     size,
     text,
     token,
     words,
 )
-from wsgiproxy.settings.guarded import guard
 from wsgiproxy.settings.setting import Setting
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "MIDDLEWARE",
     "NETWORKS",
     "SECONDS",
+    "SERVER",
     "SIGNING",
     "TRANSPORT",
 ]
@@ -79,6 +81,7 @@ TRANSPORT = (
         None,
         "http://[user:password@]host:port or socks5h://host:port",
         "the proxy through which to connect",
+        metavar="URL",
     ),
     Setting("guard", guard, None, "true, or a Guard", "connect to public addresses alone"),
 )
@@ -91,6 +94,7 @@ APP = (
         (),
         NETWORKS,
         "peers whose X-Forwarded-* are kept and appended to",
+        metavar="NETWORKS",
     ),
     Setting(
         "require_forwarded",
@@ -222,5 +226,18 @@ MIDDLEWARE = (
     *(
         Setting(f"x_{name}", or_none(count), None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")
+    ),
+)
+
+#: Of the server for Paste Deploy.
+SERVER = (
+    Setting("head_timeout", seconds, 30.0, SECONDS, "seconds for the whole head of a request"),
+    Setting("idle_timeout", seconds, 60.0, SECONDS, "seconds between two reads or writes"),
+    Setting(
+        "max_connections",
+        positive_count,
+        1000,
+        "a whole number from 1 on",
+        "connections at the same time",
     ),
 )

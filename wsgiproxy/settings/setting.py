@@ -30,13 +30,15 @@ def shown(value: object) -> str:
 class Setting:
     """One option.
 
-    :param name: as a keyword; dashes instead of underscores on the command line.
+    :param name: as a keyword.
     :param convert: from what was given to what is used; raises ValueError.
     :param default: what is used if nothing is given.
     :param expected: what a good value is, for the message about a bad one.
     :param help: what the option does, for the command line and the documentation.
     :param needs: names of other settings of the same part, one of which has to be in effect: this
         one has no effect without it.
+    :param flag: on the command line, where it is not the name with dashes.
+    :param metavar: the value in the help of the command line, where the converter does not say it.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Setting:
     expected: str
     help: str
     needs: tuple[str, ...] = ()
+    flag: str = ""
+    metavar: str = ""
 
     def convert_value(self, value: object) -> Any:
         """The value to use for what was given.

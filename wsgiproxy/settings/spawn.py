@@ -78,6 +78,7 @@ SPAWN = (
         (),
         "paths such as /health or /api/*",
         "paths whose requests neither start it nor keep it running",
+        metavar="PATHS",
     ),
     Setting(
         "socket",

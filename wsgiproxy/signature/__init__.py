@@ -17,8 +17,7 @@ from wsgiproxy.sansio.fields.signature_members import foreign_members, received_
 from wsgiproxy.sansio.keys import Keyring, parse_keys
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.pipeline import whole_target
-from wsgiproxy.signature.configured import configured_signer, declared_keys
-from wsgiproxy.signature.signer import Signer
+from wsgiproxy.signature.signer import Signer, configured_signer, declared_keys
 from wsgiproxy.signature.verifier import Verifier, apply, is_signed
 
 if TYPE_CHECKING:

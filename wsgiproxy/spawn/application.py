@@ -16,8 +16,9 @@ from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.process.command import meanings, socket_kind
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 from wsgiproxy.sansio.target import matcher
-from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.spawn.backend import Backend
 from wsgiproxy.spawn.coordination import coordination
 from wsgiproxy.spawn.gateways import Gateways
@@ -39,7 +40,7 @@ __all__ = ["SpawningApplication"]
 _MORE = 5.0
 
 
-@listing(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT)
+@listing
 class SpawningApplication:
     """A WSGI application that is a process of its own, started when somebody asks for it.
 
@@ -91,7 +92,7 @@ class SpawningApplication:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = resolve(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, given)
+        settled = resolve(PARTS["SpawningApplication"], given)
         self._backend = _backend(settled, logger)
         self._leave = self._backend.life.leave
         self._max_wait = settled["max_wait"] or settled["start_timeout"] + _MORE

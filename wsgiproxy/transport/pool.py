@@ -15,8 +15,9 @@ from wsgiproxy.sansio.fields.authorization import has_login
 from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
-from wsgiproxy.settings import TRANSPORT, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport.base import Timeouts
 from wsgiproxy.transport.connect import Dialler
 from wsgiproxy.transport.threads.attempt import Attempt, Stale
@@ -36,7 +37,7 @@ _NEVER: frozenset[str] = frozenset()
 _ORIGINS = 256
 
 
-@listing(TRANSPORT)
+@listing
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 
@@ -59,7 +60,7 @@ class PooledTransport:
         connected: Callable[[socket.socket], None] | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        settled = resolve(TRANSPORT, options)
+        settled = resolve(PARTS["PooledTransport"], options)
         self._connected = connected
         self.timeouts = Timeouts(
             settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
