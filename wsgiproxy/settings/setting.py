@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.href import without_password
 
 __all__ = ["Setting", "resolve", "shown"]
-
-
-# The userinfo of a URL, or of what was meant for one.
-_USERINFO = re.compile(r"((?:://|['\"])[^/?#@\s'\":]*):[^/?#@\s]*@")
 
 
 def shown(value: object) -> str:
     """A value for a message, without the password of a URL.
 
-    >>> shown("http://user:secret@host")
-    "'http://user:***@host'"
+    >>> shown(["http://user:secret@host"])
+    "['http://***@host']"
     """
-    return _USERINFO.sub(r"\1:***@", repr(value))
+    return without_password(repr(value))
 
 
 @dataclass(frozen=True)
