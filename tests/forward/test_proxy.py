@@ -486,7 +486,7 @@ def test_closing_the_proxy_ends_its_tunnels(upstream, made):
         ({"ports": "http"}, "ports='http': expected port numbers, or"),
         ({"ports": ()}, r"ports=\(\): expected"),
         ({"ports": 70000}, "ports=70000: expected"),
-        ({"credentials": "/nowhere"}, "credentials='/nowhere': expected a file"),
+        ({"credentials": "/nowhere"}, "credentials='/nowhere': cannot be read"),
         ({"credentials": 5}, "credentials=5: expected the path"),
         ({"connect": "perhaps"}, "connect='perhaps': expected true or false"),
         ({"max_connections": -1}, "max_connections=-1: expected a whole number"),
