@@ -1,6 +1,6 @@
-"""Any HTTP client as the transport of a gateway: what it is handed, and what it returns.
+"""Any HTTP client as the transport of a gateway: its arguments, and the response it returns.
 
-It decides nothing about a request, and lets nothing through that is no answer.
+It decides nothing about a request, and refuses a return value that is no response.
 """
 
 from __future__ import annotations
