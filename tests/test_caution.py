@@ -50,21 +50,21 @@ def middleware(**options):
 
 UNSAFE = [
     pytest.param(
-        middleware, {"trust_ips": "*"}, "trust_ips='*': whoever reaches this application can forge",
+        middleware, {"trust_ips": "*"}, "trust_ips='*': any peer that reaches this application can",
         id="everybody-trusted",
     ),
     pytest.param(
         middleware, {"x_for": 1},
-        "x_for=1 without trust_ips: whoever reaches this application can forge",
+        "x_for=1 without trust_ips: any peer that reaches this application can forge",
         id="counts-from-everybody",
     ),
     pytest.param(
         middleware, {"secret_file": True, "allow_pickle": True},
-        "allow_pickle=True: whoever has the secret can run code here", id="pickle-at-the-backend",
+        "allow_pickle=True: any holder of the secret can run code here", id="pickle-at-the-backend",
     ),
     pytest.param(
         proxy, {"secret_file": True, "pickle_keys": "a", "allow_pickle": True},
-        "allow_pickle=True: whoever has the secret can run code at the backend",
+        "allow_pickle=True: any holder of the secret can run code at the backend",
         id="pickle-at-the-front",
     ),
 ]  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_secret_that_all_may_read_is_told_of_once(secret, caplog, make):
     for _ in range(3):
         make(secret_file=secret)
     [record] = caplog.records
-    assert record.getMessage() == f"secret_file={secret!r}: everybody may read it (644)"
+    assert record.getMessage() == f"secret_file={secret!r}: all users may read it (644)"
 
 
 def test_both_ends_in_one_process_warn_once(secret, caplog):
@@ -124,22 +124,22 @@ def test_no_request_warns(secret, caplog):
     assert not caplog.records
 
 
-def test_refusals_are_told_once_a_second_for_each_status(caplog):
+def test_refusals_are_logged_once_a_second_for_each_status(caplog):
     refusals = Refusals(interval=3600)
     for error in (BadSignature("one"), BadRequest("two"), BadSignature("three"), BadSignature("4")):
-        refusals.tell(error)
+        refusals.log(error)
     assert [record.getMessage() for record in caplog.records] == [
         "refused: 403 BadSignature: one",
         "refused: 400 BadRequest: two",
     ]
 
 
-def test_what_was_not_told_is_counted(caplog, monkeypatch):
+def test_refusals_that_are_not_logged_are_counted(caplog, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     refusals = Refusals()
     for now[0] in (10.0, 10.1, 10.9, 11.1, 11.2, 20.0, 30.0):
-        refusals.tell(BadSignature("no"))
+        refusals.log(BadSignature("no"))
     assert [record.getMessage().partition("no")[2] for record in caplog.records] == [
         "",
         " (and 2 more since the last line)",
@@ -155,5 +155,5 @@ def test_what_was_not_told_is_counted(caplog, monkeypatch):
 def test_a_network_of_everybody_is_told_of(caplog, make, setting, network):
     make(**{setting: ["10.0.0.0/8", network]})
     assert [record.getMessage() for record in caplog.records] == [
-        f"{setting}={network!r}: whoever reaches this application can forge its clients"
+        f"{setting}={network!r}: any peer that reaches this application can forge its clients"
     ]

@@ -132,7 +132,7 @@ def test_a_file_that_all_may_read_is_worth_one_warning(path, caplog, mode, warne
         assert keyids(KeyFile(name)) == ["k1"]
     assert len(caplog.records) == warned
     if warned:
-        assert "everybody may read it (444)" in caplog.text
+        assert "all users may read it (444)" in caplog.text
 
 
 def test_a_fifo_is_refused_and_not_waited_for(path):

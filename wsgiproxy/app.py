@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.observe.warn import warn_of_everybody
+from wsgiproxy.observe.warn import warn_of_wildcards
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
@@ -89,7 +89,7 @@ class WSGIProxyApp:
         self._owns_transport = transport is None
         self.transport: Transport = transport or PooledTransport(**theirs)
         self.href = href
-        warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
+        warn_of_wildcards("trusted_proxies", settled["trusted_proxies"])
 
     @property
     def href(self) -> str:

@@ -68,7 +68,7 @@ class KeyFile:
             raise ConfigurationError("expected lines of keys, as before")
         # Public halves are no secrets. A warning, no error: Docker and Kubernetes mount secrets so.
         if mode & stat.S_IROTH and any(key.sign for key in keyring.keys.values()):
-            warn_once(f"{self._name}: everybody may read it ({mode:o})")
+            warn_once(f"{self._name}: all users may read it ({mode:o})")
         self._content = content
         return keyring, f"keys {[*keyring.keys]}"
 

@@ -345,7 +345,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(path, monkeypatch, capsys):
 
 
 def test_public_halves_are_not_rotated(tmp_path, capsys):
-    """The new line would be a private half, in a file that everybody may read."""
+    """The new line would be a private half, in a file that all users may read."""
     file = tmp_path / "secret.txt"
     assert main(["keygen", "--algorithm", "ed25519", str(file)]) == 0
     before = (tmp_path / "secret.txt.pub").read_bytes()

@@ -502,7 +502,7 @@ def test_a_bad_setting_is_named(options, message):
 
 def test_everybody_is_warned_of(caplog):
     ForwardProxy(allow_clients="0.0.0.0/0").close()
-    assert "whoever reaches this proxy may use it" in caplog.text
+    assert "any client that reaches it may use this proxy" in caplog.text
 
 
 def test_paste_deploys_strings_are_settings():

@@ -1,7 +1,7 @@
-"""What is typed on the command line, and what is meant by it.
+"""The flags of the command line, and the values of its words.
 
-The flags are made from the rows of :mod:`wsgiproxy.settings`, so that it has none of its own
-for what the proxy does.
+The flags are made from the rows of :mod:`wsgiproxy.settings`, so that the
+command has no other options for the proxy than the classes.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ _SIGNATURE = _rows(SIGNING, "secret_file", "sign_body")
 ELSEWHERE = tuple(
     row
     for row in TRANSPORT
-    # Whoever types the target has chosen it.
+    # The user who types the target has chosen it.
     if row not in SPAWNED_TRANSPORT and row.name != "guard"
 )
-#: The flags of ``serve``. Keys to carry are not among them: nobody fills an environ there.
+#: The flags of ``serve``. Keys to carry are not among them: no program fills an environ there.
 SERVE: Groups = (
     ("what the proxy does", APP),
     ("signature", _SIGNATURE),
@@ -204,20 +204,20 @@ def _metavar(row: Setting) -> str:
 
 
 def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, Any]:
-    """What was given of the rows, converted.
+    """The values of the flags that were typed, converted.
 
     :raises ConfigurationError: a bad value.
     """
-    given = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
-    return {row.name: row.convert_value(value) for row, value in given if value is not None}
+    typed = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
+    return {row.name: row.convert_value(value) for row, value in typed if value is not None}
 
 
 def given_flags(arguments: argparse.Namespace, rows: tuple[Setting, ...]) -> list[str]:
-    """The flags of *rows* that were given, as they were typed."""
-    given = [(flag(row), getattr(arguments, row.name)) for row in rows]
+    """The flags of *rows* that were typed."""
+    typed = [(flag(row), getattr(arguments, row.name)) for row in rows]
     return [
         name.replace("--", "--no-", 1) if value is False else name
-        for name, value in given
+        for name, value in typed
         if value is not None
     ]
 

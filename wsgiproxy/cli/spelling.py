@@ -20,7 +20,7 @@ _FLAGS["start_script"] = "COMMAND"
 _SETTING = re.compile(
     r"(?P<quote>\\?['\"])(?:(?!(?P=quote)).)*(?P=quote)|"
     rf"(?<![\w-])(?P<name>{'|'.join(sorted(_FLAGS, key=len, reverse=True))})"
-    r"(?:(?P<given>=)(?P<switch>(?:True|False)\b)?|(?![\w=]))"
+    r"(?:(?P<equals>=)(?P<switch>(?:True|False)\b)?|(?![\w=]))"
 )
 
 
@@ -37,16 +37,16 @@ def as_typed(message: str) -> str:
     return _SETTING.sub(_flag, message)
 
 
-def _flag(found: re.Match[str]) -> str:
-    name, switch = found["name"], found["switch"]
+def _flag(match: re.Match[str]) -> str:
+    name, switch = match["name"], match["switch"]
     if name is None:
-        return found[0]
+        return match[0]
     row = _ROWS.get(name)
-    if not found["given"]:
+    if not match["equals"]:
         # A word of plain English, such as "ports", is no setting.
         return _FLAGS[name] if "_" in name else name
     if switch and row is not None and isinstance(row.default, bool):
         return f"--no-{_FLAGS[name][2:]}" if switch == "False" else _FLAGS[name]
-    rest = found.string[found.end("given") :]
+    rest = match.string[match.end("equals") :]
     blank = " " if rest[:1].strip() else ""
     return f"{_FLAGS[name]}{blank}{switch or ''}"

@@ -106,7 +106,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         """Read one request, and have it served."""
         try:
             self._local = self._client.local_address()
-            self._first_bytes = self._receive_head()
+            self._first = self._receive_head()
         except OSError as error:
             return self.wsgi_connection_drop(error)
         except ProxyError as error:
@@ -165,7 +165,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         self._body = RequestBody(
             self._client,
             self._reader,
-            self._first_bytes,
+            self._first,
             self._idle,
             lambda: not self._response.begun,
         )

@@ -74,7 +74,7 @@ FORWARD = (
         or_none(_credentials),
         None,
         "the path of a htpasswd file (bcrypt), or a function of user and password",
-        "who may use it, by name and password",
+        "the users who may use it, by name and password",
         metavar="FILE",
     ),
     Setting("connect", boolean, True, BOOLEAN, "open tunnels (CONNECT), which https needs"),

@@ -95,8 +95,8 @@ class ReverseOptions(TypedDict, total=False):
     """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
     None."""
     allow_pickle: bool | str
-    """Let pickle_keys be carried: whoever has the secret can run code at the backend; expects true
-    or false. Default: False."""
+    """Let pickle_keys be carried: any holder of the secret can run code at the backend; expects
+    true or false. Default: False."""
     sign_body: bool | str
     """Cover request bodies, which are read first; expects true or false. Default: False."""
 
@@ -179,8 +179,8 @@ class ForwardOptions(LimitOptions, total=False):
     ports: str | int | Iterable[int | str]
     """Ports (default: 80 443); expects port numbers, or * for all."""
     credentials: str | os.PathLike[str] | Callable[[str, str], bool] | None
-    """Who may use it, by name and password; expects the path of a htpasswd file (bcrypt), or a
-    function of user and password. Default: None."""
+    """The users who may use it, by name and password; expects the path of a htpasswd file (bcrypt),
+    or a function of user and password. Default: None."""
     connect: bool | str
     """Open tunnels (CONNECT), which https needs; expects true or false. Default: True."""
     max_connections: int | str
@@ -222,7 +222,7 @@ class MiddlewareOptions(TypedDict, total=False):
     """Remembers nonces, so that each signature is good for one request; expects 'memory', or an
     object with add(key, ttl). Default: None."""
     doctor_file: str | os.PathLike[str] | None
-    """Keys of those who may examine it; expects the path of a file. Default: None."""
+    """Keys of the users of wsgiproxy doctor; expects the path of a file. Default: None."""
     allowed_hosts: str | Iterable[str]
     """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
     allow_pickle: bool | str

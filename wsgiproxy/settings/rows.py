@@ -131,7 +131,7 @@ APP = (
 #: Of the exact proxy.
 EXACT = (*(row for row in APP if row.name == "max_body"), *TRANSPORT)
 
-_PICKLE = "let pickle_keys be carried: whoever has the secret can run code at the backend"
+_PICKLE = "let pickle_keys be carried: any holder of the secret can run code at the backend"
 
 _SECRET = ("secret_file",)
 
@@ -217,7 +217,7 @@ MIDDLEWARE = (
         "remembers nonces, so that each signature is good for one request",
         _EXAMINED,
     ),
-    Setting("doctor_file", or_none(path), None, _FILE, "keys of those who may examine it"),
+    Setting("doctor_file", or_none(path), None, _FILE, "keys of the users of wsgiproxy doctor"),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
     Setting(
         "allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys", _SECRET

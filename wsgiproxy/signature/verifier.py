@@ -1,4 +1,4 @@
-"""The receiving end: keys, clock and the memory of nonces meet the rules."""
+"""The receiving end: verifies a request, with the keys, the clock and the nonces."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
 
 
 class Verifier:
-    """The receiving end: believes what is covered by a fresh signature, and nothing else.
+    """Verifies requests: only what a fresh signature covers is believed.
 
-    :param keys: gives the keys as they are now.
+    :param keys: returns the keys as they are now.
     :param max_age: seconds for which a signature is good.
     :param clock_skew: seconds by which the sender's clock may be ahead.
     :param replay: remembers nonces; None to rely on ``max_age`` alone.
@@ -81,9 +81,9 @@ class Verifier:
     def check(self, environ: WSGIEnvironment) -> tuple[Proof, Envelope, Mapping[str, Any]]:
         """Verify a request.
 
-        :returns: what the signature says of itself, what the envelope says, and changes of
-            the environ, if the body had to be read.
-        :raises BadSignature: saying why, for the log.
+        :returns: the parameters of the signature, the envelope, and changes of the environ, if the
+            body had to be read.
+        :raises BadSignature: with the reason, for the log.
         :raises Unavailable: the store of nonces fails.
         """
         proof = self.prove(environ)
@@ -99,7 +99,7 @@ class Verifier:
     def prove(self, environ: WSGIEnvironment) -> Proof:
         """Verify the signature alone.
 
-        :raises BadSignature: saying why, for the log.
+        :raises BadSignature: with the reason, for the log.
         """
         if not is_signed(environ):
             if "wsgiproxy.verified" in environ:
@@ -107,18 +107,18 @@ class Verifier:
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
         keys = self._keys().keys
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
-        found = authority(host, scheme)
+        signed_for = authority(host, scheme)
         try:
-            proof = self._prove(environ, found, keys)
+            proof = self._prove(environ, signed_for, keys)
         except BadSignature:
             # gunicorn takes the scheme from X-Forwarded-Proto (of 127.0.0.1): then the port
             # that the sender has left out as the default is not that of the scheme here.
             other = authority(host, "http" if scheme == "https" else "https")
-            if other == found:
+            if other == signed_for:
                 raise
-            found = other
-            proof = self._prove(environ, found, keys)
-        return self._addressed(proof, found, keys)
+            signed_for = other
+            proof = self._prove(environ, signed_for, keys)
+        return self._addressed(proof, signed_for, keys)
 
     def _addressed(self, proof: Proof, host: str, keys: Mapping[str, Key]) -> Proof:
         """*proof*, if the request was signed for this backend.
@@ -177,7 +177,7 @@ class Verifier:
         left = proof.created + self._max_age + self._clock_skew - time.time()
         try:
             is_new = replay.add(f"{proof.keyid}:{proof.nonce}", max(left, 1.0))
-        except Exception as error:  # a store of the user's: whatever it raises, nobody passes
+        except Exception as error:  # a store of the user's may raise anything
             raise Unavailable(f"the store of nonces failed: {error!r}") from error
         if not is_new:
             raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")
