@@ -145,7 +145,7 @@ def test_help_lists_all_options(name: str) -> None:
             assert f":param {row.name}:" in page
 
 
-def test_help_knows_that_a_spawned_process_is_told_the_host() -> None:
+def test_help_has_preserve_host_true_for_the_spawner() -> None:
     page = pydoc.plain(pydoc.render_doc(wsgiproxy.SpawningApplication))
     assert "``preserve_host`` = ``True``" in page
 

@@ -88,7 +88,7 @@ NAMESPACE = [
         pytest.param({"scheme": "https"}, id="facts-set"),
     ],
 )
-def test_nobody_is_believed_by_default(key, options):
+def test_no_peer_is_believed_by_default(key, options):
     environ = asked(**{key: "1.2.3.4"})
     after = Behind(**options)(environ)
     assert key not in after
@@ -216,7 +216,7 @@ def test_an_authority_is_compared_without_its_default_port(halves, href, authori
     assert Behind(public, authorities=authority).status(environ) == 200
 
 
-def test_a_public_half_needs_to_know_for_whom_a_request_was_signed(halves, secret):
+def test_a_public_half_needs_authorities(halves, secret):
     with pytest.raises(ConfigurationError, match="public half: expected authorities"):
         Behind(halves[1])
     assert Behind(halves[0]).status(signed_environ(halves[0])) == 200
@@ -236,7 +236,7 @@ def test_a_public_half_that_replaces_a_secret_needs_it_too(halves, tmp_path):
     "trusted",
     ["10.0.0.300", "10.0.0.1/8", "localhost", "*, 10.0.0.1", "10.*", "10.0.0.1;10.0.0.2", "0x7f"],
 )
-def test_what_is_no_address_is_refused(trusted):
+def test_a_bad_address_in_trust_ips_is_an_error(trusted):
     with pytest.raises(ConfigurationError, match="trust_ips=.*expected an address, a network"):
         Behind(trust_ips=trusted)
 
@@ -302,7 +302,7 @@ def test_one_family_is_read_and_all_are_removed(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_another_family_alone_says_nothing(family):
+def test_the_fields_of_another_family_are_not_read(family):
     silent = {name: value for name, value in OTHERS.items() if name not in FAMILIES[family]}
     after = Behind(trust_ips=PEER, family=family)(asked(**silent))
     assert (after["HTTP_HOST"], after["REMOTE_ADDR"]) == ("backend.example", PEER)
@@ -403,7 +403,7 @@ def test_what_was_replaced_is_kept():
 
 
 @pytest.mark.parametrize(("peer", "client"), [(PEER, CLIENT), ("10.9.9.9", "198.51.100.7")])
-def test_the_servers_own_word_for_the_peer_counts(peer, client):
+def test_the_peer_is_that_of_wsgiproxy_peer(peer, client):
     environ = asked(HTTP_X_FORWARDED_FOR=CLIENT) | {"REMOTE_ADDR": "198.51.100.7"}
     environ["wsgiproxy.peer"] = peer
     assert Behind(trust_ips=PEER)(environ)["REMOTE_ADDR"] == client
@@ -574,7 +574,7 @@ def test_what_is_no_path_is_a_400(path):
         ),
     ],
 )  # fmt: skip
-def test_constants_win_over_what_is_said(options, host, name, port):
+def test_constants_win_over_fields(options, host, name, port):
     after = Behind(trust_ips=PEER, **options)(asked(HTTP_X_FORWARDED_HOST="x.example"))
     assert (after["HTTP_HOST"], after["SERVER_NAME"], after["SERVER_PORT"]) == (host, name, port)
 
@@ -908,7 +908,7 @@ def test_freshness(secret, monkeypatch, age, options, status):
     assert Behind(secret, **options).status(environ) == status
 
 
-def test_a_stale_signature_is_told_by_the_difference_of_the_clocks(secret, monkeypatch, caplog):
+def test_the_log_has_the_age_of_a_stale_signature(secret, monkeypatch, caplog):
     environ = signed_environ(secret)
     now = int(time.time())
     monkeypatch.setattr(time, "time", lambda: now + 3600)
@@ -940,7 +940,7 @@ class Store:
         pytest.param(Store(True), 200, id="own-says-new"),
     ],
 )
-def test_a_second_time(secret, replay, second):
+def test_a_replayed_signature_is_refused(secret, replay, second):
     environ = signed_environ(secret)
     behind = Behind(secret, replay=replay)
     assert behind.status(dict(environ)) == 200
@@ -973,7 +973,7 @@ def test_an_own_store(secret, answer, status):
     assert 60 <= ttl <= 66
 
 
-def test_the_store_is_asked_last(secret):
+def test_the_store_is_called_after_all_other_checks(secret):
     """A request that is refused for another reason uses no nonce up, and fills no store."""
     store = Store(True)
     behind = Behind(secret, replay=store)
@@ -1341,7 +1341,7 @@ def test_counts_can_be_held_to_known_peers():
 
 @pytest.mark.parametrize("nobody", ["", [], (), " , "], ids=repr)
 @pytest.mark.parametrize("counts", [{"x_for": 1}, {"x_for": 1, "x_host": 1}, {}])
-def test_an_empty_trust_ips_is_nobody(nobody, counts):
+def test_an_empty_trust_ips_trusts_no_peer(nobody, counts):
     """As a deployment has it that fills the list from a variable, which is empty."""
     environ = asked(HTTP_X_FORWARDED_FOR=CLIENT, HTTP_X_FORWARDED_HOST="x.example")
     after = Behind(trust_ips=nobody, **counts)(environ)
@@ -1387,7 +1387,7 @@ CONSTANTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", WAYS)
 @given(fields=requests, more=st.sampled_from(CONSTANTS))
-def test_whatever_comes_is_served_or_refused(secret, options, fields, more):
+def test_any_environ_is_served_or_refused(secret, options, fields, more):
     """No request raises, and no environ that passes has a field of the namespace."""
     arguments = [secret] if "unsigned" in options else []
     behind = Behind(*arguments, **options, **more)

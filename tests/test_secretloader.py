@@ -194,7 +194,7 @@ def test_a_rename_within_one_tick_of_the_clock_is_seen(path):
     "content", [pytest.param(param.values[0], id=param.id) for param in BROKEN]
 )
 @pytest.mark.parametrize("change", [replace, overwrite])
-def test_a_broken_new_file_keeps_the_old_keys_and_is_told_once(path, change, content, caplog):
+def test_a_broken_new_file_keeps_the_old_keys_and_is_logged_once(path, change, content, caplog):
     file = KeyFile(key_file(path, new_key("k1")))
     change(path, content)
     for _ in range(3):
@@ -205,7 +205,7 @@ def test_a_broken_new_file_keeps_the_old_keys_and_is_told_once(path, change, con
     assert keyids(file) == ["k2"]
 
 
-def test_a_missing_file_keeps_the_old_keys_and_is_told_once(path, caplog):
+def test_a_missing_file_keeps_the_old_keys_and_is_logged_once(path, caplog):
     text = new_key("k1")
     file = KeyFile(key_file(path, text))
     path.unlink()
@@ -333,7 +333,7 @@ def answering(environ, start_response):
     return []
 
 
-def test_rotation_refuses_nobody(tmp_path):
+def test_rotation_refuses_no_request(tmp_path):
     """Second line everywhere, then first, then the old one goes: each end at its own time."""
     old, new = new_key("old"), new_key("new")
     front, back = tmp_path / "front", tmp_path / "back"

@@ -142,7 +142,7 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
             ["start_script"],
             ("python app.py {port}", ("python", "app.py", "{port}")),
             ("a 'b c' \"d\" e\\ f ''", ("a", "b c", "d", "e f", "")),
-            ("a $HOME `id`; b|c > d # e", ("a", "$HOME", "`id`;", "b|c", ">", "d", "#", "e")),  # S9
+            ("a $HOME `id`; b|c > d # e", ("a", "$HOME", "`id`;", "b|c", ">", "d", "#", "e")),
             ("\n  a\n  b\n", ("a", "b")),
             (["a", "b c", ""], ("a", "b c", "")),
             (("a",), ("a",)),
@@ -326,7 +326,7 @@ def test_what_is_refused(name: str, given_: object) -> None:
         pytest.param("ready_statuses", "HTTP statuses such as 200-399", id="statuses"),
     ],
 )
-def test_the_words(name: str, expected: str) -> None:
+def test_the_expected_words(name: str, expected: str) -> None:
     row = ROWS[name]
     with pytest.raises(ConfigurationError, match=rf"^{row.name}='\?\?': expected {expected}$"):
         resolve([row], {row.name: "??"})
@@ -414,7 +414,7 @@ def test_defaults_of_the_spawner() -> None:
     }
 
 
-def test_the_transport_to_a_process_of_ours_has_no_settings_for_the_rest_of_the_world() -> None:
+def test_spawned_transport_has_no_tls_settings() -> None:
     """Those that it has are those of every transport."""
     left_out = {"verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard"}
     assert [row for row in TRANSPORT if row.name not in left_out] == list(SPAWNED_TRANSPORT)
@@ -451,7 +451,7 @@ def test_a_path_may_be_one_of_pathlib(name: str) -> None:
     assert ROWS[name].convert_value(PurePosixPath("/some/where")) == "/some/where"
 
 
-def test_settle_takes_what_was_given_and_the_defaults() -> None:
+def test_resolve_takes_options_and_defaults() -> None:
     rows = [Setting("a", int, 1, "a number", "help"), Setting("b", int, 2, "a number", "help")]
     assert resolve(rows, {}) == {"a": 1, "b": 2}
     assert resolve(rows, {"b": "3"}) == {"a": 1, "b": 3}
@@ -552,7 +552,7 @@ def test_a_setting_that_another_one_switches_off_is_refused(rows, given, expecte
 
 
 @pytest.mark.parametrize(("rows", "given", "expected"), SWITCHED_OFF)
-def test_its_default_is_not(rows, given, expected):
+def test_the_default_of_a_switched_off_setting_is_accepted(rows, given, expected):
     name = next(iter(given))
     default = next(row.default for row in rows if row.name == name)
     assert resolve(rows, {**given, name: default})[name] == default
@@ -603,7 +603,7 @@ def test_what_a_setting_needs_is_a_setting_of_the_same_part():
         "no-application", "lone-key", "of-the-spawner", "of-the-middleware", "of-nothing",
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_where_it_belongs(make, message):
+def test_an_error_names_the_class_that_has_the_setting(make, message):
     with pytest.raises(ConfigurationError, match=message) as caught:
         make()
     assert "canary" not in str(caught.value)
@@ -622,7 +622,7 @@ def test_a_mistake_is_told_with_where_it_belongs(make, message):
     ],
     ids=str,
 )
-def test_a_default_that_is_said_aloud_contradicts_nothing(options, tmp_path):
+def test_an_explicit_default_contradicts_nothing(options, tmp_path):
     """Programs pass on what their own settings say, which may be nothing."""
     secret = tmp_path / "secret"
     secret.touch(0o600)

@@ -113,20 +113,20 @@ def changed(environ: dict[str, Any], **changes: str) -> dict[str, Any]:
         pytest.param({"HTTP_SIGNATURE_INPUT": "a" * 3000}, "more than 2048", id="too-long"),
     ],
 )
-def test_what_was_changed_does_not(change, reason):
+def test_a_changed_request_is_refused(change, reason):
     environ = front_environ()
     sign_request(environ, SECRET)
     with pytest.raises(BadSignature, match=reason):
         check_request(changed(environ, **change), SECRET)
 
 
-def test_what_was_not_signed_does_not():
+def test_an_unsigned_request_is_refused():
     environ = front_environ()
     with pytest.raises(BadSignature, match="not signed"):
         check_request(environ, SECRET)
 
 
-def test_another_secret_does_not_verify():
+def test_another_secret_is_refused():
     environ = front_environ()
     sign_request(environ, SECRET)
     with pytest.raises(BadSignature, match="no such key"):
@@ -136,7 +136,7 @@ def test_another_secret_does_not_verify():
         check_request(environ, f"k1:{'B' * 43}")
 
 
-def test_a_stale_one_does_not(monkeypatch):
+def test_a_stale_signature_is_refused(monkeypatch):
     environ = front_environ()
     sign_request(environ, SECRET)
     now = time.time()
@@ -369,7 +369,7 @@ def test_a_clients_own_content_digest(secret, theirs, arrives):
 
 
 @pytest.mark.parametrize("theirs", [digest(b""), digest(b"x"), "junk"])
-def test_without_a_body_their_content_digest_is_their_affair(secret, theirs):
+def test_a_content_digest_without_a_body_passes_unchanged(secret, theirs):
     status, application, _ = exchange(secret, front_environ(HTTP_CONTENT_DIGEST=theirs))
     assert status == 200
     assert application.environ["HTTP_CONTENT_DIGEST"] == theirs

@@ -39,14 +39,14 @@ def test_a_password_is_right_or_not(path, user, password, right):
     assert [check(user, password) for _ in range(3)] == [right] * 3
 
 
-def test_what_is_remembered_is_no_password_of_somebody_else(path):
+def test_a_remembered_password_is_for_its_user_alone(path):
     check = PasswordFile(path)
     assert check("alice", "wonder")
     assert not check("jürgen", "wonder")
     assert not check("alice", "pä:ss")
 
 
-def test_who_is_no_longer_in_the_file_has_no_password(path):
+def test_a_removed_user_is_refused(path):
     """Also if the hash is there under another name."""
     check = PasswordFile(path)
     assert check("alice", "wonder")
@@ -55,7 +55,7 @@ def test_who_is_no_longer_in_the_file_has_no_password(path):
     assert check("carol", "wonder")
 
 
-def test_who_tries_passwords_has_not_the_turn_of_others(path):
+def test_a_client_that_tries_passwords_delays_no_other(path):
     check = PasswordFile(path)
     assert check("alice", "wonder", "192.0.2.1")
     addresses = [f"192.0.2.{number}" for number in range(2, 40)]

@@ -45,13 +45,13 @@ def cut(pairs: list[Pair]) -> list[int]:
     return [number for number, pair in enumerate(pairs) if pair.is_cut]
 
 
-def test_the_longest_wait_ends(pairs: list[Pair]) -> None:
+def test_the_connection_that_waits_longest_is_cut(pairs: list[Pair]) -> None:
     connections = Connections(3)
     assert all(connections.admit(pair.connection) for pair in pairs[:5])
     assert (cut(pairs), len(connections)) == ([0, 1], 3)
 
 
-def test_whoever_had_to_go_is_not_served(pairs: list[Pair]) -> None:
+def test_a_connection_that_was_cut_is_not_served(pairs: list[Pair]) -> None:
     connections = Connections(1)
     for pair in pairs[:2]:
         connections.admit(pair.connection)
@@ -59,7 +59,7 @@ def test_whoever_had_to_go_is_not_served(pairs: list[Pair]) -> None:
     assert connections.begin(pairs[1].connection)
 
 
-def test_whoever_is_served_stays(pairs: list[Pair]) -> None:
+def test_a_connection_that_is_served_is_not_cut(pairs: list[Pair]) -> None:
     connections = Connections(2)
     connections.admit(pairs[0].connection)
     assert connections.begin(pairs[0].connection)
@@ -68,7 +68,7 @@ def test_whoever_is_served_stays(pairs: list[Pair]) -> None:
     assert cut(pairs) == [1]
 
 
-def test_whoever_has_an_answer_goes_before_those_who_wait_for_one(pairs: list[Pair]) -> None:
+def test_an_answered_connection_is_cut_before_a_waiting_one(pairs: list[Pair]) -> None:
     connections = Connections(2)
     for pair in pairs[:2]:
         connections.admit(pair.connection)
@@ -78,7 +78,7 @@ def test_whoever_has_an_answer_goes_before_those_who_wait_for_one(pairs: list[Pa
     assert cut(pairs) == [1]
 
 
-def test_when_all_are_served_there_is_no_place(pairs: list[Pair]) -> None:
+def test_a_new_connection_is_refused_when_all_are_served(pairs: list[Pair]) -> None:
     connections = Connections(1)
     connections.admit(pairs[0].connection)
     connections.begin(pairs[0].connection)
@@ -89,7 +89,7 @@ def test_when_all_are_served_there_is_no_place(pairs: list[Pair]) -> None:
     assert connections.admit(pairs[35].connection)
 
 
-def test_one_that_left_takes_no_place(pairs: list[Pair]) -> None:
+def test_a_closed_connection_is_not_counted(pairs: list[Pair]) -> None:
     connections = Connections(1)
     for pair in pairs:
         assert connections.admit(pair.connection)

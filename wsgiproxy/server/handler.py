@@ -163,11 +163,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         self.command, self.path = head.method, head.target
         self.request_version = f"HTTP/{head.version}"
         self._body = RequestBody(
-            self._client,
-            self._reader,
-            self._first,
-            self._idle,
-            lambda: not self._response.begun,
+            self._client, self._reader, self._first, self._idle, lambda: not self._response.begun
         )
         made: WSGIEnvironment = {
             **variables(head),

@@ -51,7 +51,7 @@ def middleware(**options):
 UNSAFE = [
     pytest.param(
         middleware, {"trust_ips": "*"}, "trust_ips='*': any peer that reaches this application can",
-        id="everybody-trusted",
+        id="all-trusted",
     ),
     pytest.param(
         middleware, {"x_for": 1},
@@ -71,7 +71,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize(("make", "options", "message"), UNSAFE)
-def test_unsafe_settings_are_told_of_once(secret, caplog, make, options, message):
+def test_an_unsafe_setting_is_warned_of_once(secret, caplog, make, options, message):
     options = {**options, **({"secret_file": secret} if "secret_file" in options else {})}
     for _ in range(3):
         make(**options)
@@ -80,7 +80,7 @@ def test_unsafe_settings_are_told_of_once(secret, caplog, make, options, message
 
 
 @pytest.mark.parametrize("make", [proxy, middleware])
-def test_a_secret_that_all_may_read_is_told_of_once(secret, caplog, make):
+def test_a_secret_that_all_may_read_is_warned_of_once(secret, caplog, make):
     Path(secret).chmod(0o644)
     for _ in range(3):
         make(secret_file=secret)
@@ -109,7 +109,7 @@ def test_both_ends_in_one_process_warn_once(secret, caplog):
         pytest.param(proxy, {"secret_file": True, "allow_pickle": True}, id="pickle-of-nothing"),
     ],
 )
-def test_safe_settings_are_not(secret, caplog, make, options):
+def test_safe_settings_are_not_warned_of(secret, caplog, make, options):
     options = {**options, **({"secret_file": secret} if "secret_file" in options else {})}
     make(**options)
     assert not caplog.records
@@ -152,7 +152,7 @@ def test_refusals_that_are_not_logged_are_counted(caplog, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "setting"), [(middleware, "trust_ips"), (proxy, "trusted_proxies")]
 )
-def test_a_network_of_everybody_is_told_of(caplog, make, setting, network):
+def test_a_network_of_all_addresses_is_warned_of(caplog, make, setting, network):
     make(**{setting: ["10.0.0.0/8", network]})
     assert [record.getMessage() for record in caplog.records] == [
         f"{setting}={network!r}: any peer that reaches this application can forge its clients"
