@@ -26,7 +26,7 @@ from wsgiproxy.settings import (
     Setting,
     convert,
 )
-from wsgiproxy.settings.compound import Choice, OrNone
+from wsgiproxy.settings.setting import Choice
 
 __all__ = [
     "DEMO",
@@ -174,8 +174,7 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
 def _action(row: Setting) -> type[argparse.Action] | str:
     if isinstance(row.default, dict):
         return _Variables
-    # Of an optional list the default is None.
-    is_list = isinstance(row.default, (tuple, frozenset)) or row.convert == OrNone(convert.words)
+    is_list = isinstance(row.default, (tuple, frozenset)) or row.convert is convert.words
     return _Words if is_list else "store"
 
 
@@ -197,10 +196,9 @@ def _default_text(row: Setting) -> str:
 
 
 def _metavar(row: Setting) -> str:
-    take = row.convert.convert if isinstance(row.convert, OrNone) else row.convert
-    if isinstance(take, Choice):
-        return "{" + ",".join(take.words) + "}"
-    return row.metavar or _METAVARS.get(take, "NAME")
+    if isinstance(row.convert, Choice):
+        return "{" + ",".join(row.convert.words) + "}"
+    return row.metavar or _METAVARS.get(row.convert, "NAME")
 
 
 def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wsgiproxy.settings.compound import or_none
 from wsgiproxy.settings.convert import boolean, count, path, port, seconds, words
 from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS
 from wsgiproxy.settings.setting import Setting
@@ -38,7 +37,7 @@ _DESTINATION = "HOST[:PORT]"
 FORWARD = (
     Setting(
         "allow_clients",
-        or_none(words),
+        words,
         None,
         f"{NETWORKS}; or '*'",
         "clients that may use it; if not given, those of this machine, or all with credentials",
@@ -71,10 +70,10 @@ FORWARD = (
     ),
     Setting(
         "credentials",
-        or_none(_credentials),
+        _credentials,
         None,
         "the path of a htpasswd file (bcrypt), or a function of user and password",
-        "the users who may use it, by name and password",
+        "who may use it, by name and password",
         metavar="FILE",
     ),
     Setting("connect", boolean, True, BOOLEAN, "open tunnels (CONNECT), which https needs"),

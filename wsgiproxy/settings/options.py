@@ -179,8 +179,8 @@ class ForwardOptions(LimitOptions, total=False):
     ports: str | int | Iterable[int | str]
     """Ports (default: 80 443); expects port numbers, or * for all."""
     credentials: str | os.PathLike[str] | Callable[[str, str], bool] | None
-    """The users who may use it, by name and password; expects the path of a htpasswd file (bcrypt),
-    or a function of user and password. Default: None."""
+    """Who may use it, by name and password; expects the path of a htpasswd file (bcrypt), or a
+    function of user and password. Default: None."""
     connect: bool | str
     """Open tunnels (CONNECT), which https needs; expects true or false. Default: True."""
     max_connections: int | str

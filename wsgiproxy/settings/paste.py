@@ -26,7 +26,7 @@ def _href(value: object) -> str:
 HREF = Setting(
     "href",
     _href,
-    None,
+    "",
     "http://host[:port][/path][?query], https://... or unix:/path[:/base]",
     "the upstream",
 )

@@ -10,7 +10,7 @@ from typing import Any
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.href import without_password
 
-__all__ = ["Setting", "resolve", "shown"]
+__all__ = ["Choice", "Setting", "resolve", "shown"]
 
 
 def shown(value: object) -> str:
@@ -23,12 +23,29 @@ def shown(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A converter that takes one of some words.
+
+    >>> Choice(("http", "https"))("https")
+    'https'
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        """The word itself."""
+        if value not in self.words:
+            raise ValueError(value)
+        return str(value)
+
+
+@dataclass(frozen=True)
 class Setting:
     """One option.
 
     :param name: as a keyword.
     :param convert: from the value of a keyword or an ini file to the one in use; raises ValueError.
-    :param default: the value if there is none.
+    :param default: the value if there is none; where it is None, None is a value, too.
     :param expected: what a good value is, for the message about a bad one.
     :param help: what the option does, for the command line and the documentation.
     :param needs: names of other settings of the same part, one of which has to be in effect: this
@@ -51,6 +68,8 @@ class Setting:
 
         :raises ConfigurationError: naming the setting, the value and what was expected.
         """
+        if value is None and self.default is None:
+            return None
         try:
             return self.convert(value)
         except ConfigurationError as error:  # which says more, perhaps by another name
