@@ -13,7 +13,7 @@ import requests
 from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
-from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import CHUNK_SIZE, ResponseBody, fields_of, framed, unshare
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.message import Headers
@@ -67,7 +67,7 @@ class HttpClient:
                     f"{name}={value!r}: expected an argument of requests.Session.request"
                 )
         self.options = {**self.default_options, **requests_options}
-        self.chunk_size = block_size(chunk_size)
+        self.chunk_size: int = CHUNK_SIZE.convert_value(chunk_size)
         self.session = session
         self._has_verify = "verify" in requests_options
         if self.options.get("verify") is False:

@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import CHUNK_SIZE, ResponseBody, fields_of, framed, unshare
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]
@@ -44,7 +44,7 @@ class HttpClient:
         self, pool: Any = None, *, chunk_size: int = 65536, **urlopen_options: Any
     ) -> None:
         self.options = {**self.default_options, **urlopen_options}
-        self.chunk_size = block_size(chunk_size)
+        self.chunk_size: int = CHUNK_SIZE.convert_value(chunk_size)
         self._owns_pool = pool is None
         self.pool = _pool() if pool is None else pool
         if pool is None:

@@ -124,8 +124,9 @@ def test_no_request_warns(secret, caplog):
     assert not caplog.records
 
 
-def test_refusals_are_logged_once_a_second_for_each_status(caplog):
-    refusals = Refusals(interval=3600)
+def test_refusals_are_logged_once_a_second_for_each_status(caplog, monkeypatch):
+    monkeypatch.setattr(warn, "_INTERVAL", 3600.0)
+    refusals = Refusals()
     for error in (BadSignature("one"), BadRequest("two"), BadSignature("three"), BadSignature("4")):
         refusals.log(error)
     assert [record.getMessage() for record in caplog.records] == [

@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 from wsgiproxy.errors import (
     BadResponse,
-    ConfigurationError,
     ProxyError,
     UpstreamLost,
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.grammar import NO_CONTENT
 from wsgiproxy.sansio.policy.wsgiproxy2 import ClientAnswer
+from wsgiproxy.settings import Setting
+from wsgiproxy.settings.convert import positive_count
 from wsgiproxy.transport import PooledReply
 
-__all__ = ["CompatReply", "ResponseBody", "block_size", "close", "name_of", "reason_of"]
+__all__ = ["CompatReply", "ResponseBody", "CHUNK_SIZE", "close", "name_of", "reason_of"]
 
 
 def name_of(client: object) -> str:
@@ -86,14 +87,14 @@ class ResponseBody:
             close()
 
 
-def block_size(value: int | str) -> int:
-    """The setting ``chunk_size``: bytes, from 1 on.
-
-    :raises ConfigurationError: another value; 0 would look like the end of every body.
-    """
-    if isinstance(value, bool) or not str(value).isdecimal() or not int(value):
-        raise ConfigurationError(f"chunk_size={value!r}: expected a number of bytes from 1 on")
-    return int(value)
+#: The option of the clients on urllib3 and requests; 0 would look like the end of every body.
+CHUNK_SIZE = Setting(
+    "chunk_size",
+    positive_count,
+    65536,
+    "a number of bytes from 1 on",
+    "largest block of a response body",
+)
 
 
 def close(body: object) -> None:

@@ -28,7 +28,7 @@ from wsgiproxy.errors import (
 from wsgiproxy.forward.passwords import PasswordFile
 from wsgiproxy.guard import Guard
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.observe.warn import warn_once
+from wsgiproxy.observe.warn import warn_of_wildcards
 from wsgiproxy.sansio.fields.forwarded import trust
 from wsgiproxy.sansio.message import Origin, bracketed
 from wsgiproxy.sansio.policy.forward import (
@@ -95,8 +95,8 @@ class ForwardProxy:
         clients = settings["allow_clients"]
         if clients is None:
             clients = _LOOPBACK if credentials is None else ("*",)
-        elif credentials is None and any(each == "*" or each.endswith("/0") for each in clients):
-            warn_once(f"allow_clients={clients!r}: any client that reaches it may use this proxy")
+        elif credentials is None:
+            warn_of_wildcards("allow_clients", clients, "any client may use this proxy")
         self._is_client = trust(clients, "allow_clients", everybody=True)
         self.guard = Guard(**{name: settings[name] for name in ("allow", "deny", "ports")})
         self._connects = settings["connect"]

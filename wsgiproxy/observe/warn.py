@@ -11,6 +11,8 @@ from wsgiproxy.errors import ProxyError
 __all__ = ["Refusals", "warn_of_wildcards", "warn_once"]
 
 _log = logging.getLogger("wsgiproxy.error")
+# Seconds between two lines about the same status.
+_INTERVAL = 1.0
 _warned: set[str] = set()
 
 
@@ -21,23 +23,20 @@ def warn_once(text: str) -> None:
         _log.warning("%s", text)
 
 
-def warn_of_wildcards(setting: str, trusted: Iterable[str]) -> None:
-    """Warn of an entry that trusts every address."""
-    for entry in trusted:
+_FORGED = "any peer that reaches this application can forge its clients"
+
+
+def warn_of_wildcards(setting: str, entries: Iterable[str], danger: str = _FORGED) -> None:
+    """Warn of an entry that stands for every address."""
+    for entry in entries:
         if entry == "*" or entry.endswith("/0"):
-            warn_once(
-                f"{setting}={entry!r}: any peer that reaches this application can forge its clients"
-            )
+            warn_once(f"{setting}={entry!r}: {danger}")
 
 
 class Refusals:
-    """The log of refused requests, of which any client can cause any number.
+    """The log of refused requests, of which any client can cause any number."""
 
-    :param interval: seconds between two lines about the same status.
-    """
-
-    def __init__(self, interval: float = 1.0) -> None:
-        self._interval = interval
+    def __init__(self) -> None:
         # A flood of one status must not hide the lines about another.
         self._last: dict[int, float] = {}
         self._unlogged: dict[int, int] = {}
@@ -45,7 +44,7 @@ class Refusals:
     def log(self, error: ProxyError) -> None:
         """Log the reason for a refusal, or count it for the next line."""
         now, status = time.monotonic(), error.status
-        if now - self._last.get(status, -self._interval) < self._interval:
+        if now - self._last.get(status, -_INTERVAL) < _INTERVAL:
             self._unlogged[status] = self._unlogged.get(status, 0) + 1
             return
         self._last[status] = now
