@@ -207,7 +207,7 @@ def test_all_addresses_are_judged_however_many_there_are() -> None:
 
 
 def test_the_peer_has_to_be_the_address_that_was_checked(upstream: RawUpstream) -> None:
-    """Linux takes 0.0.0.0 for 127.0.0.1, which nobody has allowed."""
+    """Linux takes 0.0.0.0 for 127.0.0.1, which is not allowed."""
     guard = Guard(allow="0.0.0.0:*")
     with pytest.raises(Forbidden, match=r"connecting to 0\.0\.0\.0 has led to 127\.0\.0\.1"):
         guard.connect("0", upstream.port, 5)

@@ -127,8 +127,8 @@ def test_addresses_are_compared_unmapped(trusted, peer, client):
         pytest.param(["10.0.0.1", "unix"], "unix:/run/sock", True, id="unix-named"),
         pytest.param("10.0.0.1", "", False, id="unix-not-named"),
         pytest.param("10.0.0.1", "localhost", False, id="name"),
-        pytest.param("*", "198.51.100.7", True, id="everybody"),
-        pytest.param("*", "", True, id="everybody-unix"),
+        pytest.param("*", "198.51.100.7", True, id="all"),
+        pytest.param("*", "", True, id="all-unix"),
     ],
 )
 def test_trust_ips(trusted, peer, believed):
@@ -410,7 +410,7 @@ def test_the_peer_is_that_of_wsgiproxy_peer(peer, client):
 
 
 def forged(secret: str, env: object, **facts: object) -> dict[str, Any]:
-    """A request with any envelope at all, signed by somebody who has the key."""
+    """A request with any envelope at all, signed by a holder of the key."""
     environ = asked()
     said = {"v": 1, "target": "/", "host": "a", "scheme": "http", "port": "80", **facts}
     if env is not None:
@@ -445,7 +445,7 @@ RESERVED = [
 
 @pytest.mark.parametrize("key", [*RESERVED, "AUTH_TYPE"])
 def test_a_key_that_is_not_accepted_never_arrives(secret, key):
-    """Even from somebody who has the key."""
+    """Even from a holder of the key."""
     after = Behind(secret, accept_keys="REMOTE_USER")(
         forged(secret, {"string": {key: "forged", "REMOTE_USER": "bob"}})
     )
@@ -766,7 +766,7 @@ def test_two_signed_requests_cannot_be_mixed(secret, data):
 
 def test_case_and_default_port_of_host_do_not_matter(secret):
     environ = signed_environ(secret, href="http://Backend.example:80/")
-    # 443 too: gunicorn takes the scheme from X-Forwarded-Proto, so that nobody knows whose
+    # 443 too: gunicorn takes the scheme from X-Forwarded-Proto, and it is unknown whose
     # default it was.
     for host in ("backend.example", "BACKEND.example:80", "backend.example:443"):
         assert Behind(secret).status({**environ, "HTTP_HOST": host}) == 200
@@ -815,7 +815,7 @@ def test_strip_lets_the_unsigned_in_with_nothing(secret):
     after = behind(environ)
     assert not [key for key in after if key in fields]
     assert "wsgiproxy.verified" not in after
-    # They stand for what a proxy has verified, so nobody else may set them.
+    # They stand for what a proxy has verified, so no client may set them.
     assert "REMOTE_USER" not in after
     assert "a.key" not in after
     assert after["wsgiproxy.orig"]["REMOTE_USER"] == "server"
@@ -1201,7 +1201,7 @@ def test_a_bad_setting_is_named_with_its_value_and_what_was_expected(options, me
     ids=lambda options: next(iter(options)),
 )
 def test_what_changes_nothing_needs_no_secret(options):
-    """Settings that a program passes through, as they are where nobody has set them."""
+    """Settings that a program passes through, with their defaults."""
     assert Behind(**options).status(asked()) == 200
 
 
@@ -1262,7 +1262,7 @@ def test_the_callers_environ_is_not_changed(secret, signed_post):
 
 @pytest.mark.parametrize("check", [validator, lint.middleware], ids=["wsgiref", "webtest"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-@pytest.mark.parametrize("way", ["signed", "refused", "trusted", "nobody", "not-found"])
+@pytest.mark.parametrize("way", ["signed", "refused", "trusted", "no-trust", "not-found"])
 def test_it_obeys_pep_3333_on_both_sides(secret, check, method, way):
     def application(environ, start_response):
         block = environ["wsgi.input"].read(100)
@@ -1275,7 +1275,7 @@ def test_it_obeys_pep_3333_on_both_sides(secret, check, method, way):
         "signed": {"secret_file": secret},
         "refused": {"secret_file": secret},
         "trusted": {"trust_ips": PROXY},
-        "nobody": {"scheme": "https"},
+        "no-trust": {"scheme": "https"},
         "not-found": {"pop_prefix": "/elsewhere"},
     }[way]
     app = check(WSGIProxyMiddleware(check(application), **options))
@@ -1339,12 +1339,12 @@ def test_counts_can_be_held_to_known_peers():
     assert Behind(x_for=1, trust_ips="10.9.9.9")(environ)["REMOTE_ADDR"] == PEER
 
 
-@pytest.mark.parametrize("nobody", ["", [], (), " , "], ids=repr)
+@pytest.mark.parametrize("empty", ["", [], (), " , "], ids=repr)
 @pytest.mark.parametrize("counts", [{"x_for": 1}, {"x_for": 1, "x_host": 1}, {}])
-def test_an_empty_trust_ips_trusts_no_peer(nobody, counts):
+def test_an_empty_trust_ips_trusts_no_peer(empty, counts):
     """As a deployment has it that fills the list from a variable, which is empty."""
     environ = asked(HTTP_X_FORWARDED_FOR=CLIENT, HTTP_X_FORWARDED_HOST="x.example")
-    after = Behind(trust_ips=nobody, **counts)(environ)
+    after = Behind(trust_ips=empty, **counts)(environ)
     assert (after["REMOTE_ADDR"], after["HTTP_HOST"]) == (PEER, "backend.example")
     assert "HTTP_X_FORWARDED_FOR" not in after
 
@@ -1366,8 +1366,8 @@ requests = st.fixed_dictionaries(
     ),
 )  # fmt: skip
 WAYS = [
-    pytest.param({}, id="nobody"),
-    pytest.param({"trust_ips": "*"}, id="everybody"),
+    pytest.param({}, id="no-trust"),
+    pytest.param({"trust_ips": "*"}, id="all"),
     pytest.param({"trust_ips": "*", "family": "historical"}, id="historical"),
     pytest.param({"trust_ips": "*", "family": "forwarded"}, id="forwarded"),
     pytest.param({"trust_ips": "10.0.0.0/8 ::/0 unix"}, id="networks"),

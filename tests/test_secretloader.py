@@ -24,7 +24,7 @@ RAW = "correct horse battery staple, and then some"
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with nobody warned."""
+    """Each test begins without a warning."""
     monkeypatch.setattr(warn, "_warned", set())
 
 

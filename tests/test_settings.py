@@ -360,7 +360,7 @@ DEFAULTS = {
 
 
 def test_defaults() -> None:
-    """Safe ones: certificates are verified, nobody is trusted, limits hold."""
+    """Safe ones: certificates are verified, no peer is trusted, limits hold."""
     settled = resolve((*APP, *TRANSPORT), {})
     assert {name: settled[name] for name in DEFAULTS} == DEFAULTS
 
@@ -507,10 +507,10 @@ anything |= st.lists(st.text() | st.integers(), max_size=3) | st.text(
 anything |= st.dictionaries(st.text() | st.integers(), st.text() | st.integers(), max_size=2)
 
 
-# `share` settles for a path that may be empty, and nobody can give that.
+# `share` returns a path that may be empty, which is no value for it.
 @given(st.sampled_from(sorted(ROWS.keys() - {"share"})), anything)
 def test_any_value_is_converted_or_refused(name: str, value: object) -> None:
-    """A setting takes any value, or refuses it in its own words; settled again it is the same."""
+    """A setting takes any value, or refuses it in its own words; converted again it is the same."""
     row = ROWS[name]
     try:
         settled = row.convert_value(value)

@@ -64,7 +64,7 @@ def test_a_value_may_begin_in_the_next_line() -> None:
         pytest.param(
             {"/a": "hello", "via": "front"},
             "via='front': expected a target such as http://",
-            id="an-option-for-nobody",
+            id="an-option-without-a-target",
         ),
     ],
 )

@@ -207,7 +207,7 @@ def test_the_right_password_is_accepted(scheme, locked, plain, secure, authority
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param([], id="nobody"),
+        pytest.param([], id="no-password"),
         pytest.param(["--proxy-user", "alice:wrong"], id="wrong-password"),
         pytest.param(["--proxy-user", "bob:ope n:sésame"], id="unknown"),
         pytest.param(["--user", "alice:ope n:sésame"], id="for-the-site"),

@@ -318,7 +318,7 @@ class Connected:
         try:
             self._near.sendall(heads[0] + body)
         except OSError:
-            self.statuses.append("nobody listens")
+            self.statuses.append("shut down")
         self._near.close()
 
     def head(self) -> bytes:
@@ -353,7 +353,7 @@ def test_a_tunnel_passes_bytes(upstream, made, name):
         assert client.head().startswith(b"HTTP/1.1 200 ")
         assert client.sock.recv(100) == b"hello"
     assert upstream.requests[0].line == "GET /x HTTP/1.1"
-    assert client.statuses == ["200 Connection established", "nobody listens"]
+    assert client.statuses == ["200 Connection established", "shut down"]
 
 
 def test_what_came_with_the_head_goes_first(upstream, made):
@@ -451,7 +451,7 @@ def test_a_tunnel_that_is_dialled_while_the_proxy_is_closed_is_none(upstream, ma
 
 def test_an_unexpected_failure_leaves_no_place_taken(upstream, made):
     def fail() -> None:
-        raise RuntimeError("a resolver that somebody has replaced")
+        raise RuntimeError("a resolver that a program has replaced")
 
     upstream.behaviour = answer()
     proxy = made(max_connections=1)

@@ -18,7 +18,7 @@ from wsgiproxy.secretloader import new_key
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with nobody warned."""
+    """Each test begins without a warning."""
     monkeypatch.setattr(warn, "_warned", set())
 
 
@@ -56,7 +56,7 @@ UNSAFE = [
     pytest.param(
         middleware, {"x_for": 1},
         "x_for=1 without trust_ips: any peer that reaches this application can forge",
-        id="counts-from-everybody",
+        id="counts-from-all",
     ),
     pytest.param(
         middleware, {"secret_file": True, "allow_pickle": True},
@@ -98,10 +98,10 @@ def test_both_ends_in_one_process_warn_once(secret, caplog):
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        pytest.param(middleware, {}, id="nobody"),
+        pytest.param(middleware, {}, id="no-trust"),
         pytest.param(middleware, {"trust_ips": "10.0.0.0/8 unix"}, id="known-peers"),
         pytest.param(middleware, {"trust_ips": "10.0.0.1", "x_for": 1}, id="counts-of-known-peers"),
-        pytest.param(middleware, {"trust_ips": "", "x_for": 1}, id="counts-of-nobody"),
+        pytest.param(middleware, {"trust_ips": "", "x_for": 1}, id="counts-of-no-peer"),
         pytest.param(middleware, {"secret_file": True, "accept_keys": "a"}, id="secret"),
         pytest.param(middleware, {"secret_file": True, "unsigned": "strip"}, id="strip"),
         pytest.param(proxy, {}, id="unsigned"),

@@ -1,4 +1,4 @@
-"""What reaches the wire, or the client, whoever wrote it: a server, a subclass, a client."""
+"""Requests and responses with values from a server, a subclass or a client."""
 
 from __future__ import annotations
 

@@ -111,15 +111,15 @@ def connections_of(server: Any, limit: int) -> Connections:
     """
     with _lock:
         if not isinstance(server, _LimitedServer):
-            server.connections = Connections(limit)
+            server.wsgiproxy_connections = Connections(limit)
             server.__class__ = type("LimitedServer", (_LimitedServer, type(server)), {})
             # Paste lets five clients wait to be accepted. The kernel drops a sixth, which tries
             # again after a second, after three more: one burst would delay all other clients.
             with contextlib.suppress(OSError):
                 server.socket.listen(_QUEUE)
             if server.socket.fileno() < 0:  # closed while this connection was in the queue
-                server.connections.close()
-    found: Connections = server.connections
+                server.wsgiproxy_connections.close()
+    found: Connections = server.wsgiproxy_connections
     return found
 
 
@@ -129,7 +129,7 @@ class _LimitedServer:
     Neither Paste nor socketserver tells a handler that its server ends.
     """
 
-    connections: Connections
+    wsgiproxy_connections: Connections
     _has_no_descriptors = False
 
     def get_request(self) -> Any:
@@ -144,7 +144,7 @@ class _LimitedServer:
                 if not self._has_no_descriptors:
                     _log.error("no descriptors for more connections; see `ulimit -n`: %s", error)
                 self._has_no_descriptors = True
-                self.connections.make_room()
+                self.wsgiproxy_connections.make_room()
                 time.sleep(_PAUSE)
             raise
         self._has_no_descriptors = False
@@ -152,10 +152,10 @@ class _LimitedServer:
 
     def server_close(self) -> None:
         """Close the listener, and the connections that have sent no request."""
-        self.connections.close()
+        self.wsgiproxy_connections.close()
         super().server_close()  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """End ``serve_forever``, and the connections that have sent no request."""
-        self.connections.close()
+        self.wsgiproxy_connections.close()
         super().shutdown()  # type: ignore[misc]
