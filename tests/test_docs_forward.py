@@ -21,8 +21,7 @@ from wsgiproxy.cli.forward import how_to_use
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.forward.passwords import PasswordFile
 from wsgiproxy.sansio.destination import kind
-from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT
-from wsgiproxy.settings.server import SERVER
+from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, SERVER
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "forward.rst").read_text()

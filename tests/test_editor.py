@@ -22,33 +22,18 @@ from tests.support.in_process import front_environ, key_file, run
 from wsgiproxy.compat import options as of_clients
 from wsgiproxy.requests_client import HttpClient as RequestsClient
 from wsgiproxy.secretloader import new_key
-from wsgiproxy.settings import (
-    APP,
-    FORWARD,
-    FORWARD_TRANSPORT,
-    MIDDLEWARE,
-    SIGNING,
-    SPAWN,
-    SPAWNED_APP,
-    SPAWNED_SIGNING,
-    SPAWNED_TRANSPORT,
-    TRANSPORT,
-    Setting,
-)
 from wsgiproxy.settings import options as typed
+from wsgiproxy.settings.parts import PARTS
 
 ROOT = Path(__file__).parents[1]
 
-#: Public class -> its keyword arguments beside those with a name, and the rows behind both.
-TAKES: dict[str, tuple[str, tuple[Setting, ...]]] = {
-    "WSGIProxyApp": ("AppOptions", APP + SIGNING + TRANSPORT),
-    "WSGIProxyMiddleware": ("MiddlewareOptions", MIDDLEWARE),
-    "SpawningApplication": (
-        "SpawnOptions",
-        (*SPAWN, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT),
-    ),
-    "ForwardProxy": ("ForwardOptions", FORWARD + FORWARD_TRANSPORT),
-    "PooledTransport": ("TransportOptions", TRANSPORT),
+#: Public class -> its keyword arguments beside those with a name.
+TAKES = {
+    "WSGIProxyApp": "AppOptions",
+    "WSGIProxyMiddleware": "MiddlewareOptions",
+    "SpawningApplication": "SpawnOptions",
+    "ForwardProxy": "ForwardOptions",
+    "PooledTransport": "TransportOptions",
 }
 
 # Each line with the error that a type checker has to find there, if any.
@@ -127,7 +112,7 @@ def test_a_type_checker_tells_right_from_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TAKES)
 def test_what_is_typed_is_what_is_taken(name: str) -> None:
     """So that no checker lets pass what construction refuses, nor the other way about."""
-    kind, rows = TAKES[name]
+    kind, rows = TAKES[name], PARTS[name]
     named = set(inspect.signature(getattr(wsgiproxy, name)).parameters)
     keys = set(getattr(typed, kind).__annotations__)
     assert named & keys == set()
@@ -146,9 +131,9 @@ def test_every_option_has_a_sentence() -> None:
 
 @pytest.mark.parametrize("name", [*TAKES, "ExactProxy"])
 def test_help_lists_all_options(name: str) -> None:
-    kind, rows = TAKES.get(name, ("TransportOptions", TRANSPORT))
+    kind = TAKES.get(name, "TransportOptions")
     page = pydoc.plain(pydoc.render_doc(getattr(wsgiproxy, name)))
-    for row in rows:
+    for row in PARTS[name]:
         if row.name in getattr(typed, kind).__annotations__:
             (sentence,) = re.findall(
                 rf"^ \|  ``{row.name}``.*\n((?: \|      +\S.*\n)+)", page, re.M
@@ -160,7 +145,7 @@ def test_help_lists_all_options(name: str) -> None:
             assert f":param {row.name}:" in page
 
 
-def test_help_knows_that_a_spawned_process_is_told_the_host() -> None:
+def test_help_has_preserve_host_true_for_the_spawner() -> None:
     page = pydoc.plain(pydoc.render_doc(wsgiproxy.SpawningApplication))
     assert "``preserve_host`` = ``True``" in page
 

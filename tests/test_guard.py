@@ -56,7 +56,9 @@ def test_the_resolver_of_the_system_takes_every_spelling(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", OLD)
-def test_what_is_allowed_is_so_in_every_spelling(host: str, upstream: RawUpstream) -> None:
+def test_an_allowed_destination_is_allowed_in_every_spelling(
+    host: str, upstream: RawUpstream
+) -> None:
     guard = Guard(allow=["127.0.0.1:*", "[::1]:*"])
     with guard.connect(host, upstream.port, 5) as sock:
         assert sock.getpeername() == ("127.0.0.1", upstream.port)
@@ -205,7 +207,7 @@ def test_all_addresses_are_judged_however_many_there_are() -> None:
 
 
 def test_the_peer_has_to_be_the_address_that_was_checked(upstream: RawUpstream) -> None:
-    """Linux takes 0.0.0.0 for 127.0.0.1, which nobody has allowed."""
+    """Linux takes 0.0.0.0 for 127.0.0.1, which is not allowed."""
     guard = Guard(allow="0.0.0.0:*")
     with pytest.raises(Forbidden, match=r"connecting to 0\.0\.0\.0 has led to 127\.0\.0\.1"):
         guard.connect("0", upstream.port, 5)
@@ -290,7 +292,7 @@ def test_an_address_of_this_machine_has_to_be_allowed_also_if_it_is_public(
         ("other.example", False),
     ],
 )
-def test_what_is_named_is_what_allow_says(entry: str, named: bool) -> None:
+def test_a_destination_in_allow_is_named(entry: str, named: bool) -> None:
     found = Guard(allow=entry).destinations.is_named("shop.example", 80, "9.9.9.9")
     assert found is named
 

@@ -100,7 +100,7 @@ def test_a_target_that_is_allowed_is_asked(
 def test_redirects_are_the_clients_to_follow(
     made: Callable[..., WSGIProxyApp], upstream: RawUpstream
 ) -> None:
-    """Each hop is a new destination, and nobody has asked us for it."""
+    """Each hop is a new destination, which no client has requested."""
     upstream.behaviour = answer(302, [("Location", "http://127.0.0.1:1/inside")])
     response = get(made(upstream.url, guard=Guard(allow=upstream.netloc)))
     assert response.status_code == 302

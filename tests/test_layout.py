@@ -26,7 +26,7 @@ LAYERS = [
     {"version"},
     {PACKAGE, "errors"},
     {"sansio"},
-    {"guard", "observe"},
+    {"guard", "observe", "watchedfile"},
     {"replay", "secretloader", "settings"},
     {"transport"},
     {"wsgi"},

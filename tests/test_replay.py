@@ -36,14 +36,14 @@ def test_a_key_is_new_once():
 
 
 @pytest.mark.parametrize(("after", "is_new"), [(0, False), (64.9, False), (65, True), (1000, True)])
-def test_it_is_remembered_for_its_time(clock, after, is_new):
+def test_a_key_is_remembered_for_its_ttl(clock, after, is_new):
     store = MemoryReplay()
     store.add("a", 65)
     clock[0] += after
     assert store.add("a", 65) is is_new
 
 
-def test_asking_does_not_make_it_last_longer(clock):
+def test_a_repeated_key_keeps_its_ttl(clock):
     store = MemoryReplay()
     store.add("a", 65)
     clock[0] += 60
@@ -52,7 +52,7 @@ def test_asking_does_not_make_it_last_longer(clock):
     assert store.add("a", 65)
 
 
-def test_what_has_run_out_is_forgotten(clock, caplog):
+def test_an_expired_key_is_forgotten(clock, caplog):
     store = MemoryReplay(limit=10)
     for number in range(1000):
         assert store.add(str(number), 5)
@@ -61,7 +61,7 @@ def test_what_has_run_out_is_forgotten(clock, caplog):
     assert not caplog.records
 
 
-def test_a_full_one_forgets_the_oldest_and_says_so_once(caplog):
+def test_a_full_store_forgets_the_oldest_and_warns_once(caplog):
     store = MemoryReplay(limit=3)
     for key in "abcdef":
         assert store.add(key, 65)
@@ -72,7 +72,7 @@ def test_a_full_one_forgets_the_oldest_and_says_so_once(caplog):
     assert record.getMessage() == "replay='memory': more than 3 nonces, forgetting the oldest"
 
 
-def test_one_that_ran_out_is_remembered_anew(clock):
+def test_an_expired_key_is_new_again(clock):
     """With its new place in the order, too."""
     store = MemoryReplay(limit=2)
     store.add("a", 1)
@@ -85,7 +85,7 @@ def test_one_that_ran_out_is_remembered_anew(clock):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 10)), max_size=40))
-def test_it_agrees_with_a_list(steps):
+def test_the_store_agrees_with_a_list(steps):
     """A key is new exactly if it was not added within its time before."""
     with pytest.MonkeyPatch.context() as patch:
         now, added = [0.0], {}

@@ -24,7 +24,7 @@ RAW = "correct horse battery staple, and then some"
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with nobody warned."""
+    """Each test begins without a warning."""
     monkeypatch.setattr(warn, "_warned", set())
 
 
@@ -132,25 +132,7 @@ def test_a_file_that_all_may_read_is_worth_one_warning(path, caplog, mode, warne
         assert keyids(KeyFile(name)) == ["k1"]
     assert len(caplog.records) == warned
     if warned:
-        assert "everybody may read it (444)" in caplog.text
-
-
-def test_strict_permissions(path):
-    name = key_file(path, new_key("k1"), 0o644)
-    with pytest.raises(ConfigurationError, match=r"everybody may read it \(644\): chmod 600"):
-        KeyFile(name, strict_permissions=True)
-    path.chmod(0o640)
-    assert keyids(KeyFile(name, strict_permissions=True)) == ["k1"]
-
-
-@pytest.mark.parametrize("end", [WSGIProxyMiddleware, None])
-def test_strict_permissions_are_a_setting_of_both_ends(path, end):
-    name = key_file(path, new_key("k1"), 0o644)
-    with pytest.raises(ConfigurationError, match="everybody may read it"):
-        if end is None:
-            WSGIProxyApp("http://a/", name, strict_permissions="yes")
-        else:
-            end(run, name, strict_permissions="yes")
+        assert "all users may read it (444)" in caplog.text
 
 
 def test_a_fifo_is_refused_and_not_waited_for(path):
@@ -212,7 +194,7 @@ def test_a_rename_within_one_tick_of_the_clock_is_seen(path):
     "content", [pytest.param(param.values[0], id=param.id) for param in BROKEN]
 )
 @pytest.mark.parametrize("change", [replace, overwrite])
-def test_a_broken_new_file_keeps_the_old_keys_and_is_told_once(path, change, content, caplog):
+def test_a_broken_new_file_keeps_the_old_keys_and_is_logged_once(path, change, content, caplog):
     file = KeyFile(key_file(path, new_key("k1")))
     change(path, content)
     for _ in range(3):
@@ -223,7 +205,7 @@ def test_a_broken_new_file_keeps_the_old_keys_and_is_told_once(path, change, con
     assert keyids(file) == ["k2"]
 
 
-def test_a_missing_file_keeps_the_old_keys_and_is_told_once(path, caplog):
+def test_a_missing_file_keeps_the_old_keys_and_is_logged_once(path, caplog):
     text = new_key("k1")
     file = KeyFile(key_file(path, text))
     path.unlink()
@@ -351,7 +333,7 @@ def answering(environ, start_response):
     return []
 
 
-def test_rotation_refuses_nobody(tmp_path):
+def test_rotation_refuses_no_request(tmp_path):
     """Second line everywhere, then first, then the old one goes: each end at its own time."""
     old, new = new_key("old"), new_key("new")
     front, back = tmp_path / "front", tmp_path / "back"

@@ -30,6 +30,7 @@ from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.keys import parse_keys
 from wsgiproxy.secretloader import get_secret, new_key
 from wsgiproxy.signature import BadSignature, Verifier, check_request, sign_request
+from wsgiproxy.signature.digest import LARGEST_BODY
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 FIELDS = ("HTTP_WSGIPROXY", "HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE")
@@ -112,20 +113,20 @@ def changed(environ: dict[str, Any], **changes: str) -> dict[str, Any]:
         pytest.param({"HTTP_SIGNATURE_INPUT": "a" * 3000}, "more than 2048", id="too-long"),
     ],
 )
-def test_what_was_changed_does_not(change, reason):
+def test_a_changed_request_is_refused(change, reason):
     environ = front_environ()
     sign_request(environ, SECRET)
     with pytest.raises(BadSignature, match=reason):
         check_request(changed(environ, **change), SECRET)
 
 
-def test_what_was_not_signed_does_not():
+def test_an_unsigned_request_is_refused():
     environ = front_environ()
     with pytest.raises(BadSignature, match="not signed"):
         check_request(environ, SECRET)
 
 
-def test_another_secret_does_not_verify():
+def test_another_secret_is_refused():
     environ = front_environ()
     sign_request(environ, SECRET)
     with pytest.raises(BadSignature, match="no such key"):
@@ -135,7 +136,7 @@ def test_another_secret_does_not_verify():
         check_request(environ, f"k1:{'B' * 43}")
 
 
-def test_a_stale_one_does_not(monkeypatch):
+def test_a_stale_signature_is_refused(monkeypatch):
     environ = front_environ()
     sign_request(environ, SECRET)
     now = time.time()
@@ -293,20 +294,26 @@ def test_a_chunked_body_gets_a_length(secret):
 
 @pytest.mark.parametrize("make", [front_environ, chunked], ids=["length", "chunked"])
 @pytest.mark.parametrize(
-    ("front", "back", "status", "sent"),
+    ("size", "front", "status", "sent"),
     [
-        pytest.param({}, {}, 200, 1, id="under-both"),
-        pytest.param({"max_signed_body": 12}, {"max_signed_body": 12}, 200, 1, id="exactly"),
-        pytest.param({"max_signed_body": 11}, {}, 413, 0, id="over-the-front's"),
-        pytest.param({}, {"max_signed_body": "11"}, 413, 1, id="over-the-backend's"),
-        pytest.param({"max_body": 5}, {}, 413, 0, id="over-max-body"),
+        pytest.param(LARGEST_BODY, {}, 200, 1, id="exactly"),
+        pytest.param(LARGEST_BODY + 1, {}, 413, 0, id="over"),
+        pytest.param(6, {"max_body": 5}, 413, 0, id="over-max-body"),
     ],
 )
-def test_the_limit(secret, make, front, back, status, sent):
-    found, application, backend = exchange(secret, make(BODY), front=front, back=back)
+def test_a_body_over_the_limit_gets_413_from_the_front(secret, make, size, front, status, sent):
+    body = b"x" * size
+    found, application, backend = exchange(secret, make(body), front=front)
     assert found == status
     assert len(backend.sent) == sent
-    assert (application.body == BODY) == (status == 200)
+    assert (application.body == body) == (status == 200)
+
+
+def test_a_body_over_the_limit_gets_413_from_the_backend(secret):
+    signed = signed_environ(secret, front_environ(BODY), sign_body=True, href="http://b/")
+    body = b"x" * (LARGEST_BODY + 1)
+    signed |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+    assert run(WSGIProxyMiddleware(Application(), secret), signed).head.status == 413
 
 
 class Endless:
@@ -362,7 +369,7 @@ def test_a_clients_own_content_digest(secret, theirs, arrives):
 
 
 @pytest.mark.parametrize("theirs", [digest(b""), digest(b"x"), "junk"])
-def test_without_a_body_their_content_digest_is_their_affair(secret, theirs):
+def test_a_content_digest_without_a_body_passes_unchanged(secret, theirs):
     status, application, _ = exchange(secret, front_environ(HTTP_CONTENT_DIGEST=theirs))
     assert status == 200
     assert application.environ["HTTP_CONTENT_DIGEST"] == theirs

@@ -186,7 +186,7 @@ def test_an_unknown_option_names_factory_and_option(section: str, name: str) -> 
     assert str(caught.value).startswith(f"{section}: {name}='1': no such setting; ")
 
 
-def test_what_was_meant_is_guessed() -> None:
+def test_a_message_has_a_near_name() -> None:
     with pytest.raises(ConfigurationError, match=r"hreff='x': .*did you mean href\?"):
         wsgiapp.make_app({}, hreff="x")
     with pytest.raises(ConfigurationError, match=r"did you mean connect_timeout\?"):
@@ -228,7 +228,7 @@ def test_what_was_meant_is_guessed() -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant(make: Callable[[], object], message: str) -> None:
+def test_a_bad_section_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert str(caught.value).startswith(message)
@@ -266,9 +266,7 @@ def test_the_middleware_has_its_peers_from_default() -> None:
         pytest.param({"x_for": "1"}, id="counts"),
     ],
 )
-def test_who_says_whom_to_believe_is_not_contradicted_by_default(
-    options: dict[str, str], secret: str
-) -> None:
+def test_trust_of_a_section_replaces_trust_of_default(options: dict[str, str], secret: str) -> None:
     assert refused(middleware({"secret_file": secret}, **options)) == 200
 
 
@@ -282,7 +280,7 @@ def test_both_in_default_contradict_each_other(secret: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["secret_file", "trust_ips"])
-def test_an_empty_value_takes_it_back(name: str) -> None:
+def test_an_empty_value_removes_a_default(name: str) -> None:
     """``set secret_file =`` in a section is what Paste Deploy has for that."""
     assert refused(middleware({name: ""})) == 200
 
@@ -321,7 +319,7 @@ def test_the_positions_are_those_of_0_2(factory: Callable[..., Any], names: list
     assert [each.name for each in parameters if each.kind is not each.VAR_KEYWORD] == names
 
 
-def test_what_they_make_by_position(secret: str) -> None:
+def test_positional_arguments_are_used(secret: str) -> None:
     assert wsgiapp.make_app({}, HREF + "/base", secret).href == HREF + "/base"
     assert refused(wsgiapp.make_middleware(hello, {}, secret)) == 403
     prefixed = wsgiapp.make_middleware(hello, {}, None, "10.0.0.1", "/app")

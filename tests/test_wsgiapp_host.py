@@ -48,7 +48,7 @@ def test_strings_are_converted() -> None:
         ),
     ],
 )
-def test_so_are_those_of_the_client(
+def test_strings_of_the_client_are_converted(
     client: str | None, options: dict[str, str], attributes: dict[str, object]
 ) -> None:
     named = {} if client is None else {"client": client}
@@ -84,13 +84,13 @@ def test_so_are_those_of_the_client(
         pytest.param({"href": HREF, "session": "x"}, "session='x': no such", id="unknown"),
     ],
 )
-def test_what_cannot_be_meant(options: dict[str, str], message: str) -> None:
+def test_a_bad_section_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make_host({"secret_file": "/no/file"}, **options)
     assert str(caught.value).startswith(FACTORY + message)
 
 
-def test_it_proxies(upstream: RawUpstream) -> None:
+def test_a_request_is_proxied(upstream: RawUpstream) -> None:
     upstream.behaviour = answer(200, body=b"hello")
     proxy = make_host({}, href=upstream.url, allowed_methods="GET")
     assert run(proxy, front_environ(PATH_INFO="/x")).whole == b"hello"

@@ -64,17 +64,17 @@ def test_a_value_may_begin_in_the_next_line() -> None:
         pytest.param(
             {"/a": "hello", "via": "front"},
             "via='front': expected a target such as http://",
-            id="an-option-for-nobody",
+            id="an-option-without-a-target",
         ),
     ],
 )
-def test_what_cannot_be_meant(options: dict[str, str], message: str) -> None:
+def test_a_bad_section_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         routes({}, **options)
     assert str(caught.value).startswith(f"composite egg:wsgiproxy#routes: {message}")
 
 
-def test_an_error_of_somebody_s_application_is_his() -> None:
+def test_an_error_of_another_factory_passes() -> None:
     with pytest.raises(KeyError, match="of its own"):
         routes({}, **{"/": "broken"})
 

@@ -132,7 +132,7 @@ accept_keys = myapp.user
     assert environ["wsgiproxy.verified"] == "k1"
 
 
-def test_a_section_takes_back_what_default_says(tmp_path: Path) -> None:
+def test_an_empty_value_of_a_section_removes_a_default(tmp_path: Path) -> None:
     """Paste Deploy leaves out options of a section that DEFAULT has, but for ``set``."""
     ini = f"""
 [DEFAULT]
@@ -183,7 +183,7 @@ def test_routes_by_the_name_of_the_factory_and_nothing_beside_them(
         assert asked(port, "/ab").status == 404
 
 
-def test_a_mistake_is_told_when_the_file_is_loaded(
+def test_a_bad_option_is_an_error_at_loading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from paste.deploy import loadapp

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.observe.warn import warn_of_everybody
+from wsgiproxy.observe.warn import warn_of_wildcards
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
-from wsgiproxy.settings import APP, SIGNING, TRANSPORT, resolve
+from wsgiproxy.settings import APP, TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
 from wsgiproxy.wsgi.gateway import Gateway
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["WSGIProxyApp"]
 
 
-@listing(APP + SIGNING + TRANSPORT)
+@listing
 class WSGIProxyApp:
     """A WSGI application that is another web application, somewhere else.
 
@@ -74,7 +75,7 @@ class WSGIProxyApp:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = resolve(APP + SIGNING + TRANSPORT, given)
+        settled = resolve(PARTS["WSGIProxyApp"], given)
         self._options = {row.name: settled[row.name] for row in APP}
         self._signer = configured_signer(settled)
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
@@ -88,7 +89,7 @@ class WSGIProxyApp:
         self._owns_transport = transport is None
         self.transport: Transport = transport or PooledTransport(**theirs)
         self.href = href
-        warn_of_everybody("trusted_proxies", settled["trusted_proxies"])
+        warn_of_wildcards("trusted_proxies", settled["trusted_proxies"])
 
     @property
     def href(self) -> str:

@@ -43,15 +43,15 @@ __all__ = [
 
 
 class ConfigurationError(ValueError):
-    """A setting that cannot be meant; raised when the application is made, never later."""
+    """A setting has a bad value; raised when the application is made, never later."""
 
 
 class ProxyError(Exception):
-    """The exchange failed; there is no answer of the upstream to relay.
+    """The exchange failed: there is no response of the upstream to relay.
 
     :cvar status: the status that the client gets (RFC 9110, section 15).
     :cvar public: a sentence for the client.
-    :cvar side: who is to blame: ``client``, ``upstream`` or ``proxy``.
+    :cvar side: the side that failed: ``client``, ``upstream`` or ``proxy``.
 
     >>> ProxyError("no such luck").status
     500
@@ -71,50 +71,50 @@ class BadRequest(ProxyError):
 
 
 class NotForProxy(BadRequest):
-    """A request as a server gets it, at a browser proxy (RFC 9112, 3.2.2)."""
+    """A browser proxy got a request in origin-form, which is for a server (RFC 9112, 3.2.2)."""
 
     public = "This is a proxy for browsers: it takes http:// addresses, and CONNECT for https://."
 
 
 class MethodNotAllowed(BadRequest):
-    """CONNECT and TRACE are not for a reverse proxy (RFC 9110, 9.3.6 and 9.3.8)."""
+    """The method is refused, such as CONNECT and TRACE at a reverse proxy (RFC 9110, 15.5.6)."""
 
     status = 405
     public = "This method is not allowed here."
-    #: Those that are, if they are not the usual ones.
+    #: The methods for the field Allow; empty for the usual ones.
     allowed: tuple[str, ...] = ()
 
 
 class LengthRequired(BadRequest):
-    """A body of which the server does not say where it ends."""
+    """The server does not say where the request body ends (RFC 9110, 15.5.12)."""
 
     status = 411
     public = "The length of the request body is needed."
 
 
 class RequestTimeout(BadRequest):
-    """The client has begun a request and takes too long with it (RFC 9110, 15.5.9)."""
+    """The client has begun a request and takes too long to send it (RFC 9110, 15.5.9)."""
 
     status = 408
     public = "The request took too long to arrive."
 
 
 class ContentTooLarge(BadRequest):
-    """The request body is larger than ``max_body``."""
+    """The request body is larger than a limit, such as ``max_body``."""
 
     status = 413
     public = "The request body is too large."
 
 
 class ExpectationFailed(BadRequest):
-    """An Expect other than ``100-continue`` (RFC 9110, 10.1.1)."""
+    """The request has an Expect other than ``100-continue`` (RFC 9110, 10.1.1)."""
 
     status = 417
     public = "The expectation given in the request cannot be met."
 
 
 class Misdirected(BadRequest):
-    """A Host that a listener on a loopback address does not answer (RFC 9110, 15.5.20)."""
+    """The Host is no name of this machine, at a loopback address (RFC 9110, 15.5.20)."""
 
     status = 421
     public = (
@@ -138,7 +138,7 @@ class TargetTooLong(HeadTooLarge):
 
 
 class NotSupported(BadRequest):
-    """An upgrade or a transfer coding that this proxy cannot carry."""
+    """The request has an upgrade or a transfer coding that this proxy cannot carry."""
 
     status = 501
     public = "This kind of request is not supported here."
@@ -152,7 +152,7 @@ class LoopDetected(ProxyError):
 
 
 class ClientGone(ProxyError):
-    """The client left before its answer was complete; only the log ever sees the status."""
+    """The client left before its response was complete; the status is for the log alone."""
 
     status = 499
     public = "The client has closed the connection."
@@ -160,7 +160,7 @@ class ClientGone(ProxyError):
 
 
 class ConnectFailed(ProxyError):
-    """No connection to the upstream: name, network, TLS. Nothing was sent."""
+    """There is no connection to the upstream (name, network, TLS); nothing was sent."""
 
     status = 502
     public = "The upstream server could not be reached."
@@ -168,7 +168,7 @@ class ConnectFailed(ProxyError):
 
 
 class BadResponse(ProxyError):
-    """The upstream's answer is not one legal response."""
+    """The upstream did not send exactly one legal response."""
 
     status = 502
     public = "The upstream server gave an answer that cannot be passed on."
@@ -176,7 +176,7 @@ class BadResponse(ProxyError):
 
 
 class UpstreamLost(ProxyError):
-    """The upstream closed the connection before its answer was complete."""
+    """The upstream closed the connection before its response was complete."""
 
     status = 502
     public = "The upstream server closed the connection early."
@@ -200,13 +200,13 @@ class Forbidden(ProxyError):
 
 
 class DestinationForbidden(Forbidden):
-    """The guard does not let us connect there; why is for the log alone."""
+    """The guard refuses the destination; the reason is for the log alone."""
 
     public = "The proxy does not connect to this destination."
 
 
 class ProxyAuthenticationRequired(ProxyError):
-    """The proxy is for those who have a password (RFC 9110, 15.5.8)."""
+    """The client has not sent the right user name and password (RFC 9110, 15.5.8)."""
 
     status = 407
     public = "This proxy wants a user name and a password."
@@ -214,11 +214,11 @@ class ProxyAuthenticationRequired(ProxyError):
 
 
 class BadSignature(Forbidden, ValueError):
-    """The request is not signed as it must be; why is for the log alone."""
+    """The request has no valid signature; the reason is for the log alone."""
 
 
 class WebSocketNotCarried(NotSupported):
-    """A WebSocket handshake (RFC 6455, 4.1), which this proxy cannot carry yet."""
+    """The request is a WebSocket handshake (RFC 6455, 4.1), which is not carried yet."""
 
     public = "WebSocket connections are not carried by this proxy yet."
 
@@ -241,14 +241,14 @@ class LinkedOutside(NotFound):
 
 
 class Unavailable(ProxyError):
-    """Something that every request needs cannot be had just now."""
+    """Something that every request needs is missing at the moment, such as a free place."""
 
     status = 503
     public = "The service is not available at the moment."
 
 
 class NotReady(Unavailable):
-    """The process behind this address is not there yet, or not again.
+    """The process behind this address is still starting.
 
     :ivar retry_after: seconds after which another attempt makes sense.
     """

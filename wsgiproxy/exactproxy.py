@@ -10,8 +10,9 @@ from wsgiproxy.errors import NotForProxy, ProxyError
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 from wsgiproxy.sansio.policy.forward import absolute_changes
-from wsgiproxy.settings import EXACT, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.wsgi.gateway import Gateway, error_response
 
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-@listing(EXACT)
+@listing
 class ExactProxy:
     """:func:`~wsgiproxy.proxy_exact_request` with settings, and connections of its own.
 
@@ -48,7 +49,7 @@ class ExactProxy:
     def __init__(
         self, *, max_body: int | str | None = None, **options: Unpack[TransportOptions]
     ) -> None:
-        limit = resolve(EXACT, {"max_body": max_body, **options})["max_body"]
+        limit = resolve(PARTS["ExactProxy"], {"max_body": max_body, **options})["max_body"]
         self.transport = PooledTransport(**options)
         self._gateway = Gateway(_policy(), self.transport, max_body=limit)
 

@@ -1,4 +1,4 @@
-"""Where connections may go whose destination somebody else has chosen.
+"""Connections to destinations that clients choose: where they may go.
 
 It refuses to connect to anything but an address that it has judged itself.
 """
@@ -18,9 +18,9 @@ from wsgiproxy.sansio.memo import remembered
 
 __all__ = ["Guard", "Resolver"]
 
-_Found = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
+_Result = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
 #: Looks a name up, as :func:`socket.getaddrinfo` does, with host, port and ``type=``.
-Resolver = Callable[..., Sequence[_Found]]
+Resolver = Callable[..., Sequence[_Result]]
 
 # Each may take the whole time to connect, and a name may have thousands.
 _TRIES = 8
@@ -36,7 +36,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True, init=False, repr=False)
 class Guard:
-    """Lets connections go to public addresses alone, and to what it is told.
+    """Lets connections go to public addresses and to the entries of *allow* alone.
 
     For applications that let their users choose a destination. Each name is looked up once, all
     of its addresses are judged, and the connection goes to one of those, so that an answer which
@@ -46,7 +46,7 @@ class Guard:
     An entry of *allow* or *deny* is ``HOST`` or ``HOST:PORT``. HOST is a name, ``.example.com``
     for all names below it, an address, a network such as ``10.0.0.0/8``, or ``*``; PORT is a
     number or ``*``. IPv6 is in brackets where a port follows: ``[fd00::/8]:8080``. Names are
-    compared as they are asked for, without regard to case or a dot at the end, those beyond
+    compared as they are written, without regard to case or a dot at the end, those beyond
     ASCII as A-labels (``xn--…``); a server may have other names, so deny its network as well.
 
     :param allow: destinations that need not be public. A name is allowed with whatever addresses
@@ -83,7 +83,7 @@ class Guard:
         destinations = Destinations(allow, deny, ports)
         object.__setattr__(self, "destinations", destinations)
         object.__setattr__(self, "resolve", resolve)
-        # Asked for each request on a kept connection.
+        # Called for each request on a connection that is used again.
 
         @remembered
         def refusal(destination: tuple[str, int]) -> str:
@@ -132,7 +132,7 @@ class Guard:
                 failure = error
                 continue
             if _is_own(sock) and not self.destinations.is_named(host, port, place.address):
-                # What it serves to itself at its public address may be closed to all others.
+                # A service at its public address may be closed to all other machines.
                 sock.close()
                 raise DestinationForbidden(f"{host!r} port {port} is this machine")
             sock.settimeout(timeout)
@@ -145,13 +145,13 @@ class Guard:
         name = looked_up(host)
         if not name:
             raise ConnectFailed(f"{host[:300]!r} is not a name that can be looked up")
-        # Not before now, so that what replaces it in the whole program is used (gevent).
+        # Read here, so that the function of a program that replaces it is used (gevent).
         resolve = self.resolve or socket.getaddrinfo
         try:
-            found = resolve(name, port, type=socket.SOCK_STREAM)
+            results = resolve(name, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"looking up {name!r}: {error}") from error
-        usable = [each for each in found if each[0] in (socket.AF_INET, socket.AF_INET6)]
+        usable = [each for each in results if each[0] in (socket.AF_INET, socket.AF_INET6)]
         if not usable:
             raise ConnectFailed(f"{name!r} has no address")
         places = dict.fromkeys(_Place(each[0], str(each[4][0]), each[4]) for each in usable)

@@ -1,4 +1,4 @@
-"""The receiving end: what is known of the original request, put back into the environ.
+"""The receiving end: the facts of the original request, put back into the environ.
 
 It removes the forwarding namespace whatever else it does, believes only what the settings
 name, and loads nothing that could connect.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.doctor.endpoint import ENVIRON_KEY, examiner
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden, ProxyError
-from wsgiproxy.observe.warn import Refusals, warn_of_everybody, warn_once
+from wsgiproxy.observe.warn import Refusals, warn_of_wildcards, warn_once
 from wsgiproxy.replay import MemoryReplay
 from wsgiproxy.sansio.environ.restore import (
     Changes,
@@ -36,8 +36,9 @@ from wsgiproxy.sansio.fields.forwarded import (
 )
 from wsgiproxy.sansio.fields.host import is_allowed, is_host
 from wsgiproxy.secretloader import SECRET_FILE, KeyFile
-from wsgiproxy.settings import MIDDLEWARE, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.setting import shown
 from wsgiproxy.signature import Verifier, apply, is_signed
 
@@ -52,9 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["WSGIProxyMiddleware"]
 
 
-@listing(MIDDLEWARE)
+@listing
 class WSGIProxyMiddleware:
-    """Restores the original request at the backend, for those who may speak for it.
+    """Restores the original request at the backend, from a signature or trusted peers.
 
     With ``secret_file``, what a signature of :class:`~wsgiproxy.app.WSGIProxyApp` covers is
     believed, and every other request refused (403). With ``trust_ips``, one family of
@@ -101,7 +102,7 @@ class WSGIProxyMiddleware:
         **options: Unpack[MiddlewareOptions],
     ) -> None:
         _check_application(application)
-        settled = _settled(
+        settings = _resolved(
             {
                 "secret_file": secret_file,
                 "trust_ips": trust_ips,
@@ -115,17 +116,17 @@ class WSGIProxyMiddleware:
             }
         )
         self.application = application
-        self._counts = _counts(settled)
-        self._verifier = _verifier(settled)
-        self._strips = settled["unsigned"] == "strip"
-        self._accepted = frozenset(settled["accept_keys"])
-        self._unpickles = settled["allow_pickle"]
-        self._trusts = trust(settled["trust_ips"], "trust_ips", everybody=True)
-        self._family = settled["family"]
-        self._requires = settled["require_forwarded"]
-        self._fixed = Fixed(*(settled[name] for name in Fixed._fields))
-        self._allowed_hosts = settled["allowed_hosts"]
-        self._examiner = examiner(settled, self._trusts)
+        self._counts = _counts(settings)
+        self._verifier = _verifier(settings)
+        self._strips = settings["unsigned"] == "strip"
+        self._accepted = frozenset(settings["accept_keys"])
+        self._unpickles = settings["allow_pickle"]
+        self._trusts = trust(settings["trust_ips"], "trust_ips", everybody=True)
+        self._family = settings["family"]
+        self._requires = settings["require_forwarded"]
+        self._fixed = Fixed(*(settings[name] for name in Fixed._fields))
+        self._allowed_hosts = settings["allowed_hosts"]
+        self._examiner = examiner(settings, self._trusts)
         self._refusals = Refusals()
 
     @classmethod
@@ -134,12 +135,12 @@ class WSGIProxyMiddleware:
     ) -> WSGIProxyMiddleware:
         """For an application that :class:`~wsgiproxy.spawn.SpawningApplication` has started.
 
-        It believes its own parent, and nobody else gets in. The keys are in the file that the
-        environment variable ``WSGIPROXY_SECRET_FILE`` names.
+        It believes its own parent, and refuses all other requests. The environment variable
+        ``WSGIPROXY_SECRET_FILE`` names the file with the keys.
 
         :param application: the WSGI application.
         :param options: rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
-        :raises ConfigurationError: there is no such variable, since nobody has spawned us.
+        :raises ConfigurationError: there is no such variable: no spawner has started this process.
         """
         secret_file = os.environ.get(SECRET_FILE)
         if not secret_file:
@@ -158,15 +159,15 @@ class WSGIProxyMiddleware:
         try:
             restored = self._restored(environ)
         except ProxyError as error:
-            self._refusals.tell(error)
-            # WebOb is seldom needed here, and loads a good deal.
+            self._refusals.log(error)
+            # WebOb is seldom needed here, and loads many modules.
             from wsgiproxy.wsgi.errorpage import error_page
 
             return error_page(error)(environ, start_response)
         return self.application(restored, start_response)
 
     def _restored(self, environ: WSGIEnvironment) -> WSGIEnvironment:
-        """Verify, strip, believe, apply: the order keeps out whatever is not proven."""
+        """Verify, strip, believe, apply: the order keeps out all that is not proven."""
         changes: Changes = namespace(environ)
         carried: Changes = {}
         if self._verifier is not None:
@@ -175,10 +176,10 @@ class WSGIProxyMiddleware:
                 proven, carried = self._proven(self._verifier, environ)
                 changes.update(proven)
         elif self._trusts(peer_of(environ)):
-            said = self._said(environ)
+            received = self._received(environ)
             if self._requires:
-                check_named(said.client)
-            changes.update(by_family(said, environ))
+                check_named(received.client)
+            changes.update(by_family(received, environ))
         restored = dict(environ)
         apply(changes, restored)
         restored.update(carried)
@@ -187,7 +188,7 @@ class WSGIProxyMiddleware:
         changes.update(configured)
         host = restored.get("HTTP_HOST", "")
         if host and not is_host(host):
-            # wsgiref and Paste hand over the line end of a folded field.
+            # wsgiref and Paste keep the line end of a folded field.
             raise BadRequest(f"Host {host!r} is not host[:port]")
         if self._allowed_hosts and not is_allowed(host, self._allowed_hosts):
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
@@ -196,7 +197,7 @@ class WSGIProxyMiddleware:
         }
         return restored
 
-    def _said(self, environ: WSGIEnvironment) -> Said:
+    def _received(self, environ: WSGIEnvironment) -> Said:
         if self._counts is not None:
             return count(environ, self._counts)
         return believe(environ, self._family, self._trusts)
@@ -209,7 +210,7 @@ class WSGIProxyMiddleware:
         return changes, self._carried(envelope.carried)
 
     def _carried(self, carried: Carried) -> Changes:
-        """The carried keys; None is a value of theirs, and removes nothing."""
+        """The carried keys; None is a value here, and removes nothing."""
         changes: Changes = {}
         for kind, members in carried.items():
             for name, value in members.items():
@@ -222,7 +223,7 @@ class WSGIProxyMiddleware:
             raise Forbidden(f"the key {name!r} comes by pickle, and allow_pickle is off")
         try:
             return pickle.loads(base64.b64decode(value, validate=True))
-        except Exception as error:  # a pickle can raise whatever it likes
+        except Exception as error:  # a pickle may raise anything
             raise Forbidden(f"the key {name!r} cannot be unpickled: {error!r}") from error
 
 
@@ -235,10 +236,10 @@ def _check_application(application: object) -> None:
         )
 
 
-def _counts(settled: Mapping[str, Any]) -> Counts | None:
-    """The counts of ProxyFix, with its defaults, if any is given."""
-    given = {name: settled[name] for name in Counts._fields if settled[name] is not None}
-    return Counts(**{"x_for": 1, "x_proto": 1, **given}) if given else None
+def _counts(settings: Mapping[str, Any]) -> Counts | None:
+    """The counts of ProxyFix, with its defaults, if any is counts."""
+    counts = {name: settings[name] for name in Counts._fields if settings[name] is not None}
+    return Counts(**{"x_for": 1, "x_proto": 1, **counts}) if counts else None
 
 
 # A setting that would be silently without effect, or contradict another.
@@ -254,52 +255,52 @@ _NOT_TOGETHER = (
 )
 
 
-def _settled(options: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
     """The values of all settings.
 
     :raises ConfigurationError: a bad one, or two that contradict each other.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    rows = [row for row in MIDDLEWARE if row.name in given]
-    said = {row.name for row in rows if row.convert_value(given[row.name]) != row.default}
+    present = {name: value for name, value in options.items() if value is not None}
+    rows = [row for row in PARTS["WSGIProxyMiddleware"] if row.name in present]
+    changed = {row.name for row in rows if row.convert_value(present[row.name]) != row.default}
     for name, other in _NOT_TOGETHER:
-        if name in said and other in said:
+        if name in changed and other in changed:
             raise ConfigurationError(
-                f"{other}={given[other]!r}: expected no {name} beside it, but it is {given[name]!r}"
+                f"{other}={present[other]!r}: expected no {name} beside it, but it is"
+                f" {present[name]!r}"
             )
-    settled = resolve(MIDDLEWARE, given)
-    _settle_trust(settled, given)
-    if settled["require_forwarded"] and settled["x_for"] == 0:
+    settings = resolve(PARTS["WSGIProxyMiddleware"], present)
+    _resolve_trust(settings, present)
+    if settings["require_forwarded"] and settings["x_for"] == 0:
         raise ConfigurationError("require_forwarded=True: expected no x_for=0 beside it")
-    return settled
+    return settings
 
 
-def _settle_trust(settled: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Counting believes every peer, as ProxyFix does, unless told whom; "" means nobody."""
-    counted = [name for name in Counts._fields if settled[name] is not None]
-    if counted and "trust_ips" not in given:
-        settled["trust_ips"] = ("*",)
+def _resolve_trust(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
+    """Without ``trust_ips`` the counts of ProxyFix trust every peer; with "" they trust none."""
+    counted = [name for name in Counts._fields if settings[name] is not None]
+    if counted and "trust_ips" not in present:
+        settings["trust_ips"] = ("*",)
         warn_once(
-            f"{counted[0]}={settled[counted[0]]} without trust_ips: whoever reaches this"
-            " application can forge its clients"
+            f"{counted[0]}={settings[counted[0]]} without trust_ips: any peer that reaches"
+            " this application can forge its clients"
         )
     else:
-        warn_of_everybody("trust_ips", settled["trust_ips"])
+        warn_of_wildcards("trust_ips", settings["trust_ips"])
 
 
-def _verifier(settled: Mapping[str, Any]) -> Verifier | None:
-    if settled["secret_file"] is None:
+def _verifier(settings: Mapping[str, Any]) -> Verifier | None:
+    if settings["secret_file"] is None:
         return None
-    file = KeyFile(settled["secret_file"], strict_permissions=settled["strict_permissions"])
-    if settled["allow_pickle"]:
-        warn_once("allow_pickle=True: whoever has the secret can run code here")
-    replay = settled["replay"]
+    file = KeyFile(settings["secret_file"])
+    if settings["allow_pickle"]:
+        warn_once("allow_pickle=True: any holder of the secret can run code here")
+    replay = settings["replay"]
     return Verifier(
         file.keyring,
-        max_age=settled["max_age"],
-        clock_skew=settled["clock_skew"],
+        max_age=settings["max_age"],
+        clock_skew=settings["clock_skew"],
         replay=MemoryReplay() if replay == "memory" else replay,
-        needs_body=settled["sign_body"],
-        max_signed_body=settled["max_signed_body"],
-        authorities=settled["authorities"],
+        needs_body=settings["sign_body"],
+        authorities=settings["authorities"],
     )

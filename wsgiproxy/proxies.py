@@ -54,13 +54,13 @@ __all__ = [
     "rewrite_location",
 ]
 
-#: Characters that WSGIProxy2 left as they are in a path; kept for those who read it.
+#: Characters that WSGIProxy2 left as they are in a path; kept for programs that read it.
 LOW_CHAR_SAFE = "".join(map(chr, range(128)))
 
-#: Methods that a proxy lets pass unless told otherwise. Those who append to it mean all proxies.
+#: Methods that a proxy lets pass by default. A program that appends to it means all proxies.
 ALLOWED_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
 
-#: What a client is told of a Content-Length of -1.
+#: The text of the error page for a Content-Length of -1.
 WEBOB_ERROR = (
     "The Content-Length of this request is -1: WebOb has already parsed its body. Set it before"
     " you hand the request to a proxy: request.content_length = len(request.body);"
@@ -74,7 +74,7 @@ class _AlreadyParsed(ProxyError):
     public = WEBOB_ERROR
 
 
-# What a server says of itself, also one on a Unix socket, whose clients have no address.
+# Variables that every server sets, also one on a Unix socket, whose clients have no address.
 _OF_A_SERVER = ("wsgi.multithread", "wsgi.multiprocess", "SERVER_SOFTWARE")
 _base = remembered(limit=256)(parse_uri)
 
@@ -197,12 +197,12 @@ class Proxy:
         if str(environ.get("CONTENT_LENGTH")) == "-1":
             raise _AlreadyParsed("Content-Length is -1")
         frame_what_is_here(environ)
-        # Without an address, and outside of any server, nobody has connected: the program itself
-        # asks, and what it says of forwarding is its own. WebTest and zope.testbrowser do.
+        # Without an address, and outside of any server, no client has connected: the program itself
+        # sends the request, with forwarding fields of its own (WebTest and zope.testbrowser).
         is_relayed = any(environ.get(key) for key in _OF_A_SERVER) or "REMOTE_ADDR" in environ
         announced = announce(self.header_map, environ)
         uri = self.extract_uri(environ)
-        asked = Proxied(
+        proxied = Proxied(
             _base(uri),
             environ.get("HTTP_HOST") or urlsplit(uri).netloc,
             announced,
@@ -210,7 +210,7 @@ class Proxy:
             self._pseudonym if is_relayed else "",
         )
         return Exchange(
-            asked,
+            proxied,
             uri,
             environ,
             self.process_request,
@@ -228,7 +228,7 @@ class Proxy:
 class TransparentProxy(Proxy):
     """A proxy to the host that the client asked for (``HTTP_HOST``).
 
-    Whoever reaches it reaches whatever this machine reaches; for destinations that others
+    A client that reaches it reaches all that this machine reaches; for destinations that clients
     choose, see the setting ``guard``, or :class:`wsgiproxy.forward.ForwardProxy`.
 
     >>> TransparentProxy().extract_uri({"HTTP_HOST": "example.com"})

@@ -1,6 +1,6 @@
-"""requests as the client of :mod:`wsgiproxy.proxies`: an adapter around a session of yours.
+"""requests as the client of :mod:`wsgiproxy.proxies`: an adapter around a session of the user's.
 
-It decodes nothing, follows nothing unless it is told to, and has no cookies but your session's.
+It decodes nothing, follows nothing unless an option says so, and has no cookies but the session's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import requests
 from urllib3 import BaseHTTPResponse, exceptions
 from urllib3.util import SKIP_HEADER
 
-from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import CHUNK_SIZE, ResponseBody, fields_of, framed, unshare
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.message import Headers
@@ -23,7 +23,7 @@ __all__ = ["HttpClient", "TimedOut"]
 # Seconds to connect and between two reads: every wait has a limit.
 _LIMITS = (10.0, 60.0)
 _UNVERIFIED = (
-    "verify=False: whoever is between here and there can read and change everything;"
+    "verify=False: any machine between here and there can read and change everything;"
     " pass verify='/path/of/authority.pem' for a server with a certificate of your own"
 )
 _KNOWN = frozenset(inspect.signature(requests.Session.request).parameters)
@@ -39,12 +39,12 @@ class TimedOut(requests.Timeout, TimeoutError):
 class HttpClient:
     """A client of a proxy, on requests.
 
-    :param chunk_size: largest block of an answer's body, in bytes. Less is passed on as soon as
+    :param chunk_size: largest block of a response body, in bytes. Less is passed on as soon as
         it arrives.
     :param session: a :class:`requests.Session`, with its own cookies, certificates and
         headers; for each request a new one without any, and without the settings of the
-        environment, if not given. What one client is told to keep in its cookies, the session
-        sends for the next one, too: it is for programs that ask on behalf of one person.
+        environment, if not given. The session sends the cookies of one client with
+        the requests of the next, too: it is for programs that serve one person.
     :param requests_options: further arguments of its ``request``, such as ``timeout``, or
         ``verify`` (true unless told otherwise; WSGIProxy2 verified nothing).
     :raises ConfigurationError: requests has no such argument.
@@ -67,7 +67,7 @@ class HttpClient:
                     f"{name}={value!r}: expected an argument of requests.Session.request"
                 )
         self.options = {**self.default_options, **requests_options}
-        self.chunk_size = block_size(chunk_size)
+        self.chunk_size: int = CHUNK_SIZE.convert_value(chunk_size)
         self.session = session
         self._has_verify = "verify" in requests_options
         if self.options.get("verify") is False:
@@ -81,11 +81,11 @@ class HttpClient:
 
         :returns: status, Location, field lines and body.
         :raises TimeoutError: it took too long.
-        :raises OSError: there is no answer for another reason.
+        :raises OSError: there is no response for another reason.
         """
-        lines, given, length = framed(body, headers)
+        lines, body_file, length = framed(body, headers)
         fields: dict[str, Any] = {**fields_of(lines)}
-        if given is None and length is not None:
+        if body_file is None and length is not None:
             fields["Content-Length"] = str(length)
         options = {"timeout": _LIMITS, **self.options}
         limits = getattr(getattr(body, "call", None), "timeouts", None)
@@ -103,7 +103,7 @@ class HttpClient:
             options["hooks"] = _with_body_kept(options.get("hooks") or {}, session)
         try:
             response = session.request(
-                method, uri, **{**options, "data": given, "headers": fields, "stream": True}
+                method, uri, **{**options, "data": body_file, "headers": fields, "stream": True}
             )
         except BaseException as error:
             close()
@@ -112,17 +112,17 @@ class HttpClient:
             raise
         if isinstance(response.raw, BaseHTTPResponse):
             unshare(response.raw, lines)
-        return _answer(response, self.chunk_size, close)
+        return _response(response, self.chunk_size, close)
 
 
 def _with_body_kept(hooks: dict[str, Any], session: requests.Session) -> dict[str, Any]:
     """The hooks, and one of ours behind them.
 
-    Told not to follow a redirect, requests reads and decodes its whole body all the same, to
-    say where it would have gone. What has no Location is none.
+    Where redirects are not followed, requests still reads and decodes the whole body of one, to
+    find the next request. Without a Location the response is no redirect to it.
     """
-    found = hooks.get("response") or session.hooks.get("response") or []
-    theirs = [found] if callable(found) else list(found)
+    configured = hooks.get("response") or session.hooks.get("response") or []
+    theirs = [configured] if callable(configured) else list(configured)
 
     def keep(response: requests.Response, *_: object, **__: object) -> None:
         location = response.headers.pop("location", None)
@@ -146,7 +146,7 @@ def _add_nothing(fields: dict[str, Any], session: requests.Session) -> None:
             fields[name] = SKIP_HEADER if can_skip else None
 
 
-def _answer(
+def _response(
     response: requests.Response, size: int, close: Any
 ) -> tuple[str, str | None, Headers, ResponseBody]:
     raw = response.raw
@@ -169,7 +169,7 @@ def _answer(
         close()
 
     at_end = raw.release_conn if is_usual else _nothing
-    # An answer without a reason phrase has None here.
+    # A response without a reason phrase has None here.
     status = f"{response.status_code} {response.reason or ''}"
-    found = ResponseBody(read, size, at_end=at_end, close=end)
-    return status, location, headers, found
+    blocks = ResponseBody(read, size, at_end=at_end, close=end)
+    return status, location, headers, blocks

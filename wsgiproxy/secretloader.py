@@ -1,66 +1,31 @@
-"""Key files: read, watched for changes, and refused when others could write them."""
+"""Key files: the keys in them, refused where other users may write them."""
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import stat
-import time
-from typing import NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.keys import Keyring, base64url, has_lines, parse_keys
+from wsgiproxy.watchedfile import WatchedFile
 
-__all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key", "open_at_once", "state_of"]
+__all__ = ["SECRET_FILE", "KeyFile", "get_secret", "new_key"]
 
 #: The environment variable in which a spawner tells its child where their common keys are.
 SECRET_FILE = "WSGIPROXY_SECRET_FILE"
 
-_log = logging.getLogger("wsgiproxy.error")
-# Far more than any number of keys.
+# Bytes: far more than any number of keys.
 _LIMIT = 65536
-
-# Seconds between two attempts to read a file that cannot be used as it is: what stands in
-# the way (too many open files, a mode) may go away without a change of the file.
-_RETRY = 1.0
-
-# What tells one state of a file from another: every write and every chmod changes the ctime,
-# which nobody can set, and a renamed file has another inode.
-_State = tuple[int, int, int]
-
-
-def state_of(found: os.stat_result) -> _State:
-    """What is another value when a file has changed."""
-    return found.st_ctime_ns, found.st_size, found.st_ino
-
-
-class _Loaded(NamedTuple):
-    """A file as it was read: one value, so that threads see all of it or nothing."""
-
-    state: _State
-    content: bytes
-    keys: Keyring
-
-    def __repr__(self) -> str:
-        # Debuggers show what they find; the content is a secret.
-        return f"_Loaded({[*self.keys.keys]})"
-
-
-def open_at_once(path: str, flags: int) -> int:
-    """An opener that does not wait for somebody to write the other end of a FIFO."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class KeyFile:
     """The keys in a file, which is read again whenever it changes.
 
     :param path: the file: lines ``keyid:base64url``, or one secret of at least 32 bytes.
-    :param setting: its name, for messages.
-    :param strict_permissions: whether a file that all may read is an error, and not only
-        worth a warning (Docker and Kubernetes mount secrets so).
-    :param signs: whether its first key must be able to sign.
+    :param setting: the name of the setting that holds the path, for messages.
+    :param signs: whether the first key must be able to sign.
     :raises ConfigurationError: it cannot be read, holds no key, or others may write it.
     """
 
@@ -69,85 +34,43 @@ class KeyFile:
         path: str | os.PathLike[str],
         setting: str = "secret_file",
         *,
-        strict_permissions: bool = False,
         signs: bool = False,
     ) -> None:
-        # A daemon changes its directory, and must find the file then, too.
-        self._path = os.path.abspath(path)
-        self._setting = setting
-        self._strict = strict_permissions
+        self._name = f"{setting}={os.path.abspath(path)!r}"
         self._signs = signs
-        self._tried: _State | None = None
-        self._retry_at = 0.0
-        self._complaint = ""
-        self._loaded = self._read()
+        self._content = b""
+        self._file = WatchedFile(
+            path,
+            setting,
+            _LIMIT,
+            self._parse,
+            kept="keys",
+            hint="; `wsgiproxy keygen` makes one",
+        )
 
     @property
     def content(self) -> bytes:
-        """What the file holds, as it was read last."""
-        return self._loaded.content
+        """The bytes of the file, as they were read last."""
+        return self._content
 
     def keyring(self) -> Keyring:
         """The keys as they are now. If the new file is broken, the old ones; and a log line."""
-        try:
-            state: _State | None = state_of(os.stat(self._path))
-        except OSError:
-            state = None
-        if state != self._loaded.state and (
-            state != self._tried or time.monotonic() >= self._retry_at
-        ):
-            self._reread(state)
-        return self._loaded.keys
+        return self._file.current()
 
-    def _reread(self, state: _State | None) -> None:
-        try:
-            loaded = self._read()
-            if has_lines(self.content) and not has_lines(loaded.content):
-                # Any text is a secret of 0.2, also the error page that a download has brought.
-                raise self._error("expected lines of keys, as before")
-            self._loaded = loaded
-        except ConfigurationError as error:
-            self._tried, self._retry_at = state, time.monotonic() + _RETRY
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                _log.error("keeping the old keys: %s", error)
-        else:
-            self._complaint = ""
-            _log.info("%s=%r: read again, keys %s", self._setting, self._path, [*loaded.keys.keys])
-
-    def _read(self) -> _Loaded:
-        try:
-            with open(self._path, "rb", opener=open_at_once) as file:
-                found = os.fstat(file.fileno())
-                content = file.read(_LIMIT + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            hint = "; `wsgiproxy keygen` makes one" if isinstance(error, FileNotFoundError) else ""
-            raise self._error(f"cannot be read: {reason}{hint}") from error
-        if not stat.S_ISREG(found.st_mode) or len(content) > _LIMIT:
-            raise self._error(f"expected a file of at most {_LIMIT} bytes")
-        mode = stat.S_IMODE(found.st_mode)
+    def _parse(self, content: bytes, mode: int) -> tuple[Keyring, str]:
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise self._error(f"others than its owner may write it ({mode:o}): chmod 600")
-        try:
-            keys = parse_keys(content)
-            if self._signs:
-                keys.signer()
-        except ConfigurationError as error:
-            raise self._error(str(error)) from error
-        # Public halves are no secrets.
-        if any(key.sign for key in keys.keys.values()):
-            self._check_readers(mode)
-        return _Loaded(state_of(found), content, keys)
-
-    def _check_readers(self, mode: int) -> None:
-        if mode & stat.S_IROTH:
-            if self._strict:
-                raise self._error(f"everybody may read it ({mode:o}): chmod 600")
-            warn_once(f"{self._setting}={self._path!r}: everybody may read it ({mode:o})")
-
-    def _error(self, text: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._setting}={self._path!r}: {text}")
+            raise ConfigurationError(f"others than its owner may write it ({mode:o}): chmod 600")
+        keyring = parse_keys(content)
+        if self._signs:
+            keyring.signer()
+        if has_lines(self._content) and not has_lines(content):
+            # Any text is a secret of 0.2, also the error page that a download has brought.
+            raise ConfigurationError("expected lines of keys, as before")
+        # Public halves are no secrets. A warning, no error: Docker and Kubernetes mount secrets so.
+        if mode & stat.S_IROTH and any(key.sign for key in keyring.keys.values()):
+            warn_once(f"{self._name}: all users may read it ({mode:o})")
+        self._content = content
+        return keyring, f"keys {[*keyring.keys]}"
 
 
 _files: dict[str, KeyFile] = {}

@@ -1,6 +1,6 @@
-"""urllib3 as the client of :mod:`wsgiproxy.proxies`: an adapter around a pool of yours.
+"""urllib3 as the client of :mod:`wsgiproxy.proxies`: an adapter around a pool of the user's.
 
-It decodes nothing, and follows nothing unless it is told to.
+It decodes nothing, and follows nothing unless an option says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import urllib3
 from urllib3 import exceptions
 from urllib3.util import SKIP_HEADER, Retry, Timeout
 
-from wsgiproxy.compat import ResponseBody, block_size, fields_of, framed, unshare
+from wsgiproxy.compat import CHUNK_SIZE, ResponseBody, fields_of, framed, unshare
 from wsgiproxy.sansio.message import Headers
 
 __all__ = ["HttpClient"]
@@ -30,7 +30,7 @@ class HttpClient:
 
     :param pool: a :class:`urllib3.PoolManager`, with its own timeouts and certificates; one
         with limits that verifies certificates, if not given.
-    :param chunk_size: largest block of an answer's body, in bytes. Less is passed on as soon as
+    :param chunk_size: largest block of a response body, in bytes. Less is passed on as soon as
         it arrives.
     :param urlopen_options: further arguments of its ``urlopen``.
 
@@ -44,7 +44,7 @@ class HttpClient:
         self, pool: Any = None, *, chunk_size: int = 65536, **urlopen_options: Any
     ) -> None:
         self.options = {**self.default_options, **urlopen_options}
-        self.chunk_size = block_size(chunk_size)
+        self.chunk_size: int = CHUNK_SIZE.convert_value(chunk_size)
         self._owns_pool = pool is None
         self.pool = _pool() if pool is None else pool
         if pool is None:
@@ -57,9 +57,9 @@ class HttpClient:
 
         :returns: status, Location, field lines and body.
         :raises TimeoutError: it took too long.
-        :raises OSError: there is no answer for another reason.
+        :raises OSError: there is no response for another reason.
         """
-        lines, given, length = framed(body, headers)
+        lines, body_file, length = framed(body, headers)
         fields = fields_of(lines)
         if length is not None:
             fields["Content-Length"] = str(length)
@@ -67,8 +67,8 @@ class HttpClient:
             # Not ours to add; urllib3 would.
             if name.lower() not in {each.lower() for each in fields}:
                 fields[name] = SKIP_HEADER
-        options = {**self.options, "body": given, "headers": fields}
-        if given is not None and self._owns_pool:
+        options = {**self.options, "body": body_file, "headers": fields}
+        if body_file is not None and self._owns_pool:
             options.setdefault("retries", False)  # it cannot be read a second time
         limits = getattr(getattr(body, "call", None), "timeouts", None)
         if limits is not None:
@@ -81,7 +81,7 @@ class HttpClient:
             kind = TimeoutError if _is_timeout(error) else ConnectionError
             raise kind(f"{type(error).__name__}: {error}") from error
         unshare(response, lines)
-        return _answer(response, self.chunk_size)
+        return _response(response, self.chunk_size)
 
     def close(self) -> None:
         """Close the connections that are kept, unless the pool was given to us."""
@@ -99,7 +99,7 @@ def _is_timeout(error: BaseException) -> bool:
     )
 
 
-def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, ResponseBody]:
+def _response(response: Any, size: int) -> tuple[str, str | None, Headers, ResponseBody]:
     def read(limit: int) -> bytes:
         try:
             return bytes(response.read1(limit, decode_content=False))
@@ -110,15 +110,15 @@ def _answer(response: Any, size: int) -> tuple[str, str | None, Headers, Respons
         response.close()
         response.release_conn()
 
-    # An answer without a reason phrase has None here.
+    # A response without a reason phrase has None here.
     status = f"{response.status} {response.reason or ''}"
-    found = ResponseBody(read, size, at_end=response.release_conn, close=close)
-    return status, response.headers.get("location"), list(response.headers.items()), found
+    blocks = ResponseBody(read, size, at_end=response.release_conn, close=close)
+    return status, response.headers.get("location"), list(response.headers.items()), blocks
 
 
 def _pool() -> urllib3.PoolManager:
     # Once more, since a kept connection may be dead; a status is an answer. Redirects are
-    # followed only by those who have asked for it.
+    # followed only where an option says so.
     retries = Retry(None, connect=1, read=1, redirect=10, status=0, other=0)
     return urllib3.PoolManager(10, timeout=Timeout(_CONNECT, _READ), retries=retries)
 

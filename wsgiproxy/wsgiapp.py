@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import decoded
-from wsgiproxy.settings import (
-    APP,
-    EXACT,
-    FORWARD,
-    FORWARD_TRANSPORT,
-    MIDDLEWARE,
-    SIGNING,
-    SPAWN,
-    SPAWNED_APP,
-    SPAWNED_SIGNING,
-    SPAWNED_TRANSPORT,
-    TRANSPORT,
-)
+from wsgiproxy.settings import MIDDLEWARE
 from wsgiproxy.settings.convert import mount
-from wsgiproxy.settings.paste import HREF, LOGGER, check, fallback, given_of, host_options, naming
+from wsgiproxy.settings.parts import PARTS
+from wsgiproxy.settings.paste import (
+    HREF,
+    LOGGER,
+    check,
+    fallback,
+    host_options,
+    naming,
+    without_none,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,14 +54,12 @@ __all__ = [
     "make_spawn",
 ]
 
-_REVERSE = (*APP, *SIGNING, *TRANSPORT)
-# What else could begin so is the name of an application: egg:, config: and call: are schemes
-# of Paste Deploy.
+# All else is the name of an application: egg:, config: and call: are schemes of Paste Deploy.
 _TARGET = re.compile("(?:https?|unix):", re.IGNORECASE)
 
 
 class Loader(Protocol):
-    """What Paste Deploy gives to a composite application."""
+    """The loader that Paste Deploy gives to a composite application."""
 
     def get_app(
         self, name: str | None = None, global_conf: Mapping[str, str] | None = None
@@ -94,11 +89,11 @@ def make_app(
     """
     from wsgiproxy.app import WSGIProxyApp
 
-    given = given_of({"href": href, "secret_file": secret_file, **options})
-    given = {**fallback(global_conf, given, "secret_file"), **given}
+    keywords = without_none({"href": href, "secret_file": secret_file, **options})
+    keywords = {**fallback(global_conf, keywords, "secret_file"), **keywords}
     with naming("app egg:wsgiproxy#main"):
-        check((HREF, *_REVERSE), given, "href")
-        return WSGIProxyApp(**cast("Any", given))
+        check((HREF, *PARTS["WSGIProxyApp"]), keywords, "href")
+        return WSGIProxyApp(**cast("Any", keywords))
 
 
 def make_middleware(
@@ -111,7 +106,7 @@ def make_middleware(
 ) -> WSGIProxyMiddleware:
     """``[filter:main] use = egg:wsgiproxy#main``: the original request, put back at the backend.
 
-    What ``[DEFAULT]`` says of trust counts where the section says nothing of it.
+    The options of ``[DEFAULT]`` about trust count where the section has none.
 
     :param app: the application.
     :param global_conf: ``[DEFAULT]``, of which ``secret_file`` and ``trust_ips`` are taken.
@@ -123,31 +118,31 @@ def make_middleware(
     """
     from wsgiproxy.middleware import WSGIProxyMiddleware
 
-    given = given_of(
+    section = without_none(
         {"secret_file": secret_file, "trust_ips": trust_ips, "prefix": prefix, **options}
     )
-    # These say which of the two a section means.
+    # A section with one of these means the one kind of trust or the other.
     signed = {row.name for row in MIDDLEWARE if row.needs == ("secret_file",)}
     counts = {row.name for row in MIDDLEWARE if row.name.startswith("x_")}
     defaults = {
         **fallback(
             global_conf,
-            given,
+            section,
             "secret_file",
             unless={"trust_ips", "family", "require_forwarded", *counts},
         ),
-        **fallback(global_conf, given, "trust_ips", unless={"secret_file", *signed}),
+        **fallback(global_conf, section, "trust_ips", unless={"secret_file", *signed}),
     }
     with naming("filter egg:wsgiproxy#main"):
-        check(MIDDLEWARE, {**defaults, **given})
-        return WSGIProxyMiddleware(app, **cast("Any", {**defaults, **given}))
+        check(MIDDLEWARE, {**defaults, **section})
+        return WSGIProxyMiddleware(app, **cast("Any", {**defaults, **section}))
 
 
 def make_real_proxy(global_conf: Globals = None, **options: str) -> ForwardProxy:
     """``[app:main] use = egg:wsgiproxy#real_proxy``: a proxy for browsers.
 
-    In 0.2 it served everybody and reached everything; :class:`~wsgiproxy.forward.ForwardProxy`
-    has to be told to.
+    In 0.2 it served all clients and reached all addresses; for
+    :class:`~wsgiproxy.forward.ForwardProxy` both are options.
 
     :param global_conf: ``[DEFAULT]``, of which nothing is taken.
     :param options: those of :class:`~wsgiproxy.forward.ForwardProxy`.
@@ -159,7 +154,7 @@ def make_real_proxy(global_conf: Globals = None, **options: str) -> ForwardProxy
     from wsgiproxy.forward import ForwardProxy
 
     with naming("app egg:wsgiproxy#real_proxy"):
-        check((*FORWARD, *FORWARD_TRANSPORT), options)
+        check(PARTS["ForwardProxy"], options)
         return ForwardProxy(**cast("Any", options))
 
 
@@ -175,7 +170,7 @@ def make_exact(global_conf: Globals = None, **options: str) -> ExactProxy:
     from wsgiproxy.exactproxy import ExactProxy
 
     with naming("app egg:wsgiproxy#exact"):
-        check(EXACT, options)
+        check(PARTS["ExactProxy"], options)
         return ExactProxy(**cast("Any", options))
 
 
@@ -194,7 +189,7 @@ def make_host(global_conf: Globals = None, **options: str) -> HostProxy:
 
 
 def make_spawn(global_conf: Globals = None, **options: str) -> SpawningApplication:
-    """``[app:main] use = egg:wsgiproxy#spawn``: a process that starts when somebody asks for it.
+    """``[app:main] use = egg:wsgiproxy#spawn``: a process that starts with the first request.
 
     :param global_conf: ``[DEFAULT]``, of which ``secret_file`` is taken.
     :param options: those of :class:`~wsgiproxy.spawn.SpawningApplication`; ``start_script``
@@ -203,17 +198,16 @@ def make_spawn(global_conf: Globals = None, **options: str) -> SpawningApplicati
     """
     from wsgiproxy.spawn import SpawningApplication
 
-    given = {**fallback(global_conf, options, "secret_file", unless={"sign"}), **options}
+    keywords = {**fallback(global_conf, options, "secret_file", unless={"sign"}), **options}
     with naming("app egg:wsgiproxy#spawn"):
-        rows = (*SPAWN, LOGGER, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT)
-        check(rows, given, "start_script")
-        return SpawningApplication(**cast("Any", given))
+        check((LOGGER, *PARTS["SpawningApplication"]), keywords, "start_script")
+        return SpawningApplication(**cast("Any", keywords))
 
 
 def make_paste_proxy(
     global_conf: Globals = None, **options: str
 ) -> Callable[[WSGIApplication], WSGIApplication]:
-    """``[filter:main] use = egg:wsgiproxy#paste_proxy``: what was asked of a proxy, understood.
+    """``[filter:main] use = egg:wsgiproxy#paste_proxy``: the target of a proxy request, restored.
 
     :param global_conf: ``[DEFAULT]``, of which nothing is taken.
     :param options: there is none.
@@ -247,14 +241,14 @@ def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> 
     # A value may begin in the next line.
     options = {name: value.strip() for name, value in options.items()}
     places = {name: value for name, value in options.items() if name.startswith("/")}
-    given = {name: value for name, value in options.items() if name not in places}
-    common = {**fallback(global_conf, given, "secret_file"), **given}
+    section = {name: value for name, value in options.items() if name not in places}
+    common = {**fallback(global_conf, section, "secret_file"), **section}
     with naming("composite egg:wsgiproxy#routes"):
-        check(_REVERSE, common)
+        check(PARTS["WSGIProxyApp"], common)
         prefixes = _prefixes(places)
         targets = {name for name, value in places.items() if _TARGET.match(value)}
-        if given and not targets:
-            name, value = next(iter(given.items()))
+        if section and not targets:
+            name, value = next(iter(section.items()))
             raise ConfigurationError(f"{name}={value!r}: expected a target such as http://...")
         for name in targets:
             # The name in the message is that of the line.
@@ -274,17 +268,17 @@ def _prefixes(places: Mapping[str, str]) -> dict[str, str]:
     """
     if not places:
         raise ConfigurationError("expected lines such as /prefix = http://host:port/")
-    found: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
     for name, value in places.items():
         try:
             prefix = decoded(mount(name))
         except ValueError as error:
             raise ConfigurationError(f"{name}={value!r}: expected a path such as /app") from error
-        for other in found:
-            if found[other] == prefix:
+        for other in prefixes:
+            if prefixes[other] == prefix:
                 raise ConfigurationError(f"{name}={value!r}: expected no {other} beside it")
-        found[name] = prefix
-    return found
+        prefixes[name] = prefix
+    return prefixes
 
 
 def _remote(href: str, options: Mapping[str, str]) -> tuple[WSGIApplication, bool]:
@@ -303,7 +297,7 @@ def _local(loader: Loader, global_conf: Globals, option: str, name: str) -> WSGI
         return loader.get_app(name, global_conf=global_conf)
     except LookupError as error:
         if type(error) is not LookupError:
-            raise  # a KeyError of somebody's factory is no matter of ours
+            raise  # a KeyError of another factory is not for us
         raise ConfigurationError(
             f"{option}={name!r}: expected http://host:port/... or the name of an application of"
             f" this file ({error})"

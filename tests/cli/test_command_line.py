@@ -217,4 +217,4 @@ def test_help_names_the_ways_to_a_socket(capsys, monkeypatch):
     text = help_of(capsys, monkeypatch, "serve")
     assert "--socket {inherit,unix,port}" in text
     assert "--script-env NAME=VALUE" in text and "--idle-shutdown SECONDS" in text
-    assert "(default: 1048576)" in text
+    assert "(default: 65536)" in text

@@ -168,7 +168,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
         (["--deny", "a:b"], "--deny 'a:b': expected"),
         (["--ports", "x"], "--ports 'x': expected port numbers"),
         (["--allow-client", "me"], "--allow-client 'me': expected an address"),
-        (["--credentials", "/nowhere"], "--credentials '/nowhere': expected a file"),
+        (["--credentials", "/nowhere"], "--credentials '/nowhere': cannot be read"),
         (["--max-connections", "x"], "--max-connections 'x': expected"),
         (["--alow", "x"], "unrecognized arguments: --alow"),
     ],

@@ -80,8 +80,8 @@ def test_both_sides_take_it(path, capsys):
     assert f"WSGIProxyApp(\"http://...\", secret_file='{path}')" in out
     assert f"app = WSGIProxyMiddleware(app, secret_file='{path}')" in out
     assert path.read_text().splitlines()[-1].split(":")[1] not in out
-    WSGIProxyApp("http://127.0.0.1:1", str(path), strict_permissions=True)
-    WSGIProxyMiddleware(print, str(path), strict_permissions=True)
+    WSGIProxyApp("http://127.0.0.1:1", str(path))
+    WSGIProxyMiddleware(print, str(path))
     assert signs_for(path, path)
 
 
@@ -161,7 +161,7 @@ def test_two_halves(path, tmp_path, capsys):
 
 def test_a_public_half_may_be_read_by_all(path, capsys, caplog):
     keygen(capsys, path, "--algorithm", "ed25519")
-    WSGIProxyMiddleware(print, f"{path}.pub", strict_permissions=True, authorities="a.example")
+    WSGIProxyMiddleware(print, f"{path}.pub", authorities="a.example")
     assert caplog.text == ""
 
 
@@ -345,7 +345,7 @@ def test_a_failure_in_the_middle_leaves_the_old_file(path, monkeypatch, capsys):
 
 
 def test_public_halves_are_not_rotated(tmp_path, capsys):
-    """The new line would be a private half, in a file that everybody may read."""
+    """The new line would be a private half, in a file that all users may read."""
     file = tmp_path / "secret.txt"
     assert main(["keygen", "--algorithm", "ed25519", str(file)]) == 0
     before = (tmp_path / "secret.txt.pub").read_bytes()

@@ -156,24 +156,24 @@ def test_the_path_is_logged_as_it_was_sent(server, upstream: RawUpstream):
 
 def test_a_limit_is_named_as_it_is_typed(upstream: RawUpstream):
     upstream.behaviour = answer(headers=[("X", "y" * 2000)])
-    for style, quoted in (("text", "over --max-line 1024"), ("json", "over --max-line 1024")):
-        options = ("--max-line", "1k", "--log-format", style)
+    for style in ("text", "json"):
+        options = ("--max-head", "1k", "--log-format", style)
         with running("serve", upstream.url, *LISTEN, *options) as command:
-            assert asked(port_of(command.url()), "/?max_line=1") == 502
+            assert asked(port_of(command.url()), "/?max_head=1") == 502
             assert command.end() == 0
-            assert quoted in command.stderr
-            assert "/?max_line=1'" in command.stderr or '/?max_line=1"' in command.stderr
+            assert "of more than --max-head 1024 bytes" in command.stderr
+            assert "/?max_head=1'" in command.stderr or '/?max_head=1"' in command.stderr
 
 
 def test_without_the_access_log_a_failure_has_its_line(upstream: RawUpstream):
     upstream.behaviour = answer(headers=[("X", "y" * 2000)])
-    options = ("--max-line", "1k", "--no-access-log")
+    options = ("--max-head", "1k", "--no-access-log")
     with running("serve", upstream.url, *LISTEN, *options) as command:
-        assert asked(port_of(command.url()), "/up?max_line=1") == 502
+        assert asked(port_of(command.url()), "/up?max_head=1") == 502
         assert command.end() == 0
         (line,) = command.stderr.splitlines()
-    assert " GET '/up?max_line=1' -> " in line
-    assert ": 502 BadResponse: a line of 2003 bytes in the head, over --max-line 1024" in line
+    assert " GET '/up?max_head=1' -> " in line
+    assert ": 502 BadResponse: a head of more than --max-head 1024 bytes" in line
 
 
 def test_a_level_above_leaves_out_what_clients_do(upstream: RawUpstream):
@@ -318,7 +318,7 @@ def test_only_what_has_a_line_already_is_left_out(message, error, passes):
     ("message", "typed"),
     [
         ("max_head='x': expected a number", "--max-head 'x': expected a number"),
-        ("over max_line=8192", "over --max-line 8192"),
+        ("over max_head=8192", "over --max-head 8192"),
         ("ca_file names further authorities", "--ca-file names further authorities"),
         ("keep_alive=5.0: expected no max_idle=0 beside it",
          "--keep-alive 5.0: expected no --max-idle 0 beside it"),

@@ -72,7 +72,7 @@ def test_https_goes_through_a_tunnel(proxy, secure, authority):
     assert set(secure.seen[0].headers) == {"host", "user-agent", "accept"}
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(proxy, secure):
+def test_a_certificate_of_an_unknown_authority_is_refused(proxy, secure):
     found = curl(proxy, f"{secure.url}/landed")
     assert (found.returncode, found.stdout) == (_BAD_CERTIFICATE, b"")
     assert secure.seen == []
@@ -195,7 +195,7 @@ def locked(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_whoever_has_the_password_may_use_it(scheme, locked, plain, secure, authority):
+def test_the_right_password_is_accepted(scheme, locked, plain, secure, authority):
     site = plain if scheme == "http" else secure
     user = ["--proxy-user", "alice:ope n:sésame"]
     found = curl(locked, *user, "--cacert", str(authority), f"{site.url}/landed")
@@ -207,13 +207,13 @@ def test_whoever_has_the_password_may_use_it(scheme, locked, plain, secure, auth
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param([], id="nobody"),
+        pytest.param([], id="no-password"),
         pytest.param(["--proxy-user", "alice:wrong"], id="wrong-password"),
         pytest.param(["--proxy-user", "bob:ope n:sésame"], id="unknown"),
         pytest.param(["--user", "alice:ope n:sésame"], id="for-the-site"),
     ],
 )
-def test_nobody_else_may(options, scheme, locked, plain, secure, authority):
+def test_a_wrong_password_gets_407(options, scheme, locked, plain, secure, authority):
     site = plain if scheme == "http" else secure
     found = curl(locked, *options, "--cacert", str(authority), f"{site.url}/landed")
     assert any(line.startswith("http/1.1 407 ") for line in answered(found))
@@ -222,7 +222,7 @@ def test_nobody_else_may(options, scheme, locked, plain, secure, authority):
 
 
 @pytest.mark.parametrize("tunnel", [[], ["--proxytunnel"]], ids=["absolute", "tunnel"])
-def test_who_comes_without_a_password_is_asked_for_it(tunnel, locked, plain):
+def test_a_missing_password_gets_407(tunnel, locked, plain):
     user = ["--proxy-anyauth", "--proxy-user", "alice:ope n:sésame"]
     found = curl(locked, *user, *tunnel, f"{plain.url}/landed")
     challenge = 'proxy-authenticate: basic realm="wsgiproxy", charset="utf-8"'

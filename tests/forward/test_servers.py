@@ -82,7 +82,7 @@ def test_a_request_to_the_proxy_itself_is_refused(served, plain):
 
 
 @each("wsgiref", "cheroot", "granian")
-def test_where_nobody_can_know_what_was_asked_for_it_is_refused(served, plain):
+def test_a_target_that_the_server_loses_is_a_400(served, plain):
     response = raw_exchange(served.port, request_bytes(f"GET {plain.url}/headers"))
     assert (response.status, plain.seen) == (400, [])
 

@@ -135,7 +135,7 @@ def test_the_other_side_may_end_first(tunnelling, peer):
         assert received(sock, 600_000) == b"heard" * 100_000
 
 
-def test_who_breaks_off_breaks_the_other_side(tunnelling, peer):
+def test_a_reset_on_one_side_resets_the_other(tunnelling, peer):
     with tunnel(tunnelling, peer) as (client, sock):
         client.reset()
         with contextlib.suppress(ConnectionError):

@@ -51,7 +51,7 @@ def test_lines_stay_apart_and_names_keep_their_case(upstream: RawUpstream, clien
     assert {"ETag", "x-mIxed"} <= {name for name, _ in headers}
 
 
-def test_what_is_for_one_hop_ends_here(upstream: RawUpstream, client: str) -> None:
+def test_hop_by_hop_fields_are_removed(upstream: RawUpstream, client: str) -> None:
     fields = [("Connection", "x-hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=5"), ("X-A", "1")]
     upstream.behaviour = chunked_answer(b"hello", headers=fields)
     assert call(HostProxy(upstream.url, client=client)) == (200, [("X-A", "1")], b"hello")
@@ -213,7 +213,7 @@ def test_failures_have_their_status(
     assert str(upstream.port).encode() not in page
 
 
-def test_nobody_there_is_a_502(client: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_closed_port_is_a_502(client: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "urllib3")
     status, _, page = call(HostProxy("http://127.0.0.1:1", client=client))
     assert status == 502

@@ -78,7 +78,7 @@ def test_an_unknown_option_is_named_at_once(client: str) -> None:
         HostProxy("http://example.com", client=client, chunk_sise=1)
 
 
-def test_options_for_a_client_that_is_made_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_options_beside_a_client_object_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     HostProxy("http://example.com", client=lambda *_: None, wait_forever=1)
     assert "wait_forever" in caplog.text
 

@@ -34,7 +34,7 @@ def test_a_body_that_ends_early_says_so_each_time() -> None:
     assert isinstance(body.error, BadRequest)
 
 
-def test_what_reading_fails_with_is_remembered() -> None:
+def test_the_error_of_a_failed_read_is_kept() -> None:
     def blocks() -> Iterator[bytes]:
         yield b"abc"
         raise BadRequest("the client has left")

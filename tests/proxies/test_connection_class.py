@@ -37,7 +37,7 @@ class Response:
 
 
 def connection_class(log: list[Any]) -> Any:
-    """What somebody puts in the place of http.client.HTTPConnection."""
+    """A class that replaces http.client.HTTPConnection."""
 
     class Connection:
         def __init__(self, netloc: str) -> None:

@@ -1,4 +1,4 @@
-"""What reaches the wire, or the client, whoever wrote it: a server, a subclass, a client."""
+"""Requests and responses with values from a server, a subclass or a client."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Sending(HostProxy):
     [lambda: HostProxy("http://a.example", client=Checking()), lambda: Sending("http://a.example")],
     ids=["a client", "process_request"],
 )
-def test_whoever_sends_gets_one_request_or_none(make: Callable[[], HostProxy]) -> None:
+def test_every_client_sends_one_request_or_none(make: Callable[[], HostProxy]) -> None:
     status, _, _ = call(make(), asked(HTTP_X_A="a\r\nX-B: c"))
     assert status == 400
 
@@ -86,7 +86,7 @@ def test_a_size_may_be_a_string(upstream: RawUpstream, client: str) -> None:
     assert call(HostProxy(upstream.url, client=client, chunk_size="2"))[2] == b"hello"
 
 
-def test_urllib3_follows_a_redirect_where_it_is_told_to(upstream: RawUpstream) -> None:
+def test_urllib3_follows_a_redirect_with_redirect_true(upstream: RawUpstream) -> None:
     def behave(connection: Any) -> None:
         for page in (answer(302, [("Location", "/there")]), answer(200, body=b"there")):
             connection.read()

@@ -146,7 +146,7 @@ def test_an_adapter_may_have_a_body_of_its_own() -> None:
     assert headers == [("Location", "http://a.example/next")]
 
 
-def test_redirects_are_followed_by_those_who_say_so(upstream: RawUpstream) -> None:
+def test_requests_follows_a_redirect_with_allow_redirects(upstream: RawUpstream) -> None:
     moved = answer(302, [("Location", "/next"), ("Connection", "close")])
     upstream.behaviour = [moved, answer(200, body=b"there")]
     proxy = HostProxy(upstream.url, client="requests", allow_redirects=True)
@@ -168,7 +168,7 @@ def test_a_body_is_not_sent_twice(upstream: RawUpstream) -> None:
     assert sum(request.complete for request in upstream.requests) == 2
 
 
-def test_a_pool_is_left_open_by_who_was_given_it(upstream: RawUpstream) -> None:
+def test_a_pool_of_the_user_is_left_open(upstream: RawUpstream) -> None:
     with urllib3.PoolManager() as pool:
         proxy = HostProxy(upstream.url, client=urllib3_client.HttpClient(pool=pool))
         for _ in range(2):

@@ -49,7 +49,7 @@ def test_a_bodyless_post_says_so_and_reads_nothing(upstream: RawUpstream, client
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_length_of_nothing_is_said_too(upstream: RawUpstream, client: str) -> None:
+def test_a_length_of_zero_is_sent(upstream: RawUpstream, client: str) -> None:
     environ = served(CONTENT_LENGTH="0", **bottomless())
     assert call(HostProxy(upstream.url, client=client), environ)[0] == 200
     assert only(upstream).values("Content-Length") == ["0"]
@@ -114,7 +114,7 @@ def test_chunks_that_the_server_has_not_decoded_are_refused(upstream: RawUpstrea
     assert upstream.requests == []
 
 
-def test_what_webob_has_parsed_is_told(upstream: RawUpstream) -> None:
+def test_a_body_that_webob_has_parsed_is_a_500_with_advice(upstream: RawUpstream) -> None:
     request = Request.blank("/")
     request.content_length = -1
     response = request.get_response(HostProxy(upstream.url))
@@ -126,7 +126,9 @@ def test_what_webob_has_parsed_is_told(upstream: RawUpstream) -> None:
 # -- forwarding ------------------------------------------------------------------------
 
 
-def test_a_server_announces_its_client_and_nobody_elses_word(upstream: RawUpstream) -> None:
+def test_a_server_announces_its_client_and_removes_the_clients_fields(
+    upstream: RawUpstream,
+) -> None:
     environ = served(
         "/x",
         SCRIPT_NAME="/mount",

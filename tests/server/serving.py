@@ -68,7 +68,7 @@ def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
 
 def connections(server: Any) -> int:
     """How many the server has."""
-    return len(vars(server).get("_wsgiproxy_connections", ()))
+    return len(vars(server).get("wsgiproxy_connections", ()))
 
 
 class Recorder:

@@ -1,4 +1,4 @@
-"""Which connection has to go when there are too many."""
+"""Which connection is closed when there are too many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from wsgiproxy.server.client import ClientConnection
-from wsgiproxy.server.connections import Connections, _accepting
+from wsgiproxy.server.connections import Connections, connections_of
 
 
 class Pair:
@@ -18,7 +18,7 @@ class Pair:
     def __init__(self) -> None:
         self.client, server = socket.socketpair()
         self.client.settimeout(0)
-        self.wire = ClientConnection(server)
+        self.connection = ClientConnection(server)
         self._server = server
 
     @property
@@ -45,100 +45,107 @@ def cut(pairs: list[Pair]) -> list[int]:
     return [number for number, pair in enumerate(pairs) if pair.is_cut]
 
 
-def test_the_longest_wait_ends(pairs: list[Pair]) -> None:
+def test_the_connection_that_waits_longest_is_cut(pairs: list[Pair]) -> None:
     connections = Connections(3)
-    assert all(connections.admit(pair.wire) for pair in pairs[:5])
+    assert all(connections.admit(pair.connection) for pair in pairs[:5])
     assert (cut(pairs), len(connections)) == ([0, 1], 3)
 
 
-def test_whoever_had_to_go_is_not_served(pairs: list[Pair]) -> None:
+def test_a_connection_that_was_cut_is_not_served(pairs: list[Pair]) -> None:
     connections = Connections(1)
     for pair in pairs[:2]:
-        connections.admit(pair.wire)
-    assert not connections.begin(pairs[0].wire)
-    assert connections.begin(pairs[1].wire)
+        connections.admit(pair.connection)
+    assert not connections.begin(pairs[0].connection)
+    assert connections.begin(pairs[1].connection)
 
 
-def test_whoever_is_served_stays(pairs: list[Pair]) -> None:
+def test_a_connection_that_is_served_is_not_cut(pairs: list[Pair]) -> None:
     connections = Connections(2)
-    connections.admit(pairs[0].wire)
-    assert connections.begin(pairs[0].wire)
-    assert connections.admit(pairs[1].wire)
-    assert connections.admit(pairs[2].wire)
+    connections.admit(pairs[0].connection)
+    assert connections.begin(pairs[0].connection)
+    assert connections.admit(pairs[1].connection)
+    assert connections.admit(pairs[2].connection)
     assert cut(pairs) == [1]
 
 
-def test_whoever_has_an_answer_goes_before_those_who_wait_for_one(pairs: list[Pair]) -> None:
+def test_an_answered_connection_is_cut_before_a_waiting_one(pairs: list[Pair]) -> None:
     connections = Connections(2)
     for pair in pairs[:2]:
-        connections.admit(pair.wire)
-    assert connections.begin(pairs[1].wire)
-    connections.finish(pairs[1].wire)
-    assert connections.admit(pairs[2].wire)
+        connections.admit(pair.connection)
+    assert connections.begin(pairs[1].connection)
+    connections.finish(pairs[1].connection)
+    assert connections.admit(pairs[2].connection)
     assert cut(pairs) == [1]
 
 
-def test_when_all_are_served_there_is_no_place(pairs: list[Pair]) -> None:
+def test_a_new_connection_is_refused_when_all_are_served(pairs: list[Pair]) -> None:
     connections = Connections(1)
-    connections.admit(pairs[0].wire)
-    connections.begin(pairs[0].wire)
-    assert not any(connections.admit(pair.wire) for pair in pairs[1:35])
+    connections.admit(pairs[0].connection)
+    connections.begin(pairs[0].connection)
+    assert not any(connections.admit(pair.connection) for pair in pairs[1:35])
     # Those turned away have some time to read that.
     assert (cut(pairs), len(connections)) == ([1, 2], 33)
-    connections.leave(pairs[0].wire)
-    assert connections.admit(pairs[35].wire)
+    connections.leave(pairs[0].connection)
+    assert connections.admit(pairs[35].connection)
 
 
-def test_one_that_left_takes_no_place(pairs: list[Pair]) -> None:
+def test_a_closed_connection_is_not_counted(pairs: list[Pair]) -> None:
     connections = Connections(1)
     for pair in pairs:
-        assert connections.admit(pair.wire)
-        assert connections.begin(pair.wire)
-        connections.finish(pair.wire)
-        connections.leave(pair.wire)
+        assert connections.admit(pair.connection)
+        assert connections.begin(pair.connection)
+        connections.finish(pair.connection)
+        connections.leave(pair.connection)
     assert (cut(pairs), len(connections)) == ([], 0)
 
 
-def test_the_end_of_the_server_is_theirs_and_of_those_to_come(pairs: list[Pair]) -> None:
+def test_the_end_of_the_server_closes_all_that_are_not_served(
+    pairs: list[Pair],
+) -> None:
     connections = Connections(9)
     for pair in pairs[:3]:
-        connections.admit(pair.wire)
-    connections.begin(pairs[1].wire)
+        connections.admit(pair.connection)
+    connections.begin(pairs[1].connection)
     connections.close()
-    connections.admit(pairs[3].wire)
+    connections.admit(pairs[3].connection)
     assert cut(pairs) == [0, 2, 3]
 
 
-class Accepting:
-    """A server whose ``get_request`` fails as often as it is told to."""
+class FailingServer:
+    """A server whose ``get_request`` fails some times, and then accepts a connection."""
 
     def __init__(self, failures: int, number: int) -> None:
         self.failures = failures
         self.number = number
+        self.socket = socket.socket()
 
-    def __call__(self) -> str:
+    def get_request(self) -> str:
         if self.failures:
             self.failures -= 1
             raise OSError(self.number, "as told")
         return "a connection"
 
 
-def test_without_descriptors_the_longest_wait_makes_room(caplog):
-    connections = Connections(10)
-    rooms: list[None] = []
-    connections.make_room = lambda: rooms.append(None)  # type: ignore[method-assign]
-    accept = _accepting(connections, Accepting(3, errno.EMFILE))
-    for _ in range(3):
-        with pytest.raises(OSError, match="as told"):
-            accept()
-    assert (len(rooms), accept()) == (3, "a connection")
+def test_without_descriptors_the_longest_wait_makes_room(caplog, pairs: list[Pair]):
+    server = FailingServer(3, errno.EMFILE)
+    with server.socket:
+        connections = connections_of(server, 10)
+        for pair in pairs[:4]:
+            connections.admit(pair.connection)
+        for _ in range(3):
+            with pytest.raises(OSError, match="as told"):
+                server.get_request()
+        assert server.get_request() == "a connection"
+    assert cut(pairs) == [0, 1, 2]
     assert len(caplog.records) == 1
     assert "ulimit -n" in caplog.text
 
 
-def test_other_failures_are_nobodys_fault(caplog):
-    connections = Connections(10)
-    accept = _accepting(connections, Accepting(1, errno.ECONNABORTED))
-    with pytest.raises(OSError, match="as told"):
-        accept()
+def test_a_failure_other_than_a_lack_of_descriptors_closes_no_connection(caplog, pairs: list[Pair]):
+    server = FailingServer(1, errno.ECONNABORTED)
+    with server.socket:
+        connections_of(server, 10).admit(pairs[0].connection)
+        with pytest.raises(OSError, match="as told"):
+            server.get_request()
+    assert cut(pairs) == []
     assert caplog.records == []

@@ -52,7 +52,7 @@ def test_half_a_head_gets_a_408() -> None:
         assert half.closed_by_server()
 
 
-def test_silence_is_closed_without_a_word() -> None:
+def test_a_silent_connection_is_closed_without_a_response() -> None:
     with serving(hello, handler(head_timeout=0.2)) as server, RawClient(server.server_port) as mute:
         assert mute.closed_by_server()
         assert mute.received == b""
@@ -140,7 +140,7 @@ def test_a_client_that_takes_nothing_is_reset() -> None:
     assert isinstance(dropped[0], TimeoutError)
 
 
-def test_whoever_goes_on_sending_is_listened_to_for_a_while_only() -> None:
+def test_a_client_that_goes_on_sending_is_closed_after_linger_timeout() -> None:
     kind = handler(linger_timeout=0.3)
     with serving(hello, kind) as server, RawClient(server.server_port) as client:
         client.send(request_bytes("POST /", [("Content-Length", "1000000")]))
@@ -201,7 +201,7 @@ def test_when_all_are_served_the_next_gets_a_503() -> None:
         assert raw_exchange(server.server_port, request_bytes("GET /")).body == b"hello"
 
 
-def test_those_turned_away_do_not_pile_up() -> None:
+def test_refused_connections_do_not_pile_up() -> None:
     gate = Gate()
     kind = handler(max_connections=1, linger_timeout=30)
     asked = request_bytes("GET /")

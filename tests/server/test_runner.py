@@ -43,7 +43,7 @@ def test_options_are_strings_of_paste_and_of_ours() -> None:
         pytest.param("head_timeout", "soon", id="no-number"),
         pytest.param("head_timeout", "0", id="no-time-at-all"),
         pytest.param("idle_timeout", "-1", id="negative"),
-        pytest.param("max_connections", "0", id="nobody"),
+        pytest.param("max_connections", "0", id="no-connections"),
         pytest.param("max_connections", "1.5", id="no-whole-number"),
     ],
 )

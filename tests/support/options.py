@@ -21,9 +21,8 @@ from wsgiproxy.settings import (
     convert,
     forward,
 )
-from wsgiproxy.settings.compound import Choice, OrNone
 from wsgiproxy.settings.described import sentence
-from wsgiproxy.settings.guarded import guard
+from wsgiproxy.settings.setting import Choice
 
 PATH = Path(__file__).parents[2] / "wsgiproxy" / "settings" / "options.py"
 
@@ -53,7 +52,7 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.words: _WORDS,
     forward._credentials: f"{_PATH} | Callable[[str, str], bool]",
     forward._ports: _NUMBERS,
-    guard: "Guard | bool | str | None",
+    convert.guard: "Guard | bool | str",
 }
 
 HEAD = '''"""The options of each class as keyword arguments, for type checkers and editors.
@@ -154,8 +153,6 @@ KINDS = [
 
 def annotation(take: Callable[[Any], Any]) -> str:
     """The type of what a converter takes."""
-    if isinstance(take, OrNone):
-        return f"{annotation(take.convert)} | None"
     if isinstance(take, Choice):
         words = ", ".join(f'"{word}"' for word in take.words)
         return f"Literal[{words}]"
@@ -163,7 +160,8 @@ def annotation(take: Callable[[Any], Any]) -> str:
 
 
 def described(row: Setting) -> Iterator[str]:
-    yield f"    {row.name}: {annotation(row.convert)}"
+    none = " | None" if row.default is None else ""
+    yield f"    {row.name}: {annotation(row.convert)}{none}"
     default = "" if "(default: " in row.help else f" Default: {row.default!r}."
     text = f'"""{sentence(row)}{default}"""'
     yield textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import Listen, kinds, open_listener
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
-from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.cli.servers import end_cleanly
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.forward import ForwardProxy
@@ -46,8 +45,6 @@ examples:
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, and
 with 2 if the command line cannot be meant.
 """
-#: The rows that have a flag of their own name.
-_PLAIN = tuple(row for row in FORWARD if row.name != "allow_clients")
 _GROUPS: options.Groups = (
     ("what the proxy does", FORWARD),
     ("connections", FORWARD_TRANSPORT),
@@ -66,19 +63,7 @@ def add_to(commands: Commands) -> None:
     )
     options.add_listen(parser)
     add_log(parser)
-    (title, _), (connections, transport) = _GROUPS
-    group = parser.add_argument_group(title)
-    clients = next(row for row in FORWARD if row.name == "allow_clients")
-    group.add_argument(
-        "--allow-client",
-        "--allow-clients",
-        dest=clients.name,
-        metavar="NETWORK",
-        action=ACTIONS[tuple],
-        help=clients.help,
-    )
-    options.add_rows(group, _PLAIN)
-    options.add_rows(parser.add_argument_group(connections), transport)
+    options.add_settings(parser, _GROUPS)
     parser.set_defaults(run=_run)
 
 

@@ -1,17 +1,17 @@
-"""What is typed on the command line, and what is meant by it.
+"""The flags of the command line, and the values of its words.
 
-The flags are made from the rows of :mod:`wsgiproxy.settings`, so that it has none of its own
-for what the proxy does.
+The flags are made from the rows of :mod:`wsgiproxy.settings`, so that the
+command has no other options for the proxy than the classes.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import Any
 
 from wsgiproxy.cli.listen import Listen
-from wsgiproxy.cli.repeated import ACTIONS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import parse_href
@@ -24,7 +24,9 @@ from wsgiproxy.settings import (
     SPAWNED_TRANSPORT,
     TRANSPORT,
     Setting,
+    convert,
 )
+from wsgiproxy.settings.setting import Choice
 
 __all__ = [
     "DEMO",
@@ -36,8 +38,8 @@ __all__ = [
     "TLS",
     "Groups",
     "add_listen",
-    "add_settings",
     "add_rows",
+    "add_settings",
     "flag",
     "given_flags",
     "given_settings",
@@ -55,15 +57,15 @@ def _rows(rows: tuple[Setting, ...], *names: str) -> tuple[Setting, ...]:
     return tuple(row for row in rows if row.name in names)
 
 
-_SIGNATURE = _rows(SIGNING, "secret_file", "sign_body", "max_signed_body", "strict_permissions")
+_SIGNATURE = _rows(SIGNING, "secret_file", "sign_body")
 #: Flags that mean nothing on the way to a process of this machine.
 ELSEWHERE = tuple(
     row
     for row in TRANSPORT
-    # Whoever types the target has chosen it.
+    # The user who types the target has chosen it.
     if row not in SPAWNED_TRANSPORT and row.name != "guard"
 )
-#: The flags of ``serve``. Keys to carry are not among them: nobody fills an environ there.
+#: The flags of ``serve``. Keys to carry are not among them: no program fills an environ there.
 SERVE: Groups = (
     ("what the proxy does", APP),
     ("signature", _SIGNATURE),
@@ -93,35 +95,60 @@ TLS: Groups = (
     ),
 )
 
-# A word of `expected` -> what the help calls the value; the first one found counts.
-_METAVARS = (
-    ("seconds", "SECONDS"),
-    ("bytes", "SIZE"),
-    ("whole number", "N"),
-    ("file", "FILE"),
-    ("with or without :port", "HOST[:PORT]"),
-    ("port numbers", "PORTS"),
-    ("addresses", "NETWORKS"),
-    ("host names", "HOSTS"),
-    ("header names", "NAMES"),
-    ("cookie names", "NAMES"),
-    ("http://", "URL"),
-    ("domain", "DOMAIN"),
-    ("port number", "PORT"),
-    ("directory", "FOLDER"),
-    ("NAME=value", "NAME=VALUE"),
-    ("variables", "NAMES"),
-    ("environ keys", "KEYS"),
-    ("inherit, unix", "{inherit,unix,port}"),
-    ("'memory'", "memory"),
-    ("path such as", "PATH"),
-    ("paths", "PATHS"),
-)
+# Converter -> the value in the help, where the row has no word of its own.
+_METAVARS: dict[Callable[[Any], Any], str] = {
+    convert.seconds: "SECONDS",
+    convert.leeway: "SECONDS",
+    convert.size: "SIZE",
+    convert.count: "N",
+    convert.path: "FILE",
+    convert.hosts: "HOSTS",
+    convert.field_names: "NAMES",
+    convert.variable_names: "NAMES",
+    convert.domain: "DOMAIN",
+    convert.port_to_take: "PORT",
+    convert.directory: "FOLDER",
+    convert.variables: "NAME=VALUE",
+    convert.environ_keys: "KEYS",
+    convert.nonces: "memory",
+    convert.probe: "PATH",
+}
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 DEFAULT_HOST = "127.0.0.1"
+
+
+class _Words(argparse.Action):
+    """A list; a flag that is repeated adds to it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
+
+
+class _Variables(argparse.Action):
+    """One variable each time; its value may hold anything."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, value = values.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
+        before = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**before, name: value})
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: Groups) -> None:
@@ -137,12 +164,25 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
         if isinstance(row.default, bool):
             group.add_argument(flag(row), action=argparse.BooleanOptionalAction, help=text)
         else:
-            action = ACTIONS.get(type(row.default), "store")
-            group.add_argument(flag(row), metavar=_metavar(row), action=action, help=text)
+            flags = dict.fromkeys([flag(row), _flag_of_name(row)])
+            group.add_argument(
+                *flags, dest=row.name, metavar=_metavar(row), action=_action(row), help=text
+            )
+
+
+def _action(row: Setting) -> type[argparse.Action] | str:
+    if isinstance(row.default, dict):
+        return _Variables
+    is_list = isinstance(row.default, (tuple, frozenset)) or row.convert is convert.words
+    return _Words if is_list else "store"
 
 
 def flag(row: Setting) -> str:
-    """What stands for a row on the command line."""
+    """The flag of a row on the command line."""
+    return row.flag or _flag_of_name(row)
+
+
+def _flag_of_name(row: Setting) -> str:
     return "--" + row.name.replace("_", "-")
 
 
@@ -155,24 +195,26 @@ def _default_text(row: Setting) -> str:
 
 
 def _metavar(row: Setting) -> str:
-    return next((name for word, name in _METAVARS if word in row.expected), "NAME")
+    if isinstance(row.convert, Choice):
+        return "{" + ",".join(row.convert.words) + "}"
+    return row.metavar or _METAVARS.get(row.convert, "NAME")
 
 
 def given_settings(arguments: argparse.Namespace, groups: Groups) -> dict[str, Any]:
-    """What was given of the rows, converted.
+    """The values of the flags that were typed, converted.
 
     :raises ConfigurationError: a bad value.
     """
-    given = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
-    return {row.name: row.convert_value(value) for row, value in given if value is not None}
+    typed = [(row, getattr(arguments, row.name)) for _, rows in groups for row in rows]
+    return {row.name: row.convert_value(value) for row, value in typed if value is not None}
 
 
 def given_flags(arguments: argparse.Namespace, rows: tuple[Setting, ...]) -> list[str]:
-    """The flags of *rows* that were given, as they were typed."""
-    given = [(flag(row), getattr(arguments, row.name)) for row in rows]
+    """The flags of *rows* that were typed."""
+    typed = [(flag(row), getattr(arguments, row.name)) for row in rows]
     return [
         name.replace("--", "--no-", 1) if value is False else name
-        for name, value in given
+        for name, value in typed
         if value is not None
     ]
 

@@ -14,13 +14,13 @@ _ROWS = {
     for row in (*APP, *SIGNING, *TRANSPORT, *options.PROCESS, *options.RUN[0][1], *FORWARD)
 }
 _FLAGS = {name: options.flag(row) for name, row in _ROWS.items()}
-_FLAGS |= {"start_script": "COMMAND", "allow_clients": "--allow-client", "socket": "--socket"}
+_FLAGS["start_script"] = "COMMAND"
 # `name=value`; a name of several words needs no value to be one.
 # What stands in quotes is not ours: a value, a Host.
 _SETTING = re.compile(
     r"(?P<quote>\\?['\"])(?:(?!(?P=quote)).)*(?P=quote)|"
     rf"(?<![\w-])(?P<name>{'|'.join(sorted(_FLAGS, key=len, reverse=True))})"
-    r"(?:(?P<given>=)(?P<switch>(?:True|False)\b)?|(?![\w=]))"
+    r"(?:(?P<equals>=)(?P<switch>(?:True|False)\b)?|(?![\w=]))"
 )
 
 
@@ -37,16 +37,16 @@ def as_typed(message: str) -> str:
     return _SETTING.sub(_flag, message)
 
 
-def _flag(found: re.Match[str]) -> str:
-    name, switch = found["name"], found["switch"]
+def _flag(match: re.Match[str]) -> str:
+    name, switch = match["name"], match["switch"]
     if name is None:
-        return found[0]
+        return match[0]
     row = _ROWS.get(name)
-    if not found["given"]:
+    if not match["equals"]:
         # A word of plain English, such as "ports", is no setting.
         return _FLAGS[name] if "_" in name else name
     if switch and row is not None and isinstance(row.default, bool):
         return f"--no-{_FLAGS[name][2:]}" if switch == "False" else _FLAGS[name]
-    rest = found.string[found.end("given") :]
+    rest = match.string[match.end("equals") :]
     blank = " " if rest[:1].strip() else ""
     return f"{_FLAGS[name]}{blank}{switch or ''}"

@@ -1,6 +1,6 @@
-"""Any HTTP client as the transport of a gateway: what it is handed, and what it returns.
+"""Any HTTP client as the transport of a gateway: its arguments, and the response it returns.
 
-It decides nothing about a request, and lets nothing through that is no answer.
+It decides nothing about a request, and refuses a return value that is no response.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from wsgiproxy.compat.client import HttpClient
 from wsgiproxy.compat.exchange import Exchange
 from wsgiproxy.compat.named import UnknownClient, client_for
 from wsgiproxy.compat.request_body import Input, announce, frame_what_is_here, framed
-from wsgiproxy.compat.response_body import CompatReply, ResponseBody, block_size
+from wsgiproxy.compat.response_body import CHUNK_SIZE, CompatReply, ResponseBody
 from wsgiproxy.compat.unshared import fields_of, unshare
 
 __all__ = [
@@ -21,4 +21,4 @@ __all__ = [
     "UnknownClient",
     "announce",
 ]
-__all__ += ["block_size", "client_for", "fields_of", "frame_what_is_here", "framed", "unshare"]
+__all__ += ["CHUNK_SIZE", "client_for", "fields_of", "frame_what_is_here", "framed", "unshare"]

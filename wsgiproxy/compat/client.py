@@ -1,4 +1,4 @@
-"""The client that a proxy has unless it is given another one: our own transport."""
+"""The default client of a proxy: our own transport."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STANDARD = (http.client.HTTPConnection, http.client.HTTPSConnection)
 
 
 class HttpClient:
-    """The default client: our own transport.
+    """The default client of a proxy: our own transport.
 
-    :cvar HTTPConnection: replace it, or ``HTTPSConnection``, by something with the interface of
-        :class:`http.client.HTTPConnection`, and that is used.
+    :cvar HTTPConnection: replace it, or ``HTTPSConnection``, by a class with the interface of
+        :class:`http.client.HTTPConnection`, to send requests by it.
     :param connection_options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as
         ``ca_file``; with a replaced class, arguments of its ``request``.
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -51,20 +51,20 @@ class HttpClient:
         :param headers: field names and values; Content-Length and Transfer-Encoding say where
             the body ends.
         :returns: status, Location, field lines and body, which has a ``close()``.
-        :raises ProxyError: there is no answer.
+        :raises ProxyError: there is no response.
         """
         base, target = split_uri(uri)
         origin = base.origin
         kind = self.HTTPSConnection if origin.scheme == "https" else self.HTTPConnection
-        lines, given, length = framed(body, headers)
-        chunked = given is not None and length is None
+        lines, file, length = framed(body, headers)
+        chunked = file is not None and length is None
         if kind not in _STANDARD:
-            # Ours checks by itself that it sends one request.
+            # Our transport makes the same check by itself.
             request_head(Request(method, target, lines, length, chunked), Limits())
             fields = dict(lines)
             if length is not None:
                 fields["Content-Length"] = str(length)
-            return _by_class(kind(origin.authority), self.options, method, target, given, fields)
+            return _by_class(kind(origin.authority), self.options, method, target, file, fields)
         if self._transport is None:
             self._transport = PooledTransport(**self.options)
         # RFC 9110, 7.2: Host comes first.
@@ -73,12 +73,12 @@ class HttpClient:
         reply = self._transport.send(
             origin,
             Request(method, target, [("Host", host), *rest], length, chunked),
-            None if given is None else iter(lambda: given.read(BLOCK) or b"", b""),
+            None if file is None else iter(lambda: file.read(BLOCK) or b"", b""),
             getattr(body, "call", None),
         )
-        status, reason, found = reply.head
-        location = next(iter(values(found, "location")), None)
-        return f"{status} {reason}", location, found, reply
+        status, reason, response_fields = reply.head
+        location = next(iter(values(response_fields, "location")), None)
+        return f"{status} {reason}", location, response_fields, reply
 
     def close(self) -> None:
         """Close the connections that are kept; the client can still be used."""
@@ -94,7 +94,7 @@ def _by_class(
     body: Any,
     headers: dict[str, str],
 ) -> tuple[str, str | None, Headers, Iterable[bytes]]:
-    """One request by a class that somebody has put in the place of http.client's."""
+    """Send one request by a class that has replaced one of http.client."""
     try:
         connection.request(method, target, body, headers, **options)
         response = connection.getresponse()
@@ -103,5 +103,5 @@ def _by_class(
             connection.close()
         raise
     status = f"{response.status} {response.reason or ''}"
-    found = ResponseBody(response.read1, 65536, at_end=response.close, close=connection.close)
-    return status, response.getheader("location"), list(response.getheaders()), found
+    blocks = ResponseBody(response.read1, 65536, at_end=response.close, close=connection.close)
+    return status, response.getheader("location"), list(response.getheaders()), blocks

@@ -1,4 +1,4 @@
-"""One request of a proxy: its policy and its transport, which is whatever client there is."""
+"""One request of a proxy of WSGIProxy2: its policy, and its client as the transport."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Exchange"]
 
 
 class Exchange:
-    """One request of a proxy: its policy, and what carries it out.
+    """One request of a proxy: its policy, and its transport at the same time.
 
-    :param asked: where to, and what is announced.
+    :param proxied: the target, and the fields that announce the original request.
     :param uri: what ``extract_uri`` returned.
     :param environ: the proxy's own copy.
     :param process: ``process_request`` of the proxy.
-    :param client: what to call its client in the log.
-    :param log: where its failures are told.
+    :param client: the client of the proxy, for messages.
+    :param log: the logger for its failures.
     """
 
     is_known_by_port = False
@@ -39,7 +39,7 @@ class Exchange:
 
     def __init__(
         self,
-        asked: wsgiproxy2.Proxied,
+        proxied: wsgiproxy2.Proxied,
         uri: str,
         environ: WSGIEnvironment,
         process: Callable[[str, str, dict[str, str], WSGIEnvironment], object],
@@ -47,9 +47,9 @@ class Exchange:
         client: object,
         log: logging.Logger,
     ) -> None:
-        #: What the program itself says of forwarding is part of its request.
-        self.keeps_namespace = not asked.pseudonym
-        self._asked = asked
+        #: The forwarding fields of the program itself are part of its request.
+        self.keeps_namespace = not proxied.pseudonym
+        self._proxied = proxied
         self._uri = uri
         scheme, mark, rest = uri.partition("://")
         self._server = scheme + mark + rest.partition("/")[0]
@@ -62,11 +62,11 @@ class Exchange:
 
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3, as :func:`wsgiproxy.sansio.policy.wsgiproxy2.outgoing`."""
-        self._prefix = inbound.script_name if self._asked.strips else None
-        return wsgiproxy2.outgoing(self._asked, inbound, headers)
+        self._prefix = inbound.script_name if self._proxied.strips else None
+        return wsgiproxy2.outgoing(self._proxied, inbound, headers)
 
     def response(self, headers: Headers, context: object) -> Headers:
-        """Stage 6: Location, if the client has told of one."""
+        """Stage 6: Location, if the client returned one."""
         if self._location is None:
             return headers
         where = self._uri, str(context), self._prefix
@@ -81,30 +81,30 @@ class Exchange:
     ) -> Any:
         """Have the client send it; see :class:`wsgiproxy.transport.Transport`.
 
-        :returns: an :class:`Answer`, which is a reply in all but its class.
-        :raises ProxyError: there is no answer.
+        :returns: a :class:`CompatReply`, which has the methods of :class:`.Reply`.
+        :raises ProxyError: there is no response.
         """
-        request_head(request, Limits())  # a client of somebody's may check nothing
-        given = Input(body or (), request.content_length, call)
+        request_head(request, Limits())  # a client from outside may check nothing
+        body_file = Input(body or (), request.content_length, call)
         # A target begins with a slash, and so cannot add to the authority.
         uri = self._server + request.target
-        environ = {**self._environ, "wsgi.input": given}
+        environ = {**self._environ, "wsgi.input": body_file}
         result: object = None
         try:
             result = self._process(uri, request.method, _fields(request), environ)
-            answered = wsgiproxy2.check_answer(result)
-            self._location = answered.location
-            return CompatReply(answered, request.method, self._client)
+            answer = wsgiproxy2.check_answer(result)
+            self._location = answer.location
+            return CompatReply(answer, request.method, self._client)
         except Exception as error:
             if isinstance(result, (tuple, list)) and len(result) == 4:
                 close(result[3])
-            failure = self._failure(given.error or error)
+            failure = self._failure(body_file.error or error)
             if failure is error:
                 raise
             raise failure from error
 
     def _failure(self, error: BaseException) -> ProxyError:
-        """What a failure of the client is to ours."""
+        """The error of ours for a failure of the client."""
         if isinstance(error, BadResponse):
             return BadResponse(f"client {name_of(self._client)}: {error}")
         if isinstance(error, ProxyError):
@@ -118,7 +118,7 @@ class Exchange:
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """The headers that a client is given; an environ has no two of a name."""
+    """The headers for the client; an environ has no two of one name."""
     headers = dict(request.headers)
     if request.chunked:
         headers["Transfer-Encoding"] = "chunked"

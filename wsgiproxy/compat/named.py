@@ -1,4 +1,4 @@
-"""The client of a proxy, by its name: what can be named, and what is an error."""
+"""The client of a proxy, by its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["UnknownClient", "client_for"]
 
 
 class UnknownClient(ConfigurationError, ImportError):
-    """There is no client of that name, or what it needs is not installed."""
+    """There is no client of that name, or its library is not installed."""
 
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")

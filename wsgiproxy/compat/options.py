@@ -19,11 +19,11 @@ class Urllib3Options(TypedDict, total=False):
     pool: urllib3.PoolManager | None
     """A pool with its own timeouts and certificates; one of ours, if not given."""
     chunk_size: int
-    """Largest block of an answer's body, in bytes."""
+    """Largest block of a response body, in bytes."""
     redirect: bool
     """Follow redirects. Default: False."""
     retries: urllib3.Retry | bool | int | None
-    """How often to ask again, and after what."""
+    """How often to send a request again, and after which failures."""
     timeout: urllib3.Timeout | float | None
     """Limits for connecting and for each read, in seconds."""
     pool_timeout: float | None
@@ -36,12 +36,12 @@ class RequestsOptions(TypedDict, total=False):
     """Options of :class:`wsgiproxy.requests_client.HttpClient`, as keyword arguments."""
 
     chunk_size: int
-    """Largest block of an answer's body, in bytes."""
+    """Largest block of a response body, in bytes."""
     session: requests.Session | None
     """A session with its own cookies, certificates and headers; a new one for each request, if
     not given."""
     params: Any
-    """What is added to the query."""
+    """Parameters that are added to the query."""
     cookies: Any
     """Cookies that are sent with each request."""
     files: Any
@@ -55,7 +55,7 @@ class RequestsOptions(TypedDict, total=False):
     proxies: Any
     """Addresses of proxies, by scheme."""
     hooks: Any
-    """Functions that are shown each answer."""
+    """Functions that are called with each response."""
     verify: bool | str
     """Verify certificates, or the path of the authorities to believe. Default: True."""
     cert: Any

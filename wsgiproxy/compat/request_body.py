@@ -1,4 +1,4 @@
-"""What a client is given of a request: its body, and the fields that announce it."""
+"""The request for a client: its body as a file, and the fields that announce it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Input(io.RawIOBase):
 
     :param blocks: the body.
     :param length: its length in bytes, if that is known.
-    :ivar len: what is left of that; requests asks for it.
-    :ivar error: what reading it has failed with.
     :param call: what the request wants besides being sent, for clients that know of it.
+    :ivar len: bytes that are left, for requests.
+    :ivar error: the error of a failed read.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Input(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """How much has been read; there is no way back, and so a client cannot send it twice."""
+        """Bytes that have been read; there is no ``seek``: no client can send it twice."""
         return self._read
 
     def readinto(self, buffer: Any) -> int:
@@ -77,13 +77,13 @@ class Input(io.RawIOBase):
 
 
 def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, int | None]:
-    """What the headers that a client is given say about the body, which it is given as a file.
+    """Split the arguments of a client into field lines, body and framing.
 
     :returns: the other headers, the body if there is one, and its length unless it is chunked.
     :raises BadRequest: the length is no number.
     """
     lines, length, chunked = [], "", False
-    # What a subclass has added in other letters takes the place of what was there.
+    # A field that a subclass added in other letters replaces the one before.
     last = {name.lower(): (name, value) for name, value in headers.items()}
     for name, value in last.values():
         if name.lower() == "content-length":
@@ -106,7 +106,7 @@ def framed(body: Any, headers: dict[str, str]) -> tuple[Headers, Input | None, i
 
 
 def frame_what_is_here(environ: WSGIEnvironment) -> None:
-    """A body in memory has an end, whatever its Transfer-Encoding: WebTest lets one set it."""
+    """Give a chunked body in memory its end: WebTest lets a test set Transfer-Encoding."""
     if "HTTP_TRANSFER_ENCODING" not in environ:
         return
     stream = environ.get("wsgi.input")
@@ -119,7 +119,7 @@ def frame_what_is_here(environ: WSGIEnvironment) -> None:
 
 
 def announce(header_map: Mapping[str, str], environ: WSGIEnvironment) -> Headers:
-    """The fields that announce what *environ* says, into which they are put, too.
+    """The fields of a header map; they are put into *environ*, too.
 
     :param header_map: environ key -> header, after ``HTTP_``.
     """

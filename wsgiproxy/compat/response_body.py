@@ -1,4 +1,4 @@
-"""The answer of a client: its body counted, its failures those of any upstream."""
+"""The response of a client: its body counted, its failures those of any upstream."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Callable
 
 from wsgiproxy.errors import (
     BadResponse,
-    ConfigurationError,
     ProxyError,
     UpstreamLost,
     UpstreamTimeout,
 )
 from wsgiproxy.sansio.grammar import NO_CONTENT
 from wsgiproxy.sansio.policy.wsgiproxy2 import ClientAnswer
+from wsgiproxy.settings import Setting
+from wsgiproxy.settings.convert import positive_count
 from wsgiproxy.transport import PooledReply
 
-__all__ = ["CompatReply", "ResponseBody", "block_size", "close", "name_of", "reason_of"]
-
-# An answer with these has no body, whatever its Content-Length says (RFC 9112, 6.3).
+__all__ = ["CompatReply", "ResponseBody", "CHUNK_SIZE", "close", "name_of", "reason_of"]
 
 
 def name_of(client: object) -> str:
-    """What to call a client in the log: a function's name, an object's own text, or its class.
+    """The name of a client in the log: a function's name, an object's own text, or its class.
 
     >>> name_of(print)
     'builtins.print'
@@ -33,7 +32,7 @@ def name_of(client: object) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a client has failed: its class of error, and the words of what began it.
+    """The reason for a failure: the class of the error, and the words of the first in its chain.
 
     The errors of urllib3 and requests hold the text of objects, and of one another.
 
@@ -47,9 +46,9 @@ def reason_of(error: BaseException) -> str:
 
 
 class ResponseBody:
-    """The body of an answer, block by block as it arrives; closed on every path.
+    """The body of a response, block by block as it arrives; closed on every path.
 
-    :param read: gives what has arrived, up to a number of bytes; nothing at the end.
+    :param read: returns the bytes that have arrived, up to a number; none at the end.
     :param size: that number.
     :param at_end: called once when all has been read, so that the connection can be kept.
     :param close: called once at the end, whatever the end was.
@@ -88,21 +87,21 @@ class ResponseBody:
             close()
 
 
-def block_size(value: int | str) -> int:
-    """The setting ``chunk_size``: bytes, from 1 on.
-
-    :raises ConfigurationError: another value; 0 would look like the end of every body.
-    """
-    if isinstance(value, bool) or not str(value).isdecimal() or not int(value):
-        raise ConfigurationError(f"chunk_size={value!r}: expected a number of bytes from 1 on")
-    return int(value)
+#: The option of the clients on urllib3 and requests; 0 would look like the end of every body.
+CHUNK_SIZE = Setting(
+    "chunk_size",
+    positive_count,
+    65536,
+    "a number of bytes from 1 on",
+    "largest block of a response body",
+)
 
 
 def close(body: object) -> None:
-    """Close the body of an answer, if that can be closed."""
-    found = getattr(body, "close", None)
-    if found is not None:
-        found()
+    """Close the body of a response, if it has ``close``."""
+    method = getattr(body, "close", None)
+    if method is not None:
+        method()
 
 
 def _checked(block: object) -> bytes:
@@ -113,34 +112,34 @@ def _checked(block: object) -> bytes:
 
 
 class CompatReply:
-    """What a client has returned, as a gateway wants it; see :class:`wsgiproxy.transport.Reply`.
+    """The reply of a client, for a gateway; see :class:`wsgiproxy.transport.Reply`.
 
-    :param answered: what it has returned.
-    :param method: what it was asked with.
-    :param client: what to call it in the log.
+    :param answer: the four values that the client returned.
+    :param method: the method of the request.
+    :param client: the client, for messages.
     """
 
-    def __init__(self, answered: ClientAnswer, method: str, client: object) -> None:
+    def __init__(self, answer: ClientAnswer, method: str, client: object) -> None:
         self._client = client
-        is_bodiless = method == "HEAD" or answered.head.status in NO_CONTENT
-        self.head = answered.head
+        is_bodiless = method == "HEAD" or answer.head.status in NO_CONTENT
+        self.head = answer.head
         self.received = 0
-        self.reused = bool(getattr(answered.body, "reused", False))
-        self._body = answered.body
-        self._length = None if is_bodiless else answered.length
+        self.reused = bool(getattr(answer.body, "reused", False))
+        self._body = answer.body
+        self._length = None if is_bodiless else answer.length
         self.complete = is_bodiless
         self.whole: bytes | None = None
         if is_bodiless:
             pass
-        elif isinstance(answered.body, PooledReply):
-            self.whole = answered.body.whole
-        elif isinstance(answered.body, (list, tuple)):
-            self.whole = b"".join(map(_checked, answered.body))
-            close(answered.body)
+        elif isinstance(answer.body, PooledReply):
+            self.whole = answer.body.whole
+        elif isinstance(answer.body, (list, tuple)):
+            self.whole = b"".join(map(_checked, answer.body))
+            close(answer.body)
         if self.whole is not None:
             self._count(self.whole)
             self._end()
-        self._blocks = iter(answered.body)
+        self._blocks = iter(answer.body)
 
     def _count(self, block: bytes) -> None:
         self.received += len(block)
@@ -157,7 +156,7 @@ class CompatReply:
         self.complete = True
 
     def pulse(self) -> None:
-        """Give empty blocks while the upstream is silent, if the body is one of ours."""
+        """Yield empty blocks while the upstream is silent, if the body is one of ours."""
         if isinstance(self._body, PooledReply):
             self._body.pulse()
 
@@ -167,7 +166,7 @@ class CompatReply:
     def __next__(self) -> bytes:
         """The next block.
 
-        :raises ProxyError: the body breaks off, or is not what its head says.
+        :raises ProxyError: the body breaks off, or its length differs from its head.
         """
         try:
             block = _checked(next(self._blocks))

@@ -1,4 +1,4 @@
-"""Connections of urllib3's pools that no other request may get: a user logs in on them.
+"""Connections of urllib3's pools on which a user logs in, and that no other request may get.
 
 For requests, too, whose pools are urllib3's. Our own transport keeps no such connection.
 """
@@ -25,20 +25,20 @@ def fields_of(lines: Headers) -> dict[str, str]:
     return fields
 
 
-def unshare(response: Any, asked: Headers) -> None:
-    """Have the connection end with its answer if a user may log in on it.
+def unshare(response: Any, request_lines: Headers) -> None:
+    """Close the connection at the end of its response if a user may log in on it.
 
     Its pool takes it back all the same, and connects anew.
 
-    :param response: that of urllib3, not yet read.
-    :param asked: the field lines of its request.
+    :param response: a response of urllib3, not yet read.
+    :param request_lines: the field lines of its request.
     """
-    if not has_login(asked) and not has_login(list(response.headers.items())):
+    if not has_login(request_lines) and not has_login(list(response.headers.items())):
         return
     connection = response.connection
     sock = getattr(connection, "sock", None)
     if sock is not None:
         # The file that the body is read from holds the socket until it is closed itself;
-        # http.client relies on that when an answer says "close".
+        # http.client relies on that when a response says "close".
         connection.sock = None
         sock.close()

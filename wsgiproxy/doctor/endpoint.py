@@ -49,9 +49,8 @@ def examiner(settled: Mapping[str, Any], trusts: Callable[[str], bool]) -> Exami
     :param trusts: whether a peer is trusted.
     :raises ConfigurationError: the key file cannot be read, or holds no key.
     """
-    strict = settled["strict_permissions"]
     doctor, fronts = (
-        KeyFile(settled[name], name, strict_permissions=strict) if settled[name] else None
+        KeyFile(settled[name], name) if settled[name] else None
         for name in ("doctor_file", "secret_file")
     )
     file = doctor or fronts

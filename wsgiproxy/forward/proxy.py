@@ -1,6 +1,6 @@
-"""The browser proxy: who may use it, where it may go, plain requests and tunnels.
+"""The browser proxy: its clients, its destinations, plain requests and tunnels.
 
-It never follows a redirect, announces nobody, and connects to no address that it has not judged.
+It never follows a redirect, announces no client, and connects to no address that it has not judged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wsgiproxy.errors import (
 from wsgiproxy.forward.passwords import PasswordFile
 from wsgiproxy.guard import Guard
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.observe.warn import warn_once
+from wsgiproxy.observe.warn import warn_of_wildcards
 from wsgiproxy.sansio.fields.forwarded import trust
 from wsgiproxy.sansio.message import Origin, bracketed
 from wsgiproxy.sansio.policy.forward import (
@@ -38,8 +38,9 @@ from wsgiproxy.sansio.policy.forward import (
     requested,
     tunnel_authority,
 )
-from wsgiproxy.settings import FORWARD, FORWARD_TRANSPORT, resolve
+from wsgiproxy.settings import FORWARD_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.transport.threads.tunnel import Tunnel
 from wsgiproxy.wsgi.client import client_socket
@@ -55,20 +56,20 @@ __all__ = ["ForwardProxy"]
 
 _log = logging.getLogger("wsgiproxy.forward")
 
-# Who may use it, unless somebody says so: who is on this machine already.
+# The clients that may use it by default: those of this machine.
 _LOOPBACK = ("127.0.0.0/8", "::1")
-# Seconds for tunnels to end that have been told to.
+# Seconds for closed tunnels to end.
 _LAST_WAIT = 2.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-@listing(FORWARD + FORWARD_TRANSPORT)
+@listing
 class ForwardProxy:
     """A WSGI application that is the proxy of a browser.
 
     Absolute-form requests go to the host that they name, with its name as Host, and ``CONNECT``
     opens a tunnel, where the server gives the client's socket: with
-    :class:`wsgiproxy.server.Handler`, gunicorn and Werkzeug. Unless told otherwise it serves
+    :class:`wsgiproxy.server.Handler`, gunicorn and Werkzeug. By default it serves
     clients of this machine, and reaches public addresses at the ports 80 and 443.
 
     :param options: the rows of :data:`wsgiproxy.settings.FORWARD` and
@@ -84,28 +85,28 @@ class ForwardProxy:
     """
 
     def __init__(self, **options: Unpack[ForwardOptions]) -> None:
-        settled = resolve(FORWARD + FORWARD_TRANSPORT, options)
-        found = settled["credentials"]
+        settings = resolve(PARTS["ForwardProxy"], options)
+        credentials = settings["credentials"]
         self._is_right: Callable[[str, str, str], object] | None = None
-        if callable(found):
-            self._is_right = lambda user, password, address: found(user, password)
-        elif found is not None:
-            self._is_right = PasswordFile(found)
-        clients = settled["allow_clients"]
+        if callable(credentials):
+            self._is_right = lambda user, password, address: credentials(user, password)
+        elif credentials is not None:
+            self._is_right = PasswordFile(credentials)
+        clients = settings["allow_clients"]
         if clients is None:
-            clients = _LOOPBACK if found is None else ("*",)
-        elif found is None and any(each == "*" or each.endswith("/0") for each in clients):
-            warn_once(f"allow_clients={clients!r}: whoever reaches this proxy may use it")
+            clients = _LOOPBACK if credentials is None else ("*",)
+        elif credentials is None:
+            warn_of_wildcards("allow_clients", clients, "any client may use this proxy")
         self._is_client = trust(clients, "allow_clients", everybody=True)
-        self.guard = Guard(**{name: settled[name] for name in ("allow", "deny", "ports")})
-        self._connects = settled["connect"]
-        self._patience = settled["connect_timeout"]
-        self._idle = settled["tunnel_idle"]
-        theirs = {row.name: settled[row.name] for row in FORWARD_TRANSPORT}
-        self.transport = PooledTransport(guard=self.guard, **theirs)
-        policy = ForwardPolicy(settled["via"] or f"wsgiproxy-{secrets.token_hex(4)}")
-        self._gateway = Gateway(policy, self.transport, max_body=settled["max_body"])
-        self.max_connections: int = settled["max_connections"]
+        self.guard = Guard(**{name: settings[name] for name in ("allow", "deny", "ports")})
+        self._connects = settings["connect"]
+        self._timeout = settings["connect_timeout"]
+        self._idle = settings["tunnel_idle"]
+        transport_options = {row.name: settings[row.name] for row in FORWARD_TRANSPORT}
+        self.transport = PooledTransport(guard=self.guard, **transport_options)
+        policy = ForwardPolicy(settings["via"] or f"wsgiproxy-{secrets.token_hex(4)}")
+        self._gateway = Gateway(policy, self.transport, max_body=settings["max_body"])
+        self.max_connections: int = settings["max_connections"]
         self._changed = threading.Condition()
         self._in_flight = self._closed = 0
         self._tunnels: set[Tunnel] = set()
@@ -137,27 +138,27 @@ class ForwardProxy:
         return call_counted(self._gateway, environ, start_response, self._leave)
 
     def _admit(self, environ: WSGIEnvironment) -> None:
-        """Whether this client may use us at all.
+        """Check that this client may use the proxy.
 
-        :raises Forbidden: its address is not one of those.
-        :raises ProxyAuthenticationRequired: it has not said who it is.
+        :raises Forbidden: its address is not among ``allow_clients``.
+        :raises ProxyAuthenticationRequired: its credentials are missing or wrong.
         """
         if not self._is_client(environ.get("REMOTE_ADDR") or ""):
             raise Forbidden(f"client {environ.get('REMOTE_ADDR')!r} is not among allow_clients")
         if self._is_right is None:
             return
-        found = basic_credentials(environ.get("HTTP_PROXY_AUTHORIZATION", ""))
-        if found is None:
+        credentials = basic_credentials(environ.get("HTTP_PROXY_AUTHORIZATION", ""))
+        if credentials is None:
             raise ProxyAuthenticationRequired("no credentials")
         try:
-            is_right = self._is_right(*found, environ.get("REMOTE_ADDR") or "")
+            is_right = self._is_right(*credentials, environ.get("REMOTE_ADDR") or "")
         except ProxyError:
             raise
-        except Exception as error:  # a function of somebody's, whose database may be down
+        except Exception as error:  # a function of the user's, whose database may be down
             _log.exception("credentials= has failed")
             raise Unavailable(f"credentials= has failed: {type(error).__name__}") from error
         if not is_right:
-            raise ProxyAuthenticationRequired(f"wrong credentials of {found[0][:100]!r}")
+            raise ProxyAuthenticationRequired(f"wrong credentials of {credentials[0][:100]!r}")
 
     def _enter(self) -> None:
         with self._changed:
@@ -195,20 +196,20 @@ class ForwardProxy:
                 self._enter()
                 stack.callback(self._leave)
                 closed = self._closed
-                upstream = stack.enter_context(self.guard.connect(host, port, self._patience))
+                upstream = stack.enter_context(self.guard.connect(host, port, self._timeout))
                 tunnel = Tunnel(client, upstream, _early(environ, client))
-                stack.enter_context(self._noted(tunnel))
-                if closed == self._closed:  # else we were closed while it was dialled
+                stack.enter_context(self._registered(tunnel))
+                if closed == self._closed:  # else the proxy was closed while it connected
                     self._pass(client, tunnel, record)
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
-        # The client's socket is shut down: what the server makes of this reaches nobody.
+        # The client's socket is shut down: the response of the server reaches no client.
         start_response("200 Connection established", [])
         return []
 
     @contextlib.contextmanager
-    def _noted(self, tunnel: Tunnel) -> Iterator[None]:
-        """Let it be closed with us; it is, at the end, so that the server reaches nobody."""
+    def _registered(self, tunnel: Tunnel) -> Iterator[None]:
+        """Register a tunnel, which :meth:`close` ends; close it at the end of the block."""
         self._tunnels.add(tunnel)
         try:
             yield
@@ -219,11 +220,11 @@ class ForwardProxy:
                 self._changed.notify_all()
 
     def _pass(self, client: socket.socket, tunnel: Tunnel, record: Record) -> None:
-        """Everything between the two, until both have ended."""
+        """Pass bytes in both directions until both have ended."""
         authority = record.origin and f"{bracketed(record.origin.host)}:{record.origin.port}"
         _log.info("tunnel to %s", authority, extra={"tunnel": authority})
         try:
-            client.settimeout(self._patience)
+            client.settimeout(self._timeout)
             client.sendall(_ESTABLISHED)
             tunnel.run(self._idle)
             if tunnel.was_silent:
@@ -245,7 +246,7 @@ class ForwardProxy:
 
 
 def _early(environ: WSGIEnvironment, client: socket.socket) -> bytes:
-    """What the client has sent behind the head of its CONNECT, and the server has read."""
+    """The bytes behind the head of a CONNECT that the server has read already."""
     unread = environ.get("wsgiproxy.unread")
     if unread is not None:
         return bytes(unread)
@@ -256,7 +257,7 @@ def _early(environ: WSGIEnvironment, client: socket.socket) -> bytes:
         return bytes(buffer.getvalue())
     peek = getattr(body, "peek", None)
     if peek is not None:
-        # Werkzeug's is a buffered file: without waiting, it gives what is there.
+        # Werkzeug's is a buffered file, which returns the bytes that are there without waiting.
         client.settimeout(0)
         with contextlib.suppress(OSError, ValueError):
             return bytes(peek())

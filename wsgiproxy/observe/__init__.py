@@ -1,1 +1,1 @@
-"""Looking on: the access log, and warnings that do not flood the log."""
+"""Observation: the access log, and warnings that do not flood the log."""

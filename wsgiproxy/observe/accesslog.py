@@ -57,7 +57,7 @@ def _path(environ: WSGIEnvironment) -> str:
 
 
 class Record:
-    """What is known of one exchange; written once, at its end.
+    """The record of one exchange; written once, at its end.
 
     :param start: when it began, by :func:`time.monotonic`; None for now.
     """
@@ -72,16 +72,16 @@ class Record:
         self._error: tuple[str, str, str] | None = None
 
     def fail(self, error: ProxyError) -> None:
-        """Note what went wrong first; not the error itself, whose traceback holds us."""
+        """Note the first error, as text: its traceback would keep this record in memory."""
         if self._error is None:
             self._error = (type(error).__name__, error.side, str(error)[:_LONG])
 
     def discard(self) -> None:
-        """Write nothing: the exchange was nobody's but ours."""
+        """Write nothing: the exchange is one of our own."""
         self._environ = None
 
     def failure(self, error: ProxyError) -> tuple[str, str]:
-        """A line with what was asked for and of which upstream, and why it has failed."""
+        """The two parts of a line: client, target, upstream and status; and the reason."""
         fields = self._fields(self._environ or {})
         client, method, path = (_plain(fields[name]) for name in ("client", "method", "path"))
         upstream = _plain(fields["upstream"] or "-")
@@ -90,9 +90,9 @@ class Record:
 
     def _fields(self, environ: WSGIEnvironment) -> dict[str, object]:
         query = str(environ.get("QUERY_STRING", ""))[:_LONG]
-        # Of a browser proxy, what is asked for begins with whom.
-        whom = environ.get(ORIGIN, "")
-        path = (whom + _path(environ))[:_LONG]
+        # At a browser proxy, the target begins with the origin.
+        origin = environ.get(ORIGIN, "")
+        path = (origin + _path(environ))[:_LONG]
         return {
             "client": environ.get("REMOTE_ADDR", ""),
             "method": environ.get("REQUEST_METHOD", ""),
@@ -103,8 +103,8 @@ class Record:
     def end(self, status: int, received: int = 0, *, sent: int | None = None) -> None:
         """Write the record; a second call does nothing.
 
-        :param status: what the client was given; what it really saw of a cut answer is in
-            the field ``error``.
+        :param status: the status for the client; the field ``error`` says whether the response
+            was cut.
         :param received: bytes of the body that the upstream sent.
         :param sent: bytes of the body for the client, if they are not the upstream's.
         """

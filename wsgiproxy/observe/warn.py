@@ -8,9 +8,11 @@ from collections.abc import Iterable
 
 from wsgiproxy.errors import ProxyError
 
-__all__ = ["Refusals", "warn_of_everybody", "warn_once"]
+__all__ = ["Refusals", "warn_of_wildcards", "warn_once"]
 
 _log = logging.getLogger("wsgiproxy.error")
+# Seconds between two lines about the same status.
+_INTERVAL = 1.0
 _warned: set[str] = set()
 
 
@@ -21,34 +23,31 @@ def warn_once(text: str) -> None:
         _log.warning("%s", text)
 
 
-def warn_of_everybody(setting: str, trusted: Iterable[str]) -> None:
-    """Warn of an entry that trusts every address."""
-    for entry in trusted:
+_FORGED = "any peer that reaches this application can forge its clients"
+
+
+def warn_of_wildcards(setting: str, entries: Iterable[str], danger: str = _FORGED) -> None:
+    """Warn of an entry that stands for every address."""
+    for entry in entries:
         if entry == "*" or entry.endswith("/0"):
-            warn_once(
-                f"{setting}={entry!r}: whoever reaches this application can forge its clients"
-            )
+            warn_once(f"{setting}={entry!r}: {danger}")
 
 
 class Refusals:
-    """The log of refused requests: whoever reaches us can cause as many as he likes.
+    """The log of refused requests, of which any client can cause any number."""
 
-    :param interval: seconds between two lines about the same status.
-    """
-
-    def __init__(self, interval: float = 1.0) -> None:
-        self._interval = interval
-        # A flood of one status must not hide what is said about another.
+    def __init__(self) -> None:
+        # A flood of one status must not hide the lines about another.
         self._last: dict[int, float] = {}
-        self._unsaid: dict[int, int] = {}
+        self._unlogged: dict[int, int] = {}
 
-    def tell(self, error: ProxyError) -> None:
-        """Log why a request was refused, or count it for the next line."""
+    def log(self, error: ProxyError) -> None:
+        """Log the reason for a refusal, or count it for the next line."""
         now, status = time.monotonic(), error.status
-        if now - self._last.get(status, -self._interval) < self._interval:
-            self._unsaid[status] = self._unsaid.get(status, 0) + 1
+        if now - self._last.get(status, -_INTERVAL) < _INTERVAL:
+            self._unlogged[status] = self._unlogged.get(status, 0) + 1
             return
         self._last[status] = now
-        unsaid = self._unsaid.pop(status, 0)
-        more = f" (and {unsaid} more since the last line)" if unsaid else ""
+        unlogged = self._unlogged.pop(status, 0)
+        more = f" (and {unlogged} more since the last line)" if unlogged else ""
         _log.warning("refused: %s %s: %s%s", status, type(error).__name__, error, more)

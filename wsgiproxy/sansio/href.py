@@ -18,7 +18,9 @@ __all__ = ["Base", "join", "parse_href", "without_password"]
 
 # What people write for an address, without its scheme.
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):([0-9]{1,5}(?:/.*)?)")
-_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?]*@")
+_HAS_USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*@")
+# Of a URL, or of text that was meant for one; a password that is not escaped may hold anything.
+_USERINFO = re.compile(r"(//)[^\s'\"/?#@:]*(?::\S*)?@|(^|['\"])[^\s'\"/?#@:]*:(?!//)\S*@")
 
 
 class Base(NamedTuple):
@@ -90,24 +92,19 @@ def parse_href(href: str) -> Base:
     if not good or path[:1] not in ("", "/"):
         meant = _HOST_PORT.fullmatch(href)
         hint = f"; did you mean 'http://{meant[1] or '127.0.0.1'}:{meant[2]}'?" if meant else ""
-        raise ConfigurationError(f"href={_shown(href)!r}: {expected}{hint}")
+        raise ConfigurationError(f"href={without_password(href)!r}: {expected}{hint}")
     if escapes(path):
         raise ConfigurationError(f"href={href!r}: '..' in the path; {expected}")
     return Base(origin, path.rstrip("/"), path.endswith("/"), query)
 
 
-def without_password(address: str) -> str:
-    """An address to show, its userinfo masked.
+def without_password(text: str) -> str:
+    """*text* for a message, the userinfo of URLs in it masked.
 
-    >>> without_password("http://user:secret@host:80/")
-    'http://***@host:80/'
+    >>> without_password("http://user:secret@host:80/"), without_password("user:secret@host")
+    ('http://***@host:80/', '***@host')
     """
-    return _USERINFO.sub(r"\1***@", address)
-
-
-def _shown(href: str) -> str:
-    """The same for what may only have been meant for an address."""
-    return re.sub(r":[^/?#@]*@", ":***@", href)
+    return _USERINFO.sub(r"\1\2***@", text)
 
 
 def _check_text(href: object, expected: str) -> None:
@@ -120,7 +117,7 @@ def _check_text(href: object, expected: str) -> None:
     shown = without_password(href)
     if "#" in href or not PRINTABLE.fullmatch(href):
         raise ConfigurationError(f"href={shown!r}: a fragment, space or non-ASCII; {expected}")
-    if shown != href:
+    if _HAS_USERINFO.match(href):
         raise ConfigurationError(
             f"href={shown!r}: expected no user and password (RFC 9110, 4.2.4); the client's own"
             " Authorization is sent on"

@@ -1,4 +1,4 @@
-"""The client's connection: every wait has a limit, and each end is the one that is meant.
+"""The client's connection: every wait has a limit; it is reset, cut or closed with care.
 
 It knows nothing of HTTP.
 """
@@ -16,9 +16,9 @@ from wsgiproxy.sansio.message import BLOCK
 
 __all__ = ["ClientConnection"]
 
-# Bytes of a refused upload that are thrown away, so that its sender reads the answer.
+# Bytes of a refused upload that are read and dropped, so that the client reads the response.
 _LINGER_BYTES = 1 << 24
-_AT_ONCE = 0.001  # seconds; 0 would mean that nobody waits
+_AT_ONCE = 0.001  # seconds; a limit of 0 would make the socket non-blocking
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -30,9 +30,9 @@ class ClientConnection:
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
-        #: The socket, for whoever takes over; None if there is TLS on it.
+        #: The socket, for a tunnel; None if there is TLS on it.
         self.socket: socket.socket | None = sock if type(sock) is socket.socket else None
-        # A time limit makes pyOpenSSL fail where others wait.
+        # A time limit makes pyOpenSSL fail where the others wait.
         self._has_limits = isinstance(sock, socket.socket)
         with contextlib.suppress(OSError):  # gone already
             # A small block goes out though the one before is not acknowledged yet.
@@ -47,16 +47,16 @@ class ClientConnection:
         return str(host), int(port)
 
     def receive(self, seconds: float) -> bytes:
-        """What has come; none at the client's end.
+        """Wait for bytes; none at the end of what the client sends.
 
-        :raises TimeoutError: nothing has, for so long.
+        :raises TimeoutError: nothing has come for so long.
         :raises OSError: the connection is broken.
         """
         self.limit(seconds)
         return bytes(self._sock.recv(BLOCK))
 
     def send(self, data: bytes, seconds: float) -> None:
-        """Write all of it.
+        """Write all of *data*.
 
         :raises TimeoutError: the client has taken nothing for so long.
         :raises OSError: the connection is broken.
@@ -67,7 +67,7 @@ class ClientConnection:
             left = left[self._sock.send(left) :]
 
     def limit(self, seconds: float) -> None:
-        """The longest wait from now on; whoever has the socket may have set another.
+        """Set the longest wait again: the application may have set another one.
 
         :raises OSError: the socket is closed.
         """
@@ -76,7 +76,7 @@ class ClientConnection:
             self._sock.settimeout(seconds)
 
     def cut(self) -> None:
-        """End both ways, from another thread too: whoever waits here sees the end."""
+        """End both directions; a thread that waits for bytes sees the end."""
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
@@ -86,7 +86,7 @@ class ClientConnection:
             shutdown(how)
 
     def reset(self) -> None:
-        """Close so that nothing looks complete (RST); what is not delivered is lost."""
+        """Close with RST, so that no response looks complete; undelivered bytes are lost."""
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._sock.close()
@@ -94,13 +94,13 @@ class ClientConnection:
     def close(self, *, unread: bool, seconds: float) -> None:
         """Close so that the client can read all that was written (RFC 9112, 9.6).
 
-        With unread bytes the kernel would send RST, and what is on its way would be lost.
+        With unread bytes the kernel would send RST, and bytes on their way would be lost.
 
         :param unread: the client has more to send.
-        :param seconds: the longest wait for it to notice that nobody listens.
+        :param seconds: the longest wait for the client to close its end.
         """
         self._shut(socket.SHUT_WR)
-        if self._sock.fileno() >= 0:  # else whoever took it has closed it
+        if self._sock.fileno() >= 0:  # else the application has closed it
             with contextlib.suppress(OSError):
                 if unread or self._is_readable():
                     self._drain(seconds)

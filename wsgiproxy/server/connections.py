@@ -1,6 +1,6 @@
-"""The connections of one server: how many there are, and which of them has to go.
+"""The connections of one server: their number, and which of them is closed if there are too many.
 
-It ends those that have asked for nothing; whoever is being served stays.
+It closes those whose request has not arrived, or is answered; those that are being served stay.
 """
 
 from __future__ import annotations
@@ -10,34 +10,31 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from wsgiproxy.server.client import ClientConnection
 
 __all__ = ["Connections", "connections_of"]
 
-# Turned away or served already, and not gone yet: a few more than the limit, so that they
-# have the time to read their answer.
+# Connections that are refused or served, and not closed yet: a few more than the limit, so that
+# their clients have the time to read the response.
 _LEAVING = 32
 _QUEUE = 1024  # to be accepted; the kernel has a limit of its own
-_NAME = "_wsgiproxy_connections"
 _PAUSE = 0.01  # seconds for descriptors to become free
 _lock = threading.Lock()
 _log = logging.getLogger("wsgiproxy.error")
 
 
 class Connections:
-    """Those of one server.
+    """The connections of one server.
 
-    :param limit: how many there may be.
+    :param limit: the most that are waiting or served at the same time.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        # In the order of their arrival. Their requests have not arrived, are being served,
-        # have been answered.
+        # Each in the order of arrival: the request has not arrived, is being served, is answered.
         self._waiting: dict[ClientConnection, None] = {}
         self._busy: set[ClientConnection] = set()
         self._leaving: dict[ClientConnection, None] = {}
@@ -46,122 +43,119 @@ class Connections:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._busy) + len(self._leaving)
 
-    def admit(self, wire: ClientConnection) -> bool:
-        """Count a new connection. If there are too many, the longest wait ends.
+    def admit(self, connection: ClientConnection) -> bool:
+        """Count a new connection; beyond the limit, close the one that waits longest.
 
-        :returns: False if all the others are being served: there is no place.
+        :returns: False if all the others are being served: the new one has to be refused.
         """
         with self._lock:
-            welcome = len(self._busy) < self._limit
-            (self._waiting if welcome else self._leaving)[wire] = None
-            if welcome and len(self) > self._limit:
+            has_place = len(self._busy) < self._limit
+            (self._waiting if has_place else self._leaving)[connection] = None
+            if has_place and len(self) > self._limit:
                 _cut_first(self._leaving or self._waiting)
             elif len(self._leaving) > _LEAVING:
                 _cut_first(self._leaving)
             if self._closed:
-                wire.cut()
-            return welcome
+                connection.cut()
+            return has_place
 
-    def begin(self, wire: ClientConnection) -> bool:
-        """Its request has arrived; False if it had to go just now."""
+    def begin(self, connection: ClientConnection) -> bool:
+        """Note that a request has arrived; False if its connection was closed just now."""
         with self._lock:
-            stays = wire in self._waiting
+            stays = connection in self._waiting
             if stays:
-                del self._waiting[wire]
-                self._busy.add(wire)
+                del self._waiting[connection]
+                self._busy.add(connection)
             return stays
 
-    def finish(self, wire: ClientConnection) -> None:
-        """It has its answer."""
+    def finish(self, connection: ClientConnection) -> None:
+        """Note that a connection has its response."""
         with self._lock:
-            if wire in self._busy or wire in self._waiting:
-                self._busy.discard(wire)
-                self._waiting.pop(wire, None)
-                self._leaving[wire] = None
+            if connection in self._busy or connection in self._waiting:
+                self._busy.discard(connection)
+                self._waiting.pop(connection, None)
+                self._leaving[connection] = None
 
-    def leave(self, wire: ClientConnection) -> None:
-        """It is closed."""
+    def leave(self, connection: ClientConnection) -> None:
+        """Forget a connection that is closed."""
         with self._lock:
-            self._busy.discard(wire)
-            self._waiting.pop(wire, None)
-            self._leaving.pop(wire, None)
+            self._busy.discard(connection)
+            self._waiting.pop(connection, None)
+            self._leaving.pop(connection, None)
 
     def make_room(self) -> None:
-        """End the longest wait, if there is one."""
+        """Close the connection that waits longest, if there is one."""
         with self._lock:
             if self._leaving or self._waiting:
                 _cut_first(self._leaving or self._waiting)
 
     def close(self) -> None:
-        """The server ends: so do those that have asked for nothing yet, and those to come."""
+        """Close those that are not being served, and those to come: the server ends."""
         with self._lock:
             self._closed = True
-            for wire in (*self._waiting, *self._leaving):
-                wire.cut()
+            for connection in (*self._waiting, *self._leaving):
+                connection.cut()
 
 
-def _cut_first(wires: dict[ClientConnection, None]) -> None:
-    first = next(iter(wires))
-    del wires[first]
+def _cut_first(connections: dict[ClientConnection, None]) -> None:
+    first = next(iter(connections))
+    del connections[first]
     first.cut()
 
 
 def connections_of(server: Any, limit: int) -> Connections:
-    """The connections of a server of ``socketserver``, made for the first of them."""
+    """The connections of a server of Paste, made for the first of them.
+
+    ``paste.httpserver.serve`` takes a class for its handler and none for its server: the server
+    gets its subclass here.
+    """
     with _lock:
-        found: Connections | None = vars(server).get(_NAME)
-        if found is None:
-            found = Connections(limit)
-            setattr(server, _NAME, found)
-            _close_with(server, found)
-            _lengthen_queue(server)
-            server.get_request = _accepting(found, server.get_request)
+        if not isinstance(server, _LimitedServer):
+            server.wsgiproxy_connections = Connections(limit)
+            server.__class__ = type("LimitedServer", (_LimitedServer, type(server)), {})
+            # Paste lets five clients wait to be accepted. The kernel drops a sixth, which tries
+            # again after a second, after three more: one burst would delay all other clients.
+            with contextlib.suppress(OSError):
+                server.socket.listen(_QUEUE)
+            if server.socket.fileno() < 0:  # closed while this connection was in the queue
+                server.wsgiproxy_connections.close()
+    found: Connections = server.wsgiproxy_connections
     return found
 
 
-def _lengthen_queue(server: Any) -> None:
-    # Paste has five wait to be accepted. A sixth is dropped, and tries again after a second,
-    # after three more: one burst would do for all others what the half-sent requests must not.
-    with contextlib.suppress(OSError):
-        server.socket.listen(_QUEUE)
+class _LimitedServer:
+    """A server of ``socketserver`` whose connections are counted, and end with it.
 
-
-def _accepting(connections: Connections, accept: Callable[[], Any]) -> Callable[[], Any]:
-    """*accept*, which makes room where no descriptor is left.
-
-    It would fail at once, again and again, as long as half-sent requests hold them all.
+    Neither Paste nor socketserver tells a handler that its server ends.
     """
-    failing = False
 
-    def accepting() -> Any:
-        nonlocal failing
+    wsgiproxy_connections: Connections
+    _has_no_descriptors = False
+
+    def get_request(self) -> Any:
+        """Accept a connection; end another one where no descriptor is left.
+
+        The call would fail again and again as long as half-sent requests hold all descriptors.
+        """
         try:
-            found = accept()
+            accepted = super().get_request()  # type: ignore[misc]
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                if not failing:
+                if not self._has_no_descriptors:
                     _log.error("no descriptors for more connections; see `ulimit -n`: %s", error)
-                failing = True
-                connections.make_room()
+                self._has_no_descriptors = True
+                self.wsgiproxy_connections.make_room()
                 time.sleep(_PAUSE)
             raise
-        failing = False
-        return found
+        self._has_no_descriptors = False
+        return accepted
 
-    return accepting
+    def server_close(self) -> None:
+        """Close the listener, and the connections that have sent no request."""
+        self.wsgiproxy_connections.close()
+        super().server_close()  # type: ignore[misc]
 
-
-def _close_with(server: Any, connections: Connections) -> None:
-    # Neither Paste nor socketserver tells a handler that its server ends.
-    for name in ("server_close", "shutdown"):
-        setattr(server, name, _closing(connections, getattr(server, name)))
-    if server.socket.fileno() < 0:  # it was closed while this one was in the queue
-        connections.close()
-
-
-def _closing(connections: Connections, method: Any) -> Any:
-    def closing() -> Any:
-        connections.close()
-        return method()
-
-    return closing
+    def shutdown(self) -> None:
+        """End ``serve_forever``, and the connections that have sent no request."""
+        self.wsgiproxy_connections.close()
+        super().shutdown()  # type: ignore[misc]

@@ -38,7 +38,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
 
     Each connection serves one request, and the answer says ``Connection: close``: so bytes
     behind a request, which a client in front of us may have taken for a part of it, never
-    are a request of somebody else's (RFC 9112, 11.2), and a tunnel has its socket for itself.
+    are a request of another client (RFC 9112, 11.2), and a tunnel has its socket for itself.
     """
 
     #: Seconds for the whole head of a request, however it drips in.
@@ -46,10 +46,10 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
     #: Seconds between two reads of a body, and without progress of a write. Paste's option
     #: ``socket_timeout`` takes its place.
     idle_timeout = 60.0
-    #: Beyond so many, whoever has waited longest for the rest of a head is closed; if all are
-    #: being served, the new one gets a 503.
+    #: Beyond so many, the connection that has waited longest for the rest of a head is closed; if
+    #: all are being served, the new one gets a 503.
     max_connections = 1000
-    #: Seconds for which a client is listened to that has its answer and goes on sending.
+    #: Seconds for which the rest of a request is read, and dropped, after its response.
     linger_timeout = 2.0
     #: What the head may cost.
     limits = Limits()
@@ -63,57 +63,57 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         # one that it knows is left empty. TLS cannot be moved: it stays in the worker.
         moves = type(request) is socket.socket
         self.request = self.connection = _moved(request) if moves else request
-        self.wire = ClientConnection(self.request)
+        self._client = ClientConnection(self.request)
         self._connections = connections_of(server, self.max_connections)
         self._idle = getattr(server, "wsgi_socket_timeout", None) or self.idle_timeout
         self._reader = RequestReader(self.limits)
-        self._answer = ServerResponse(self.wire, None, self._idle)
-        welcome = self._connections.admit(self.wire)
-        if not welcome:
-            # Nothing is on the way yet, so this does not wait; and nobody waits for a thread.
+        self._response = ServerResponse(self._client, None, self._idle)
+        has_place = self._connections.admit(self._client)
+        if not has_place:
+            # Nothing is on the way yet, so this does not wait, and needs no thread.
             self._refuse(Unavailable(f"max_connections={self.max_connections} are served"))
         if not moves:
-            self._run(welcome)
+            self._run(has_place)
             return
         name = f"wsgiproxy-{client_address[0]}-{client_address[1]}"
         try:
-            threading.Thread(target=self._run, args=[welcome], name=name, daemon=True).start()
+            threading.Thread(target=self._run, args=[has_place], name=name, daemon=True).start()
         except RuntimeError as error:  # the system has no more threads
             _log.error("no thread for a connection: %s", error)
-            self._connections.leave(self.wire)
-            self.wire.reset()
+            self._connections.leave(self._client)
+            self._client.reset()
 
-    def _run(self, welcome: bool) -> None:
+    def _run(self, has_place: bool) -> None:
         try:
-            if welcome:
+            if has_place:
                 self.handle()
         finally:
-            self._connections.finish(self.wire)
+            self._connections.finish(self._client)
             self._close()
-            self._connections.leave(self.wire)
+            self._connections.leave(self._client)
 
     def _close(self) -> None:
-        answer, lost = self._answer, self._answer.lost
-        # Whoever took the socket has ended it, and its last bytes may be on their way.
+        response, lost = self._response, self._response.lost
+        # A tunnel that took the socket has ended it, and its last bytes may be on their way.
         gone = isinstance(lost, ConnectionError)
-        if answer.begun and not answer.complete and not gone:
-            self.wire.reset()
+        if response.begun and not response.complete and not gone:
+            self._client.reset()
             return
-        unread = answer.begun and not self._reader.complete
-        self.wire.close(unread=unread, seconds=self.linger_timeout)
+        unread = response.begun and not self._reader.complete
+        self._client.close(unread=unread, seconds=self.linger_timeout)
 
     def handle(self) -> None:
         """Read one request, and have it served."""
         try:
-            self._local = self.wire.local_address()
+            self._local = self._client.local_address()
             self._first = self._receive_head()
         except OSError as error:
             return self.wsgi_connection_drop(error)
         except ProxyError as error:
             return self._refuse(error)
-        if self._reader.head is None or not self._connections.begin(self.wire):
+        if self._reader.head is None or not self._connections.begin(self._client):
             return None
-        self._answer = ServerResponse(self.wire, self._reader.head, self._idle)
+        self._response = ServerResponse(self._client, self._reader.head, self._idle)
         try:
             self.wsgi_execute()
         except ProxyError as error:  # a target that has no form
@@ -130,7 +130,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         while True:
             left = end - monotonic()
             try:
-                data = self.wire.receive(max(0.0, left))
+                data = self._client.receive(max(0.0, left))
             except TimeoutError:
                 if not received:
                     raise
@@ -147,11 +147,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
     def _refuse(self, error: ProxyError) -> None:
         _log.info("%s: %s: %s", self.client_address[0], type(error).__name__, error)
         try:
-            self._answer.refuse(error, is_head=self._reader.is_head)
+            self._response.refuse(error, is_head=self._reader.is_head)
         except OSError as lost:
             self.wsgi_connection_drop(lost)
 
-    # What Paste's handlers have, too
+    # The interface of Paste's handlers
 
     def wsgi_setup(self, environ: WSGIEnvironment | None = None) -> None:
         """Make ``wsgi_environ``; *environ* overrides what is in it.
@@ -163,11 +163,11 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         self.command, self.path = head.method, head.target
         self.request_version = f"HTTP/{head.version}"
         self._body = RequestBody(
-            self.wire, self._reader, self._first, self._idle, lambda: not self._answer.begun
+            self._client, self._reader, self._first, self._idle, lambda: not self._response.begun
         )
-        found: WSGIEnvironment = {
+        made: WSGIEnvironment = {
             **variables(head),
-            **self._facts(),
+            **self._addresses(),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": BufferedReader(self._body, BLOCK),
@@ -177,29 +177,29 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
         }
-        if self.wire.socket is None:
-            found["wsgi.url_scheme"] = "https"
+        if self._client.socket is None:
+            made["wsgi.url_scheme"] = "https"
         else:
-            self.wire.limit(self._idle)
-            found["wsgiproxy.socket"] = self.wire.socket
+            self._client.limit(self._idle)
+            made["wsgiproxy.socket"] = self._client.socket
         if head.method == "CONNECT":
-            found["wsgiproxy.unread"] = self._reader.surplus
+            made["wsgiproxy.unread"] = self._reader.surplus
         if hasattr(self.server, "thread_pool"):
-            found["paste.httpserver.thread_pool"] = self.server.thread_pool
-        found.update(environ or {})
+            made["paste.httpserver.thread_pool"] = self.server.thread_pool
+        made.update(environ or {})
         if environ and environ.get("HTTPS") == "on":
-            found["wsgi.url_scheme"] = "https"
-        self.wsgi_environ = found
+            made["wsgi.url_scheme"] = "https"
+        self.wsgi_environ = made
 
-    def _facts(self) -> WSGIEnvironment:
-        """Of the connection."""
+    def _addresses(self) -> WSGIEnvironment:
+        """The variables of both ends of the connection."""
         (name, port), peer = self._local, self.client_address
-        found = {"SERVER_NAME": name, "SERVER_PORT": str(port)}
-        return found | {"REMOTE_ADDR": str(peer[0]), "REMOTE_PORT": str(peer[1])}
+        server = {"SERVER_NAME": name, "SERVER_PORT": str(port)}
+        return server | {"REMOTE_ADDR": str(peer[0]), "REMOTE_PORT": str(peer[1])}
 
     def wsgi_start_response(self, status: str, response_headers: Any, exc_info: Any = None) -> Any:
         """As PEP 3333 says."""
-        return self._answer.start_response(status, response_headers, exc_info)
+        return self._response.start_response(status, response_headers, exc_info)
 
     def wsgi_execute(self, environ: WSGIEnvironment | None = None) -> None:
         """Have the application serve the request.
@@ -210,30 +210,30 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         try:
             self._call()
         except Exception as error:
-            if self._answer.lost is not None:
-                self.wsgi_connection_drop(self._answer.lost, environ)
+            if self._response.lost is not None:
+                self.wsgi_connection_drop(self._response.lost, environ)
             else:
                 self._fail(error)
 
     def _call(self) -> None:
-        answer = self._answer
+        response = self._response
         result = self.server.wsgi_application(self.wsgi_environ, self.wsgi_start_response)
         try:
             for block in result:
-                answer.write(block)
-                if answer.is_over:
+                response.write(block)
+                if response.is_over:
                     break
-            answer.end()
+            response.end()
         finally:
             if hasattr(result, "close"):
                 result.close()
 
     def _fail(self, error: Exception) -> None:
-        """The application has failed, or the request body has, and it did not care."""
-        broken: BadRequest | None = self._body.error
-        if not self._answer.begun:
-            self._refuse(broken or ProxyError(f"unexpected {type(error).__name__}"))
-        if broken is None and self._answer.lost is None:
+        """Answer for an application that has failed, or did not handle a broken request body."""
+        body_error: BadRequest | None = self._body.error
+        if not self._response.begun:
+            self._refuse(body_error or ProxyError(f"unexpected {type(error).__name__}"))
+        if body_error is None and self._response.lost is None:
             _log.error("%s %r failed", self.command, self.path, exc_info=error)
 
     def wsgi_connection_drop(

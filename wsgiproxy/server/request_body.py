@@ -19,11 +19,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RequestBody(io.RawIOBase):
-    """The body of a request; a buffered reader makes a file of it.
+    """The body of a request, as a raw stream.
 
-    :param wire: where it comes from.
-    :param reader: knows where it ends.
-    :param first: what came with the head.
+    :param client: the connection.
+    :param reader: finds the end of the body.
+    :param first: the bytes of the body that came with the head.
     :param idle: seconds between two reads.
     :param may_continue: whether a 100 may still be sent.
     :ivar error: why the body cannot be read to its end.
@@ -31,37 +31,37 @@ class RequestBody(io.RawIOBase):
 
     def __init__(
         self,
-        wire: ClientConnection,
+        client: ClientConnection,
         reader: RequestReader,
         first: bytes,
         idle: float,
         may_continue: Callable[[], bool],
     ) -> None:
         super().__init__()
-        self._wire = wire
+        self._client = client
         self._reader = reader
         self._idle = idle
         self._may_continue = may_continue
         self._expected = reader.expects_continue and not first
-        self._held = memoryview(first)
+        self._buffered = memoryview(first)
         self.error: BadRequest | None = None
 
     def readable(self) -> bool:
-        """It is for nothing else."""
+        """True (:class:`io.RawIOBase`)."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Wait for bytes; 0 at the end of the body.
 
         :raises TimeoutError: the client is silent for too long.
-        :raises OSError: the rest does not come, or is not what it should be.
+        :raises OSError: the rest does not come, or is malformed.
         """
         view = memoryview(buffer).cast("B")
-        while not self._held and not self._reader.complete:
-            self._held = memoryview(self._more())
-        size = min(len(view), len(self._held))
-        view[:size] = self._held[:size]
-        self._held = self._held[size:]
+        while not self._buffered and not self._reader.complete:
+            self._buffered = memoryview(self._more())
+        size = min(len(view), len(self._buffered))
+        view[:size] = self._buffered[:size]
+        self._buffered = self._buffered[size:]
         return size
 
     def _more(self) -> bytes:
@@ -69,11 +69,11 @@ class RequestBody(io.RawIOBase):
             raise ConnectionAbortedError("the request body has ended early")
         try:
             if self._expected and self._may_continue():
-                self._wire.send(_CONTINUE, self._idle)
+                self._client.send(_CONTINUE, self._idle)
             self._expected = False
-            data = self._wire.receive(self._idle)
+            data = self._client.receive(self._idle)
             if not data:
-                # It must not look as if it were complete (RFC 9112, 8).
+                # A cut body must not look complete (RFC 9112, 8).
                 raise ConnectionAbortedError("the client has closed in the middle of the body")
             return self._reader.feed(data)
         except TimeoutError as error:
@@ -84,5 +84,5 @@ class RequestBody(io.RawIOBase):
             raise
         except BadRequest as error:
             self.error = error
-            # What applications and frameworks expect of a body that fails.
+            # Applications and frameworks expect an OSError of a body that fails.
             raise ConnectionAbortedError(str(error)) from error

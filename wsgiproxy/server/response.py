@@ -22,18 +22,18 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
 class ServerResponse:
-    """The answer to one request.
+    """The response to one request.
 
-    :param wire: where it goes.
-    :param request: what is answered; None if no head was found.
+    :param client: the connection.
+    :param request: the head of the request; None if none has arrived.
     :param idle: seconds for which a write may make no progress.
-    :ivar begun: bytes of it have been sent.
-    :ivar complete: all of it has.
-    :ivar lost: why the client cannot be reached any more.
+    :ivar begun: its first bytes have been sent.
+    :ivar complete: all of it has been sent.
+    :ivar lost: the failure of the connection, if it has failed.
     """
 
-    def __init__(self, wire: ClientConnection, request: ArrivingHead | None, idle: float) -> None:
-        self._wire = wire
+    def __init__(self, client: ClientConnection, request: ArrivingHead | None, idle: float) -> None:
+        self._client = client
         self._request = request or ArrivingHead("GET", "", "1.0", [])
         self._idle = idle
         self._writer: ResponseWriter | None = None
@@ -76,13 +76,13 @@ class ServerResponse:
 
     @property
     def is_over(self) -> bool:
-        """Whether blocks to come have no place."""
+        """Whether the Content-Length is reached, and further blocks cannot be sent."""
         return self._writer is not None and self._writer.surplus > 0
 
     def end(self) -> None:
-        """Say that it is complete.
+        """Send the end of the body.
 
-        :raises ValueError: it is shorter than its Content-Length.
+        :raises ValueError: the body is shorter than its Content-Length.
         """
         if not self.begun:
             self.write(b"")
@@ -95,15 +95,15 @@ class ServerResponse:
     def _send(self, data: bytes) -> None:
         try:
             if data:
-                self._wire.send(data, self._idle)
+                self._client.send(data, self._idle)
         except OSError as error:
             self.lost = error
             raise
 
     def refuse(self, error: ProxyError, *, is_head: bool = False) -> None:
-        """Answer with an error's status and sentence; nothing about the inside.
+        """Send an error's status and its public sentence.
 
-        :param is_head: what is refused is a HEAD, and its answer has no body.
+        :param is_head: the request is a HEAD, whose response has no body.
         :raises OSError: the client has left.
         """
         text = f"{error.public}\n".encode()

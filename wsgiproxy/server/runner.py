@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from paste import httpserver
 
 from wsgiproxy.server.handler import Handler
-from wsgiproxy.settings import resolve
-from wsgiproxy.settings.server import SERVER
+from wsgiproxy.settings import SERVER, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +22,7 @@ def server_runner(
 ) -> None:
     """Serve an application until the process ends (Paste Deploy's ``paste.server_runner``).
 
-    :param kwargs: the rows of :data:`wsgiproxy.settings.server.SERVER`, and all options of
+    :param kwargs: the rows of :data:`wsgiproxy.settings.SERVER`, and all options of
         ``egg:Paste#http``; strings are converted.
     :raises ConfigurationError: naming the option, its value and what was expected.
     """

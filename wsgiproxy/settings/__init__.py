@@ -7,7 +7,7 @@ rows, so that a bad value is refused in the same words everywhere.
 from __future__ import annotations
 
 from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT
-from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SIGNING, TRANSPORT
+from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SERVER, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
 from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
 
@@ -17,6 +17,7 @@ __all__ = [
     "FORWARD",
     "FORWARD_TRANSPORT",
     "MIDDLEWARE",
+    "SERVER",
     "SIGNING",
     "SPAWN",
     "SPAWNED_APP",

@@ -1,11 +1,11 @@
-"""Converters from what was given, strings included, to what is used; ValueError if it is bad."""
+"""Converters from the values of users, strings included, to those in use; else ValueError."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.sansio.fields.envelope import is_reserved
 from wsgiproxy.sansio.fields.forwarded import PREFIX
@@ -14,7 +14,11 @@ from wsgiproxy.sansio.grammar import is_length, is_token
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.target import PRINTABLE, escapes
 
+if TYPE_CHECKING:
+    from wsgiproxy.guard import Guard
+
 __all__ = [
+    "authorities",
     "boolean",
     "command",
     "count",
@@ -22,6 +26,7 @@ __all__ = [
     "domain",
     "environ_keys",
     "field_names",
+    "guard",
     "host_port",
     "hosts",
     "leeway",
@@ -30,6 +35,7 @@ __all__ = [
     "nonces",
     "path",
     "port",
+    "positive_count",
     "port_to_take",
     "probe",
     "seconds",
@@ -81,6 +87,14 @@ def count(value: object) -> int:
     return int(digits)
 
 
+def positive_count(value: object) -> int:
+    """A whole number from 1 on."""
+    number = count(value)
+    if not number:
+        raise ValueError(value)
+    return number
+
+
 def size(value: object) -> int:
     """A number of bytes, with ``k``, ``m`` or ``g`` for the powers of 1024."""
     text = str(value).strip().lower()
@@ -94,36 +108,36 @@ def words(value: object) -> tuple[str, ...]:
         return tuple(value.replace(",", " ").split())
     if not isinstance(value, Iterable):
         raise ValueError(value)
-    found = tuple(value)
-    if not all(isinstance(word, str) for word in found):
+    parts = tuple(value)
+    if not all(isinstance(word, str) for word in parts):
         raise ValueError(value)
-    return found
+    return parts
 
 
 def field_names(value: object) -> tuple[str, ...]:
     """A list of header names."""
-    found = words(value)
-    if not all(map(is_token, found)):
+    names = words(value)
+    if not all(map(is_token, names)):
         raise ValueError(value)
-    return found
+    return names
 
 
 def hosts(value: object) -> tuple[str, ...]:
     """A list of host names without ports; ``.example.com`` stands for all below it."""
-    # What has been converted before has no brackets around an IPv6 address any more.
-    given = [bracketed(word) if word.count(":") > 1 else word for word in words(value)]
-    found = [(word, split_host(word.lower(), 0)) for word in given]
-    if not all(is_host(word.lstrip(".")) and port == 0 for word, (_, port) in found):
+    # A value that was converted before has no brackets around an IPv6 address any more.
+    names = [bracketed(word) if word.count(":") > 1 else word for word in words(value)]
+    split = [(word, split_host(word.lower(), 0)) for word in names]
+    if not all(is_host(word.lstrip(".")) and port == 0 for word, (_, port) in split):
         raise ValueError(value)
-    return tuple(name for _, (name, _) in found)
+    return tuple(name for _, (name, _) in split)
 
 
 def authorities(value: object) -> tuple[str, ...]:
     """A list of hosts with their ports, as ``Host`` has them."""
-    found = tuple(word.lower() for word in words(value))
-    if not all(is_host(word) for word in found):
+    names = tuple(word.lower() for word in words(value))
+    if not all(is_host(word) for word in names):
         raise ValueError(value)
-    return found
+    return names
 
 
 def text(value: object) -> str:
@@ -154,10 +168,10 @@ def domain(value: object) -> str:
 
 def environ_keys(value: object) -> tuple[str, ...]:
     """A list of environ keys that may be carried."""
-    found = words(value)
-    if any(is_reserved(key) or "*" in key for key in found):
+    keys = words(value)
+    if any(is_reserved(key) or "*" in key for key in keys):
         raise ValueError(value)
-    return found
+    return keys
 
 
 def mount(value: object) -> str:
@@ -200,18 +214,18 @@ def nonces(value: object) -> Any:
 
 def command(value: object) -> tuple[str, ...]:
     """The words of a command; a string is split as a shell would, and no shell sees it."""
-    found = tuple(shlex.split(value)) if isinstance(value, str) else words(value)
-    if not found or not found[0] or any("\0" in word for word in found):
+    parts = tuple(shlex.split(value)) if isinstance(value, str) else words(value)
+    if not parts or not parts[0] or any("\0" in word for word in parts):
         raise ValueError(value)
-    return found
+    return parts
 
 
 def directory(value: object) -> str:
     """The path of a directory that is there."""
-    found = os.path.abspath(path(value))  # we may go elsewhere
-    if not os.path.isdir(found):
-        raise ValueError(found)
-    return found
+    folder = os.path.abspath(path(value))  # this process may change its directory
+    if not os.path.isdir(folder):
+        raise ValueError(folder)
+    return folder
 
 
 def variables(value: object) -> dict[str, str]:
@@ -248,7 +262,7 @@ def port_to_take(value: object) -> int:
 
 
 def probe(value: object) -> Any:
-    """A path that is asked for, or a function that is called."""
+    """The path of a request, or a function."""
     if not callable(value) and not (isinstance(value, str) and PRINTABLE.fullmatch(value)):
         raise ValueError(value)
     if isinstance(value, str) and (value[:1] != "/" or "#" in value):
@@ -262,6 +276,17 @@ def _listed(value: object) -> Iterable[object]:
     if not isinstance(value, Iterable):
         raise ValueError(value)
     return value
+
+
+def guard(value: object) -> Guard | None:
+    """A guard; true stands for one that lets public addresses pass, false and None for none."""
+    if value is None or value is False:
+        return None
+    from wsgiproxy.guard import Guard  # sockets: only where a guard is configured
+
+    if isinstance(value, Guard):
+        return value
+    return Guard() if boolean(value) else None
 
 
 def share(value: object) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.setting import Setting
 
 __all__ = ["HEADING", "listing", "sentence"]
@@ -28,21 +28,16 @@ def sentence(row: Setting) -> str:
     return f"{row.help[0].upper()}{row.help[1:]}; expects {row.expected}."
 
 
-def listing(rows: Iterable[Setting]) -> Callable[[_T], _T]:
-    """Put the options at the end of a class's docstring, without those that are its parameters.
+def listing(cls: _T) -> _T:
+    """Put the options of a class at the end of its docstring, without those that are parameters.
 
-    :param rows: all that the class takes.
-    :returns: a decorator.
+    :param cls: one of :data:`~wsgiproxy.settings.parts.PARTS`.
     """
-
-    def list_them(cls: _T) -> _T:
-        if cls.__doc__ is not None:  # python -OO
-            named = inspect.signature(cls).parameters
-            items = [_item(row) for row in rows if row.name not in named]
-            cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__), HEADING, *items, ""])
-        return cls
-
-    return list_them
+    if cls.__doc__ is not None:  # python -OO
+        named = inspect.signature(cls).parameters
+        items = [_item(row) for row in PARTS[cls.__name__] if row.name not in named]
+        cls.__doc__ = "\n\n".join([inspect.cleandoc(cls.__doc__), HEADING, *items, ""])
+    return cls
 
 
 def _item(row: Setting) -> str:

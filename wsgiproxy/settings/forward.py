@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from wsgiproxy.settings.compound import or_none
 from wsgiproxy.settings.convert import boolean, count, path, port, seconds, words
 from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS
 from wsgiproxy.settings.setting import Setting
@@ -32,25 +31,50 @@ def _credentials(value: object) -> Any:
 
 
 _DESTINATIONS = "hosts, addresses, networks or *, each with or without :port"
+_DESTINATION = "HOST[:PORT]"
 
 #: Of the browser proxy, beside those of :data:`FORWARD_TRANSPORT`.
 FORWARD = (
     Setting(
         "allow_clients",
-        or_none(words),
+        words,
         None,
         f"{NETWORKS}; or '*'",
         "clients that may use it; if not given, those of this machine, or all with credentials",
+        flag="--allow-client",
+        metavar="NETWORK",
     ),
-    Setting("allow", words, (), _DESTINATIONS, "destinations that are not public, or other ports"),
-    Setting("deny", words, (), _DESTINATIONS, "destinations to refuse, whatever allow says"),
-    Setting("ports", _ports, (80, 443), "port numbers, or * for all", "ports (default: 80 443)"),
+    Setting(
+        "allow",
+        words,
+        (),
+        _DESTINATIONS,
+        "destinations that are not public, or other ports",
+        metavar=_DESTINATION,
+    ),
+    Setting(
+        "deny",
+        words,
+        (),
+        _DESTINATIONS,
+        "destinations to refuse, whatever allow says",
+        metavar=_DESTINATION,
+    ),
+    Setting(
+        "ports",
+        _ports,
+        (80, 443),
+        "port numbers, or * for all",
+        "ports (default: 80 443)",
+        metavar="PORTS",
+    ),
     Setting(
         "credentials",
-        or_none(_credentials),
+        _credentials,
         None,
         "the path of a htpasswd file (bcrypt), or a function of user and password",
         "who may use it, by name and password",
+        metavar="FILE",
     ),
     Setting("connect", boolean, True, BOOLEAN, "open tunnels (CONNECT), which https needs"),
     Setting("max_connections", count, 500, COUNT, "exchanges and tunnels at the same time"),

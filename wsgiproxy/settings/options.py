@@ -43,11 +43,6 @@ class LimitOptions(TypedDict, total=False):
     max_head: int | str
     """Largest head of a message, in bytes; expects a number of bytes, such as 65536 or 64k.
     Default: 65536."""
-    max_fields: int | str
-    """Most header fields of a message; expects a whole number from 0 on. Default: 200."""
-    max_line: int | str
-    """Longest header field, in bytes; expects a number of bytes, such as 65536 or 64k. Default:
-    8192."""
 
 
 class TransportOptions(LimitOptions, total=False):
@@ -100,15 +95,10 @@ class ReverseOptions(TypedDict, total=False):
     """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
     None."""
     allow_pickle: bool | str
-    """Let pickle_keys be carried: whoever has the secret can run code at the backend; expects true
-    or false. Default: False."""
+    """Let pickle_keys be carried: any holder of the secret can run code at the backend; expects
+    true or false. Default: False."""
     sign_body: bool | str
     """Cover request bodies, which are read first; expects true or false. Default: False."""
-    max_signed_body: int | str
-    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
-    64k. Default: 1048576."""
-    strict_permissions: bool | str
-    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
 
 
 class AppOptions(ReverseOptions, TransportOptions, total=False):
@@ -230,18 +220,13 @@ class MiddlewareOptions(TypedDict, total=False):
     """Remembers nonces, so that each signature is good for one request; expects 'memory', or an
     object with add(key, ttl). Default: None."""
     doctor_file: str | os.PathLike[str] | None
-    """Keys of those who may examine it; expects the path of a file. Default: None."""
+    """Keys of the users of wsgiproxy doctor; expects the path of a file. Default: None."""
     allowed_hosts: str | Iterable[str]
     """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
     allow_pickle: bool | str
     """Unpickle carried values of accept_keys; expects true or false. Default: False."""
     sign_body: bool | str
     """Refuse bodies that are not covered; expects true or false. Default: False."""
-    max_signed_body: int | str
-    """Largest body that is read to cover it, in bytes; expects a number of bytes, such as 65536 or
-    64k. Default: 1048576."""
-    strict_permissions: bool | str
-    """Refuse a secret_file that everybody may read; expects true or false. Default: False."""
     x_for: int | str | None
     """How many proxies append to X-Forwarded-For; expects a whole number from 0 on. Default:
     None."""

@@ -1,4 +1,4 @@
-"""What a section of Paste Deploy says: its strings, and what counts of ``[DEFAULT]``."""
+"""The options of a section of Paste Deploy, which are strings, and those of ``[DEFAULT]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsgiproxy.settings.convert import boolean, path, seconds, size, text, words
 from wsgiproxy.settings.rows import BOOLEAN, SECONDS, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
 
-__all__ = ["HREF", "LOGGER", "check", "fallback", "given_of", "host_options", "naming"]
+__all__ = ["HREF", "LOGGER", "check", "fallback", "without_none", "host_options", "naming"]
 
 
 def _href(value: object) -> str:
@@ -26,7 +26,7 @@ def _href(value: object) -> str:
 HREF = Setting(
     "href",
     _href,
-    None,
+    "",
     "http://host[:port][/path][?query], https://... or unix:/path[:/base]",
     "the upstream",
 )
@@ -56,7 +56,7 @@ _OTHERS = (
 _VERIFY = Setting(
     "verify", _verify, True, f"{BOOLEAN}, or the path of a file", "check certificates"
 )
-#: Client -> its options; who brings a client of his own knows those of that.
+#: Name of a client -> its options; those of other clients are not known here.
 _CLIENTS = {
     None: TRANSPORT,
     "httplib": TRANSPORT,
@@ -65,10 +65,10 @@ _CLIENTS = {
 }
 
 
-def given_of(options: Mapping[str, str | None]) -> dict[str, str]:
-    """The options that were given.
+def without_none(options: Mapping[str, str | None]) -> dict[str, str]:
+    """The options that have a value.
 
-    >>> given_of({"href": "http://127.0.0.1/", "secret_file": None})
+    >>> without_none({"href": "http://127.0.0.1/", "secret_file": None})
     {'href': 'http://127.0.0.1/'}
     """
     return {name: value for name, value in options.items() if value is not None}
@@ -76,33 +76,33 @@ def given_of(options: Mapping[str, str | None]) -> dict[str, str]:
 
 def fallback(
     global_conf: Mapping[str, str] | None,
-    given: Collection[str],
+    section: Collection[str],
     name: str,
     *,
     unless: Collection[str] = (),
 ) -> dict[str, str]:
-    """What ``[DEFAULT]`` says of *name*, where the section says nothing of it.
+    """The option *name* of ``[DEFAULT]``, where the section has none.
 
     An empty value is none: with ``set secret_file =`` a section takes it back.
 
-    :param given: the options of the section.
+    :param section: the options of the section.
     :param unless: options that would contradict it.
 
     >>> fallback({"secret_file": "s.txt", "here": "/srv"}, ["href"], "secret_file")
     {'secret_file': 's.txt'}
     """
     value = (global_conf or {}).get(name)
-    return {name: value} if value and not {name, *unless} & set(given) else {}
+    return {name: value} if value and not {name, *unless} & set(section) else {}
 
 
-def check(rows: Collection[Setting], given: Mapping[str, str], *required: str) -> None:
-    """Whether a factory with these *rows* can take what was *given*.
+def check(rows: Collection[Setting], options: Mapping[str, str], *required: str) -> None:
+    """Check the options of a factory that has these *rows*.
 
     :raises ConfigurationError: an unknown option, a bad value, or a *required* one is missing.
     """
-    resolve(rows, given)
+    resolve(rows, options)
     for row in rows:
-        if row.name in required and row.name not in given:
+        if row.name in required and row.name not in options:
             raise ConfigurationError(f"{row.name} is missing: expected {row.expected}")
 
 
@@ -116,17 +116,17 @@ def host_options(options: Mapping[str, str]) -> dict[str, Any]:
     """
     rows = _CLIENTS.get(options.get("client"))
     known = {row.name for row in _HOST}
-    own = {name: value for name, value in options.items() if rows is None and name not in known}
-    given = {name: value for name, value in options.items() if name not in own}
-    if "uri" in given and "href" in given:
-        raise ConfigurationError(f"uri={given['uri']!r}: expected no href beside it")
-    settled = resolve((*_HOST, *(rows or ())), given)
-    found = {name: settled[name] for name in given}
-    if "href" in found:
-        found = {"uri": found.pop("href"), **found}
-    if "uri" not in found:
+    others = {name: value for name, value in options.items() if rows is None and name not in known}
+    ours = {name: value for name, value in options.items() if name not in others}
+    if "uri" in ours and "href" in ours:
+        raise ConfigurationError(f"uri={ours['uri']!r}: expected no href beside it")
+    values = resolve((*_HOST, *(rows or ())), ours)
+    keywords = {name: values[name] for name in ours}
+    if "href" in keywords:
+        keywords = {"uri": keywords.pop("href"), **keywords}
+    if "uri" not in keywords:
         raise ConfigurationError(f"href is missing: expected {HREF.expected}")
-    return {**found, **own}
+    return {**keywords, **others}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wsgiproxy.settings.compound import choice, or_none
 from wsgiproxy.settings.convert import (
     authorities,
     boolean,
@@ -10,6 +9,7 @@ from wsgiproxy.settings.convert import (
     domain,
     environ_keys,
     field_names,
+    guard,
     host_port,
     hosts,
     leeway,
@@ -18,14 +18,14 @@ from wsgiproxy.settings.convert import (
     nonces,
     path,
     port,
+    positive_count,
     seconds,
     size,
     text,
     token,
     words,
 )
-from wsgiproxy.settings.guarded import guard
-from wsgiproxy.settings.setting import Setting
+from wsgiproxy.settings.setting import Choice, Setting
 
 __all__ = [
     "APP",
@@ -36,6 +36,7 @@ __all__ = [
     "MIDDLEWARE",
     "NETWORKS",
     "SECONDS",
+    "SERVER",
     "SIGNING",
     "TRANSPORT",
 ]
@@ -60,27 +61,19 @@ TRANSPORT = (
     ),
     Setting("max_idle", count, 64, COUNT, "unused connections to keep for one upstream"),
     Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
-    Setting("max_fields", count, 200, COUNT, "most header fields of a message"),
-    Setting("max_line", size, 8192, _SIZE, "longest header field, in bytes"),
     Setting("verify", boolean, True, BOOLEAN, "verify the certificates of https upstreams"),
+    Setting("ca_file", path, None, _FILE, "PEM file of the authorities to believe", ("verify",)),
+    Setting("client_cert", path, None, _FILE, "PEM file with our own certificate"),
     Setting(
-        "ca_file", or_none(path), None, _FILE, "PEM file of the authorities to believe", ("verify",)
-    ),
-    Setting("client_cert", or_none(path), None, _FILE, "PEM file with our own certificate"),
-    Setting(
-        "client_key",
-        or_none(path),
-        None,
-        _FILE,
-        "PEM file with the key of client_cert",
-        ("client_cert",),
+        "client_key", path, None, _FILE, "PEM file with the key of client_cert", ("client_cert",)
     ),
     Setting(
         "parent_proxy",
-        or_none(text),
+        text,
         None,
         "http://[user:password@]host:port or socks5h://host:port",
         "the proxy through which to connect",
+        metavar="URL",
     ),
     Setting("guard", guard, None, "true, or a Guard", "connect to public addresses alone"),
 )
@@ -93,6 +86,7 @@ APP = (
         (),
         NETWORKS,
         "peers whose X-Forwarded-* are kept and appended to",
+        metavar="NETWORKS",
     ),
     Setting(
         "require_forwarded",
@@ -113,30 +107,28 @@ APP = (
         "let the target command the server in front: X-Accel-Redirect, X-Sendfile",
     ),
     Setting("forwarded", boolean, False, BOOLEAN, "also announce in Forwarded (RFC 7239)"),
-    Setting("via", or_none(token), None, "a token", "our name in Via; a random one if not given"),
+    Setting("via", token, None, "a token", "our name in Via; a random one if not given"),
     Setting("rewrite_location", boolean, True, BOOLEAN, "map Location and Refresh back"),
     Setting("scope_cookies", boolean, False, BOOLEAN, "map the Path of cookies to the mount"),
     Setting(
         "cookie_domain",
-        or_none(domain),
+        domain,
         None,
         "a domain, or nothing to remove it",
         "replaces the Domain of cookies",
     ),
-    Setting("max_body", or_none(size), None, _SIZE, "largest request body in bytes"),
+    Setting("max_body", size, None, _SIZE, "largest request body in bytes"),
 )
 
 #: Of the exact proxy.
 EXACT = (*(row for row in APP if row.name == "max_body"), *TRANSPORT)
 
-_BODY = "largest body that is read to cover it, in bytes"
-_STRICT = "refuse a secret_file that everybody may read"
-_PICKLE = "let pickle_keys be carried: whoever has the secret can run code at the backend"
+_PICKLE = "let pickle_keys be carried: any holder of the secret can run code at the backend"
 
 _SECRET = ("secret_file",)
 
 SIGNING = (
-    Setting("secret_file", or_none(path), None, _FILE, "keys to sign with; see wsgiproxy keygen"),
+    Setting("secret_file", path, None, _FILE, "keys to sign with; see wsgiproxy keygen"),
     Setting(
         "string_keys", environ_keys, (), _KEYS, "native strings to carry to the backend", _SECRET
     ),
@@ -151,25 +143,23 @@ SIGNING = (
     Setting(
         "sign_body", boolean, False, BOOLEAN, "cover request bodies, which are read first", _SECRET
     ),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, ("sign_body",)),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _SECRET),
 )
 
 _EXAMINED = ("secret_file", "doctor_file")
 _COUNT_OF = "how many proxies append to X-Forwarded-"
 
 MIDDLEWARE = (
-    Setting("secret_file", or_none(path), None, _FILE, "keys to verify with"),
+    Setting("secret_file", path, None, _FILE, "keys to verify with"),
     Setting("trust_ips", words, (), f"{NETWORKS}; or '*'", "peers whose fields are believed"),
-    Setting("prefix", or_none(mount), None, _PATH, "replaces SCRIPT_NAME"),
-    Setting("pop_prefix", or_none(mount), None, _PATH, "moves from PATH_INFO to SCRIPT_NAME"),
-    Setting("scheme", or_none(choice("http", "https")), None, "http or https", "the scheme"),
-    Setting("host", or_none(host_port), None, "host:port", "the host, with its port"),
-    Setting("domain", or_none(name_without_port), None, "a host without port", "the host alone"),
-    Setting("port", or_none(port), None, "a port number", "the port alone"),
+    Setting("prefix", mount, None, _PATH, "replaces SCRIPT_NAME"),
+    Setting("pop_prefix", mount, None, _PATH, "moves from PATH_INFO to SCRIPT_NAME"),
+    Setting("scheme", Choice(("http", "https")), None, "http or https", "the scheme"),
+    Setting("host", host_port, None, "host:port", "the host, with its port"),
+    Setting("domain", name_without_port, None, "a host without port", "the host alone"),
+    Setting("port", port, None, "a port number", "the port alone"),
     Setting(
         "family",
-        choice("x-forwarded", "historical", "forwarded"),
+        Choice(("x-forwarded", "historical", "forwarded")),
         "x-forwarded",
         "x-forwarded, historical or forwarded",
         "which fields are believed under trust_ips",
@@ -196,7 +186,7 @@ MIDDLEWARE = (
     ),
     Setting(
         "unsigned",
-        choice("reject", "strip"),
+        Choice(("reject", "strip")),
         "reject",
         "reject or strip",
         "what to do with a request that bears no signature",
@@ -204,31 +194,37 @@ MIDDLEWARE = (
     ),
     Setting("max_age", seconds, 60.0, SECONDS, "seconds for which a signature is good", _EXAMINED),
     Setting(
-        "clock_skew",
-        leeway,
-        5.0,
-        LEEWAY,
-        "seconds by which the sender may be ahead",
-        _EXAMINED,
+        "clock_skew", leeway, 5.0, LEEWAY, "seconds by which the sender may be ahead", _EXAMINED
     ),
     Setting(
         "replay",
-        or_none(nonces),
+        nonces,
         None,
         "'memory', or an object with add(key, ttl)",
         "remembers nonces, so that each signature is good for one request",
         _EXAMINED,
     ),
-    Setting("doctor_file", or_none(path), None, _FILE, "keys of those who may examine it"),
+    Setting("doctor_file", path, None, _FILE, "keys of the users of wsgiproxy doctor"),
     Setting("allowed_hosts", hosts, (), _HOSTS, "hosts to answer for; all, if none is given"),
     Setting(
         "allow_pickle", boolean, False, BOOLEAN, "unpickle carried values of accept_keys", _SECRET
     ),
     Setting("sign_body", boolean, False, BOOLEAN, "refuse bodies that are not covered", _SECRET),
-    Setting("max_signed_body", size, 1024**2, _SIZE, _BODY, _SECRET),
-    Setting("strict_permissions", boolean, False, BOOLEAN, _STRICT, _EXAMINED),
     *(
-        Setting(f"x_{name}", or_none(count), None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
+        Setting(f"x_{name}", count, None, COUNT, f"{_COUNT_OF}{name.capitalize()}")
         for name in ("for", "proto", "host", "port", "prefix")
+    ),
+)
+
+#: Of the server for Paste Deploy.
+SERVER = (
+    Setting("head_timeout", seconds, 30.0, SECONDS, "seconds for the whole head of a request"),
+    Setting("idle_timeout", seconds, 60.0, SECONDS, "seconds between two reads or writes"),
+    Setting(
+        "max_connections",
+        positive_count,
+        1000,
+        "a whole number from 1 on",
+        "connections at the same time",
     ),
 )

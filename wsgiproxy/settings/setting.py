@@ -1,42 +1,57 @@
-"""One option, and what becomes of the value that is given for it."""
+"""One option, and the conversion of its value."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.href import without_password
 
-__all__ = ["Setting", "resolve", "shown"]
-
-
-# The userinfo of a URL, or of what was meant for one.
-_USERINFO = re.compile(r"((?:://|['\"])[^/?#@\s'\":]*):[^/?#@\s]*@")
+__all__ = ["Choice", "Setting", "resolve", "shown"]
 
 
 def shown(value: object) -> str:
     """A value for a message, without the password of a URL.
 
-    >>> shown("http://user:secret@host")
-    "'http://user:***@host'"
+    >>> shown(["http://user:secret@host"])
+    "['http://***@host']"
     """
-    return _USERINFO.sub(r"\1:***@", repr(value))
+    return without_password(repr(value))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A converter that takes one of some words.
+
+    >>> Choice(("http", "https"))("https")
+    'https'
+    """
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        """The word itself."""
+        if value not in self.words:
+            raise ValueError(value)
+        return str(value)
 
 
 @dataclass(frozen=True)
 class Setting:
     """One option.
 
-    :param name: as a keyword; dashes instead of underscores on the command line.
-    :param convert: from what was given to what is used; raises ValueError.
-    :param default: what is used if nothing is given.
+    :param name: as a keyword.
+    :param convert: from the value of a keyword or an ini file to the one in use; raises ValueError.
+    :param default: the value if there is none; where it is None, None is a value, too.
     :param expected: what a good value is, for the message about a bad one.
     :param help: what the option does, for the command line and the documentation.
     :param needs: names of other settings of the same part, one of which has to be in effect: this
         one has no effect without it.
+    :param flag: on the command line, where it is not the name with dashes.
+    :param metavar: the value in the help of the command line, where the converter does not say it.
     """
 
     name: str
@@ -45,12 +60,16 @@ class Setting:
     expected: str
     help: str
     needs: tuple[str, ...] = ()
+    flag: str = ""
+    metavar: str = ""
 
     def convert_value(self, value: object) -> Any:
-        """The value to use for what was given.
+        """Convert a value.
 
         :raises ConfigurationError: naming the setting, the value and what was expected.
         """
+        if value is None and self.default is None:
+            return None
         try:
             return self.convert(value)
         except ConfigurationError as error:  # which says more, perhaps by another name
@@ -60,8 +79,8 @@ class Setting:
             raise ConfigurationError(f"{self.name}={shown(value)}: expected {expected}") from error
 
 
-def resolve(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, Any]:
-    """The values of *rows*, from what was given and the defaults.
+def resolve(rows: Iterable[Setting], options: Mapping[str, object]) -> dict[str, Any]:
+    """The values of *rows*, from *options* and the defaults.
 
     :raises ConfigurationError: an unknown name, a bad value, or one that has no effect beside the
         others.
@@ -74,20 +93,20 @@ def resolve(rows: Iterable[Setting], given: Mapping[str, object]) -> dict[str, A
     wsgiproxy.errors.ConfigurationError: conect_timeout=1: ... did you mean connect_timeout?
     """
     known = {row.name: row for row in rows}
-    for name, value in given.items():
+    for name, value in options.items():
         if name not in known:
             raise ConfigurationError(f"{name}={shown(value)}: no such setting{_hint(name, known)}")
-    settled = {
-        name: row.convert_value(given[name]) if name in given else row.default
+    values = {
+        name: row.convert_value(options[name]) if name in options else row.default
         for name, row in known.items()
     }
-    for name in given:
-        _check_needs(known[name], given, settled)
-    return settled
+    for name in options:
+        _check_needs(known[name], options, values)
+    return values
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name."""
+    """The end of a message about an unknown name: names that are near, and their classes."""
     from wsgiproxy.settings.parts import PARTS  # made of rows, which are made of us
 
     near = difflib.get_close_matches(name, known, n=1)
@@ -98,13 +117,15 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return meant or f"; expected one of {', '.join(sorted(known))}"
 
 
-def _check_needs(row: Setting, given: Mapping[str, object], settled: Mapping[str, Any]) -> None:
+def _check_needs(row: Setting, options: Mapping[str, object], values: Mapping[str, Any]) -> None:
     """Refuse a setting that another one silently switches off."""
-    if not row.needs or settled[row.name] == row.default:
+    if not row.needs or values[row.name] == row.default:
         return
-    # A list that happens to be empty was thought of; a switch that is off is another matter.
-    if any(settled.get(name) or (name in given and settled[name] == ()) for name in row.needs):
+    # An empty list does not switch anything off.
+    if any(values.get(name) or (name in options and values[name] == ()) for name in row.needs):
         return
-    off = [f"no {name}={given[name]!r}" for name in row.needs if given.get(name) is not None]
+    off = [f"no {name}={options[name]!r}" for name in row.needs if options.get(name) is not None]
     expected = off[0] if off else " or ".join(row.needs)
-    raise ConfigurationError(f"{row.name}={shown(given[row.name])}: expected {expected} beside it")
+    raise ConfigurationError(
+        f"{row.name}={shown(options[row.name])}: expected {expected} beside it"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wsgiproxy.settings.compound import choice, or_none
 from wsgiproxy.settings.convert import (
     boolean,
     command,
@@ -20,7 +19,7 @@ from wsgiproxy.settings.convert import (
     words,
 )
 from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, LEEWAY, SECONDS, SIGNING, TRANSPORT
-from wsgiproxy.settings.setting import Setting
+from wsgiproxy.settings.setting import Choice, Setting
 
 __all__ = ["SPAWN", "SPAWNED_APP", "SPAWNED_SIGNING", "SPAWNED_TRANSPORT"]
 
@@ -42,16 +41,14 @@ _LOCAL = (
     "keep_alive",
     "max_idle",
     "max_head",
-    "max_fields",
-    "max_line",
 )
 #: Rows of :data:`TRANSPORT` that mean something on the way to a process of this machine.
 SPAWNED_TRANSPORT = tuple(row for row in TRANSPORT if row.name in _LOCAL)
 
 #: Of the spawner alone; those above, which others have too, come beside them.
 SPAWN = (
-    Setting("start_script", command, None, "a command", "what to run, in the foreground"),
-    Setting("cwd", or_none(directory), None, "a directory", "its working directory"),
+    Setting("start_script", command, "", "a command", "what to run, in the foreground"),
+    Setting("cwd", directory, None, "a directory", "its working directory"),
     Setting(
         "script_env",
         variables,
@@ -61,17 +58,13 @@ SPAWN = (
     ),
     Setting(
         "spawned_port",
-        or_none(port_to_take),
+        port_to_take,
         None,
         "a port number",
         "the port to give it; any free one if not given",
     ),
     Setting(
-        "idle_shutdown",
-        or_none(seconds),
-        None,
-        SECONDS,
-        "end it after so many seconds without a request",
+        "idle_shutdown", seconds, None, SECONDS, "end it after so many seconds without a request"
     ),
     Setting(
         "idle_ignore",
@@ -79,17 +72,18 @@ SPAWN = (
         (),
         "paths such as /health or /api/*",
         "paths whose requests neither start it nor keep it running",
+        metavar="PATHS",
     ),
     Setting(
         "socket",
-        or_none(choice("inherit", "unix", "port")),
+        Choice(("inherit", "unix", "port")),
         None,
         "inherit, unix or port",
         "how it gets its socket; as its placeholders say, if not given",
     ),
     Setting(
         "ready",
-        or_none(probe),
+        probe,
         None,
         "a path such as /health, or a function",
         "what has to answer before requests are sent",
@@ -106,7 +100,7 @@ SPAWN = (
     Setting("max_waiting", count, 500, COUNT, "requests that may wait for a start"),
     Setting(
         "max_wait",
-        or_none(seconds),
+        seconds,
         None,
         SECONDS,
         "seconds that one of them may wait; 5 more than start_timeout, if not given",
@@ -120,7 +114,7 @@ SPAWN = (
     ),
     Setting(
         "share",
-        or_none(share),
+        share,
         None,
         "true, false or the path of a folder",
         "one process for all workers of a server",
@@ -128,10 +122,6 @@ SPAWN = (
     Setting("debug", boolean, False, BOOLEAN, "show the last lines of output to clients"),
     Setting("sign", boolean, True, BOOLEAN, "sign requests, for WSGIProxyMiddleware.from_env"),
     Setting(
-        "strip_script_name",
-        boolean,
-        False,
-        BOOLEAN,
-        "leave the mount out of the path that is sent",
+        "strip_script_name", boolean, False, BOOLEAN, "leave the mount out of the path that is sent"
     ),
 )

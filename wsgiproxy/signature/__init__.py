@@ -1,4 +1,4 @@
-"""Signing at the one end and checking at the other.
+"""Signatures: signed at the front, verified at the backend.
 
 It never loads a transport, so that a backend can check without one.
 """
@@ -17,8 +17,7 @@ from wsgiproxy.sansio.fields.signature_members import foreign_members, received_
 from wsgiproxy.sansio.keys import Keyring, parse_keys
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.pipeline import whole_target
-from wsgiproxy.signature.configured import configured_signer, declared_keys
-from wsgiproxy.signature.signer import Signer
+from wsgiproxy.signature.signer import Signer, configured_signer, declared_keys
 from wsgiproxy.signature.verifier import Verifier, apply, is_signed
 
 if TYPE_CHECKING:
@@ -66,9 +65,9 @@ def sign_request(environ: WSGIEnvironment, secret: bytes | str) -> None:
     for name in ("Signature-Input", "Signature"):
         headers += [(name, value) for value in values(inbound.headers, name)]
     request = Request(inbound.method, whole_target(inbound), headers)
-    said = facts(known, "", "")
+    envelope = facts(known, "", "")
     keyring = _keyring(secret)
-    _, sealed = Signer(lambda: keyring).seal(environ, said, inbound.scheme, request, None)
+    _, sealed = Signer(lambda: keyring).seal(environ, envelope, inbound.scheme, request, None)
     for name, value in sealed.headers:
         environ[environ_key(name)] = value
 

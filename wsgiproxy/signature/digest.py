@@ -12,19 +12,22 @@ from wsgiproxy.sansio.fields.names import values, without
 from wsgiproxy.sansio.fields.structured import dictionary
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["check_digest", "spooled", "with_digest"]
+__all__ = ["LARGEST_BODY", "check_digest", "spooled", "with_digest"]
+
+#: Bytes of the largest body that is read to cover it: the same at both ends.
+LARGEST_BODY = 1024**2
 
 
-def spooled(body: Iterable[bytes], limit: int) -> bytes:
+def spooled(body: Iterable[bytes]) -> bytes:
     """All of a body.
 
-    :raises ContentTooLarge: it has more than *limit* bytes.
+    :raises ContentTooLarge: it has more than :data:`LARGEST_BODY` bytes.
     """
     blocks, total = [], 0
     for block in body:
         total += len(block)
-        if total > limit:
-            raise ContentTooLarge(f"a body of more than max_signed_body={limit} bytes")
+        if total > LARGEST_BODY:
+            raise ContentTooLarge(f"a signed body of more than {LARGEST_BODY} bytes")
         blocks.append(block)
     return b"".join(blocks)
 
@@ -35,33 +38,33 @@ def _digest(data: bytes) -> str:
 
 
 def with_digest(headers: Headers, data: bytes) -> tuple[Headers, str]:
-    """Content-Digest with our member, and the whole of its value.
+    """The field lines with our member in Content-Digest, and the value of that field.
 
-    A client's own field is left as it is if it says the same, since a signature of the
+    A client's own field stays as it is if it has the same digest, since a signature of the
     client's may cover it.
     """
     ours = _digest(data)
-    found = ", ".join(values(headers, "Content-Digest"))
+    received = ", ".join(values(headers, "Content-Digest"))
     try:
-        members = dictionary(found) if found else {}
+        members = dictionary(received) if received else {}
     except ValueError:
         members = {}
-    said = members.pop("sha-256", None)
-    if said is not None and said.value == ours and found.isprintable():
-        value = found
+    member = members.pop("sha-256", None)
+    if member is not None and member.value == ours and received.isprintable():
+        value = received
     else:
         value = ", ".join([*(member.text for member in members.values()), f"sha-256={ours}"])
     return [*without(headers, ["Content-Digest"]), ("Content-Digest", value)], value
 
 
 def check_digest(environ: Mapping[str, Any], data: bytes) -> None:
-    """Whether Content-Digest names a body.
+    """Check that Content-Digest is the digest of a body.
 
-    :raises BadSignature: it does not.
+    :raises BadSignature: it is not.
     """
     try:
-        said = dictionary(environ["HTTP_CONTENT_DIGEST"])["sha-256"].value
+        member = dictionary(environ["HTTP_CONTENT_DIGEST"])["sha-256"].value
     except (ValueError, KeyError) as error:
         raise BadSignature("no sha-256 in Content-Digest") from error
-    if said != _digest(data):
+    if member != _digest(data):
         raise BadSignature("the body is not the one that was signed")

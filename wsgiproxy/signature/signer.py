@@ -1,4 +1,4 @@
-"""The sending end: keys, clock and nonces meet the rules."""
+"""The sending end: signs a request, with the keys, the clock and a nonce."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.errors import ProxyError
+from wsgiproxy.errors import ConfigurationError, ProxyError
+from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.fields.envelope import Carried, Facts, client_path, client_query, seal
 from wsgiproxy.sansio.fields.signature import authority, sign
 from wsgiproxy.sansio.fields.signature_members import with_members
 from wsgiproxy.sansio.keys import Keyring, base64url
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.target import decoded
+from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.signature.digest import spooled, with_digest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["Signer"]
+__all__ = ["Signer", "configured_signer", "declared_keys"]
 
 #: Kinds of carried keys -> their names.
 Declared = Mapping[str, tuple[str, ...]]
 
 
 class Signer:
-    """Stage 4: puts envelope and signature on a request that is otherwise complete.
+    """Stage 4: adds envelope and signature to a request that is otherwise complete.
 
-    :param keys: gives the keys as they are now.
+    :param keys: returns the keys as they are now.
     :param declared: environ keys to carry, by their types.
-    :param max_signed_body: cover the body, if it has at most so many bytes (413 beyond);
-        None to leave bodies alone, and stream them.
+    :param covers_body: read the body and cover it, or 413 above
+        :data:`~wsgiproxy.signature.digest.LARGEST_BODY` bytes; else it is streamed.
     """
 
     def __init__(
         self,
         keys: Callable[[], Keyring],
         declared: Declared | None = None,
-        max_signed_body: int | None = None,
+        *,
+        covers_body: bool = False,
     ) -> None:
         self._keys = keys
         self._declared = {kind: names for kind, names in (declared or {}).items() if names}
-        self._max_signed_body = max_signed_body
+        self._covers_body = covers_body
 
     def seal(
         self,
@@ -57,15 +60,15 @@ class Signer:
         """The request with envelope and signature, and its body.
 
         :param environ: the original request.
-        :param facts: what the envelope says of it, however often it comes.
+        :param facts: the facts for the envelope, which are the same for many requests.
         :param scheme: of the upstream.
-        :param request: what would be sent; Host is its first field.
+        :param request: the request to send; Host is its first field.
         :param body: its blocks.
         :raises ProxyError: a carried key cannot be carried.
         """
         headers, digest = request.headers, ""
-        if body is not None and self._max_signed_body is not None:
-            data = spooled(body, self._max_signed_body)
+        if body is not None and self._covers_body:
+            data = spooled(body)
             body = iter([data])
             headers, digest = with_digest(headers, data)
             size = len(data) if request.chunked else request.content_length
@@ -115,7 +118,51 @@ class Signer:
         for name, value in carried.get("pickle", {}).items():
             try:
                 data = pickle.dumps(value)
-            except Exception as error:  # what cannot be pickled raises whatever it likes
+            except Exception as error:  # an object may raise anything when it is pickled
                 raise ProxyError(f"the carried key {name!r} cannot be pickled: {error}") from error
             carried["pickle"][name] = base64.b64encode(data).decode("ascii")
         return carried
+
+
+def declared_keys(settings: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The environ keys to carry, by their types.
+
+    :param settings: the rows of :data:`wsgiproxy.settings.SIGNING`.
+    :raises ConfigurationError: one of them twice, or pickle without ``allow_pickle``.
+    """
+    declared = {
+        "string": settings["string_keys"],
+        "text": settings["unicode_keys"],
+        "json": settings["json_keys"],
+        "pickle": settings["pickle_keys"],
+    }
+    names = [name for some in declared.values() for name in some]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{name!r} is to be carried twice: expected one type for it")
+    if settings["pickle_keys"] and not settings["allow_pickle"]:
+        raise ConfigurationError(
+            f"pickle_keys={settings['pickle_keys']!r}: expected allow_pickle=True beside it, here"
+            " and at the backend; json_keys need neither"
+        )
+    return declared
+
+
+def configured_signer(settings: Mapping[str, Any], *, watches: bool = True) -> Signer | None:
+    """The signer, if there is a secret.
+
+    :param settings: the rows of :data:`wsgiproxy.settings.SIGNING`.
+    :param watches: look for changes of the file.
+    :returns: None without a ``secret_file``.
+    :raises ConfigurationError: as :func:`declared_keys` says.
+    """
+    declared = declared_keys(settings)
+    if settings["secret_file"] is None:
+        return None
+    file = KeyFile(settings["secret_file"], signs=True)
+    if settings["pickle_keys"]:
+        warn_once("allow_pickle=True: any holder of the secret can run code at the backend")
+    keys = file.keyring()
+    return Signer(
+        file.keyring if watches else lambda: keys, declared, covers_body=settings["sign_body"]
+    )

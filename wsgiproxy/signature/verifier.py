@@ -1,4 +1,4 @@
-"""The receiving end: keys, clock and the memory of nonces meet the rules."""
+"""The receiving end: verifies a request, with the keys, the clock and the nonces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsgiproxy.sansio.fields.signature import Proof, authority, verify
 from wsgiproxy.sansio.fields.signature_members import LABEL, foreign_members, received_members
 from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.message import DEFAULT_PORTS
-from wsgiproxy.signature.digest import check_digest, spooled
+from wsgiproxy.signature.digest import LARGEST_BODY, check_digest, spooled
 from wsgiproxy.wsgi.input import blocks_of
 
 if TYPE_CHECKING:
@@ -40,14 +40,13 @@ def apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
 
 
 class Verifier:
-    """The receiving end: believes what is covered by a fresh signature, and nothing else.
+    """Verifies requests: only what a fresh signature covers is believed.
 
-    :param keys: gives the keys as they are now.
+    :param keys: returns the keys as they are now.
     :param max_age: seconds for which a signature is good.
     :param clock_skew: seconds by which the sender's clock may be ahead.
     :param replay: remembers nonces; None to rely on ``max_age`` alone.
     :param needs_body: whether a body must be covered.
-    :param max_signed_body: largest body that is read to check it, in bytes.
     :param authorities: the hosts, with their ports, by which the fronts reach this backend: the
         ``@authority`` of a request must be one of them. Without any, only keys that could sign
         here, too, are believed: another backend that has a public half gets requests that it could
@@ -63,7 +62,6 @@ class Verifier:
         clock_skew: float = 5,
         replay: Replay | None = None,
         needs_body: bool = False,
-        max_signed_body: int = 1024**2,
         authorities: Iterable[str] = (),
     ) -> None:
         self._keys = keys
@@ -71,7 +69,6 @@ class Verifier:
         self._clock_skew = clock_skew
         self._replay = replay
         self._needs_body = needs_body
-        self._max_signed_body = max_signed_body
         self._authorities = frozenset(
             authority(host, scheme) for host in authorities for scheme in DEFAULT_PORTS
         )
@@ -84,9 +81,9 @@ class Verifier:
     def check(self, environ: WSGIEnvironment) -> tuple[Proof, Envelope, Mapping[str, Any]]:
         """Verify a request.
 
-        :returns: what the signature says of itself, what the envelope says, and changes of
-            the environ, if the body had to be read.
-        :raises BadSignature: saying why, for the log.
+        :returns: the parameters of the signature, the envelope, and changes of the environ, if the
+            body had to be read.
+        :raises BadSignature: with the reason, for the log.
         :raises Unavailable: the store of nonces fails.
         """
         proof = self.prove(environ)
@@ -102,7 +99,7 @@ class Verifier:
     def prove(self, environ: WSGIEnvironment) -> Proof:
         """Verify the signature alone.
 
-        :raises BadSignature: saying why, for the log.
+        :raises BadSignature: with the reason, for the log.
         """
         if not is_signed(environ):
             if "wsgiproxy.verified" in environ:
@@ -110,18 +107,18 @@ class Verifier:
             raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
         keys = self._keys().keys
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
-        found = authority(host, scheme)
+        signed_for = authority(host, scheme)
         try:
-            proof = self._prove(environ, found, keys)
+            proof = self._prove(environ, signed_for, keys)
         except BadSignature:
             # gunicorn takes the scheme from X-Forwarded-Proto (of 127.0.0.1): then the port
             # that the sender has left out as the default is not that of the scheme here.
             other = authority(host, "http" if scheme == "https" else "https")
-            if other == found:
+            if other == signed_for:
                 raise
-            found = other
-            proof = self._prove(environ, found, keys)
-        return self._addressed(proof, found, keys)
+            signed_for = other
+            proof = self._prove(environ, signed_for, keys)
+        return self._addressed(proof, signed_for, keys)
 
     def _addressed(self, proof: Proof, host: str, keys: Mapping[str, Key]) -> Proof:
         """*proof*, if the request was signed for this backend.
@@ -166,10 +163,9 @@ class Verifier:
             if length or to_end:
                 raise BadSignature("the body is not covered: sign_body=True at the sender")
             return {}
-        limit = self._max_signed_body
-        if length is not None and length > limit:
-            raise ContentTooLarge(f"a body of {length} bytes, over max_signed_body={limit}")
-        data = spooled(blocks_of(environ, limit + 1 if to_end else length or 0), limit)
+        if length is not None and length > LARGEST_BODY:
+            raise ContentTooLarge(f"a signed body of {length} bytes, over {LARGEST_BODY}")
+        data = spooled(blocks_of(environ, LARGEST_BODY + 1 if to_end else length or 0))
         check_digest(environ, data)
         return {
             "wsgi.input": io.BytesIO(data),
@@ -181,7 +177,7 @@ class Verifier:
         left = proof.created + self._max_age + self._clock_skew - time.time()
         try:
             is_new = replay.add(f"{proof.keyid}:{proof.nonce}", max(left, 1.0))
-        except Exception as error:  # a store of the user's: whatever it raises, nobody passes
+        except Exception as error:  # a store of the user's may raise anything
             raise Unavailable(f"the store of nonces failed: {error!r}") from error
         if not is_new:
             raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")

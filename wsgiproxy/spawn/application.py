@@ -17,8 +17,9 @@ from wsgiproxy.sansio.process.command import meanings, socket_kind
 from wsgiproxy.sansio.process.lifecycle import Phase
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 from wsgiproxy.sansio.target import matcher
-from wsgiproxy.settings import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.spawn.backend import Backend
 from wsgiproxy.spawn.coordination import Coordination, Shared
 from wsgiproxy.spawn.gateways import Gateways
@@ -40,7 +41,7 @@ __all__ = ["SpawningApplication"]
 _MORE = 5.0
 
 
-@listing(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT)
+@listing
 class SpawningApplication:
     """A WSGI application that is a process of its own, started by the first request.
 
@@ -92,7 +93,7 @@ class SpawningApplication:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settings = resolve(SPAWN + SPAWNED_APP + SPAWNED_SIGNING + SPAWNED_TRANSPORT, values)
+        settings = resolve(PARTS["SpawningApplication"], values)
         self._backend = _backend(settings, logger)
         self._leave = self._backend.lifecycle.leave
         self._max_wait = settings["max_wait"] or settings["start_timeout"] + _MORE

@@ -22,8 +22,9 @@ from wsgiproxy.sansio.h1 import (
 )
 from wsgiproxy.sansio.message import Origin, Request
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
-from wsgiproxy.settings import TRANSPORT, resolve
+from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
+from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport.base import Call, Timeouts
 from wsgiproxy.transport.connect import Dialler
 from wsgiproxy.transport.threads.connection import Connection
@@ -42,7 +43,7 @@ _PLAIN = Call()
 _ORIGINS = 256
 
 
-@listing(TRANSPORT)
+@listing
 class PooledTransport:
     """Keeps connections and sends requests over them; safe across threads and forks.
 
@@ -65,12 +66,12 @@ class PooledTransport:
         connected: Callable[[socket.socket], None] | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        settled = resolve(TRANSPORT, options)
+        settled = resolve(PARTS["PooledTransport"], options)
         self._connected = connected
         self.timeouts = Timeouts(
             settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
         )
-        self.limits = Limits(settled["max_head"], settled["max_fields"], settled["max_line"])
+        self.limits = Limits(settled["max_head"])
         self._keep_alive: float = settled["keep_alive"]
         self._max_idle: int = settled["max_idle"]
         identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard")

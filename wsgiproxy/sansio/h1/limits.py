@@ -22,21 +22,21 @@ class Limits(NamedTuple):
     interim: int = 16
 
     def excess(self, size: int, longest: int, count: int) -> str:
-        """Which limit is exceeded, with the setting that sets it; empty if none is.
+        """The limit that is exceeded, for a message; empty if none is.
 
         :param size: bytes of the head.
         :param longest: bytes of its longest line.
         :param count: its field lines.
 
         >>> Limits().excess(9000, 8300, 3)
-        'a line of 8300 bytes in the head, over max_line=8192'
+        'a line of 8300 bytes in the head, over the limit of 8192'
         """
         if size > self.head:
             return f"a head of {size} bytes, over max_head={self.head}"
         if longest > self.line:
-            return f"a line of {longest} bytes in the head, over max_line={self.line}"
+            return f"a line of {longest} bytes in the head, over the limit of {self.line}"
         if count > self.fields:
-            return f"{count} header fields, over max_fields={self.fields}"
+            return f"{count} header fields, over the limit of {self.fields}"
         return ""
 
 

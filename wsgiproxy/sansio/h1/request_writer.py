@@ -47,7 +47,7 @@ def request_head(request: Request, limits: Limits) -> bytes:
 
 def _check_size(target: str, lines: list[str], size: int, limits: Limits) -> None:
     if len(target) > limits.line:
-        raise TargetTooLong(f"a request-target of {len(target)} bytes, over max_line={limits.line}")
+        raise TargetTooLong(f"a request-target of {len(target)} bytes, over {limits.line}")
     excess = limits.excess(size, max(map(len, lines)), len(lines))
     if excess:
         raise HeadTooLarge(excess)

@@ -259,7 +259,7 @@ def with_text(environ: Any, start_response: Any) -> Any:
     ],
     ids=lambda app: app.__name__,
 )
-def test_a_failure_is_a_500_that_tells_nothing(app: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_a_500_without_details(app: Any, caplog: pytest.LogCaptureFixture) -> None:
     response = asked(app)
     assert (response.status, response.complete) == (500, True)
     assert b"ecret" not in response.raw

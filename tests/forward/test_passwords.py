@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.forward.passwords import PasswordFile, _dearest
+from wsgiproxy.forward.passwords import PasswordFile, _slowest
 
 
 def line(user: str, password: str) -> str:
@@ -39,14 +39,14 @@ def test_a_password_is_right_or_not(path, user, password, right):
     assert [check(user, password) for _ in range(3)] == [right] * 3
 
 
-def test_what_is_remembered_is_no_password_of_somebody_else(path):
+def test_a_remembered_password_is_for_its_user_alone(path):
     check = PasswordFile(path)
     assert check("alice", "wonder")
     assert not check("jürgen", "wonder")
     assert not check("alice", "pä:ss")
 
 
-def test_who_is_no_longer_in_the_file_has_no_password(path):
+def test_a_removed_user_is_refused(path):
     """Also if the hash is there under another name."""
     check = PasswordFile(path)
     assert check("alice", "wonder")
@@ -55,7 +55,7 @@ def test_who_is_no_longer_in_the_file_has_no_password(path):
     assert check("carol", "wonder")
 
 
-def test_who_tries_passwords_has_not_the_turn_of_others(path):
+def test_a_client_that_tries_passwords_delays_no_other(path):
     check = PasswordFile(path)
     assert check("alice", "wonder", "192.0.2.1")
     addresses = [f"192.0.2.{number}" for number in range(2, 40)]
@@ -66,7 +66,7 @@ def test_who_tries_passwords_has_not_the_turn_of_others(path):
         assert not check("alice", "queen", other)
 
 
-def test_without_bcrypt_it_is_said_at_once(path, monkeypatch):
+def test_a_missing_bcrypt_is_an_error_at_the_start(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bcrypt", None)
     with pytest.raises(ConfigurationError, match=r"expected the package bcrypt.*\[forward\]"):
         PasswordFile(path)
@@ -78,13 +78,13 @@ def test_a_fifo_in_its_place_is_not_waited_for(path, caplog):
     os.mkfifo(path)
     assert check("alice", "wonder")
     assert "keeping the old passwords" in caplog.text
-    with pytest.raises(ConfigurationError, match="expected a file of lines"):
+    with pytest.raises(ConfigurationError, match="expected a file of at most"):
         PasswordFile(path)
 
 
-def test_who_does_not_exist_takes_as_long_as_the_dearest():
+def test_an_unknown_user_takes_as_long_as_the_slowest_hash():
     hashes = {"a": "$2b$04$" + "a" * 53, "b": "$2y$12$" + "b" * 53, "c": "$2b$10$" + "c" * 53}
-    assert _dearest(hashes) == hashes["b"]
+    assert _slowest(hashes) == hashes["b"]
 
 
 def test_no_more_of_a_password_counts_than_bcrypt_looks_at(tmp_path):
@@ -129,7 +129,7 @@ def test_a_broken_file_leaves_the_old_passwords(path, caplog):
         ("alice:{SHA}x\n", "as `htpasswd -B` writes it"),
         ("alice:plain\n", "bcrypt"),
         (f"a:$2b$04${'a' * 53}\na:$2b$04${'a' * 53}\n", "line 2: expected user:hash"),
-        ("# " + "x" * (1 << 20), "no more than"),
+        ("# " + "x" * (1 << 20), "expected a file of at most 1048576 bytes"),
         ("alice:$2y$99$" + "a" * 53, "bcrypt"),
     ],
 )

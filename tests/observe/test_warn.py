@@ -18,7 +18,7 @@ from wsgiproxy.secretloader import new_key
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test begins with nobody warned."""
+    """Each test begins without a warning."""
     monkeypatch.setattr(warn, "_warned", set())
 
 
@@ -50,28 +50,28 @@ def middleware(**options):
 
 UNSAFE = [
     pytest.param(
-        middleware, {"trust_ips": "*"}, "trust_ips='*': whoever reaches this application can forge",
-        id="everybody-trusted",
+        middleware, {"trust_ips": "*"}, "trust_ips='*': any peer that reaches this application can",
+        id="all-trusted",
     ),
     pytest.param(
         middleware, {"x_for": 1},
-        "x_for=1 without trust_ips: whoever reaches this application can forge",
-        id="counts-from-everybody",
+        "x_for=1 without trust_ips: any peer that reaches this application can forge",
+        id="counts-from-all",
     ),
     pytest.param(
         middleware, {"secret_file": True, "allow_pickle": True},
-        "allow_pickle=True: whoever has the secret can run code here", id="pickle-at-the-backend",
+        "allow_pickle=True: any holder of the secret can run code here", id="pickle-at-the-backend",
     ),
     pytest.param(
         proxy, {"secret_file": True, "pickle_keys": "a", "allow_pickle": True},
-        "allow_pickle=True: whoever has the secret can run code at the backend",
+        "allow_pickle=True: any holder of the secret can run code at the backend",
         id="pickle-at-the-front",
     ),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("make", "options", "message"), UNSAFE)
-def test_unsafe_settings_are_told_of_once(secret, caplog, make, options, message):
+def test_an_unsafe_setting_is_warned_of_once(secret, caplog, make, options, message):
     options = {**options, **({"secret_file": secret} if "secret_file" in options else {})}
     for _ in range(3):
         make(**options)
@@ -80,12 +80,12 @@ def test_unsafe_settings_are_told_of_once(secret, caplog, make, options, message
 
 
 @pytest.mark.parametrize("make", [proxy, middleware])
-def test_a_secret_that_all_may_read_is_told_of_once(secret, caplog, make):
+def test_a_secret_that_all_may_read_is_warned_of_once(secret, caplog, make):
     Path(secret).chmod(0o644)
     for _ in range(3):
         make(secret_file=secret)
     [record] = caplog.records
-    assert record.getMessage() == f"secret_file={secret!r}: everybody may read it (644)"
+    assert record.getMessage() == f"secret_file={secret!r}: all users may read it (644)"
 
 
 def test_both_ends_in_one_process_warn_once(secret, caplog):
@@ -98,10 +98,10 @@ def test_both_ends_in_one_process_warn_once(secret, caplog):
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        pytest.param(middleware, {}, id="nobody"),
+        pytest.param(middleware, {}, id="no-trust"),
         pytest.param(middleware, {"trust_ips": "10.0.0.0/8 unix"}, id="known-peers"),
         pytest.param(middleware, {"trust_ips": "10.0.0.1", "x_for": 1}, id="counts-of-known-peers"),
-        pytest.param(middleware, {"trust_ips": "", "x_for": 1}, id="counts-of-nobody"),
+        pytest.param(middleware, {"trust_ips": "", "x_for": 1}, id="counts-of-no-peer"),
         pytest.param(middleware, {"secret_file": True, "accept_keys": "a"}, id="secret"),
         pytest.param(middleware, {"secret_file": True, "unsigned": "strip"}, id="strip"),
         pytest.param(proxy, {}, id="unsigned"),
@@ -109,7 +109,7 @@ def test_both_ends_in_one_process_warn_once(secret, caplog):
         pytest.param(proxy, {"secret_file": True, "allow_pickle": True}, id="pickle-of-nothing"),
     ],
 )
-def test_safe_settings_are_not(secret, caplog, make, options):
+def test_safe_settings_are_not_warned_of(secret, caplog, make, options):
     options = {**options, **({"secret_file": secret} if "secret_file" in options else {})}
     make(**options)
     assert not caplog.records
@@ -124,22 +124,23 @@ def test_no_request_warns(secret, caplog):
     assert not caplog.records
 
 
-def test_refusals_are_told_once_a_second_for_each_status(caplog):
-    refusals = Refusals(interval=3600)
+def test_refusals_are_logged_once_a_second_for_each_status(caplog, monkeypatch):
+    monkeypatch.setattr(warn, "_INTERVAL", 3600.0)
+    refusals = Refusals()
     for error in (BadSignature("one"), BadRequest("two"), BadSignature("three"), BadSignature("4")):
-        refusals.tell(error)
+        refusals.log(error)
     assert [record.getMessage() for record in caplog.records] == [
         "refused: 403 BadSignature: one",
         "refused: 400 BadRequest: two",
     ]
 
 
-def test_what_was_not_told_is_counted(caplog, monkeypatch):
+def test_refusals_that_are_not_logged_are_counted(caplog, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     refusals = Refusals()
     for now[0] in (10.0, 10.1, 10.9, 11.1, 11.2, 20.0, 30.0):
-        refusals.tell(BadSignature("no"))
+        refusals.log(BadSignature("no"))
     assert [record.getMessage().partition("no")[2] for record in caplog.records] == [
         "",
         " (and 2 more since the last line)",
@@ -152,8 +153,8 @@ def test_what_was_not_told_is_counted(caplog, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "setting"), [(middleware, "trust_ips"), (proxy, "trusted_proxies")]
 )
-def test_a_network_of_everybody_is_told_of(caplog, make, setting, network):
+def test_a_network_of_all_addresses_is_warned_of(caplog, make, setting, network):
     make(**{setting: ["10.0.0.0/8", network]})
     assert [record.getMessage() for record in caplog.records] == [
-        f"{setting}={network!r}: whoever reaches this application can forge its clients"
+        f"{setting}={network!r}: any peer that reaches this application can forge its clients"
     ]

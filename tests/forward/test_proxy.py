@@ -73,7 +73,7 @@ def test_the_target_decides_and_nothing_is_announced(upstream, made):
     assert environ == before
 
 
-def test_a_redirect_is_the_browsers_matter(upstream, made):
+def test_a_redirect_is_not_followed(upstream, made):
     upstream.behaviour = answer(302, [("Location", "http://127.0.0.1:1/admin")])
     called = Called(made(), asked(upstream))
     assert called.status == 302
@@ -136,7 +136,7 @@ def test_another_client_may_have_the_port_of_our_connection(upstream, made):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["plain", "tunnel"])
-def test_nothing_near_is_reached_however_it_is_spelt(made, authority, kind):
+def test_every_spelling_of_a_near_address_gets_403(made, authority, kind):
     proxy = made(allow=[])
     if kind == "plain":
         environ = {"REQUEST_URI": f"http://{authority}/", "REMOTE_ADDR": "127.0.0.1"}
@@ -152,7 +152,7 @@ def test_other_ports_are_refused(made):
     assert status(proxy, environ) == 403
 
 
-def test_what_is_refused_is_not_said(made, caplog):
+def test_the_reason_of_a_refusal_is_not_in_the_page(made, caplog):
     caplog.set_level(logging.INFO)
     environ = {"REQUEST_URI": "http://169.254.169.254/x", "REMOTE_ADDR": "127.0.0.1"}
     page = Called(made(), environ).read()
@@ -207,7 +207,9 @@ def basic(text: str) -> str:
     ],
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "192.0.2.1"])
-def test_with_credentials_everybody_needs_a_password(upstream, made, users, peer, field, expected):
+def test_with_credentials_every_client_needs_a_password(
+    upstream, made, users, peer, field, expected
+):
     upstream.behaviour = answer()
     environ = asked(upstream, REMOTE_ADDR=peer)
     if field is not None:
@@ -234,7 +236,7 @@ def test_credentials_may_be_a_function(upstream, made):
     assert seen == [("a", "b:c"), ("a", "x")]
 
 
-def test_a_function_that_fails_is_not_the_clients_fault(upstream, made, caplog):
+def test_a_credentials_function_that_fails_is_a_503(upstream, made, caplog):
     def broken(user: str, password: str) -> bool:
         raise OSError("the directory is down")
 
@@ -244,7 +246,7 @@ def test_a_function_that_fails_is_not_the_clients_fault(upstream, made, caplog):
     assert upstream.connections == 0
 
 
-def test_the_log_names_whom_was_asked_for_and_no_secret(upstream, made, caplog):
+def test_the_log_names_the_target_and_no_secret(upstream, made, caplog):
     caplog.set_level(logging.INFO)
     for raw, peer in [
         ("http://alice:SECRET@h.example/", "127.0.0.1"),
@@ -316,7 +318,7 @@ class Connected:
         try:
             self._near.sendall(heads[0] + body)
         except OSError:
-            self.statuses.append("nobody listens")
+            self.statuses.append("shut down")
         self._near.close()
 
     def head(self) -> bytes:
@@ -351,7 +353,7 @@ def test_a_tunnel_passes_bytes(upstream, made, name):
         assert client.head().startswith(b"HTTP/1.1 200 ")
         assert client.sock.recv(100) == b"hello"
     assert upstream.requests[0].line == "GET /x HTTP/1.1"
-    assert client.statuses == ["200 Connection established", "nobody listens"]
+    assert client.statuses == ["200 Connection established", "shut down"]
 
 
 def test_what_came_with_the_head_goes_first(upstream, made):
@@ -449,7 +451,7 @@ def test_a_tunnel_that_is_dialled_while_the_proxy_is_closed_is_none(upstream, ma
 
 def test_an_unexpected_failure_leaves_no_place_taken(upstream, made):
     def fail() -> None:
-        raise RuntimeError("a resolver that somebody has replaced")
+        raise RuntimeError("a resolver that a program has replaced")
 
     upstream.behaviour = answer()
     proxy = made(max_connections=1)
@@ -486,7 +488,7 @@ def test_closing_the_proxy_ends_its_tunnels(upstream, made):
         ({"ports": "http"}, "ports='http': expected port numbers, or"),
         ({"ports": ()}, r"ports=\(\): expected"),
         ({"ports": 70000}, "ports=70000: expected"),
-        ({"credentials": "/nowhere"}, "credentials='/nowhere': expected a file"),
+        ({"credentials": "/nowhere"}, "credentials='/nowhere': cannot be read"),
         ({"credentials": 5}, "credentials=5: expected the path"),
         ({"connect": "perhaps"}, "connect='perhaps': expected true or false"),
         ({"max_connections": -1}, "max_connections=-1: expected a whole number"),
@@ -500,9 +502,9 @@ def test_a_bad_setting_is_named(options, message):
         ForwardProxy(**options)
 
 
-def test_everybody_is_warned_of(caplog):
+def test_an_open_proxy_is_a_warning(caplog):
     ForwardProxy(allow_clients="0.0.0.0/0").close()
-    assert "whoever reaches this proxy may use it" in caplog.text
+    assert "any client may use this proxy" in caplog.text
 
 
 def test_paste_deploys_strings_are_settings():
