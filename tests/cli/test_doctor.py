@@ -238,7 +238,7 @@ def test_a_lost_prefix_is_bad(secret, capsys):
 @pytest.mark.parametrize(
     "trusting",
     [{"trust_ips": "*"}, {"x_for": 1, "x_host": 1, "x_proto": 1, "x_prefix": 1}],
-    ids=["everybody", "counts"],
+    ids=["every-peer", "counts"],
 )
 def test_believed_forged_fields_are_bad(trusting, secret, capsys):
     with served(WSGIProxyMiddleware(hello, doctor_file=secret, **trusting)) as url:
@@ -310,7 +310,7 @@ def test_wsgiref_passes_names_with_underscores(secret, capsys):
 def test_the_clock_of_a_front_an_hour_behind(secret, capsys):
     with served(WSGIProxyMiddleware(hello, secret)) as href:
         env = {"UPSTREAM": href, "SECRET": secret}
-        with running_front("waitress", "tests.cli.late:front", env) as server:
+        with running_front("waitress", "tests.cli.slow_clock:front", env) as server:
             status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
     assert (status, levels(report)["signature"], levels(report)["clock"]) == (1, "bad", "warn")
     assert re.search("created 360[0-9] seconds ago", sentence(report, "signature"))

@@ -256,7 +256,7 @@ def test_carried_keys_are_named_without_values(secret):
         pytest.param(
             {"trust_ips": "*"},
             {"mode": "trust_ips", "everybody": True, "peer_trusted": True},
-            id="everybody",
+            id="every-peer",
         ),
         pytest.param(
             {"x_for": 2, "x_host": 1},

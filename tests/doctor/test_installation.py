@@ -74,7 +74,7 @@ def test_wsgiproxy2_installed_after_it(tmp_path: Path) -> None:
 
 
 def test_wsgiproxy2_installed_before_it(tmp_path: Path) -> None:
-    """Ours came later: all works, until somebody uninstalls the other."""
+    """Ours came later: all works, until the other is uninstalled."""
     installed(tmp_path, "WSGIProxy2", "0.5.1", __init__="old")
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
     (sentence,) = sentences(tmp_path)

@@ -74,8 +74,6 @@ def add_to(commands: Commands) -> None:
         description="Ask URL some questions, honest and forged ones. The middleware at the"
         " backend tells what arrived of them, and the doctor says what that means.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("url", metavar="URL", nargs="?", help="address that leads to the backend")
     parser.add_argument("--secret-file", metavar="FILE", help="a key file that the backend has")

@@ -1,4 +1,4 @@
-"""How many exchanges are in progress, for the person who ends the server."""
+"""The number of exchanges in progress, logged when the server begins to end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ _log = logging.getLogger("wsgiproxy.cli")
 
 
 class InFlight:
-    """A WSGI application that knows how many of its exchanges are not over.
-
-    :param application: what serves them.
-    """
+    """A WSGI application that counts its exchanges in progress."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -37,8 +34,8 @@ class InFlight:
         leave = partial(self._open.discard, each)
         return call_counted(self._application, environ, start_response, leave)
 
-    def tell(self) -> None:
-        """Say what the end waits for, if it does."""
+    def log(self) -> None:
+        """Log the number of exchanges in progress, unless it is 0."""
         number = len(self._open)
         if number:
             what = "1 request is" if number == 1 else f"{number} requests are"
@@ -50,10 +47,7 @@ class InFlight:
 
 
 def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
-    """Make an application, and have it say at the end what is in progress.
-
-    :param make: called in the process that serves it.
-    """
+    """Make an application that logs its exchanges in progress at the first signal."""
     application = InFlight(make())
-    at_first_signal(application.tell)
+    at_first_signal(application.log)
     return application

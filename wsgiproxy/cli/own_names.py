@@ -1,4 +1,4 @@
-"""A listener on a loopback address answers only the names of this machine and those it is told."""
+"""A listener on a loopback address answers only the names of this machine and allowed ones."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ __all__ = ["OwnNames", "own_names", "with_own_names"]
 
 
 class OwnNames:
-    """A WSGI application that passes on requests whose Host is one of ours; 421 for the others.
+    """A WSGI application that passes on requests whose Host is an own name; others get 421.
 
-    :param application: what gets them.
-    :param allowed: names beyond those of the loopback addresses, as ``allowed_hosts`` has them.
+    :param allowed: the names, as in ``allowed_hosts``.
     """
 
     def __init__(self, application: WSGIApplication, allowed: Iterable[str]) -> None:
@@ -54,15 +53,12 @@ def _named_by_target(environ: WSGIEnvironment) -> list[str]:
     try:
         absolute = absolute_form(raw)
     except BadRequest:
-        return []  # which the application refuses
+        return []  # the application refuses it
     return [absolute.authority] if absolute else []
 
 
 def own_names(listen: Listen) -> tuple[str, ...]:
-    """Names of a listener on a loopback address, as ``allowed_hosts`` has them.
-
-    :returns: none for an address that others can reach: it answers every name.
-    """
+    """The names of a listener on a loopback address; empty for any other: it answers every name."""
     if kinds(listen) != {"loopback"}:
         return ()
     return ("localhost", ".localhost", "127.0.0.1", "::1", listen.host.lower())
@@ -71,11 +67,6 @@ def own_names(listen: Listen) -> tuple[str, ...]:
 def with_own_names(
     make: Callable[[], WSGIApplication], listen: Listen, allowed: Iterable[str]
 ) -> WSGIApplication:
-    """Make an application; on a loopback address, for requests to our own names alone.
-
-    :param make: called in the process that serves it.
-    :param listen: the address; its own spelling is one of the names.
-    :param allowed: further names.
-    """
+    """Make an application; on a loopback address, it gets requests to own and *allowed* names."""
     application, own = make(), own_names(listen)
     return OwnNames(application, (*allowed, *own)) if own else application
