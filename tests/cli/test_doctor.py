@@ -327,11 +327,8 @@ def test_a_stale_question_is_repeated_with_the_backends_clock(wrong, secret):
         base = parse_href(url)
         examiner = Doctor(transport, base, key, clock=lambda: time.time() + wrong)
         observed = examiner.examine()
-    findings = diagnose(
-        Target("http", base.origin.authority, "/", "127.0.0.1", "k1"),
-        observed,
-        Installation(__version__),
-    )
+    target = Target("http", base.origin.authority, "/", "127.0.0.1", "k1")
+    findings = diagnose(Installation(__version__), target, observed)
     assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock", "client"]
     (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]
     how = "ahead of" if wrong < 0 else "behind"

@@ -21,7 +21,6 @@ from wsgiproxy.sansio.diagnosis import (
     Question,
     Target,
     diagnose,
-    diagnose_installation,
     read_examination,
     read_question,
     shown,
@@ -102,7 +101,7 @@ def found_in(
     observed = {"plain": answered(found)}
     for name, other in others.items():
         observed[name] = other if isinstance(other, Observed) else answered(other)
-    return diagnose(address, observed, INSTALLATION)
+    return diagnose(INSTALLATION, address, observed)
 
 
 def one(findings: list[Finding], topic: str) -> Finding:
@@ -149,13 +148,6 @@ def test_the_signed_text_of_a_question():
 
     write_question(Question("k.1", 1, "n" * 16), KEY._replace(sign=sign))
     assert texts == [b"wsgiproxy doctor\nk.1\n1\n" + b"n" * 16]
-
-
-@pytest.mark.parametrize(
-    ("age", "fresh"), [(0, True), (60, True), (61, False), (-5, True), (-6, False)]
-)
-def test_age_at_which_a_question_is_fresh(age, fresh):
-    assert Question("k", 1000, "n").is_fresh(1000 + age, 60, 5) is fresh
 
 
 # -- the answer ------------------------------------------------------------------------
@@ -207,7 +199,7 @@ def test_any_examination_has_a_diagnosis(answer):
     observed = dict.fromkeys(
         ["plain", "forged", "names", *ODD_PATHS, "application"], answered(found)
     )
-    findings = diagnose(TARGET, observed, INSTALLATION)
+    findings = diagnose(INSTALLATION, TARGET, observed)
     assert findings and verdict(findings, observed) in (0, 1, 2)
 
 
@@ -719,7 +711,7 @@ def test_no_application_finding_for_older_versions():
 )
 def test_nginx_cures_only_behind_nginx(server, line):
     found = tells(sees(trusting(), host="10.0.0.9:8000"), "HTTP_X_FORWARDED_HOST")
-    findings = diagnose(TARGET, {"plain": answered(found, server=server)}, INSTALLATION)
+    findings = diagnose(INSTALLATION, TARGET, {"plain": answered(found, server=server)})
     assert holds(one(findings, "host"), "bad", "", line)
     if "nginx" not in line:
         assert "nginx:" not in " ".join(finding.cure for finding in findings)
@@ -755,12 +747,12 @@ def test_every_fact_of_the_table_is_collected():
         for found in (refused("Signature did not arrive", inner=True), exact["slash"], None):
             others = dict.fromkeys(("forged", "names", *ODD_PATHS, "application"), answered(found))
             observed = {"plain": answered(plain), **others}
-            stack, cases = collect(TARGET, observed, INSTALLATION)
+            stack, cases = collect(INSTALLATION, TARGET, observed)
             assert set(cases) <= set(TOPICS)
             names.update(stack, *(facts for each in cases.values() for facts in each))
     healthy = {name: answered(each) for name, each in exact.items()}
     names.update(
-        *collect(TARGET, {"plain": answered(signed()), **healthy}, INSTALLATION)[1]["path"]
+        *collect(INSTALLATION, TARGET, {"plain": answered(signed()), **healthy})[1]["path"]
     )
     rows = [(check.condition, check.sentence + check.cure) for check in CHECKS]
     for condition, text in [*rows, *SOURCES, *CURES, *((each, "") for each in TOPICS.values())]:
@@ -794,19 +786,19 @@ def test_every_fact_of_the_table_is_collected():
     ],
 )  # fmt: skip
 def test_clock_finding(found, time, level, text):
-    findings = diagnose(TARGET, {"plain": answered(found, time=time)}, INSTALLATION)
+    findings = diagnose(INSTALLATION, TARGET, {"plain": answered(found, time=time)})
     assert holds(one(findings, "clock"), level, text)
 
 
 def test_half_the_duration_of_a_slow_answer_is_no_clock_difference():
     observed = {"plain": answered(signed(created=0), time=NOW - 20, spread=25.0)}
-    assert holds(one(diagnose(TARGET, observed, INSTALLATION), "clock"), "ok")
+    assert holds(one(diagnose(INSTALLATION, TARGET, observed), "clock"), "ok")
 
 
 def test_doctor_and_front_each_have_a_clock_finding():
     observed = {"plain": answered(signed(created=int(NOW) - 50), time=NOW + 50)}
     clocks = [
-        finding for finding in diagnose(TARGET, observed, INSTALLATION) if finding.topic == "clock"
+        finding for finding in diagnose(INSTALLATION, TARGET, observed) if finding.topic == "clock"
     ]
     assert [finding.level for finding in clocks] == ["warn", "warn"]
 
@@ -816,13 +808,13 @@ def test_other_version_is_a_warning():
 
 
 def test_installation_without_clash_is_ok():
-    (finding,) = diagnose_installation(INSTALLATION)
+    (finding,) = diagnose(INSTALLATION)
     assert holds(finding, "ok", "installation of wsgiproxy 1.0")
 
 
 def test_clashes_of_both_ends_are_bad():
     observed = {"plain": answered(signed(clash=("There it is.",)))}
-    findings = diagnose(TARGET, observed, Installation("1.0", ("Here it is.",)))
+    findings = diagnose(Installation("1.0", ("Here it is.",)), TARGET, observed)
     sentences = [each.sentence for each in findings if each.topic == "installation"]
     assert sentences == ["Here: Here it is.", "At the backend: There it is."]
     assert verdict(findings, observed) == 1
@@ -1031,7 +1023,7 @@ def test_no_path_finding_of_a_refused_question():
     ],
 )  # fmt: skip
 def test_answer_without_middleware_is_bad(observed, keyid, text, cure):
-    findings = diagnose(TARGET._replace(keyid=keyid), {"plain": observed}, INSTALLATION)
+    findings = diagnose(INSTALLATION, TARGET._replace(keyid=keyid), {"plain": observed})
     assert holds(one(findings, "answer"), "bad", text, cure)
     assert verdict(findings, {"plain": observed}) == 2
 

@@ -96,13 +96,14 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    target: Target | None
     if arguments.url is None:
         _refuse_without_url(arguments)
-        href, target, observed = "", Target("http", "", "/"), dict[str, Observed]()
+        href, target, observed = "", None, dict[str, Observed]()
     else:
         href = options.read_target(arguments.url, "URL")
         target, observed = _ask(arguments, parse_href(href))
-    findings = diagnose(target, observed, Installation(__version__, tuple(clash())))
+    findings = diagnose(Installation(__version__, tuple(clash())), target, observed)
     status = verdict(findings, observed)
     if arguments.json:
         report = as_json(href, findings, observed, status)

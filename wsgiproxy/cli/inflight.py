@@ -14,40 +14,30 @@ from wsgiproxy.wsgi.gateway import call_counted
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["InFlight", "counted"]
-
-_log = logging.getLogger("wsgiproxy.cli")
+__all__ = ["counted"]
 
 
-class InFlight:
-    """A WSGI application that counts its exchanges in progress."""
+def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
+    """Make an application that logs the number of its exchanges in progress at the first signal."""
+    application = make()
+    # A set, since adding and removing are one step each for the interpreter.
+    exchanges: set[object] = set()
 
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-        # A set, since adding and removing are one step each for the interpreter.
-        self._open: set[object] = set()
+    def count(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = object()
+        exchanges.add(exchange)
+        leave = partial(exchanges.discard, exchange)
+        return call_counted(application, environ, start_response, leave)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        each = object()
-        self._open.add(each)
-        leave = partial(self._open.discard, each)
-        return call_counted(self._application, environ, start_response, leave)
-
-    def log(self) -> None:
-        """Log the number of exchanges in progress, unless it is 0."""
-        number = len(self._open)
+    def log() -> None:
+        number = len(exchanges)
         if number:
             what = "1 request is" if number == 1 else f"{number} requests are"
-            _log.warning(
+            logging.getLogger("wsgiproxy.cli").warning(
                 "ending: %s in progress, with %s s to finish; Ctrl-C again waits for nothing",
                 what,
                 GRACE,
             )
 
-
-def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
-    """Make an application that logs its exchanges in progress at the first signal."""
-    application = InFlight(make())
-    at_first_signal(application.log)
-    return application
+    at_first_signal(log)
+    return count

@@ -27,6 +27,7 @@ from wsgiproxy.sansio.diagnosis import (
 from wsgiproxy.sansio.environ.restore import Fixed
 from wsgiproxy.sansio.fields.envelope import open_envelope
 from wsgiproxy.sansio.fields.forwarded import Counts, peer_of
+from wsgiproxy.sansio.fields.signature import is_fresh
 from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT
 from wsgiproxy.sansio.fields.structured import dictionary, parameters
 from wsgiproxy.secretloader import KeyFile
@@ -106,7 +107,7 @@ class Examiner:
         inner = "wsgiproxy.orig" in environ
         if INNER_KEY in environ and not inner:
             return None
-        if not question.is_fresh(now, self._max_age, self._clock_skew):
+        if not is_fresh(question.created, now, self._max_age, self._clock_skew):
             # The time is enough to ask again.
             examination = Examination(doctor=question.nonce, clock=now, stale=True)
         elif self._is_new(question):

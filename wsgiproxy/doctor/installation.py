@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["clash"]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INTACT, _CHANGED, _MISSING = "intact", "changed", "missing"
+_INTACT, _CHANGED, _MISSING = "", "Not as they were installed", "Missing"
 # Names in a sentence.
 _MOST = 4
 
@@ -49,9 +49,9 @@ def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:
             )
     for each in named:
         states = sorted(_files(each, here)) if each not in old else []
-        for state, words in ((_CHANGED, "Not as they were installed"), (_MISSING, "Missing")):
+        for state in (_CHANGED, _MISSING):
             if names := [name for name, actual in states if actual == state]:
-                sentences.append(f"{words}: {_some(names)}.")
+                sentences.append(f"{state}: {_some(names)}.")
     return sentences
 
 

@@ -30,8 +30,11 @@ from wsgiproxy.sansio.diagnosis.question import (
 
 __all__ = ["BAD", "ENVIRON_KEY", "FORGED", "HEADER", "INNER", "INNER_KEY", "NAMES", "ODD_PATHS"]
 __all__ += ["OK", "WARN", "Examination", "Finding", "Installation", "Observed", "Question"]
-__all__ += ["Target", "diagnose", "diagnose_installation", "read_examination", "read_question"]
+__all__ += ["Target", "diagnose", "read_examination", "read_question"]
 __all__ += ["shown", "verdict", "write_question"]
+
+
+Results = Mapping[str, Observed]
 
 
 class Finding(NamedTuple):
@@ -44,14 +47,17 @@ class Finding(NamedTuple):
 
 
 def diagnose(
-    target: Target, observed: Mapping[str, Observed], installation: Installation
+    installation: Installation, target: Target | None = None, observed: Results | None = None
 ) -> list[Finding]:
-    """What is right and what is wrong.
+    """The findings about an installation and, unless *target* is None, about a stack.
 
     :param observed: name of a question (``plain``, ``forged``, ``names``, those of ``ODD_PATHS``
-        and ``application``) -> its result; empty if no question was asked.
+        and ``application``) -> its result.
+
+    >>> diagnose(Installation("1.0"))[0].sentence
+    'Nothing is wrong with the installation of wsgiproxy 1.0.'
     """
-    stack, cases = collect(target, observed, installation)
+    stack, cases = collect(installation, target or Target("", "", ""), observed or {})
     findings = []
     for topic, condition in TOPICS.items():
         for case in cases.get(topic, [Facts()]):
@@ -65,16 +71,7 @@ def diagnose(
     return findings
 
 
-def diagnose_installation(installation: Installation) -> list[Finding]:
-    """What is right and what is wrong with the installation alone.
-
-    >>> diagnose_installation(Installation("1.0"))[0].sentence
-    'Nothing is wrong with the installation of wsgiproxy 1.0.'
-    """
-    return diagnose(Target("http", "", "/"), {}, installation)
-
-
-def verdict(findings: Sequence[Finding], observed: Mapping[str, Observed]) -> int:
+def verdict(findings: Sequence[Finding], observed: Results) -> int:
     """The exit status: 0 healthy, 1 something is wrong, 2 the backend could not be asked."""
     if observed and observed["plain"].examination is None:
         return 2

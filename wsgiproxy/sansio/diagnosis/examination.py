@@ -127,15 +127,14 @@ def shown(environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _fits(value: object, default: object) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, (int, float)):
-        return isinstance(value, (int, float)) and -1e15 < value < 1e15  # NaN is not
+    """Whether *value* has the type of a default; JSON has lists in place of tuples."""
+    if isinstance(default, dict):
+        return isinstance(value, dict) and _fits(list(value.values()), ())
     if isinstance(default, tuple):
         return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
-    if isinstance(default, dict):
-        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
-    return isinstance(value, str)
+    if isinstance(default, (bool, str)) or isinstance(value, bool):
+        return type(value) is type(default)
+    return isinstance(value, (int, float)) and -1e15 < value < 1e15  # NaN is not
 
 
 def read_examination(answer: object, nonce: str) -> Examination | None:

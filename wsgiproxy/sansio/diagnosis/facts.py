@@ -59,7 +59,7 @@ _CLOSE = 2.0
 
 
 def collect(
-    target: Target, observed: Mapping[str, Observed], installation: Installation
+    installation: Installation, target: Target, observed: Mapping[str, Observed]
 ) -> tuple[Facts, dict[str, list[Facts]]]:
     """The facts of the stack, and those of the cases of some topics; no case, no finding.
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from wsgiproxy.sansio.fields.signature import is_fresh
 from wsgiproxy.sansio.keys import KEYID, Key, base64url, unbase64url
 from wsgiproxy.sansio.message import Headers
 
@@ -66,10 +65,6 @@ class Question(NamedTuple):
     keyid: str
     created: int  # seconds since 1970
     nonce: str  # different for every question
-
-    def is_fresh(self, now: float, max_age: float, clock_skew: float) -> bool:
-        """Whether it is neither old nor from the future."""
-        return is_fresh(self.created, now, max_age, clock_skew)
 
     def text(self) -> bytes:
         """The signed text."""
