@@ -55,12 +55,7 @@ class JsonFormatter(logging.Formatter):
 
     The rest are the members of an exchange (:mod:`wsgiproxy.observe.accesslog`), or ``message``,
     with ``traceback`` if there is one.
-
-    :param stream: not used.
     """
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__()
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record."""
@@ -80,7 +75,7 @@ class JsonFormatter(logging.Formatter):
 #: By the value of ``--log-format``.
 FORMATS: dict[str, Callable[[TextIO], logging.Formatter]] = {
     "text": TextFormatter,
-    "json": JsonFormatter,
+    "json": lambda stream: JsonFormatter(),
 }
 
 
