@@ -21,13 +21,13 @@ def _damaged(error: Exception) -> int:
     :raises Exception: *error*, if nothing is wrong with the installation.
     """
     from wsgiproxy.doctor.installation import clash
-    from wsgiproxy.sansio.diagnosis import Installation, diagnose_installation
+    from wsgiproxy.sansio.diagnosis import Installation, diagnose
     from wsgiproxy.version import __version__
 
     sentences = tuple(clash())
     if not sentences:
         raise error
-    findings = diagnose_installation(Installation(__version__, sentences))
+    findings = diagnose(Installation(__version__, sentences))
     lines = [each.sentence for each in findings] + [findings[0].cure]
     print(f"wsgiproxy: cannot be loaded ({error}).", *lines, sep="\n", file=sys.stderr)
     return 1

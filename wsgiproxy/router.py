@@ -1,7 +1,7 @@
-"""Applications under prefixes of the path: the one rule of what is below a mount.
+"""Applications below prefixes of the path.
 
-It never touches the raw target, which holds the prefix as ``SCRIPT_NAME`` does, and never tidies
-a path up: ``//app`` is not ``/app``.
+The raw target is not changed: it holds the prefix, as ``SCRIPT_NAME`` does. Paths are not
+normalised: ``//app`` is not ``/app``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | 
     return script_name + prefix, path_info[len(prefix) :]
 
 
-# What browsers ask for without a link to it.
-_ASKED_BY_ITSELF = ("/favicon.ico", "/apple-touch-icon", "/robots.txt", "/.well-known/")
+# Paths that browsers ask for without a link.
+_WITHOUT_LINK = ("/favicon.ico", "/apple-touch-icon", "/robots.txt", "/.well-known/")
 
 
 class Route(NamedTuple):
@@ -49,6 +49,19 @@ class Route(NamedTuple):
     prefix: str
     application: WSGIApplication
     is_folder: bool = False
+
+    def answer(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        """Serve one request (PEP 3333); None if its path is not below the prefix."""
+        script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+        place = shifted(script_name, path_info, self.prefix)
+        if place is None:
+            return None
+        inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
+        if self.is_folder and is_bare(inner):
+            return with_slash(inner, start_response)
+        return self.application(inner, start_response)
 
 
 class Routes:
@@ -70,19 +83,12 @@ class Routes:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        path_info = environ.get("PATH_INFO", "")
         for route in self._routes:
-            place = shifted(environ.get("SCRIPT_NAME", ""), path_info, route.prefix)
-            if place is None:
-                continue
-            inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
-            if route.is_folder and is_bare(inner):
-                return with_slash(inner, start_response)
-            return route.application(inner, start_response)
-        prefixes = [route.prefix for route in self._routes]
-        return error_response(
-            not_found(environ, prefixes), environ, start_response, Record(environ)
-        )
+            answer = route.answer(environ, start_response)
+            if answer is not None:
+                return answer
+        error = not_found(environ, [route.prefix for route in self._routes])
+        return error_response(error, environ, start_response, Record(environ))
 
     def close(self) -> None:
         """Close every application that can be closed."""
@@ -96,15 +102,15 @@ class Routes:
 
 
 def not_found(environ: WSGIEnvironment, prefixes: Iterable[str]) -> NotFound:
-    """Why nothing is at a path outside all prefixes.
+    """The error for a path outside all prefixes.
 
     :param prefixes: as in :class:`Route`.
     :returns: :class:`~wsgiproxy.errors.LinkedOutside` if a page below one of them links there.
     """
     referer, host = environ.get("HTTP_REFERER", ""), environ.get("HTTP_HOST", "")
     mount = environ.get("SCRIPT_NAME", "")
-    asked = environ.get("PATH_INFO", "")
-    for prefix in prefixes if referer and not asked.startswith(_ASKED_BY_ITSELF) else ():
+    path = environ.get("PATH_INFO", "")
+    for prefix in prefixes if referer and not path.startswith(_WITHOUT_LINK) else ():
         page = page_below(referer, host, mount + prefix) if prefix else ""
         if page:
             return LinkedOutside(
@@ -115,7 +121,7 @@ def not_found(environ: WSGIEnvironment, prefixes: Iterable[str]) -> NotFound:
 
 
 def is_bare(environ: WSGIEnvironment) -> bool:
-    """Whether a page is asked for at a mount without its last slash.
+    """Whether a request is a GET or HEAD of a mount without its last slash.
 
     :param environ: as the mounted application gets it.
     """
@@ -125,10 +131,10 @@ def is_bare(environ: WSGIEnvironment) -> bool:
 
 
 def with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A redirect to the same with a slash, its query kept.
+    """A redirect to the same path with a slash and to its query.
 
-    It is a path alone: of the host we know only what the client says. It is a 302, since a browser
-    would remember 301 and 308 for an address at which something else may be served tomorrow.
+    Location is a path alone: the host is known from the client only. The status is 302, since
+    browsers keep 301 and 308, and another application may be served here tomorrow.
     """
     record = Record(environ)
     try:

@@ -15,12 +15,13 @@ from tests.spawn.children import LIMIT, MARK, processes, until
 from tests.support.client import raw_exchange
 from tests.support.judges import JudgedResponse
 
-__all__ = ["SERVERS", "Asked", "Served", "Seen", "seen", "served"]
+__all__ = ["SERVERS", "PendingRequest", "Served", "ServedOnTerminal", "served"]
+__all__ += ["served_on_terminal"]
 
 SERVERS = ["waitress", "gunicorn", "granian"]
 
 
-class Asked(threading.Thread):
+class PendingRequest(threading.Thread):
     """A request whose answer may take long."""
 
     def __init__(self, port: int, path: str) -> None:
@@ -45,14 +46,14 @@ class Served:
     """A command behind the proxy, which writes to pipes.
 
     :ivar port: where the proxy listens.
-    :ivar said: what it has said of that.
+    :ivar first_line: of its stdout.
     """
 
     def __init__(self, command: Command, mark: str) -> None:
         self.command = command
         self._mark = mark
-        self.said = command.line()
-        self.port = int(self.said.split()[1].split(":")[2].split("/")[0])
+        self.first_line = command.line()
+        self.port = int(self.first_line.split()[1].split(":")[2].split("/")[0])
 
     @property
     def log(self) -> str:
@@ -70,35 +71,35 @@ class Served:
     def get(self, path: str = "/", *fields: tuple[str, str]) -> JudgedResponse:
         return get(self.port, path, *fields)
 
-    def told(self, path: str) -> dict[str, Any]:
-        """What `tests/spawn/program.py` answers in JSON."""
+    def json(self, path: str) -> dict[str, Any]:
+        """The JSON answer of `tests/spawn/program.py`."""
         answer = self.get(path)
         assert answer.status == 200, (answer, self.log)
-        found: dict[str, Any] = json.loads(answer.body)
-        return found
+        body: dict[str, Any] = json.loads(answer.body)
+        return body
 
-    def ask(self, path: str = "/") -> Asked:
+    def ask(self, path: str = "/") -> PendingRequest:
         """A request in a thread of its own."""
-        return Asked(self.port, path)
+        return PendingRequest(self.port, path)
 
     def processes(self) -> dict[int, str]:
-        """The command, and what stands between us and it."""
+        """The command, and the processes between the test and it."""
         return processes(self._mark)
 
 
-class Seen:
-    """The same on a terminal."""
+class ServedOnTerminal:
+    """A command behind the proxy, which writes to a terminal."""
 
     def __init__(self, terminal: Terminal, mark: str) -> None:
         self.terminal = terminal
         self._mark = mark
 
-    def ask(self, path: str = "/") -> Asked:
+    def ask(self, path: str = "/") -> PendingRequest:
         """A request in a thread of its own."""
-        return Asked(self.terminal.port, path)
+        return PendingRequest(self.terminal.port, path)
 
     def processes(self) -> dict[int, str]:
-        """The command, and what stands between us and it."""
+        """The command, and the processes between the test and it."""
         return processes(self._mark)
 
 
@@ -125,16 +126,16 @@ def served(
 
 
 @contextlib.contextmanager
-def seen(
+def served_on_terminal(
     command: Sequence[str],
     *options: str,
     env: Mapping[str, str] | None = None,
     columns: int = 80,
-) -> Iterator[Seen]:
+) -> Iterator[ServedOnTerminal]:
     """Run it on a terminal for the time of a block."""
     mark = uuid.uuid4().hex
     try:
         with on_a_terminal(*_words(mark, options, command), env=env, columns=columns) as terminal:
-            yield Seen(terminal, mark)
+            yield ServedOnTerminal(terminal, mark)
     finally:
         _gone(mark)

@@ -85,7 +85,7 @@ class Screen:
 class Terminal:
     """One running command on a terminal of its own.
 
-    :param columns: its width; 0 if nobody has said.
+    :param columns: its width; 0 if it is unknown.
     """
 
     def __init__(self, arguments: tuple[str, ...], env: Mapping[str, str], columns: int) -> None:
@@ -111,7 +111,7 @@ class Terminal:
         self._reader.start()
 
     def _listen(self) -> None:
-        with contextlib.suppress(OSError):  # nobody is at the other end
+        with contextlib.suppress(OSError):  # the process has ended
             while data := os.read(self._number, 65536):
                 self._read += data
 

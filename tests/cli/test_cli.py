@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def deaf_port():
-    """A port that is taken, and where nobody listens."""
+def closed_port():
+    """A bound port without a listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
@@ -52,13 +52,13 @@ def test_every_setting_is_a_flag(row):
     assert getattr(parser().parse_args(["serve", ":3000"]), row.name) is None
 
 
-def test_what_is_on_can_be_turned_off():
+def test_flags_with_default_on_have_a_no_form():
     given = parser().parse_args(["serve", ":3000", "--no-verify", "--no-rewrite-location"])
     assert (given.verify, given.rewrite_location) == (False, False)
 
 
 @pytest.mark.parametrize("name", ["string_keys", "json_keys", "pickle_keys", "allow_pickle"])
-def test_keys_to_carry_are_none(name, capsys):
+def test_settings_of_carried_keys_are_not_flags(name, capsys):
     flag = "--" + name.replace("_", "-")
     assert refused(capsys, "serve", ":1", flag)[1].startswith(f"unrecognized arguments: {flag}")
 
@@ -92,14 +92,14 @@ def test_help_promises_no_websocket(capsys):
     assert "streamlit" not in text.partition("examples:")[2].partition("WebSocket")[0]
 
 
-def test_nothing_is_a_question_for_help(capsys):
+def test_no_arguments_print_the_help(capsys):
     assert main([]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("usage: wsgiproxy ") and "examples:" in out and err == ""
 
 
 @pytest.mark.parametrize("words", [["help"], ["help", "serve"]], ids=len)
-def test_help_is_a_command_too(words, capsys):
+def test_help_as_a_command(words, capsys):
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 0
@@ -108,7 +108,7 @@ def test_help_is_a_command_too(words, capsys):
 
 @pytest.mark.parametrize("words", [["-p", "9000"], ["-p9000"], ["--port", "9000"]], ids=len)
 @pytest.mark.parametrize("command", [["serve", ":1"], ["forward"], ["demo"]], ids=str)
-def test_a_port_alone(command, words):
+def test_a_port_alone_is_a_target(command, words):
     assert read_listen(parser().parse_args([*command, *words]).listen) == ("127.0.0.1", 9000)
 
 
@@ -120,7 +120,7 @@ def test_a_port_alone(command, words):
         ("wsgiproxy serve --server g", ["granian", "gunicorn"]),
     ],
 )
-def test_a_shell_can_complete_it(line, expected, tmp_path):
+def test_completion_in_the_shell(line, expected, tmp_path):
     """As argcomplete's own hook asks: by the environment, and an answer in a file."""
     answer = tmp_path / "answer"
     asked = {
@@ -145,7 +145,7 @@ def test_version(flag, capsys):
     assert capsys.readouterr().out.startswith("wsgiproxy 1.0")
 
 
-def test_python_m_is_the_same(monkeypatch, capsys):
+def test_python_m_wsgiproxy(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["wsgiproxy", "serve", "ftp://example.com"])
     with pytest.raises(SystemExit) as end:
         runpy.run_module("wsgiproxy", run_name="__main__")
@@ -257,34 +257,34 @@ def test_python_m_is_the_same(monkeypatch, capsys):
         ),
     ],
 )
-def test_a_command_line_that_cannot_be_meant(argv, line, capsys):
+def test_wrong_command_lines_end_with_2(argv, line, capsys):
     status, said = refused(capsys, *argv)
     assert said.startswith(line)
     assert status == 2
 
 
 @pytest.mark.parametrize("argv", [["serve", ":{}"], [":{}"], ["127.0.0.1:{}/x"], ["{}"]])
-def test_a_target_that_does_not_answer(argv, deaf_port, capsys):
-    status, said = refused(capsys, *(word.format(deaf_port) for word in argv))
-    assert said.startswith(f"nothing answers at http://127.0.0.1:{deaf_port}")
+def test_a_silent_target_ends_with_1(argv, closed_port, capsys):
+    status, said = refused(capsys, *(word.format(closed_port) for word in argv))
+    assert said.startswith(f"nothing answers at http://127.0.0.1:{closed_port}")
     assert ": connection refused; start it first, or use --no-check" in said
     assert status == 1
 
 
-def test_a_socket_that_is_not_there(tmp_path, capsys):
+def test_a_missing_unix_socket_ends_with_1(tmp_path, capsys):
     status, said = refused(capsys, "serve", f"unix:{tmp_path}/app.sock")
     assert said.startswith(f"nothing answers at unix:{tmp_path}/app.sock: no such file")
     assert status == 1
 
 
-def test_a_target_without_tls(echo, capsys):
+def test_a_target_without_tls_ends_with_1(echo, capsys):
     url = f"https://{echo.netloc}"
     status, said = refused(capsys, "serve", url, "--connect-timeout", "0.3")
     assert said.startswith(f"no TLS at {url}: the handshake operation timed out; try http://")
     assert status == 1
 
 
-def test_a_certificate_that_is_not_believed(tls_upstream, capsys):
+def test_an_untrusted_certificate_ends_with_1(tls_upstream, capsys):
     status, said = refused(capsys, "serve", tls_upstream.url)
     assert said.startswith(f"no trust in {tls_upstream.url}: ")
     assert "give --ca-file or --no-verify" in said
@@ -292,7 +292,7 @@ def test_a_certificate_that_is_not_believed(tls_upstream, capsys):
 
 
 @pytest.mark.parametrize("server", ["waitress", "gunicorn", "granian"])
-def test_a_busy_port(server, echo, capsys):
+def test_a_busy_port_ends_with_1(server, echo, capsys):
     pytest.importorskip(server)
     with open_listener(Listen("127.0.0.1", 0)) as busy:
         where = f"127.0.0.1:{busy.getsockname()[1]}"
@@ -310,7 +310,7 @@ def test_a_busy_port_of_the_demo(capsys):
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "granian"])
-def test_a_server_that_is_not_installed(server, monkeypatch, capsys):
+def test_a_missing_server_is_named_with_its_package(server, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, server, None)
     status, said = refused(capsys, "serve", ":1", "--server", server)
     expected = f"the package {server} is not installed; try: pip install {server}"

@@ -65,13 +65,13 @@ def refused(capsys, *argv: str) -> tuple[int, str]:
         ),
     ],
 )
-def test_a_target_or_a_command_stands_where_it_has_to(argv, line, capsys):
+def test_misplaced_targets_and_commands_end_with_2(argv, line, capsys):
     status, said = refused(capsys, *argv)
     assert said.startswith(line)
     assert status == 2
 
 
-def test_who_forgets_the_dashes_is_told_of_them(capsys):
+def test_a_command_without_dashes_gets_a_hint(capsys):
     assert "a command of yours stands after --, and" in refused(capsys, "npm", "start")[1]
 
 
@@ -148,7 +148,7 @@ def test_a_bad_value_names_its_flag(flags, line, capsys):
     ],
     ids=["variables", "the-last-one-counts", "names", "networks", "a-single-value"],
 )
-def test_what_is_a_list_may_be_given_more_than_once(flag, name, given, value):
+def test_list_flags_may_be_repeated(flag, name, given, value):
     words = [word for each in given for word in (flag, each)]
     assert getattr(parser().parse_args(["serve", *words]), name) == value
 
@@ -171,14 +171,14 @@ def test_what_is_a_list_may_be_given_more_than_once(flag, name, given, value):
         pytest.param(["a\x1b[2J"], r"no such command: a\x1b[2J; give its whole path", id="control"),
     ],
 )
-def test_a_command_that_does_not_exist(command, line, tmp_path, capsys):
+def test_a_missing_command_ends_with_1(command, line, tmp_path, capsys):
     (tmp_path / "file").touch()
     status, said = refused(capsys, "serve", "--cwd", str(tmp_path), "--", *command)
     assert said.startswith(line)
     assert status == 1
 
 
-def test_a_command_is_looked_for_where_it_is_going_to_be(capsys):
+def test_a_command_is_looked_up_in_its_own_path(capsys):
     status, said = refused(capsys, "serve", "--script-env", "PATH=/no/where", "--", "cat")
     assert said.startswith("no such command: cat;")
     assert status == 1
@@ -203,7 +203,7 @@ def test_help_fits_a_terminal_of_80_columns(argv, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("argv", [["serve"], ["run"]], ids=lambda argv: argv[0])
-def test_each_flag_says_what_it_does_and_what_it_takes(argv, capsys, monkeypatch):
+def test_each_flag_has_help_and_a_metavar(argv, capsys, monkeypatch):
     text = help_of(capsys, monkeypatch, *argv)
     options = re.findall(r"^  (--[a-z-]+)(?:, --no-\S+)?( \S+)?\s+(\S.*)", text, re.MULTILINE)
     assert len(options) > 4

@@ -131,7 +131,7 @@ def test_requests_are_signed_and_the_page_says_so(demo):
     assert re.search(r"demo\.front = {&quot;request&quot;: \d+}", proof)
 
 
-def test_the_picture_shows_the_page_of_today(demo):
+def test_the_picture_in_the_docs_is_up_to_date(demo):
     """Else: python -m tests.support.picture."""
     taken = picture.PATH.read_bytes()
     shown = picture.headings(demo.html("GET /demo/"))
@@ -145,13 +145,13 @@ def test_each_request_has_a_number_of_its_own(demo):
     assert second["request"] > first["request"]
 
 
-def test_the_backend_refuses_whoever_has_no_key(demo):
+def test_the_backend_refuses_unsigned_requests(demo):
     host = demo.json("GET /demo/")["backend_received"]["headers"]["Host"]
     port = int(host.rpartition(":")[2])
     assert raw_exchange(port, request_bytes("GET /", host=host)).status == 403
 
 
-def test_a_doctor_finds_it_healthy(demo, capsys):
+def test_doctor_says_healthy(demo, capsys):
     url = f"http://127.0.0.1:{demo.port}/demo/"
     assert main(["doctor", url, "--secret-file", demo.secret_file]) == 0
     assert capsys.readouterr().out.endswith("\nHealthy; one thing is worth a look.\n")
@@ -176,13 +176,13 @@ def test_forged_fields_are_shown_as_removed_and_replaced(demo):
     assert row and "6.6.6.6" in row[0] and "may not say this" in row[0]
 
 
-def test_a_request_id_of_the_client_finds_nobody_elses_request(demo):
+def test_a_request_id_of_the_client_is_replaced(demo):
     said = demo.json("GET /demo/", ("X-Request-Id", "0"))
     assert said["client_sent"]["headers"]["X-Request-Id"] == "0"
     assert said["backend_received"]["headers"]["X-Request-Id"] != "0"
 
 
-def test_requests_are_forgotten_when_they_are_answered(demo):
+def test_requests_are_deleted_when_they_are_answered(demo):
     from wsgiproxy.cli.demo import Front
 
     kept: list[int] = []
@@ -217,7 +217,7 @@ def test_accept(accept, kind, demo):
 NASTY = """"><script>alert(1)</script><img src=x onerror='a'>$prefix &amp; {x}"""
 
 
-def test_nothing_of_a_request_becomes_markup(demo):
+def test_values_of_a_request_are_escaped(demo):
     page = demo.html("GET /demo/?<script>$x'", ("X-Nasty", NASTY), ("Referer", NASTY))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "$prefix &amp;amp; {x}" in page
@@ -264,7 +264,7 @@ def test_no_other_files(name, demo):
     assert demo.ask(f"GET /demo/static/{name}").status in (400, 404)
 
 
-def test_beside_the_mount(demo):
+def test_outside_the_mount(demo):
     assert demo.ask("GET /demonstration").status == 404
     assert demo.ask("GET /").values("Location") == ["/demo/"]
     assert demo.ask("GET /demo?q").values("Location") == ["/demo/?q"]
@@ -348,7 +348,7 @@ def test_a_form_without_a_file(demo):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_the_command_says_where_to_look_and_ends_cleanly(number):
+def test_the_command_prints_its_address_and_ends_with_0(number):
     with running("demo", "--listen", "127.0.0.1:0") as command:
         first, second = command.line(), command.line()
         url = re.search(r"http://127\.0\.0\.1:\d+/demo/", first)

@@ -29,7 +29,7 @@ from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, compare, facts, see
         pytest.param([], [("X-New", "x")], "added", "", id="unknown"),
     ],
 )
-def test_one_field(client, backend, state, why):
+def test_state_and_reason_of_a_field(client, backend, state, why):
     (change,) = compare(client, backend)
     assert change.state == state
     assert (why in change.why) if why else change.why == ""
@@ -43,7 +43,7 @@ def test_a_field_named_in_connection():
     assert "one connection" in changes["Connection"].why
 
 
-def test_what_is_worth_a_look_comes_first():
+def test_changed_removed_and_added_come_before_same():
     client = [("A", "1"), ("B", "1"), ("Y", "1"), ("TE", "x")]
     backend = [("A", "1"), ("B", "2"), ("Y", "2"), ("C", "1")]
     assert [(change.state, change.name) for change in compare(client, backend)] == [
@@ -55,7 +55,7 @@ def test_what_is_worth_a_look_comes_first():
     ]
 
 
-def test_what_a_server_describes():
+def test_request_in_an_environ():
     environ = {
         "REQUEST_METHOD": "PUT",
         "REQUEST_URI": "/a?b",
@@ -79,7 +79,7 @@ def test_what_a_server_describes():
 RECEIVED = Seen("GET", "/a?b", "HTTP/1.1", "127.0.0.1", [("Host", "127.0.0.1:9")])
 
 
-def test_what_the_backend_knows():
+def test_facts_behind_a_middleware():
     environ = {
         "wsgi.url_scheme": "https",
         "HTTP_HOST": "example.com",
@@ -101,7 +101,7 @@ def test_what_the_backend_knows():
     )
 
 
-def test_without_a_middleware_it_knows_itself():
+def test_facts_without_a_middleware():
     environ = {
         "wsgi.url_scheme": "http",
         "HTTP_HOST": "127.0.0.1:9",

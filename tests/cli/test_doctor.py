@@ -27,7 +27,7 @@ from wsgiproxy.cli.doctor import Doctor, own_address
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.mount import Mount
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.diagnosis import ODD_PATHS, Finding, Installation, Observed, Target, diagnose
+from wsgiproxy.sansio.diagnosis import ODD_PATHS, Finding, Installation, Target, diagnose
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.secretloader import KeyFile
@@ -81,7 +81,7 @@ def stack(backend, **options: Any) -> Iterator[str]:
 
 
 def doctor(capsys, *argv: str) -> tuple[int, dict[str, Any]]:
-    """Its exit status and report."""
+    """The exit status and the JSON report of a doctor."""
     status = main(["doctor", *argv, "--json"])
     out, err = capsys.readouterr()
     assert err == ""
@@ -123,7 +123,7 @@ def test_a_signed_stack_is_healthy(secret, capsys):
     assert "byte for byte" in sentence(report, "path")
 
 
-def test_so_it_is_under_a_mount_and_a_path(secret, capsys):
+def test_a_signed_stack_below_a_mount_and_a_path_is_healthy(secret, capsys):
     with (
         served(WSGIProxyMiddleware(hello, secret)) as href,
         contextlib.closing(WSGIProxyApp(f"{href}/deep/down?a=b", secret)) as proxy,
@@ -145,7 +145,7 @@ def test_a_trusted_proxy_is_healthy(secret, capsys):
     assert "by X-Forwarded-Host" in sentence(report, "host")
 
 
-def test_ed25519(tmp_path, capsys):
+def test_an_ed25519_stack_is_healthy(tmp_path, capsys):
     path = str(tmp_path / "secret.txt")
     assert main(["keygen", path, "--algorithm", "ed25519"]) == 0
     capsys.readouterr()
@@ -162,14 +162,14 @@ def test_ed25519(tmp_path, capsys):
     assert "expected a key that can sign" in capsys.readouterr().err
 
 
-def test_with_a_memory_of_nonces_all_questions_are_answered(secret, capsys):
+def test_all_questions_are_answered_with_replay_memory(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret, replay="memory"), secret_file=secret) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 0
     assert all(report["questions"][name]["answer"] for name in QUESTIONS)
 
 
-def test_a_unix_socket(secret, tmp_path, capsys):
+def test_a_backend_on_a_unix_socket_is_healthy(secret, tmp_path, capsys):
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -183,14 +183,14 @@ def test_a_unix_socket(secret, tmp_path, capsys):
 # -- not healthy -----------------------------------------------------------------------
 
 
-def test_a_proxy_that_does_not_sign(secret, capsys):
+def test_an_unsigned_request_is_bad(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret)) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert (status, levels(report)["signature"]) == (1, "bad")
     assert "refuses it with 403: not signed" in sentence(report, "signature")
 
 
-def test_the_backend_itself_was_asked(secret, capsys):
+def test_cure_when_the_backend_is_asked_directly(secret, capsys):
     with served(WSGIProxyMiddleware(hello, secret)) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 1
@@ -198,7 +198,7 @@ def test_the_backend_itself_was_asked(secret, capsys):
     assert "you may have asked the backend itself" in finding["cure"]
 
 
-def test_a_proxy_with_another_key(secret, tmp_path, capsys):
+def test_a_key_that_the_backend_lacks_is_named(secret, tmp_path, capsys):
     other = str(tmp_path / "other.txt")
     assert main(["keygen", other, "--keyid", "k2"]) == 0
     capsys.readouterr()
@@ -208,12 +208,12 @@ def test_a_proxy_with_another_key(secret, tmp_path, capsys):
     assert "no such key: 'k2'" in sentence(report, "signature")
 
 
-def test_a_proxy_between_that_changes_host(secret, capsys):
-    def spoil(environ, start_response):
+def test_a_changed_host_breaks_the_signature(secret, capsys):
+    def change_host(environ, start_response):
         return middleware({**environ, "HTTP_HOST": "evil.example"}, start_response)
 
     middleware = WSGIProxyMiddleware(hello, secret)
-    with stack(spoil, secret_file=secret) as url:
+    with stack(change_host, secret_file=secret) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 1
     assert "here the method is 'GET', Host 'evil.example'" in sentence(report, "signature")
@@ -228,7 +228,7 @@ def cut(app):
     return shorter
 
 
-def test_a_prefix_that_is_lost(secret, capsys):
+def test_a_lost_prefix_is_bad(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret, wrap=cut) as url:
         status, report = doctor(capsys, f"{url}/app/x", "--secret-file", secret)
     assert (status, levels(report)["prefix"]) == (1, "bad")
@@ -238,9 +238,9 @@ def test_a_prefix_that_is_lost(secret, capsys):
 @pytest.mark.parametrize(
     "trusting",
     [{"trust_ips": "*"}, {"x_for": 1, "x_host": 1, "x_proto": 1, "x_prefix": 1}],
-    ids=["everybody", "counts"],
+    ids=["every-peer", "counts"],
 )
-def test_forged_fields_that_are_believed(trusting, secret, capsys):
+def test_believed_forged_fields_are_bad(trusting, secret, capsys):
     with served(WSGIProxyMiddleware(hello, doctor_file=secret, **trusting)) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert (status, levels(report)["forgery"]) == (1, "bad")
@@ -248,7 +248,7 @@ def test_forged_fields_that_are_believed(trusting, secret, capsys):
     assert report["questions"]["forged"]["answer"]["seen"]["HTTP_HOST"] == "doctor.invalid"
 
 
-def test_a_backend_that_believes_nobody(secret, capsys):
+def test_a_backend_without_trust_is_bad_behind_a_proxy(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, doctor_file=secret)) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     found = levels(report)
@@ -263,7 +263,7 @@ def closure(app):
 
 
 @pytest.mark.parametrize("wrap", [lambda app: app, closure], ids=["direct", "wrapped"])
-def test_the_middleware_applied_twice(wrap, secret, capsys):
+def test_middleware_around_middleware_is_bad(wrap, secret, capsys):
     inner = wrap(WSGIProxyMiddleware(hello, secret))
     with stack(WSGIProxyMiddleware(inner, secret), secret_file=secret) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
@@ -273,7 +273,7 @@ def test_the_middleware_applied_twice(wrap, secret, capsys):
     assert set(not_well(report)) == {"client", "application"}
 
 
-def test_an_inner_middleware_that_alone_has_the_key(secret, capsys):
+def test_middleware_with_the_key_inside_one_without(secret, capsys):
     inner = WSGIProxyMiddleware(hello, secret)
     with stack(WSGIProxyMiddleware(inner, trust_ips="127.0.0.1"), secret_file=secret) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
@@ -281,7 +281,7 @@ def test_an_inner_middleware_that_alone_has_the_key(secret, capsys):
     assert "applied twice" in cure(report, "signature")
 
 
-def test_the_middleware_inside_of_a_mount(secret, capsys):
+def test_middleware_inside_a_mount_is_bad(secret, capsys):
     def page(environ, start_response):
         status = "200 OK" if environ["PATH_INFO"] == "/x" else "404 Not Found"
         return answering(status)(environ, start_response)
@@ -297,20 +297,20 @@ def test_the_middleware_inside_of_a_mount(secret, capsys):
     assert (status, set(not_well(report))) == (0, {"client"})
 
 
-def test_names_with_underscores_pass_wsgiref(secret, capsys):
+def test_wsgiref_passes_names_with_underscores(secret, capsys):
     options = json.dumps({"trust_ips": "127.0.0.1", "doctor_file": secret})
     with running_front("wsgiref", "tests.support.backend:restored", {"OPTIONS": options}) as server:
         status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
-    # Asked itself, and not through a proxy, it is told nothing of a client.
+    # No proxy is in front of it that names the client.
     assert (status, levels(report)["trust"]) == (1, "bad")
     assert "Names with underscores get through" in sentence(report, "underscores")
     assert levels(report)["path"] == "warn" and "cannot tell %2F" in sentence(report, "path")
 
 
-def test_a_front_an_hour_behind(secret, capsys):
+def test_the_clock_of_a_front_an_hour_behind(secret, capsys):
     with served(WSGIProxyMiddleware(hello, secret)) as href:
         env = {"UPSTREAM": href, "SECRET": secret}
-        with running_front("waitress", "tests.cli.late:front", env) as server:
+        with running_front("waitress", "tests.cli.slow_clock:front", env) as server:
             status, report = doctor(capsys, f":{server.port}", "--secret-file", secret)
     assert (status, levels(report)["signature"], levels(report)["clock"]) == (1, "bad", "warn")
     assert re.search("created 360[0-9] seconds ago", sentence(report, "signature"))
@@ -318,7 +318,7 @@ def test_a_front_an_hour_behind(secret, capsys):
 
 
 @pytest.mark.parametrize("wrong", [-3600, 3600], ids=["behind", "ahead"])
-def test_a_doctor_an_hour_wrong_asks_again_by_the_clock_there(wrong, secret):
+def test_a_stale_question_is_repeated_with_the_backends_clock(wrong, secret):
     key = KeyFile(secret).keyring().signer()
     with (
         stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url,
@@ -326,38 +326,35 @@ def test_a_doctor_an_hour_wrong_asks_again_by_the_clock_there(wrong, secret):
     ):
         base = parse_href(url)
         examiner = Doctor(transport, base, key, clock=lambda: time.time() + wrong)
-        heard = examiner.examine()
-    findings = diagnose(
-        Target("http", base.origin.authority, "/", "127.0.0.1", "k1"),
-        heard,
-        Installation(__version__),
-    )
+        observed = examiner.examine()
+    target = Target("http", base.origin.authority, "/", "127.0.0.1", "k1")
+    findings = diagnose(Installation(__version__), target, observed)
     assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock", "client"]
     (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]
     how = "ahead of" if wrong < 0 else "behind"
     assert clock == f"The backend's clock is 60 minutes {how} the doctor's."
 
 
-def test_a_clock_that_cannot_be_followed(secret):
-    """With the least of ages, no question is ever in time."""
+def test_a_question_that_stays_stale_is_a_fault(secret):
+    """With the least max_age, every question is stale."""
     key = KeyFile(secret).keyring().signer()
     middleware = WSGIProxyMiddleware(hello, secret, max_age=1e-6, clock_skew=1e-6)
     with served(middleware) as url, contextlib.closing(PooledTransport()) as transport:
-        heard = Doctor(transport, parse_href(url), key).examine()
-    assert heard["plain"].examination is None
-    assert heard["plain"].fault == "its clock is not to be followed"
+        observed = Doctor(transport, parse_href(url), key).examine()
+    assert observed["plain"].examination is None
+    assert observed["plain"].fault == "its clock is not to be followed"
 
 
 # -- behind nginx ----------------------------------------------------------------------
 
-CAREFUL = """
+ALL_SET = """
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Forwarded-Host $http_host;
     proxy_set_header X-Forwarded-Port "";
     proxy_set_header X-Forwarded-Prefix "";
 """
-CARELESS = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+APPENDED = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
 
 
 @contextlib.contextmanager
@@ -370,9 +367,9 @@ def behind_nginx(backend, lines: str, folder: Path, location: str = "/") -> Iter
 
 
 @pytest.mark.system("nginx")
-def test_a_careful_nginx(secret, tmp_path, capsys):
+def test_nginx_that_sets_all_fields_is_healthy(secret, tmp_path, capsys):
     backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret, **STRICT)
-    with behind_nginx(backend, CAREFUL, tmp_path) as url:
+    with behind_nginx(backend, ALL_SET, tmp_path) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert status == 0
     # Of the addresses, our own is behind the forged one, and it is trusted, as nginx is.
@@ -382,10 +379,10 @@ def test_a_careful_nginx(secret, tmp_path, capsys):
 
 
 @pytest.mark.system("nginx")
-def test_a_careless_nginx(secret, tmp_path, capsys):
-    """It passes on what clients write; what they do not write, the application lacks."""
+def test_nginx_that_passes_fields_of_clients_is_bad(secret, tmp_path, capsys):
+    """The fields of clients pass, and fields that they do not send are missing."""
     backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
-    with behind_nginx(backend, CARELESS, tmp_path, "/app/") as url:
+    with behind_nginx(backend, APPENDED, tmp_path, "/app/") as url:
         status, report = doctor(capsys, f"{url}/app/", "--secret-file", secret)
     found = levels(report)
     assert (status, found["forgery"], found["host"], found["prefix"]) == (1, "bad", "bad", "bad")
@@ -396,7 +393,7 @@ def test_a_careless_nginx(secret, tmp_path, capsys):
 
 
 @pytest.mark.system("nginx")
-def test_waitress_that_removes_the_fields(secret, tmp_path, capsys):
+def test_waitress_that_removes_forwarding_fields_is_named(secret, tmp_path, capsys):
     """nginx as in docs/trust.rst, and waitress as it comes."""
     options = json.dumps({"trust_ips": "127.0.0.1", "doctor_file": secret})
     server = literal_block("docs/trust.rst", "proxy_set_header")
@@ -412,7 +409,7 @@ def test_waitress_that_removes_the_fields(secret, tmp_path, capsys):
 
 @pytest.mark.system("nginx")
 @pytest.mark.parametrize("header", ["Signature", "Signature-Input", "WSGIProxy"])
-def test_nginx_that_drops_a_header_of_the_signature(header, secret, tmp_path, capsys):
+def test_nginx_that_drops_a_signature_header_is_bad(header, secret, tmp_path, capsys):
     backend = WSGIProxyMiddleware(hello, secret)
     with (
         behind_nginx(backend, f'proxy_set_header {header} "";', tmp_path) as between,
@@ -427,16 +424,16 @@ def test_nginx_that_drops_a_header_of_the_signature(header, secret, tmp_path, ca
 
 
 @pytest.mark.system("nginx")
-def test_nginx_that_tells_a_wrong_prefix(secret, tmp_path, capsys):
+def test_nginx_with_a_wrong_prefix_is_bad(secret, tmp_path, capsys):
     backend = WSGIProxyMiddleware(hello, trust_ips="127.0.0.1", doctor_file=secret)
-    lines = CAREFUL.replace('Prefix "";', "Prefix /shop;")
+    lines = ALL_SET.replace('Prefix "";', "Prefix /shop;")
     with behind_nginx(backend, lines, tmp_path, "/app/") as url:
         status, report = doctor(capsys, f"{url}/app/caf%C3%A9/", "--secret-file", secret)
     assert (status, levels(report)["path"]) == (1, "bad")
     assert "sees '/shop/café/': X-Forwarded-Prefix says '/shop'" in sentence(report, "path")
 
 
-# -- nobody answers --------------------------------------------------------------------
+# -- no middleware answers --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -451,7 +448,7 @@ def test_nginx_that_tells_a_wrong_prefix(secret, tmp_path, capsys):
         pytest.param(answering("502 Bad Gateway"), "not the backend", id="502"),
     ],
 )
-def test_an_answer_of_somebody_else(app, text, secret, capsys):
+def test_an_answer_of_another_application_ends_with_2(app, text, secret, capsys):
     with served(app) as url:
         status, report = doctor(capsys, url, "--secret-file", secret)
     assert (status, report["healthy"]) == (2, None)
@@ -459,7 +456,7 @@ def test_an_answer_of_somebody_else(app, text, secret, capsys):
     assert list(report["questions"]) == ["plain"]
 
 
-def test_a_doctor_with_another_key(secret, tmp_path, capsys):
+def test_a_question_with_another_key_ends_with_2(secret, tmp_path, capsys):
     other = str(tmp_path / "other.txt")
     assert main(["keygen", other, "--keyid", "k1"]) == 0
     capsys.readouterr()
@@ -472,22 +469,22 @@ def test_a_doctor_with_another_key(secret, tmp_path, capsys):
     assert "its key file is not ours" in sentence(report, "answer")
 
 
-def test_a_doctor_without_a_key(secret, capsys):
+def test_a_question_without_a_key_ends_with_2(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
         status, report = doctor(capsys, url)
     assert status == 2
     assert "--secret-file FILE" in report["findings"][-1]["cure"]
 
 
-def test_nothing_listens(secret, capsys):
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        where = f":{deaf.getsockname()[1]}"
+def test_a_closed_port_ends_with_2(secret, capsys):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        where = f":{bound.getsockname()[1]}"
         status, report = doctor(capsys, where, "--secret-file", secret)
     assert (status, sentence(report, "answer")) == (2, "Nothing answers: connection refused.")
 
 
-def test_an_answer_that_takes_too_long(secret, upstream, capsys):
+def test_a_timeout_ends_with_2(secret, upstream, capsys):
     upstream.behaviour = [("read",)]
     argv = [upstream.url, "--secret-file", secret, "--timeout", "0.2"]
     status, report = doctor(capsys, *argv)
@@ -495,14 +492,14 @@ def test_an_answer_that_takes_too_long(secret, upstream, capsys):
     assert sentence(report, "answer").startswith("Nothing answers: ")
 
 
-def test_an_answer_without_end_is_not_read_to_its_end(secret, upstream, capsys):
+def test_a_long_answer_is_not_read_to_its_end(secret, upstream, capsys):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     upstream.behaviour = [("read",), ("send", head + b"x" * 600_000)]
     status, report = doctor(capsys, upstream.url, "--secret-file", secret)
     assert (status, report["questions"]["plain"]["status"]) == (2, 200)
 
 
-def test_tls(secret, tls_files, tls_upstream, capsys):
+def test_tls_certificate_options(secret, tls_files, tls_upstream, capsys):
     status, report = doctor(capsys, tls_upstream.url, "--secret-file", secret)
     assert status == 2 and "certificate" in sentence(report, "answer")
     for trust in (["--ca-file", str(tls_files[1])], ["--no-verify"]):
@@ -510,10 +507,10 @@ def test_tls(secret, tls_files, tls_upstream, capsys):
         assert report["questions"]["plain"]["status"] == 200
 
 
-# -- how it asks -----------------------------------------------------------------------
+# -- the questions -----------------------------------------------------------------------
 
 
-def test_the_bytes_of_a_question(secret, upstream, capsys):
+def test_fields_of_a_question(secret, upstream, capsys):
     argv = [upstream.url + "/a%2Fb?x=1", "--secret-file", secret, "--header", "Cookie: id=1"]
     doctor(capsys, *argv)
     (request,) = upstream.wait_for_requests(1)
@@ -524,7 +521,7 @@ def test_the_bytes_of_a_question(secret, upstream, capsys):
     assert not any(name.lower().startswith("x-forwarded") for name in fields)
 
 
-def test_a_login_is_passed(secret, capsys):
+def test_header_option_passes_a_login(secret, capsys):
     def guarded(environ, start_response):
         inside = environ.get("HTTP_AUTHORIZATION") == "Bearer 1"
         app = middleware if inside else answering("401 Unauthorized")
@@ -553,7 +550,7 @@ def test_a_login_is_passed(secret, capsys):
         pytest.param([":1", "--ca-file", "/no"], "--ca-file '/no': expected", id="ca-file"),
     ],
 )
-def test_a_command_line_that_cannot_be_meant(argv, line, capsys):
+def test_invalid_command_lines_end_with_2(argv, line, capsys):
     assert main(["doctor", *argv]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(f"wsgiproxy: {line}") and err.count("\n") == 1
@@ -568,14 +565,14 @@ def test_a_command_line_that_cannot_be_meant(argv, line, capsys):
     ],
     ids=["tcp", "unix", "no-address"],
 )
-def test_our_own_address(origin, own):
+def test_own_address(origin, own):
     assert own_address(origin) == own
 
 
-# -- how it says so --------------------------------------------------------------------
+# -- the report --------------------------------------------------------------------
 
 
-def test_the_json(secret, capsys):
+def test_json_report(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret), secret_file=secret) as url:
         _, report = doctor(capsys, url, "--secret-file", secret)
     assert set(report) == {"url", "version", "healthy", "findings", "questions"}
@@ -590,7 +587,7 @@ def test_the_json(secret, capsys):
         assert (question["status"], question["fault"]) == (200, None)
 
 
-def test_the_text(secret, capsys):
+def test_text_report(secret, capsys):
     with stack(WSGIProxyMiddleware(hello, secret)) as url:
         assert main(["doctor", url, "--secret-file", secret]) == 1
     out = capsys.readouterr().out
@@ -617,8 +614,7 @@ FINDINGS = [
 
 
 def text(out: io.StringIO, findings: list[Finding], status: int) -> list[str]:
-    heard = {"plain": Observed()}
-    return doctor_output.as_text("http://a", findings, heard, status, out).splitlines()
+    return doctor_output.as_text("http://a", findings, status, out).splitlines()
 
 
 @pytest.fixture
@@ -627,7 +623,7 @@ def colourful(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_on_a_terminal(colourful):
+def test_colours_and_ticks_on_a_terminal(colourful):
     lines = text(Terminal(), FINDINGS, 1)
     assert lines[2:6] == [
         "\x1b[32m✔    \x1b[0m host         Fine.",
@@ -638,12 +634,12 @@ def test_on_a_terminal(colourful):
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("NO_COLOR", ""), ("TERM", "dumb")])
-def test_no_colours_for_those_who_want_none(name, value, colourful, monkeypatch):
+def test_no_colours_with_no_color_or_dumb(name, value, colourful, monkeypatch):
     monkeypatch.setenv(name, value)
     assert text(Terminal(), FINDINGS, 1)[2] == "ok    host         Fine."
 
 
-def test_no_ticks_where_there_are_none(colourful):
+def test_no_ticks_in_latin_1(colourful):
     class Old(Terminal):
         encoding = "latin-1"
 
@@ -665,7 +661,7 @@ def test_the_summary(count, status, summary):
     assert text(io.StringIO(), findings, status)[-1] == summary
 
 
-def test_a_narrow_terminal_and_names_that_stay_whole(monkeypatch):
+def test_names_of_fields_are_not_wrapped(monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     finding = Finding("ok", "fields", "Arrived as well: X-Forwarded-Script-Name, X-Forwarded-For.")
     lines = text(io.StringIO(), [finding], 0)[2:-2]
@@ -677,7 +673,7 @@ def test_a_narrow_terminal_and_names_that_stay_whole(monkeypatch):
     assert os.environ["COLUMNS"] == "50"
 
 
-def test_a_terminal_that_has_not_all_letters(secret, monkeypatch):
+def test_letters_that_the_terminal_lacks_are_escaped(secret, monkeypatch):
     out = io.TextIOWrapper(io.BytesIO(), "ascii")
     backend = WSGIProxyMiddleware(hello, secret)
     with (
@@ -690,7 +686,7 @@ def test_a_terminal_that_has_not_all_letters(secret, monkeypatch):
     assert "You asked for '/app/caf\\xe9'" in " ".join(out.read().split())
 
 
-def test_what_a_page_says_cannot_write_to_the_terminal(secret, capsys):
+def test_control_characters_of_a_page_are_escaped(secret, capsys):
     nasty = answering("302 Found", Location="https://a/\x9b31m")
     with served(nasty) as url:
         assert main(["doctor", url, "--secret-file", secret]) == 2

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.cli.command import request_bytes
-from tests.cli.serving import SERVERS, seen, served
+from tests.cli.serving import SERVERS, served, served_on_terminal
 from tests.cli.terminal import on_a_terminal
 from tests.spawn.children import alive, child, until
 from tests.support.client import RawClient, raw_exchange
@@ -47,7 +47,7 @@ def command(ended, **options: object) -> list[str]:
 
 def test_ctrl_c_ends_the_command_with_one_sigterm_and_no_sigint(server, tmp_path):
     ended = tmp_path / "ended"
-    with seen(command(ended), "--server", server) as site:
+    with served_on_terminal(command(ended), "--server", server) as site:
         pid = int(site.ask("/pid").answer().body)
         site.terminal.press_ctrl_c()
         assert site.terminal.wait() == 0
@@ -59,7 +59,7 @@ def test_ctrl_c_ends_the_command_with_one_sigterm_and_no_sigint(server, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
-def test_a_signal_to_the_process_alone_does_the_same(server, number, tmp_path):
+def test_a_signal_to_the_process_alone_ends_the_command_with_one_sigterm(server, number, tmp_path):
     ended = tmp_path / "ended"
     with served(command(ended), "--server", server) as site:
         pid = int(site.get("/pid").body)
@@ -79,10 +79,10 @@ def test_sigkill_ends_the_command_too(server):
             assert probe.connect_ex(("127.0.0.1", site.port))
 
 
-def test_the_command_has_its_time_to_end(server, tmp_path):
+def test_stop_timeout_of_the_command(server, tmp_path):
     """It takes longer than the command of a parent that has died would be given."""
     ended = tmp_path / "ended"
-    with seen(command(ended, linger=1.5), "--server", server) as site:
+    with served_on_terminal(command(ended, linger=1.5), "--server", server) as site:
         pid = int(site.ask("/pid").answer().body)
         site.terminal.press_ctrl_c()
         assert site.terminal.wait() == 0
@@ -102,9 +102,9 @@ def test_a_command_that_ignores_sigterm_is_killed(server):
 
 
 @pytest.mark.parametrize("typed", [True, False], ids=["ctrl-c", "sigterm"])
-def test_who_waits_for_a_start_is_refused_at_once(server, typed):
+def test_requests_that_wait_for_a_start_get_503_at_the_end(server, typed):
     """Or the server would wait for the answer, and break the connection in the end."""
-    with seen([*child("idle"), "port={port}"], "--server", server) as site:
+    with served_on_terminal([*child("idle"), "port={port}"], "--server", server) as site:
         asked = site.ask()
         site.terminal.wait_for("starting: ")
         until(site.processes)
@@ -120,9 +120,11 @@ def test_who_waits_for_a_start_is_refused_at_once(server, typed):
         assert site.terminal.screen.rows[-2].endswith(" stopped")
 
 
-def test_what_is_being_served_may_go_on(server, tmp_path):
+def test_a_request_in_progress_is_finished(server, tmp_path):
     gate = tmp_path / "gate"
-    with seen([sys.executable, "-c", _SLOW, "{port}", str(gate)], "--server", server) as site:
+    with served_on_terminal(
+        [sys.executable, "-c", _SLOW, "{port}", str(gate)], "--server", server
+    ) as site:
         asked = site.ask()
         site.terminal.wait_for("| asked")
         site.terminal.process.send_signal(signal.SIGTERM)
@@ -131,8 +133,8 @@ def test_what_is_being_served_may_go_on(server, tmp_path):
         assert site.terminal.wait() == 0
 
 
-def test_the_second_ctrl_c_waits_for_nothing():
-    with seen(child(port="{port}", ignore="yes"), "--stop-timeout", "600") as site:
+def test_a_second_ctrl_c_ends_at_once():
+    with served_on_terminal(child(port="{port}", ignore="yes"), "--stop-timeout", "600") as site:
         assert site.ask().answer().status == 200
         site.terminal.press_ctrl_c()
         site.terminal.wait_for(" stopping for 1.")
@@ -159,7 +161,7 @@ def asked_and_never_answered(upstream, server):
         yield terminal
 
 
-def test_ctrl_c_says_what_is_in_progress_and_a_second_one_waits_for_nothing(server, upstream):
+def test_ctrl_c_logs_the_requests_in_progress_and_a_second_one_ends_at_once(server, upstream):
     with asked_and_never_answered(upstream, server) as terminal:
         terminal.press_ctrl_c()
         terminal.wait_for(_IN_PROGRESS)
@@ -171,7 +173,7 @@ def test_ctrl_c_says_what_is_in_progress_and_a_second_one_waits_for_nothing(serv
         assert "Traceback" not in terminal.output
 
 
-def test_nothing_in_progress_is_not_spoken_of(server, upstream):
+def test_no_log_line_without_requests_in_progress(server, upstream):
     upstream.behaviour = answer(body=b"x")
     words = ("serve", upstream.url, "--listen", "127.0.0.1:0", "--server", server)
     with on_a_terminal(*words) as terminal:
@@ -181,11 +183,11 @@ def test_nothing_in_progress_is_not_spoken_of(server, upstream):
         assert "ending" not in terminal.output
 
 
-def test_a_command_with_a_request_in_progress_has_its_time_to_end(server, tmp_path):
+def test_stop_timeout_with_a_request_in_progress(server, tmp_path):
     """The server waits 5 s for the request, and then the command ends as it always does."""
     ended = tmp_path / "ended"
     words = [sys.executable, "-c", _SLOW, "{port}", str(tmp_path / "never")]
-    with seen([*words], "--server", server) as site:
+    with served_on_terminal([*words], "--server", server) as site:
         asked = site.ask()
         site.terminal.wait_for("| asked")
         began = time.monotonic()
@@ -198,10 +200,10 @@ def test_a_command_with_a_request_in_progress_has_its_time_to_end(server, tmp_pa
         asked.answer()
 
 
-def test_a_ctrl_c_that_comes_twice_at_once_is_one(tmp_path):
+def test_two_signals_at_once_count_as_one_ctrl_c(tmp_path):
     """The terminal tells the whole group, and some parents pass it on as well."""
     ended = tmp_path / "ended"
-    with seen(command(ended, linger=1)) as site:
+    with served_on_terminal(command(ended, linger=1)) as site:
         pid = int(site.ask("/pid").answer().body)
         site.terminal.press_ctrl_c()
         site.terminal.wait_for(" stopping\r\n")
@@ -211,7 +213,7 @@ def test_a_ctrl_c_that_comes_twice_at_once_is_one(tmp_path):
         assert site.terminal.output.count(" stopping\r\n") == 1
 
 
-def test_a_command_that_crashes_is_told_of_and_started_again():
+def test_a_crash_of_the_command_is_logged_and_it_is_started_again():
     with served(child(port="{port}")) as site:
         assert site.get("/exit?7").status == 502
         site.wait_for("it ended with status 7; not tried again for 1 s")

@@ -57,7 +57,7 @@ def upstream_or_end(upstream: RawUpstream) -> RawUpstream:
     return upstream
 
 
-def test_it_serves_and_says_how_to_use_it(upstream_or_end):
+def test_it_serves_and_prints_how_to_use_it(upstream_or_end):
     upstream = upstream_or_end
     allow = f"127.0.0.1:{upstream.port}"
     with running("forward", "--listen", "127.0.0.1:0", "--allow", allow, "--access-log") as command:
@@ -91,7 +91,7 @@ def test_it_serves_and_says_how_to_use_it(upstream_or_end):
     assert "Traceback" not in log
 
 
-def test_it_takes_as_many_descriptors_as_it_may_have(upstream):
+def test_the_limit_of_descriptors_is_raised(upstream):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         few = len(os.listdir("/proc/self/fd")) + 100  # the run itself may hold many
@@ -105,7 +105,7 @@ def test_it_takes_as_many_descriptors_as_it_may_have(upstream):
     assert line.split()[3] == line.split()[4] == str(before[1])
 
 
-def test_the_server_has_room_for_all_that_the_proxy_takes():
+def test_the_server_accepts_max_connections_of_the_proxy():
     with closing(ForwardProxy(max_connections=1500)) as proxy:
         assert _server(proxy)[1].max_connections == 3000
     with closing(ForwardProxy()) as proxy:
@@ -131,7 +131,7 @@ def test_it_ends_at_once_also_with_open_tunnels(upstream, number):
         assert [line[20:] for line in more] == ["ending: 1 exchanges and tunnels are cut"]
 
 
-def test_with_a_password_others_may_use_it(upstream, tmp_path: Path):
+def test_credentials_allow_other_machines(upstream, tmp_path: Path):
     upstream.behaviour = answer(200, body=b"hello")
     users = tmp_path / "users"
     users.write_bytes(b"alice:" + bcrypt.hashpw(b"wonder", bcrypt.gensalt(4)))
@@ -173,18 +173,18 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
         (["--alow", "x"], "unrecognized arguments: --alow"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(capsys, arguments, message):
+def test_wrong_command_lines_end_with_2(capsys, arguments, message):
     status, err = refused(capsys, *arguments)
     assert status == 2
     assert message in err
 
 
-def test_lists_grow(capsys):
+def test_list_flags_may_be_repeated(capsys):
     status, err = refused(capsys, "--allow", "a:1", "--allow", "b:x", "--listen", "127.0.0.1:0")
     assert (status, "--allow 'b:x': expected" in err) == (2, True)
 
 
-def test_a_port_that_is_taken_is_said(capsys):
+def test_a_busy_port_ends_with_1(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         status, err = refused(capsys, "--listen", f"127.0.0.1:{port}")
@@ -192,7 +192,7 @@ def test_a_port_that_is_taken_is_said(capsys):
     assert f"cannot listen on 127.0.0.1:{port}" in err
 
 
-def test_without_paste_it_says_what_to_install(tmp_path: Path):
+def test_missing_paste_is_named_with_its_extra(tmp_path: Path):
     (tmp_path / "hide.py").write_text(
         textwrap.dedent("""
         import sys
@@ -214,7 +214,7 @@ def test_without_paste_it_says_what_to_install(tmp_path: Path):
     assert "pip install 'wsgiproxy[forward]>=1'" in done.stderr
 
 
-def test_all_addresses_are_reached_by_that_of_this_machine():
+def test_the_printed_address_of_0_0_0_0_is_127_0_0_1():
     lines = how_to_use(Listen("::", 0), 3128, {"ports": "*", "allow_clients": ("10.0.0.0/8",)})
     assert lines[0].startswith("Browser proxy at [::1]:3128 and all other addresses.")
     assert lines[1].split() == ["for", "10.0.0.0/8"]
@@ -222,7 +222,7 @@ def test_all_addresses_are_reached_by_that_of_this_machine():
     assert "-x http://[::1]:3128 https://" in lines[5]
 
 
-def test_what_is_not_offered_is_not_shown():
+def test_how_to_use_without_connect():
     lines = how_to_use(Listen("127.0.0.1", 0), 3128, {"connect": False, "allow_clients": ()})
     assert lines[1].split() == ["for", "nobody"]
     assert lines[3].endswith("not for HTTPS")

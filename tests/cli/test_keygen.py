@@ -66,7 +66,7 @@ def signs_for(front, backend) -> bool:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777], ids="{:03o}".format)
-def test_the_owner_alone_may_read_it(umask, path, capsys):
+def test_the_mode_is_0600(umask, path, capsys):
     before = os.umask(umask)
     try:
         keygen(capsys, path)
@@ -75,7 +75,7 @@ def test_the_owner_alone_may_read_it(umask, path, capsys):
     assert mode(path) == 0o600
 
 
-def test_both_sides_take_it(path, capsys):
+def test_proxy_and_middleware_accept_the_file(path, capsys):
     out = keygen(capsys, path)
     assert f"WSGIProxyApp(\"http://...\", secret_file='{path}')" in out
     assert f"app = WSGIProxyMiddleware(app, secret_file='{path}')" in out
@@ -85,7 +85,7 @@ def test_both_sides_take_it(path, capsys):
     assert signs_for(path, path)
 
 
-def test_it_says_what_it_is(path, capsys):
+def test_the_file_has_a_comment(path, capsys):
     keygen(capsys, path)
     comments = path.read_text().splitlines()[:-1]
     assert re.match(r"# wsgiproxy keygen, \d{4}-\d\d-\d\d\. ", comments[0])
@@ -101,19 +101,19 @@ def test_key_ids_differ(tmp_path, capsys):
     assert all(re.fullmatch(r"20\d{6}-[0-9a-f]{8}", name) for name in names)
 
 
-def test_a_name_of_ones_own(path, capsys):
+def test_keyid_option(path, capsys):
     keygen(capsys, path, "--keyid", "k.1")
     assert keyids(path) == ["k.1"]
 
 
-def test_a_strange_file_name_is_a_comment_and_no_key(tmp_path, capsys):
+def test_a_line_end_in_the_file_name_makes_no_key(tmp_path, capsys):
     path = tmp_path / 'x\nevil:AAAA"é'
     keygen(capsys, path)
     assert len(keyids(path)) == 1
 
 
 @pytest.mark.parametrize("content", ["", "precious\n"], ids=["empty", "precious"])
-def test_a_file_that_is_there_is_left_alone(content, path, capsys):
+def test_an_existing_file_is_not_changed(content, path, capsys):
     path.write_text(content)
     status, said = refused(capsys, path)
     assert status == 1
@@ -139,7 +139,7 @@ def test_a_link_is_not_followed(path, tmp_path, capsys):
         pytest.param(["{}/x", "--promote", "a", "--rotate"], 2, "not allowed with", id="two"),
     ],
 )
-def test_what_cannot_be_done(argv, status, line, tmp_path, capsys):
+def test_errors_and_their_status(argv, status, line, tmp_path, capsys):
     got, said = refused(capsys, *(word.format(tmp_path) for word in argv))
     assert (got, line in said) == (status, True)
     assert os.listdir(tmp_path) == []
@@ -148,7 +148,7 @@ def test_what_cannot_be_done(argv, status, line, tmp_path, capsys):
 # -- ed25519 ---------------------------------------------------------------------------
 
 
-def test_two_halves(path, tmp_path, capsys):
+def test_ed25519_writes_two_halves(path, tmp_path, capsys):
     public = tmp_path / "secret.txt.pub"
     out = keygen(capsys, path, "--algorithm", "ed25519")
     assert f"secret_file='{public}', authorities=[" in out and "with a copy of FILE.pub" in out
@@ -159,26 +159,26 @@ def test_two_halves(path, tmp_path, capsys):
         WSGIProxyApp("http://127.0.0.1:1", str(public))
 
 
-def test_a_public_half_may_be_read_by_all(path, capsys, caplog):
+def test_the_mode_of_a_public_half_is_0644(path, capsys, caplog):
     keygen(capsys, path, "--algorithm", "ed25519")
     WSGIProxyMiddleware(print, f"{path}.pub", authorities="a.example")
     assert caplog.text == ""
 
 
-def test_a_public_half_that_is_there_is_left_alone(path, tmp_path, capsys):
+def test_an_existing_public_half_is_not_changed(path, tmp_path, capsys):
     public = tmp_path / "secret.txt.pub"
     public.write_text("precious")
     assert refused(capsys, path, "--algorithm", "ed25519")[0] == 1
     assert public.read_text() == "precious" and not path.exists()
 
 
-def test_no_public_half_of_a_file_that_is_there(path, capsys):
+def test_no_public_half_beside_an_existing_file(path, capsys):
     path.write_text("precious")
     assert refused(capsys, path, "--algorithm", "ed25519")[0] == 1
     assert path.read_text() == "precious" and left(path) == []
 
 
-def test_the_extra_is_named(path, monkeypatch, capsys):
+def test_missing_cryptography_is_named_with_its_extra(path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.serialization", None)
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
     status, said = refused(capsys, path, "--algorithm", "ed25519")
@@ -203,7 +203,7 @@ def test_rotation_step_by_step(algorithm, tmp_path, capsys):
     assert mode(front) == 0o600
 
 
-def test_a_public_half_without_its_file_is_shown(path, capsys):
+def test_rotate_without_a_pub_file_prints_the_public_half(path, capsys):
     keygen(capsys, path, "--algorithm", "ed25519", "--keyid", "a")
     (path.parent / "secret.txt.pub").unlink()
     out = keygen(capsys, "--rotate", path, "--keyid", "b")
@@ -212,7 +212,7 @@ def test_a_public_half_without_its_file_is_shown(path, capsys):
     assert left(path) == []
 
 
-def test_the_last_public_half_stays(path, capsys):
+def test_the_last_public_half_is_not_removed(path, capsys):
     keygen(capsys, path, "--algorithm", "ed25519", "--keyid", "a")
     status, said = refused(capsys, "--remove", "a", f"{path}.pub")
     assert (status, "got comments alone" in said) == (2, True)
@@ -234,7 +234,7 @@ def test_a_new_key_is_the_second(path, capsys):
     assert keyids(path) == ["b", "a"]
 
 
-def test_a_running_process_takes_it_up(path, capsys):
+def test_a_running_process_reads_a_promoted_key(path, capsys):
     keygen(capsys, path, "--keyid", "a")
     file = KeyFile(path)
     keygen(capsys, "--rotate", path, "--keyid", "b")
@@ -244,7 +244,7 @@ def test_a_running_process_takes_it_up(path, capsys):
 
 
 @pytest.mark.parametrize("bits", [0o600, 0o640, 0o400], ids="{:03o}".format)
-def test_mode_and_owner_stay(bits, path, capsys):
+def test_rotate_keeps_mode_and_owner(bits, path, capsys):
     keygen(capsys, path)
     path.chmod(bits)
     if os.geteuid() == 0:
@@ -257,7 +257,7 @@ def test_mode_and_owner_stay(bits, path, capsys):
     assert left(path) == []
 
 
-def test_a_link_stays_a_link(path, tmp_path, capsys):
+def test_rotate_keeps_a_symbolic_link(path, tmp_path, capsys):
     keygen(capsys, path)
     link = tmp_path / "link"
     link.symlink_to(path)
@@ -265,7 +265,7 @@ def test_a_link_stays_a_link(path, tmp_path, capsys):
     assert link.is_symlink() and len(keyids(path)) == 2
 
 
-def test_a_secret_of_old_becomes_a_line(path, capsys):
+def test_rotate_gives_a_bare_secret_a_key_id(path, capsys):
     """One bare secret, as WSGIProxy 0.2 had it."""
     path.write_bytes(b"s" * 40 + b"\n")
     path.chmod(0o600)
@@ -293,7 +293,7 @@ def test_a_secret_of_old_becomes_a_line(path, capsys):
         pytest.param(["--remove", "a"], "the key 'a' signs: let another one", id="remove-first"),
     ],
 )
-def test_what_is_refused_changes_nothing(argv, line, path, capsys):
+def test_a_refused_change_leaves_the_file(argv, line, path, capsys):
     keygen(capsys, path, "--keyid", "a")
     keygen(capsys, "--rotate", path, "--keyid", "b")
     before = path.read_bytes()
@@ -302,14 +302,14 @@ def test_what_is_refused_changes_nothing(argv, line, path, capsys):
     assert path.read_bytes() == before and left(path) == []
 
 
-def test_a_file_that_others_may_write_is_not_touched(path, capsys):
+def test_a_file_that_other_users_may_write_is_refused(path, capsys):
     keygen(capsys, path)
     path.chmod(0o666)
     status, said = refused(capsys, "--rotate", path)
     assert (status, "may write it (666)" in said, len(keyids(path))) == (2, True, 1)
 
 
-def test_changes_at_the_same_time_lose_no_key(path, capsys):
+def test_concurrent_changes_lose_no_key(path, capsys):
     keygen(capsys, path, "--keyid", "first")
     lines = [f"k{number}:{'A' * 43}" for number in range(8)]
     start = threading.Barrier(len(lines))
@@ -326,7 +326,7 @@ def test_changes_at_the_same_time_lose_no_key(path, capsys):
     assert sorted(keyids(path)) == sorted(["first", *(line.split(":")[0] for line in lines)])
 
 
-def test_a_failure_in_the_middle_leaves_the_old_file(path, monkeypatch, capsys):
+def test_a_failed_write_leaves_the_old_file(path, monkeypatch, capsys):
     keygen(capsys, path)
     before = path.read_bytes()
 

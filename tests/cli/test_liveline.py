@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.serving import SERVERS, seen, served
+from tests.cli.serving import SERVERS, served, served_on_terminal
 from tests.cli.terminal import Screen, columns_of
 from tests.spawn.children import child, until
 from wsgiproxy.cli.liveline import LiveLine, fitted, hidden, plain
@@ -29,9 +29,9 @@ def first(code: str, *command: str) -> list[str]:
 # On a terminal
 
 
-def test_it_moves_while_something_starts_and_is_gone_afterwards(tmp_path):
+def test_the_line_moves_during_a_start_and_is_erased(tmp_path):
     gate = tmp_path / "gate"
-    with seen(child(port="{port}", say="loading", wait=gate)) as site:
+    with served_on_terminal(child(port="{port}", say="loading", wait=gate)) as site:
         asked = site.ask()
         site.terminal.wait_for("| loading")
         until(lambda: len({line[0] for line in site.terminal.screen.lives}) == 4, "all its signs")
@@ -50,11 +50,11 @@ def test_it_moves_while_something_starts_and_is_gone_afterwards(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [200, 80, 40, 7, 0], ids="{} columns".format)
-def test_it_is_never_wider_than_the_terminal(columns, tmp_path):
+def test_the_line_is_not_wider_than_the_terminal(columns, tmp_path):
     gate = tmp_path / "gate"
     words = ["日本語" * 9, "e\N{COMBINING ACUTE ACCENT}" * 20, "\N{ROCKET}" * 30]
     command = [*child(port="{port}", wait=gate), *(f"{n}={word}" for n, word in enumerate(words))]
-    with seen(command, columns=columns) as site:
+    with served_on_terminal(command, columns=columns) as site:
         asked = site.ask()
         until(lambda: len(re.findall(r"\r\x1b\[2K[^\r]", site.terminal.output)) > 3, "it moves")
         gate.touch()
@@ -63,8 +63,8 @@ def test_it_is_never_wider_than_the_terminal(columns, tmp_path):
         assert drawn and max(map(columns_of, drawn)) < (columns or 80)
 
 
-def test_it_names_the_command():
-    with seen(["sh", "-c", "sleep 60; echo {port}"], columns=200) as site:
+def test_the_line_names_the_command():
+    with served_on_terminal(["sh", "-c", "sleep 60; echo {port}"], columns=200) as site:
         site.ask()
         until(lambda: site.terminal.screen.lives)
         line = site.terminal.screen.lives[0]
@@ -72,9 +72,9 @@ def test_it_names_the_command():
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_is_written_on_stdout_meanwhile_has_a_line_of_its_own(server):
+def test_stdout_is_not_mixed_with_the_line(server):
     pytest.importorskip(server)
-    with seen(first("time.sleep(1)"), "--now", "--server", server) as site:
+    with served_on_terminal(first("time.sleep(1)"), "--now", "--server", server) as site:
         site.terminal.wait_for("ready after")
         screen = site.terminal.screen
         assert screen.lives and screen.faults == []
@@ -82,7 +82,7 @@ def test_what_is_written_on_stdout_meanwhile_has_a_line_of_its_own(server):
 
 
 def test_control_characters_of_the_command_never_reach_the_terminal():
-    with seen(child(port="{port}", rubbish="yes", say="said")) as site:
+    with served_on_terminal(child(port="{port}", rubbish="yes", say="said")) as site:
         assert site.ask().answer().status == 200
         site.terminal.wait_for("| said")
         assert site.terminal.screen.faults == []
@@ -91,9 +91,9 @@ def test_control_characters_of_the_command_never_reach_the_terminal():
         assert set(re.findall(r"\x1b..?.?", site.terminal.output)) <= {"\x1b[2K"}
 
 
-def test_a_flood_of_output_is_cut_and_the_line_goes_on():
+def test_long_output_lines_are_cut():
     flood = "for number in range(200_000): os.write(1, b'line %d\\n' % number)"
-    with seen(first(f"{flood}\ntime.sleep(1.1)\nos.write(1, b'done\\n')")) as site:
+    with served_on_terminal(first(f"{flood}\ntime.sleep(1.1)\nos.write(1, b'done\\n')")) as site:
         assert site.ask().answer().status == 200
         site.terminal.wait_for("GET '/' 200")
         screen = site.terminal.screen
@@ -103,8 +103,8 @@ def test_a_flood_of_output_is_cut_and_the_line_goes_on():
         assert len(screen.rows) < 50_000
 
 
-def test_it_shows_that_something_stops():
-    with seen(child(port="{port}", linger=1), "--idle-shutdown", "0.1") as site:
+def test_the_line_during_a_stop():
+    with served_on_terminal(child(port="{port}", linger=1), "--idle-shutdown", "0.1") as site:
         assert site.ask().answer().status == 200
         site.terminal.wait_for(" stopped\r\n")
         screen = site.terminal.screen
@@ -115,7 +115,7 @@ def test_it_shows_that_something_stops():
 # Elsewhere
 
 
-def test_there_is_none_on_a_pipe():
+def test_no_line_on_a_pipe():
     with served(first("time.sleep(0.5)")) as site:
         assert site.get().status == 200
         site.wait_for("ready after")
@@ -123,8 +123,8 @@ def test_there_is_none_on_a_pipe():
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown"])
-def test_there_is_none_on_a_terminal_that_could_not_erase_it(term):
-    with seen(first("time.sleep(0.5)"), env={"TERM": term}) as site:
+def test_no_line_on_a_dumb_terminal(term):
+    with served_on_terminal(first("time.sleep(0.5)"), env={"TERM": term}) as site:
         assert site.ask().answer().status == 200
         site.terminal.wait_for("ready after")
         assert "\x1b" not in site.terminal.output and not site.terminal.screen.lives
@@ -162,7 +162,7 @@ def line():
     assert made.screen.rows[-1] == ""
 
 
-def test_it_says_what_is_missing(line):
+def test_the_line_names_what_is_missing(line):
     line.tell("starting: npm start", Phase.STARTING)
     line.wait_for(": npm start")
     line.tell("waiting", Phase.STARTING, missing="nothing listens on port 4711")
@@ -175,7 +175,7 @@ def test_it_says_what_is_missing(line):
     assert line.screen.rows[:-1] == ["starting: npm start", "stopping"]
 
 
-def test_every_record_stands_above_it(line):
+def test_records_are_written_above_the_line(line):
     line.tell("starting", Phase.STARTING)
     for number in range(3):
         line.wait_for("starting for")
@@ -186,7 +186,7 @@ def test_every_record_stands_above_it(line):
 
 
 @pytest.mark.parametrize("phase", [Phase.READY, Phase.STOPPED, Phase.BACKING_OFF, Phase.FAILED])
-def test_the_next_start_has_it_again_however_soon(line, phase):
+def test_the_line_of_an_immediate_next_start(line, phase):
     for _ in range(3):
         line.tell("starting", Phase.STARTING)
         line.wait_for("starting for")
@@ -195,7 +195,7 @@ def test_the_next_start_has_it_again_however_soon(line, phase):
     assert line.screen.faults == []
 
 
-def test_it_is_hidden_while_others_write(line):
+def test_hidden_erases_the_line(line):
     logger = logging.getLogger("wsgiproxy")
     logger.addHandler(line.handler)
     line.tell("starting", Phase.STARTING)
@@ -206,25 +206,25 @@ def test_it_is_hidden_while_others_write(line):
     assert line.screen.rows[:-1] == ["starting", "Serving"] and line.screen.faults == []
 
 
-def test_it_is_not_drawn_for_a_start_that_takes_no_time(line):
+def test_no_line_for_a_short_start(line):
     line.tell("starting", Phase.STARTING)
     line.tell("ready", Phase.READY)
     assert line.stream.getvalue() == "starting\nready\n"
 
 
 @given(st.text(), st.integers(min_value=0, max_value=100))
-def test_what_is_fitted_takes_no_more_columns_than_it_may(text, columns):
+def test_fitted_text_has_at_most_the_columns(text, columns):
     assert columns_of(fitted(text, columns)) <= columns
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8") | st.characters(categories=["Cs", "Cc"])))
-def test_what_is_plain_can_be_written_and_means_nothing_to_a_terminal(text):
+def test_plain_text_is_printable(text):
     assert plain(text).isprintable()
     assert plain(text).encode().decode() == plain(text)
 
 
 @given(st.text(), st.text(), st.integers(min_value=1, max_value=100))
-def test_the_line_takes_no_more_columns_than_it_may(title, missing, columns):
+def test_the_line_has_at_most_the_columns(title, missing, columns):
     live = LiveLine(title, io.StringIO())
     record = logging.makeLogRecord({"spawn": Phase.STARTING, "missing": missing, "levelno": 10})
     live.emit(record)

@@ -62,7 +62,7 @@ def asked(port: int, path: str, *fields: tuple[str, str]) -> int | None:
 @pytest.mark.parametrize(
     "command", [["serve", ":1"], ["forward"], ["demo"]], ids=lambda each: each[0]
 )
-def test_the_flags(command, words, expected):
+def test_log_style_of_the_flags(command, words, expected):
     assert read_log(parser().parse_args([*command, *words])) == expected
 
 
@@ -116,7 +116,7 @@ def test_json_has_an_object_for_each_line(server, upstream: RawUpstream):
     assert second["sent"] > 100
 
 
-def test_what_a_server_says_by_itself_has_the_same_form(server, upstream: RawUpstream):
+def test_records_of_a_server_have_the_same_form(server, upstream: RawUpstream):
     """gunicorn warns of requests that it does not understand."""
     with running(
         "serve", upstream.url, *LISTEN, "--server", server, "--log-format", "json"
@@ -135,26 +135,22 @@ def test_what_a_server_says_by_itself_has_the_same_form(server, upstream: RawUps
         assert "GARBAGE" in lines[0]["message"]
 
 
-def test_nobody_can_keep_his_request_out_of_the_log(server, upstream: RawUpstream):
-    """A text of a stranger, in which a setting seems to be named."""
+def test_paths_and_hosts_in_the_access_log(server, upstream: RawUpstream):
+    """The path as it was sent; and a Host in which a setting seems to be named."""
+    upstream.behaviour = answer(body=b"x")
     with running("serve", upstream.url, *LISTEN, "--server", server) as command:
+        port = port_of(command.url())
         request = b"GET /evade HTTP/1.1\r\nHost: start_script=True\r\nConnection: close\r\n\r\n"
-        status = raw_exchange(port_of(command.url()), request).status
+        status = raw_exchange(port, request).status
+        assert asked(port, "/caf%C3%A9%2Fx?q=%C3%A9") == 200
         assert command.end() == 0
-        if status == 421:  # else the server has refused it before us
+        slash = "/" if server == "granian" else "%2F"  # granian passes the decoded path alone
+        assert f"GET '/caf%C3%A9{slash}x?q=%C3%A9' 200 " in command.stderr
+        if status == 421:  # else the server itself has refused it
             assert "GET '/evade' 421 " in command.stderr and "Traceback" not in command.stderr
 
 
-def test_the_path_is_logged_as_it_was_sent(server, upstream: RawUpstream):
-    upstream.behaviour = answer(body=b"x")
-    with running("serve", upstream.url, *LISTEN, "--server", server) as command:
-        assert asked(port_of(command.url()), "/caf%C3%A9%2Fx?q=%C3%A9") == 200
-        assert command.end() == 0
-        slash = "/" if server == "granian" else "%2F"  # which hands over the decoded path alone
-        assert f"GET '/caf%C3%A9{slash}x?q=%C3%A9' 200 " in command.stderr
-
-
-def test_a_limit_is_named_as_it_is_typed(upstream: RawUpstream):
+def test_limits_are_named_by_their_flags(upstream: RawUpstream):
     upstream.behaviour = answer(headers=[("X", "y" * 2000)])
     for style in ("text", "json"):
         options = ("--max-head", "1k", "--log-format", style)
@@ -165,7 +161,7 @@ def test_a_limit_is_named_as_it_is_typed(upstream: RawUpstream):
             assert "/?max_head=1'" in command.stderr or '/?max_head=1"' in command.stderr
 
 
-def test_without_the_access_log_a_failure_has_its_line(upstream: RawUpstream):
+def test_failures_are_logged_without_the_access_log(upstream: RawUpstream):
     upstream.behaviour = answer(headers=[("X", "y" * 2000)])
     options = ("--max-head", "1k", "--no-access-log")
     with running("serve", upstream.url, *LISTEN, *options) as command:
@@ -176,7 +172,7 @@ def test_without_the_access_log_a_failure_has_its_line(upstream: RawUpstream):
     assert ": 502 BadResponse: a head of more than --max-head 1024 bytes" in line
 
 
-def test_a_level_above_leaves_out_what_clients_do(upstream: RawUpstream):
+def test_log_level_warning_leaves_out_errors_of_clients(upstream: RawUpstream):
     upstream.behaviour = answer(body=b"x")
     with running("serve", upstream.url, *LISTEN, "--log-level", "warning") as command:
         port = port_of(command.url())
@@ -186,7 +182,7 @@ def test_a_level_above_leaves_out_what_clients_do(upstream: RawUpstream):
         assert command.stderr == ""
 
 
-def test_what_is_outside_the_prefix_and_its_redirects_have_lines(upstream: RawUpstream):
+def test_paths_outside_the_prefix_are_logged(upstream: RawUpstream):
     upstream.behaviour = answer(body=b"x")
     with running("serve", upstream.url, *LISTEN, "--prefix", "/app") as command:
         port = port_of(command.url())
@@ -199,34 +195,28 @@ def test_what_is_outside_the_prefix_and_its_redirects_have_lines(upstream: RawUp
     assert lines[2].endswith(" -> - NotFound: it is outside every prefix")
 
 
-def test_what_browsers_ask_for_by_themselves_is_no_link(upstream: RawUpstream):
+def test_links_outside_are_named_in_the_log_and_on_the_page(upstream: RawUpstream):
+    """Browsers ask for favicons without a link."""
+    referer = ("Referer", "http://front.localhost/app/page")
     with running("serve", upstream.url, *LISTEN, "--prefix", "/app") as command:
         port = port_of(command.url())
-        referer = ("Referer", "http://front.localhost/app/page")
         assert asked(port, "/favicon.ico", referer) == 404
+        page = raw_exchange(port, request_bytes("GET /style.css", [referer]))
+        assert page.status == 404
+        assert b"told its prefix" in page.body and b'href="/app/"' in page.body
         assert command.end() == 0
-        assert "NotFound" in command.stderr and "LinkedOutside" not in command.stderr
+        icon, link = command.stderr.splitlines()
+    assert "NotFound" in icon and "LinkedOutside" not in icon
+    assert "LinkedOutside: a link of '/app/page' leads past the prefix /app;" in link
 
 
-def test_without_the_access_log_a_link_is_told_of_all_the_same(upstream: RawUpstream):
+def test_links_outside_are_logged_without_the_access_log(upstream: RawUpstream):
     options = ("--prefix", "/app", "--no-access-log")
     with running("serve", upstream.url, *LISTEN, *options) as command:
         referer = ("Referer", "http://front.localhost/app/page")
         assert asked(port_of(command.url()), "/x", referer) == 404
         assert command.end() == 0
         assert "404 LinkedOutside: a link of '/app/page'" in command.stderr
-
-
-def test_an_absolute_link_is_told_of_in_the_log_and_on_the_page(upstream: RawUpstream):
-    upstream.behaviour = answer(body=b"x")
-    with running("serve", upstream.url, *LISTEN, "--prefix", "/app") as command:
-        port = port_of(command.url())
-        referer = ("Referer", "http://front.localhost/app/page")
-        page = raw_exchange(port, request_bytes("GET /style.css", [referer]))
-        assert page.status == 404
-        assert b"told its prefix" in page.body and b'href="/app/"' in page.body
-        assert command.end() == 0
-        assert "LinkedOutside: a link of '/app/page' leads past the prefix /app;" in command.stderr
 
 
 # -- colours -----------------------------------------------------------------------------
@@ -241,7 +231,7 @@ def test_a_terminal_has_colours(upstream: RawUpstream):
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"NO_COLOR": "", "TERM": "dumb"}], ids=str)
-def test_unless_nobody_wants_them(env, upstream: RawUpstream):
+def test_no_colours_with_no_color_or_dumb(env, upstream: RawUpstream):
     upstream.behaviour = answer(body=b"x")
     with on_a_terminal("serve", upstream.url, *LISTEN, env=env) as terminal:
         assert asked(terminal.port, "/") == 200
@@ -305,7 +295,7 @@ def test_an_error_in_json_has_its_traceback():
         pytest.param("", None, True, id="empty"),
     ],
 )
-def test_only_what_has_a_line_already_is_left_out(message, error, passes):
+def test_records_of_servers_that_pass_the_filter(message, error, passes):
     info = error and (type(error), error, None)
     record = logging.LogRecord("waitress", logging.ERROR, "", 1, message, (), info)
     assert _is_no_error_of_ours(record) == passes
@@ -340,5 +330,5 @@ def test_only_what_has_a_line_already_is_left_out(message, error, passes):
         ("Host \"it's max_head=1\", max_head=2", "Host \"it's max_head=1\", --max-head 2"),
     ],
 )  # fmt: skip
-def test_settings_are_named_as_they_are_typed(message, typed):
+def test_settings_are_named_by_their_flags(message, typed):
     assert as_typed(message) == typed

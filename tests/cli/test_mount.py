@@ -1,33 +1,11 @@
-"""The mount: what is below the prefix, and what is said beside it."""
+"""The mount: requests below the prefix, and the page for other paths."""
 
 from __future__ import annotations
 
 import pytest
 from webtest import TestApp
 
-from wsgiproxy.cli.mount import Mount, shifted
-
-
-@pytest.mark.parametrize(
-    ("path_info", "place"),
-    [
-        pytest.param("/app", ("/app", ""), id="the-prefix-alone"),
-        pytest.param("/app/", ("/app", "/"), id="with-its-slash"),
-        pytest.param("/app/a//b", ("/app", "/a//b"), id="below"),
-        pytest.param("/app//", ("/app", "//"), id="two-slashes"),
-        pytest.param("/application", None, id="begins-alike"),
-        pytest.param("/APP/", None, id="case-counts"),
-        pytest.param("//app/", None, id="not-tidied-up"),
-        pytest.param("/", None, id="above"),
-        pytest.param("", None, id="empty"),
-    ],
-)
-def test_shifted(path_info, place):
-    assert shifted("", path_info, "/app") == place
-
-
-def test_shifted_within_another_mount():
-    assert shifted("/outer", "/app/x", "/app") == ("/outer/app", "/x")
+from wsgiproxy.cli.mount import Mount
 
 
 def inner(environ, start_response):
@@ -36,7 +14,7 @@ def inner(environ, start_response):
     return [repr([environ[key] for key in keys]).encode()]
 
 
-def test_the_environ_below_and_after():
+def test_the_environ_below_the_prefix():
     environ = {"SCRIPT_NAME": "", "PATH_INFO": "/app/x", "REQUEST_URI": "/app/%78"}
     before = dict(environ)
     body = Mount(inner, "/app")(environ, lambda *arguments: None)
@@ -52,7 +30,7 @@ def test_the_root_redirects_to_the_prefix():
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_page_asked_for_at_the_prefix_alone_gets_its_slash(method):
+def test_a_folder_is_redirected_to_its_slash(method):
     app = TestApp(Mount(inner, "/app", is_folder=True), lint=True)
     answer = app.request("/app?a=%2F&b", method=method)
     assert (answer.status_int, answer.location) == (302, "/app/?a=%2F&b")
@@ -68,13 +46,13 @@ def test_a_page_asked_for_at_the_prefix_alone_gets_its_slash(method):
         pytest.param(True, "GET", "/app/x", id="below"),
     ],
 )
-def test_all_else_below_the_prefix_is_the_application_s(is_folder, method, path):
+def test_other_requests_reach_the_application(is_folder, method, path):
     app = TestApp(Mount(inner, "/app", is_folder=is_folder))
     answer = app.request(path, method=method, environ={"REQUEST_URI": path})
     assert answer.status_int == 200
 
 
-def test_elsewhere_is_a_page_that_links_to_the_prefix():
+def test_other_paths_get_a_page_with_a_link_to_the_prefix():
     answer = TestApp(Mount(inner, "/a&b"), lint=True).get("/x", status=404)
     assert 'href="/a&amp;b/"' in answer.text
     assert answer.content_type == "text/html"

@@ -48,7 +48,7 @@ def started(request, echo):
     return lambda *options: request.param(echo, *options)
 
 
-def test_names_of_others_get_421(started):
+def test_other_names_get_421(started):
     with started() as port:
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example"):
             answer = asked(port, host)
@@ -60,7 +60,7 @@ def test_names_of_others_get_421(started):
             assert asked(port, host).status in (200, 302)
 
 
-def test_allowed_hosts_are_answered_beside_our_own(started):
+def test_allowed_hosts_and_own_names_are_answered(started):
     with started("--allowed-hosts", "shop.example,[2001:db8::7]") as port:
         for host in ("shop.example:8443", "[2001:db8::7]", "localhost", f"127.0.0.1:{port}"):
             assert asked(port, host).status in (200, 302)
@@ -72,7 +72,7 @@ def test_allowed_hosts_are_answered_beside_our_own(started):
 
 
 @pytest.mark.parametrize("name", ["waitress", "gunicorn", "granian"])
-def test_under_every_server(name, echo):
+def test_other_names_get_421_under_every_server(name, echo):
     pytest.importorskip(name)
     with of_a_target(echo, "--server", name) as port:
         assert asked(port, "evil.example").status == 421
@@ -87,7 +87,7 @@ def test_the_host_of_an_absolute_target_counts(echo):
             assert raw_exchange(port, request.encode()).status == status
 
 
-def test_every_name_is_answered_at_an_address_that_others_reach(echo):
+def test_every_name_is_answered_at_0_0_0_0(echo):
     with running("serve", echo.url, "--listen", "0.0.0.0:0") as command:
         url = command.url()
         assert url.startswith("http://127.0.0.1:"), "0.0.0.0 cannot be opened on every system"
@@ -102,7 +102,7 @@ def test_every_name_is_answered_at_an_address_that_others_reach(echo):
     ],
     ids=["name", "pattern"],
 )
-def test_the_start_gives_no_address_that_would_be_refused(echo, allowed, said):
+def test_the_printed_address_is_answered(echo, allowed, said):
     options = ["--listen", "0.0.0.0:0", "--prefix", "/app", *allowed]
     with running("serve", echo.url, *options) as command:
         line = command.line()
@@ -122,7 +122,7 @@ def test_the_log_names_the_host_and_the_option(echo):
         assert "--allowed-hosts" in command.stderr
 
 
-def test_behind_a_trusted_proxy_the_start_names_the_option(echo):
+def test_trusted_proxies_without_allowed_hosts_gets_a_hint(echo):
     with running("serve", echo.url, *LISTEN, "--trusted-proxies", "127.0.0.1") as command:
         assert "passes the client's Host on needs --allowed-hosts" in command.line()
     options = ["--trusted-proxies", "127.0.0.1", "--allowed-hosts", "shop.example"]
@@ -134,7 +134,7 @@ def test_behind_a_trusted_proxy_the_start_names_the_option(echo):
         assert raw_exchange(port_of(line.split()[1]), request).status == 200
 
 
-def test_the_browser_proxy_gives_a_page_that_names_it_nothing():
+def test_a_forward_proxy_answers_no_name():
     """Only the absolute-form and CONNECT do anything, and no page can send those to it."""
     pytest.importorskip("paste.httpserver")
     with running("forward", *LISTEN) as command:

@@ -58,7 +58,7 @@ def run(command: list[str], folder, *options: str):
 )
 def test_the_application_sees_what_the_client_asked_for(place, folder):
     with run(running(place), folder, "--prefix", "/app") as site:
-        told = site.told("/app/a%2Fb//c?d=e")
+        told = site.json("/app/a%2Fb//c?d=e")
         assert (told["SCRIPT_NAME"], told["PATH_INFO"]) == ("/app", "/a/b//c")
         assert told["QUERY_STRING"] == "d=e"
         assert told["HTTP_HOST"] == "front.localhost"
@@ -68,26 +68,26 @@ def test_the_application_sees_what_the_client_asked_for(place, folder):
         assert not [key for key in told if "SCRIPT_NAME" in key[5:] or "SIGNATURE" in key]
 
 
-def test_who_comes_by_another_way_is_refused(folder):
+def test_unsigned_requests_get_403(folder):
     with run(running("our_site:app"), folder) as site:
         assert site.get().status == 200
         backend = re.search(r" at http://127\.0\.0\.1:(\d+)", site.log)
         assert backend and get(int(backend[1])).status == 403
 
 
-def test_its_socket_is_for_nobody_else(folder):
+def test_the_socket_is_not_inherited_by_children(folder):
     with run(running("our_site:app"), folder) as site:
-        assert site.told("/")["listening"] == "[] False"
+        assert site.json("/")["listening"] == "[] False"
 
 
-def test_a_program_in_between_may_start_it(folder):
+def test_started_by_another_program(folder):
     """As ``uv run`` does: the number in LISTEN_PID is not its own."""
     with run(["sh", "-c", '"$@"; true', "sh", *running("our_site:app")], folder) as site:
-        assert site.told("/x")["PATH_INFO"] == "/x"
+        assert site.json("/x")["PATH_INFO"] == "/x"
         assert len(site.processes()) == 3  # the one between, the shell and it
 
 
-def test_its_settings_are_flags(folder):
+def test_settings_as_flags(folder):
     options = ["--allowed-hosts", "other.example", "--threads", "2"]
     with run(running("our_site:app", *options), folder) as site:
         assert site.get("/", ("Accept", "*/*")).status == 400
@@ -107,7 +107,7 @@ def test_its_settings_are_flags(folder):
         pytest.param("our_site", "'our_site': expected MODULE:NAME, such as", id="no-name"),
     ],
 )
-def test_what_is_no_application_ends_it_with_one_line(place, said, folder):
+def test_a_wrong_application_ends_with_one_line(place, said, folder):
     with run(running(place), folder) as site:
         assert site.get().status == 502
         site.wait_for("its last lines are above")
@@ -135,7 +135,7 @@ def test_an_error_inside_the_module_shows_its_traceback(source, error, tmp_path)
         assert "expected MODULE:NAME" not in site.log
 
 
-def test_without_a_secret_it_says_so(folder):
+def test_a_missing_secret_is_named(folder):
     with run(running("our_site:app"), folder, "--no-sign") as site:
         assert site.get().status == 502
         site.wait_for("WSGIPROXY_SECRET_FILE is not set: expected to be started by")
@@ -152,11 +152,9 @@ def refused(capsys, *argv: str) -> tuple[int, str]:
     return status, err.removeprefix("wsgiproxy: ").rstrip("\n")
 
 
-def test_outside_of_a_spawner_it_says_what_to_do(capsys):
+def test_outside_of_a_spawner_a_hint_is_printed(capsys):
     status, said = refused(capsys, "our_site:app")
-    assert said == (
-        "nobody has handed a socket over; try: wsgiproxy serve -- wsgiproxy run our_site:app"
-    )
+    assert said == ("no socket was handed over; try: wsgiproxy serve -- wsgiproxy run our_site:app")
     assert status == 1
 
 
@@ -171,7 +169,7 @@ def test_outside_of_a_spawner_it_says_what_to_do(capsys):
         pytest.param(["a:b", "c"], "unrecognized arguments: c (see wsgiproxy run", id="more"),
     ],
 )
-def test_a_command_line_that_cannot_be_meant(argv, said, capsys):
+def test_wrong_command_lines_end_with_2(argv, said, capsys):
     status, line = refused(capsys, *argv)
     assert line.startswith(said)
     assert status == 2
@@ -181,9 +179,9 @@ def handed(kind: str) -> subprocess.CompletedProcess[str]:
     """It runs with something as its third descriptor."""
     code = (
         "import os, socket, sys\n"
-        "deaf = socket.socket()\n"
+        "bound = socket.socket()\n"
         "if sys.argv[1] == 'nothing': os.closerange(3, 10)\n"
-        "else: os.dup2(deaf.fileno() if sys.argv[1] == 'deaf' else 0, 3)\n"
+        "else: os.dup2(bound.fileno() if sys.argv[1] == 'bound' else 0, 3)\n"
         "os.environ['LISTEN_PID'] = str(os.getpid())\n"
         "os.execv(sys.executable, [sys.executable, '-m', 'wsgiproxy', 'run', 'a:b'])"
     )
@@ -197,22 +195,22 @@ def handed(kind: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("kind", ["nothing", "deaf", "a file"])
-def test_what_was_handed_over_has_to_be_a_socket_that_listens(kind):
+@pytest.mark.parametrize("kind", ["nothing", "bound", "a file"])
+def test_descriptor_3_must_be_a_listening_socket(kind):
     ended = handed(kind)
-    assert ended.stderr.startswith("wsgiproxy: nobody has handed a socket over; try: ")
+    assert ended.stderr.startswith("wsgiproxy: no socket was handed over; try: ")
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
     "place", ["", ":", "a:", ":b", "a:b()()", "a:b(1)", "a b:c", ".a:b", "a:1"]
 )
-def test_no_places(place):
+def test_wrong_names_of_applications(place):
     with pytest.raises(ConfigurationError, match="expected MODULE:NAME"):
         load(place)
 
 
-def test_a_module_may_have_any_name_that_a_file_can_have(tmp_path, monkeypatch):
+def test_module_names_that_are_not_identifiers(tmp_path, monkeypatch):
     (tmp_path / "our-site.py").write_text(_SITE)
     monkeypatch.syspath_prepend(tmp_path)
     assert load("our-site:app").__name__ == "app"

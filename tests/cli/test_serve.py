@@ -12,6 +12,8 @@ import pytest
 from tests.cli.command import Command, request_bytes, running
 from tests.spawn.children import until
 from tests.support.client import RawClient, raw_exchange
+from tests.support.echo import echo as echo_behaviour
+from tests.support.upstream import RawUpstream
 from wsgiproxy.cli import main
 
 SERVERS = ["waitress", "gunicorn", "granian"]
@@ -41,13 +43,27 @@ def described(port: int, line: str, *headers: tuple[str, str]):
     return said["line"], {name.lower(): value for name, value in said["headers"]}
 
 
+@pytest.fixture(scope="module", params=SERVERS)
+def configured(request, tmp_path_factory):
+    """The port of a process with many options, and variables that look like header fields."""
+    pytest.importorskip(request.param)
+    secret = str(tmp_path_factory.mktemp("keys") / "secret.txt")
+    assert main(["keygen", secret, "--keyid", "k7"]) == 0
+    options = ["--server", request.param, "--secret-file", secret, "--sign-body"]
+    options += ["--preserve-host", "--no-verify", "--max-body", "4"]
+    env = {"HTTP_X_LEAK": "secret", "CONTENT_TYPE": "text/leak", "HTTP_PROXY": "http://h:1"}
+    env["FORWARDED_ALLOW_IPS"] = "*"
+    with RawUpstream(echo_behaviour) as echo, serve(echo, *options, env=env) as command:
+        yield port_of(command.url())
+
+
 def ends_cleanly(command: Command) -> None:
     assert command.end() == 0
     assert not command.left_over()
     assert "Traceback" not in command.stderr
 
 
-def test_a_request_passes_and_sigterm_ends_it(server, echo):
+def test_a_request_and_sigterm(server, echo):
     with serve(echo, "--server", server, "--threads", "2", "--prefix", "/app") as command:
         line = command.line()
         url = line.split()[1]
@@ -69,7 +85,7 @@ def test_a_request_passes_and_sigterm_ends_it(server, echo):
         pytest.param("", "/app/", None, id="with-its-slash"),
     ],
 )
-def test_a_page_at_the_prefix_alone_is_sent_to_the_prefix_with_a_slash(echo, base, path, location):
+def test_the_bare_prefix_is_redirected_to_its_slash(echo, base, path, location):
     """Or its relative links would lead out of the prefix."""
     target = echo.url + base
     with running("serve", target, "--listen", "127.0.0.1:0", "--prefix", "/app") as command:
@@ -89,16 +105,15 @@ def test_ctrl_c_ends_it(server, echo):
         assert len(command.stderr.splitlines()) == 1
 
 
-def test_no_server_believes_what_clients_say(server, echo):
+def test_forwarding_fields_of_clients_are_ignored(configured):
     forged = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "6.6.6.6"), ("Script-Name", "/x")]
-    with serve(echo, "--server", server, env={"FORWARDED_ALLOW_IPS": "*"}) as command:
-        _, fields = described(port_of(command.url()), "GET /", *forged)
+    _, fields = described(configured, "GET /", *forged)
     assert fields["x-forwarded-proto"] == "http"
     assert fields["x-forwarded-for"] == "127.0.0.1"
     assert "script-name" not in fields and "x-forwarded-prefix" not in fields
 
 
-def test_a_trusted_proxy_is_believed_by_every_server(server, echo):
+def test_fields_of_a_trusted_proxy_are_used(server, echo):
     told = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.7")]
     options = ["--server", server, "--trusted-proxies", "127.0.0.1"]
     with serve(echo, *options) as command:
@@ -107,28 +122,19 @@ def test_a_trusted_proxy_is_believed_by_every_server(server, echo):
     assert fields["x-forwarded-for"] == "192.0.2.7, 127.0.0.1"
 
 
-def test_the_environment_of_the_process_is_no_part_of_a_request(server, echo):
-    env = {"HTTP_X_LEAK": "secret", "CONTENT_TYPE": "text/leak", "HTTP_PROXY": "http://h:1"}
-    with serve(echo, "--server", server, env=env) as command:
-        _, fields = described(port_of(command.url()), "GET /")
+def test_environment_variables_are_not_header_fields(configured):
+    _, fields = described(configured, "GET /")
     assert not {"x-leak", "content-type", "proxy"} & set(fields)
 
 
-def test_settings_reach_the_proxy(server, echo):
-    options = ["--server", server, "--preserve-host", "--no-verify", "--max-body", "4"]
-    with serve(echo, *options) as command:
-        port = port_of(command.url())
-        assert described(port, "GET /", ("Accept", "*/*"))[1]["host"] == "front.localhost"
-        assert raw_exchange(port, request_bytes("PUT /", body=b"1234")).status == 200
-        assert raw_exchange(port, request_bytes("PUT /", body=b"12345")).status == 413
+def test_settings_reach_the_proxy(configured):
+    assert described(configured, "GET /", ("Accept", "*/*"))[1]["host"] == "front.localhost"
+    assert raw_exchange(configured, request_bytes("PUT /", body=b"1234")).status == 200
+    assert raw_exchange(configured, request_bytes("PUT /", body=b"12345")).status == 413
 
 
-def test_a_secret_file_signs(server, echo, tmp_path):
-    secret = tmp_path / "secret.txt"
-    assert main(["keygen", str(secret), "--keyid", "k7"]) == 0
-    options = ["--server", server, "--secret-file", str(secret), "--sign-body"]
-    with serve(echo, *options) as command:
-        _, fields = described(port_of(command.url()), "GET /")
+def test_a_secret_file_signs(configured):
+    _, fields = described(configured, "GET /")
     assert 'keyid="k7"' in fields["signature-input"]
     assert "wsgiproxy" in fields
 
@@ -139,7 +145,7 @@ def test_a_client_that_leaves_ends_the_exchange(upstream):
         with RawClient(port_of(command.url())) as client:
             client.send(request_bytes("GET /"))
             asked = upstream.accepted[upstream.wait_for_requests(1)[0].connection]
-        # The proxy is waiting for an answer that nobody wants any more.
+        # The proxy closes its connection to the upstream.
         assert upstream.wait_until(lambda: asked.ended_by_peer, 10)
         ends_cleanly(command)
 
@@ -154,9 +160,9 @@ def test_the_access_log(flag, written, echo):
 
 
 def test_no_check_serves_a_silent_target():
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        target = f":{deaf.getsockname()[1]}"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        target = f":{bound.getsockname()[1]}"
         with running("serve", target, "--no-check", "--listen", "127.0.0.1:0") as command:
             port = port_of(command.url())
             assert raw_exchange(port, request_bytes("GET /")).status == 502
@@ -185,7 +191,7 @@ def test_ipv6(echo):
         assert response.status == 200
 
 
-def test_threads_are_as_many_as_asked_for(upstream):
+def test_threads_option(upstream):
     """Two requests are with the upstream before either is answered."""
     both = threading.Barrier(2)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.serving import SERVERS, served
-from tests.cli.telling import TELLS
+from tests.cli.json_server import JSON_SERVER
+from tests.cli.serving import SERVERS, Served, served
 from tests.spawn.children import alive, child, until
 from tests.support.ports import free_port
 
-#: Answers a few paths; `TELLS` answers all.
+#: Answers a few paths; `JSON_SERVER` answers all.
 SERVE = child(port="{port}")
 
 
@@ -22,35 +23,44 @@ def server(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def configured() -> Iterator[Served]:
+    """A process with many options, for the questions that need no others."""
+    env = {"CANARY": "1", "DB_USER": "2", "DB_PASSWORD": "3", "TOKEN": "4"}
+    options = ["--inherit-env", "DB_*", "--inherit-env", "TOKEN", "--no-preserve-host"]
+    options += ["--script-env", "ONE=a b=c", "--script-env", "TWO=", "--script-env", "AT={port}"]
+    with served(SERVE, *options, env=env) as site:
+        yield site
+
+
 # The start
 
 
-def test_the_first_request_starts_it(server):
-    with served(TELLS, "--server", server, "--threads", "2", "--prefix", "/app") as site:
+def test_the_first_request_starts_the_command(server):
+    with served(JSON_SERVER, "--server", server, "--threads", "2", "--prefix", "/app") as site:
         how = f"started by the first request; {server}, 2 threads"
         url = f"http://127.0.0.1:{site.port}/app/"
-        assert site.said.startswith(f"Serving {url} -> ")
-        assert site.said.endswith(f"telling.py '{{port}}' ({how}). Ctrl-C ends it.\n")
+        assert site.first_line.startswith(f"Serving {url} -> ")
+        assert site.first_line.endswith(f"json_server.py '{{port}}' ({how}). Ctrl-C ends it.\n")
         assert not site.processes() and site.log == ""
-        assert site.told("/app/a//b?c")["line"] == "GET /app/a//b?c HTTP/1.1"
+        assert site.json("/app/a//b?c")["line"] == "GET /app/a//b?c HTTP/1.1"
         site.wait_for("ready after")
         story = [re.sub(r"\d+", "1", line) for line in site.lines]
         assert story[0].startswith("starting: ")
         assert re.fullmatch(r"ready after 1\.1 s: process 1 at http://1.1.1.1:1", story[1])
 
 
-def test_now_starts_it_before_anybody_comes(server):
+def test_now_starts_the_command_before_a_request(server):
     with served(SERVE, "--server", server, "--now") as site:
-        assert f"(started now; {server}, 8 threads)" in site.said
+        assert f"(started now; {server}, 8 threads)" in site.first_line
         site.wait_for("ready after")
         pid = re.search(r"process (\d+) at", site.log)
         assert pid and site.get().body.decode() == pid[1]
 
 
-def test_a_command_alone_is_served():
-    with served(SERVE) as site:
-        assert site.get().status == 200
-        assert site.told("/echo")["line"] == "GET /echo HTTP/1.1"
+def test_a_command_answers(configured):
+    assert configured.get().status == 200
+    assert configured.json("/echo")["line"] == "GET /echo HTTP/1.1"
 
 
 @pytest.mark.parametrize(
@@ -63,15 +73,15 @@ def test_a_command_alone_is_served():
         pytest.param({}, ["--socket", "inherit"], "http://127.0.0.1:", id="inherit"),
     ],
 )
-def test_a_placeholder_says_how_it_gets_its_socket(words, options, where):
+def test_placeholders_choose_the_kind_of_socket(words, options, where):
     with served(child(**words), *options) as site:
-        facts = site.told("/facts")
+        facts = site.json("/facts")
         assert "{" not in "".join(facts["words"])
         assert ("LISTEN_FDS" in facts["environment"]) == (not words.keys() & {"port", "socket"})
         site.wait_for(f" at {where}")
 
 
-def test_a_placeholder_stands_for_a_descriptor(tmp_path):
+def test_fd_placeholder(tmp_path):
     (tmp_path / "our_site.py").write_text(
         "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
     )
@@ -83,19 +93,19 @@ def test_a_placeholder_stands_for_a_descriptor(tmp_path):
         )
 
 
-def test_the_port_can_be_chosen():
+def test_spawned_port_option():
     port = free_port()
     with served(SERVE, "--spawned-port", str(port)) as site:
-        assert site.told("/facts")["words"][-1] == f"port={port}"
+        assert site.json("/facts")["words"][-1] == f"port={port}"
 
 
 # What it is told
 
 
-def test_the_prefix_is_filled_in():
+def test_prefix_placeholder():
     options = ["--prefix", "/a/b", "--script-env", "BASE={prefix}/", "--ready", "{prefix}/up"]
-    with served([*TELLS, "base={prefix}"], *options) as site:
-        told = site.told("/a/b/c")
+    with served([*JSON_SERVER, "base={prefix}"], *options) as site:
+        told = site.json("/a/b/c")
         assert told["words"][-1] == "base=/a/b"
         assert told["environment"]["BASE"] == "/a/b/"
         site.wait_for("| asked for /a/b/c\n")
@@ -110,9 +120,9 @@ def test_the_prefix_is_filled_in():
         pytest.param(["--no-strip-script-name"], "/app/x", id="the-whole-path-explicitly"),
     ],
 )
-def test_the_mount_is_part_of_the_path_unless_it_is_stripped(options, path):
-    with served(TELLS, "--prefix", "/app", *options) as site:
-        asked = site.told("/app/x")
+def test_strip_script_name_option(options, path):
+    with served(JSON_SERVER, "--prefix", "/app", *options) as site:
+        asked = site.json("/app/x")
         fields = {name.lower(): value for name, value in asked["headers"]}
         assert asked["line"] == f"GET {path} HTTP/1.1"
         assert fields["x-script-name"] == "/app"
@@ -124,44 +134,40 @@ def test_the_mount_is_part_of_the_path_unless_it_is_stripped(options, path):
         assert alone.values("Location") == (["/app/?q"] if strips else [])
 
 
-def test_the_host_of_the_clients_is_kept_unless_told_otherwise():
-    with served(SERVE, "--no-preserve-host") as site:
-        assert dict(site.told("/echo")["headers"])["Host"].startswith("127.0.0.1:")
+def test_preserve_host_option(configured):
+    assert dict(configured.json("/echo")["headers"])["Host"].startswith("127.0.0.1:")
 
 
-def test_variables_are_set_one_by_one_and_may_hold_anything():
-    options = ["--script-env", "ONE=a b=c", "--script-env", "TWO=", "--script-env", "AT={port}"]
-    with served(SERVE, *options) as site:
-        facts = site.told("/facts")
-        environment = facts["environment"]
-        assert (environment["ONE"], environment["TWO"]) == ("a b=c", "")
-        assert facts["words"][-1] == f"port={environment['AT']}"
+def test_script_env_option(configured):
+    facts = configured.json("/facts")
+    environment = facts["environment"]
+    assert (environment["ONE"], environment["TWO"]) == ("a b=c", "")
+    assert facts["words"][-1] == f"port={environment['AT']}"
 
 
-def test_variables_are_inherited_by_name_alone():
-    env = {"CANARY": "1", "DB_USER": "2", "DB_PASSWORD": "3", "TOKEN": "4"}
-    with served(SERVE, "--inherit-env", "DB_*", "--inherit-env", "TOKEN", env=env) as site:
-        environment = site.told("/facts")["environment"]
-    assert {name: environment.get(name) for name in env} == {**env, "CANARY": None}
+def test_inherit_env_option_names_variables(configured):
+    environment = configured.json("/facts")["environment"]
+    inherited = {"DB_USER": "2", "DB_PASSWORD": "3", "TOKEN": "4", "CANARY": None}
+    assert {name: environment.get(name) for name in inherited} == inherited
 
 
-def test_all_variables_are_inherited_if_that_is_wanted():
+def test_inherit_env_option_for_all_variables():
     with served(SERVE, "--inherit-env", "true", env={"CANARY": "1"}) as site:
-        assert site.told("/facts")["environment"]["CANARY"] == "1"
+        assert site.json("/facts")["environment"]["CANARY"] == "1"
 
 
-def test_it_runs_where_it_is_told_to_and_is_found_there(tmp_path):
+def test_cwd_option(tmp_path):
     script = tmp_path / "start"
     script.write_text('#!/bin/sh\nexec "$@"\n')
     script.chmod(0o755)
     with served(["./start", *SERVE], "--cwd", str(tmp_path)) as site:
-        assert site.told("/facts")["cwd"] == str(tmp_path)
+        assert site.json("/facts")["cwd"] == str(tmp_path)
 
 
 # Its life
 
 
-def test_requests_wait_until_it_says_that_it_is_ready(tmp_path):
+def test_requests_wait_for_ready(tmp_path):
     gate = tmp_path / "gate"
     with served(SERVE, "--ready", f"/gate?{gate}", "--max-wait", "60") as site:
         asked = site.ask("/pid")
@@ -173,14 +179,14 @@ def test_requests_wait_until_it_says_that_it_is_ready(tmp_path):
         site.wait_for("ready after")
 
 
-def test_it_is_not_ready_by_the_wrong_status():
+def test_ready_needs_a_good_status():
     options = ["--ready", "/nothing", "--start-timeout", "1"]
     with served(SERVE, *options) as site:
         assert site.get().status == 502
         site.wait_for("it was not ready after 1 s: /nothing answers 404")
 
 
-def test_nobody_comes_and_it_is_ended_and_the_next_request_starts_another():
+def test_idle_shutdown_and_the_next_start():
     with served(SERVE, "--idle-shutdown", "0.2") as site:
         first = int(site.get().body)
         site.wait_for("stopping: no request for 0 s")
@@ -192,7 +198,7 @@ def test_nobody_comes_and_it_is_ended_and_the_next_request_starts_another():
 # What is told of it
 
 
-def test_its_words_are_marked_so_that_nobody_takes_them_for_ours():
+def test_output_of_the_command_is_marked():
     with served([*SERVE, "say=ready after 9 s"]) as site:
         assert site.get().status == 200
         site.wait_for("| ready after 9 s\n")
@@ -215,7 +221,7 @@ def test_its_words_are_marked_so_that_nobody_takes_them_for_ours():
         ),
     ],
 )
-def test_a_failure_is_an_error_with_its_last_lines(command, reason):
+def test_a_failed_start_is_logged_with_the_last_lines(command, reason):
     with served([*command, "port={port}"], "--start-timeout", "1") as site:
         answer = site.get()
         assert answer.status == 502
@@ -225,7 +231,7 @@ def test_a_failure_is_an_error_with_its_last_lines(command, reason):
         assert b"no module" not in answer.body
 
 
-def test_a_variable_that_was_not_passed_on_is_named_once_with_its_option():
+def test_a_variable_that_is_not_inherited_is_named_once_with_its_option():
     code = "import os; os.environ['DATABASE_URL']"
     with served([sys.executable, "-c", code], env={"DATABASE_URL": "canary-5f2a"}) as site:
         assert site.get().status == 502
@@ -234,19 +240,19 @@ def test_a_variable_that_was_not_passed_on_is_named_once_with_its_option():
         assert "canary" not in site.log
 
 
-def test_clients_see_the_last_lines_if_that_is_wanted():
+def test_debug_option_shows_the_output_to_clients():
     with served(child("leave", status=3, say="no module"), "--debug") as site:
         assert b"no module" in site.get().body
 
 
-def test_without_a_check_a_missing_command_is_an_error_of_the_first_request():
+def test_no_check_reports_a_missing_command_at_the_first_request():
     with served(["./nosuch"], "--no-check") as site:
         assert site.get().status == 502
         site.wait_for("it cannot be run: No such file or directory")
         assert "Traceback" not in site.log
 
 
-def test_control_characters_of_the_command_are_written_out():
+def test_control_characters_of_the_command_are_escaped():
     with served([*SERVE, "x=a\nb\x1b[2J\udcff"]) as site:
-        assert r"'x=a\nb\x1b[2J\udcff' (started" in site.said
-        assert site.told("/facts")["words"][-1] == "x=a\nb\x1b[2J\udcff"
+        assert r"'x=a\nb\x1b[2J\udcff' (started" in site.first_line
+        assert site.json("/facts")["words"][-1] == "x=a\nb\x1b[2J\udcff"

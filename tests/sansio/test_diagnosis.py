@@ -20,25 +20,23 @@ from wsgiproxy.sansio.diagnosis import (
     Observed,
     Question,
     Target,
-    ask,
-    asked,
     diagnose,
-    diagnose_installation,
     read_examination,
+    read_question,
     shown,
     verdict,
+    write_question,
 )
-from wsgiproxy.sansio.diagnosis.case import cases
-from wsgiproxy.sansio.diagnosis.remedies import CURES, LINES, SOURCES
-from wsgiproxy.sansio.diagnosis.table import CHECKS
+from wsgiproxy.sansio.diagnosis.checks import CHECKS, CURES, NGINX, SOURCES, TOPICS
+from wsgiproxy.sansio.diagnosis.facts import collect
 from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.keys import hmac_key
 
 KEY = hmac_key("k.1", b"x" * 32)
 OWN = "198.51.100.7"
 PROXY = "10.0.0.2"
-ASKED = Target("http", "www.example", "/app/x", OWN, "k1")
-HERE = Installation("1.0")
+TARGET = Target("http", "www.example", "/app/x", OWN, "k1")
+INSTALLATION = Installation("1.0")
 NOW = 1_800_000_000.0
 
 SEEN = {
@@ -50,7 +48,7 @@ SEEN = {
     "PATH_INFO": "/x",
 }
 PLAIN_ENVIRON = {**SEEN, "HTTP_HOST": "10.0.0.9:8000", "REMOTE_ADDR": PROXY, "SCRIPT_NAME": ""}
-TOLD = {
+ANNOUNCED = {
     "HTTP_X_FORWARDED_FOR": OWN,
     "HTTP_X_FORWARDED_PROTO": "http",
     "HTTP_X_FORWARDED_HOST": "www.example",
@@ -67,7 +65,7 @@ def signed(**more: Any) -> Examination:
         version="1.0",
         python="3.13",
         mode="secret_file",
-        arrived={**PLAIN_ENVIRON, **TOLD, "HTTP_WSGIPROXY": "(300 characters)"},
+        arrived={**PLAIN_ENVIRON, **ANNOUNCED, "HTTP_WSGIPROXY": "(300 characters)"},
         seen=SEEN,
         verified="k1",
         created=int(NOW),
@@ -83,7 +81,7 @@ def trusting(**more: Any) -> Examination:
         peer_trusted=True,
         verified="",
         created=0,
-        arrived={**PLAIN_ENVIRON, **TOLD},
+        arrived={**PLAIN_ENVIRON, **ANNOUNCED},
     )
     return found._replace(**more)
 
@@ -97,13 +95,13 @@ def answered(found: Examination | None, **more: Any) -> Observed:
 
 
 def found_in(
-    found: Examination, address: Target = ASKED, **others: Examination | Observed | None
+    found: Examination, address: Target = TARGET, **others: Examination | Observed | None
 ) -> list[Finding]:
-    """All findings; a probe is given as what its examination says, or as a whole."""
-    heard = {"plain": answered(found)}
+    """All findings; each of *others* is the result of a probe, or its examination."""
+    observed = {"plain": answered(found)}
     for name, other in others.items():
-        heard[name] = other if isinstance(other, Observed) else answered(other)
-    return diagnose(address, heard, HERE)
+        observed[name] = other if isinstance(other, Observed) else answered(other)
+    return diagnose(INSTALLATION, address, observed)
 
 
 def one(findings: list[Finding], topic: str) -> Finding:
@@ -122,52 +120,45 @@ def holds(finding: Finding, level: str, text: str = "", cure: str = "") -> bool:
 
 
 @given(st.text(max_size=200))
-def test_nothing_but_a_question_is_one(text):
-    """No text is a question but what a holder of the key has written."""
-    assert asked(text, {"k.1": KEY}) is None
+def test_random_text_is_not_a_question(text):
+    """Only the holder of the key can write a question."""
+    assert read_question(text, {"k.1": KEY}) is None
 
 
 @given(st.integers(0, 200), st.characters(codec="ascii"))
-def test_no_character_of_a_question_can_be_another(position, character):
-    text = ask(Question("k.1", 1_800_000_000, "n" * 16), KEY)
+def test_a_question_with_one_changed_character_is_rejected(position, character):
+    text = write_question(Question("k.1", 1_800_000_000, "n" * 16), KEY)
     position %= len(text)
     other = text[:position] + character + text[position + 1 :]
     # The last character of base64url holds bits that stand for nothing.
-    assert other == text or position == len(text) - 1 or asked(other, {"k.1": KEY}) is None
+    assert other == text or position == len(text) - 1 or read_question(other, {"k.1": KEY}) is None
 
 
-def test_a_signature_that_is_no_base64():
-    text = ask(Question("k.1", 1_800_000_000, "n" * 16), KEY)
-    assert asked(text.rpartition(".")[0] + ".A", {"k.1": KEY}) is None
+def test_a_signature_that_is_not_base64_is_rejected():
+    text = write_question(Question("k.1", 1_800_000_000, "n" * 16), KEY)
+    assert read_question(text.rpartition(".")[0] + ".A", {"k.1": KEY}) is None
 
 
-def test_a_question_is_no_signature_of_a_request():
+def test_the_signed_text_of_a_question():
     texts: list[bytes] = []
 
     def sign(base: bytes) -> bytes:
         texts.append(base)
         return b"x"
 
-    ask(Question("k.1", 1, "n" * 16), KEY._replace(sign=sign))
+    write_question(Question("k.1", 1, "n" * 16), KEY._replace(sign=sign))
     assert texts == [b"wsgiproxy doctor\nk.1\n1\n" + b"n" * 16]
-
-
-@pytest.mark.parametrize(
-    ("age", "fresh"), [(0, True), (60, True), (61, False), (-5, True), (-6, False)]
-)
-def test_freshness(age, fresh):
-    assert Question("k", 1000, "n").is_fresh(1000 + age, 60, 5) is fresh
 
 
 # -- the answer ------------------------------------------------------------------------
 
 
-def test_an_answer_is_read_as_it_was_written():
+def test_an_examination_survives_json():
     found = signed(carried=("A",), fixed=("scheme",))
     assert read_examination(json.loads(json.dumps(found._asdict())), "n") == found
 
 
-def test_other_versions_say_less_and_more():
+def test_missing_and_unknown_fields_of_other_versions():
     assert read_examination({"doctor": "n", "news": [1]}, "n") == Examination(doctor="n")
 
 
@@ -190,7 +181,7 @@ def test_other_versions_say_less_and_more():
         pytest.param({"doctor": "n", "mode": None}, id="null-for-a-text"),
     ],
 )
-def test_what_is_no_answer(answer):
+def test_an_invalid_examination_is_rejected(answer):
     assert read_examination(answer, "n") is None
 
 
@@ -202,15 +193,17 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(Examination._fields), JSON))
-def test_whatever_a_page_answers_there_is_a_diagnosis(answer):
-    """No answer breaks the doctor, who talks to whoever is at an address."""
+def test_any_examination_has_a_diagnosis(answer):
+    """The doctor may be connected to any server: no answer raises an error."""
     found = read_examination({**answer, "doctor": "n"}, "n")
-    heard = dict.fromkeys(["plain", "forged", "names", *ODD_PATHS, "application"], answered(found))
-    findings = diagnose(ASKED, heard, HERE)
-    assert findings and verdict(findings, heard) in (0, 1, 2)
+    observed = dict.fromkeys(
+        ["plain", "forged", "names", *ODD_PATHS, "application"], answered(found)
+    )
+    findings = diagnose(INSTALLATION, TARGET, observed)
+    assert findings and verdict(findings, observed) in (0, 1, 2)
 
 
-def test_what_may_be_shown():
+def test_environ_keys_that_are_shown():
     environ = {
         "wsgi.url_scheme": "http",
         "wsgi.input": object(),
@@ -241,7 +234,7 @@ def probed(found: Examination) -> dict[str, Examination]:
 
 
 @pytest.mark.parametrize("found", [signed(), trusting()], ids=["signed", "trusting"])
-def test_a_healthy_stack(found):
+def test_a_healthy_stack_has_only_ok_findings(found):
     findings = found_in(found, **probed(found))
     assert [finding for finding in findings if finding.level != "ok"] == []
     assert verdict(findings, {"plain": answered(found)}) == 0
@@ -250,11 +243,11 @@ def test_a_healthy_stack(found):
         assert topics.count(topic) == 1
 
 
-def test_one_bad_finding_is_enough():
+def test_verdict():
     findings = [Finding("ok", "a", "b"), Finding("warn", "a", "b")]
-    heard = {"plain": answered(signed())}
-    assert verdict(findings, heard) == 0
-    assert verdict([*findings, Finding("bad", "a", "b")], heard) == 1
+    observed = {"plain": answered(signed())}
+    assert verdict(findings, observed) == 0
+    assert verdict([*findings, Finding("bad", "a", "b")], observed) == 1
     assert verdict(findings, {"plain": answered(None)}) == 2
 
 
@@ -275,7 +268,7 @@ def test_one_bad_finding_is_enough():
         ),
     ],
 )
-def test_who_answers(found, text):
+def test_answer_names_mode_and_server(found, text):
     assert holds(one(found_in(found), "answer"), "ok", text)
 
 
@@ -309,12 +302,10 @@ def test_who_answers(found, text):
         pytest.param(
             refused("verified already: is it twice?", inner=True), "bad", "", "once", id="inner"
         ),
-        pytest.param(
-            signed(verified="", unsigned="strip"), "warn", "lets it in", "Give WSGI", id="strip"
-        ),
+        pytest.param(signed(verified=""), "warn", "lets it in", "Give WSGI", id="strip"),
     ],
 )
-def test_the_signature(found, level, text, cure):
+def test_signature_finding(found, level, text, cure):
     assert holds(one(found_in(found), "signature"), level, text, cure)
 
 
@@ -323,7 +314,7 @@ def test_the_signature(found, level, text, cure):
     [
         pytest.param(trusting(), "ok", "from '10.0.0.2', which is trusted", "", id="trusted"),
         pytest.param(
-            trusting(arrived={**PLAIN_ENVIRON, **TOLD, "wsgiproxy.peer": "10.0.0.3"}),
+            trusting(arrived={**PLAIN_ENVIRON, **ANNOUNCED, "wsgiproxy.peer": "10.0.0.3"}),
             "ok",
             "'10.0.0.3'",
             "",
@@ -336,25 +327,33 @@ def test_the_signature(found, level, text, cure):
             trusting(peer_trusted=False, arrived=PLAIN_ENVIRON), "ok", "told nothing", "", id="none"
         ),
         pytest.param(
-            trusting(arrived=PLAIN_ENVIRON), "bad", "told nothing", "X-Forwarded-For", id="silent"
+            trusting(arrived=PLAIN_ENVIRON),
+            "bad",
+            "told nothing",
+            "X-Forwarded-For",
+            id="no-fields",
         ),
         pytest.param(
             trusting(mode="nothing", peer_trusted=False),
             "bad",
             "the backend believes nobody",
             "trust_ips='10.0.0.2'",
-            id="nobody-is-believed",
+            id="announced",
         ),
         pytest.param(
-            trusting(mode="nothing", arrived=PLAIN_ENVIRON), "ok", "nobody has", "", id="nobody"
+            trusting(mode="nothing", arrived=PLAIN_ENVIRON),
+            "ok",
+            "nobody has",
+            "",
+            id="nothing-announced",
         ),
     ],
 )
-def test_trust(found, level, text, cure):
+def test_trust_finding(found, level, text, cure):
     assert holds(one(found_in(found), "trust"), level, text, cure)
 
 
-def test_another_refusal():
+def test_refused_without_secret_file():
     found = trusting(status=400, reason="Host 'x' is not in allowed_hosts", seen={})
     findings = found_in(found)
     assert holds(one(findings, "refused"), "bad", "with 400: Host 'x' is not")
@@ -366,7 +365,7 @@ def test_another_refusal():
 @pytest.mark.parametrize(
     ("mode", "cure"), [("trust_ips", "in trust_ips, or"), ("counts", "beside the counts, or")]
 )
-def test_everybody_is_trusted(mode, cure):
+def test_trust_in_every_peer_is_a_warning(mode, cure):
     found = trusting(everybody=True, mode=mode)
     assert holds(one(found_in(found), "everybody"), "warn", "can forge", cure)
 
@@ -391,7 +390,7 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
     ("found", "own", "level", "text", "cure"),
     [
         pytest.param(signed(), OWN, "ok", "'198.51.100.7' (signed)", "", id="signed"),
-        pytest.param(trusting(), OWN, "ok", "(by X-Forwarded-For)", "", id="told"),
+        pytest.param(trusting(), OWN, "ok", "(by X-Forwarded-For)", "", id="field"),
         pytest.param(
             trusting(arrived=PLAIN_ENVIRON), OWN, "ok", "(from the connection itself)", "", id="not"
         ),
@@ -417,7 +416,7 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
             "bad",
             "takes '10.0.0.2'",
             "nginx: proxy_set_header X-Forwarded-For $remote_addr;",
-            id="not-told",
+            id="no-field",
         ),
         pytest.param(
             sees(tells(trusting(), HTTP_X_FORWARDED_FOR="unknown"), client=PROXY),
@@ -425,7 +424,7 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
             "bad",
             "",
             "X-Forwarded-For says 'unknown'",
-            id="told-nonsense",
+            id="field-without-address",
         ),
         pytest.param(sees(signed(), client=""), OWN, "bad", "takes ''", "", id="unix"),
         pytest.param(
@@ -434,8 +433,8 @@ def tells(found: Examination, *without: str, **told: str) -> Examination:
         pytest.param(signed(), "", "warn", "'198.51.100.7'", "", id="own-unknown"),
     ],
 )
-def test_the_client(found, own, level, text, cure):
-    findings = found_in(found, ASKED._replace(own=own))
+def test_client_finding(found, own, level, text, cure):
+    findings = found_in(found, TARGET._replace(own=own))
     assert holds(one(findings, "client"), level, text, cure)
 
 
@@ -453,26 +452,26 @@ def test_the_client(found, own, level, text, cure):
         ),
         pytest.param(signed(), "bad", "You asked by 'https'", "trusted_proxies", id="lost-before"),
         pytest.param(
-            trusting(), "bad", "", "X-Forwarded-Proto says 'http'", id="told-wrongly"
+            trusting(), "bad", "", "X-Forwarded-Proto says 'http'", id="wrong-field"
         ),
         pytest.param(
             tells(trusting(), "HTTP_X_FORWARDED_PROTO"),
             "bad",
             "",
             "X-Forwarded-Proto $scheme;",
-            id="not-told",
+            id="no-field",
         ),
         pytest.param(
             trusting(reads="historical"), "bad", "", "Let the proxy send X-Forwarded-Scheme.",
-            id="not-told-as-of-old",
+            id="no-historical-field",
         ),
         pytest.param(
-            trusting(mode="nothing"), "bad", "", "trust_ips or secret_file", id="nobody"
+            trusting(mode="nothing"), "bad", "", "trust_ips or secret_file", id="direct"
         ),
     ],
 )  # fmt: skip
-def test_the_scheme(found, level, text, cure):
-    findings = found_in(found, ASKED._replace(scheme="https"))
+def test_scheme_finding(found, level, text, cure):
+    findings = found_in(found, TARGET._replace(scheme="https"))
     assert holds(one(findings, "scheme"), level, text, cure)
 
 
@@ -483,11 +482,11 @@ def test_the_scheme(found, level, text, cure):
         pytest.param(signed(), "WWW.example:80", "ok", "", id="the-same-in-other-letters"),
         pytest.param(signed(), "www.example:8080", "bad", "trusted_proxies", id="port"),
         pytest.param(sees(signed(), host="h:x"), "www.example", "bad", "", id="no-port"),
-        pytest.param(sees(trusting(), host="h"), "www.example", "bad", "says 'www", id="told"),
+        pytest.param(sees(trusting(), host="h"), "www.example", "bad", "says 'www", id="field"),
     ],
 )
-def test_the_host(found, host, level, cure):
-    assert holds(one(found_in(found, ASKED._replace(host=host)), "host"), level, "", cure)
+def test_host_finding(found, host, level, cure):
+    assert holds(one(found_in(found, TARGET._replace(host=host)), "host"), level, "", cure)
 
 
 @pytest.mark.parametrize(
@@ -504,9 +503,9 @@ def test_the_host(found, host, level, cure):
         pytest.param("/app", "/app/x", "/app/x", "bad", "'/app' too much", id="twice"),
     ],
 )
-def test_the_prefix(script_name, path_info, path, level, text):
+def test_prefix_finding(script_name, path_info, path, level, text):
     found = sees(signed(), SCRIPT_NAME=script_name, PATH_INFO=path_info)
-    finding = one(found_in(found, ASKED._replace(path=path)), "prefix")
+    finding = one(found_in(found, TARGET._replace(path=path)), "prefix")
     assert holds(finding, level, text)
     assert bool(finding.cure) == (level == "bad")
 
@@ -516,18 +515,18 @@ def test_the_prefix(script_name, path_info, path, level, text):
     [
         pytest.param(signed(), "named in trusted_proxies", id="signed"),
         pytest.param(
-            tells(trusting(), "HTTP_X_FORWARDED_PREFIX"), "X-Forwarded-Prefix /app;", id="told"
+            tells(trusting(), "HTTP_X_FORWARDED_PREFIX"), "X-Forwarded-Prefix /app;", id="field"
         ),
         pytest.param(trusting(reads="forwarded"), "a setting", id="no-field-of-that-family"),
         pytest.param(trusting(fixed=("pop_prefix",)), "The setting pop_prefix", id="fixed"),
     ],
 )
-def test_what_brings_a_prefix_back(found, cure):
+def test_cure_of_a_lost_prefix(found, cure):
     found = sees(found, SCRIPT_NAME="")
     assert holds(one(found_in(found), "prefix"), "bad", "lack '/app'", cure)
 
 
-def test_a_path_that_was_rewritten():
+def test_a_rewritten_path_is_bad():
     found = sees(signed(), SCRIPT_NAME="", PATH_INFO="/other")
     assert holds(one(found_in(found), "path"), "bad", "rewrites it")
 
@@ -535,22 +534,22 @@ def test_a_path_that_was_rewritten():
 # -- fields and keys -------------------------------------------------------------------
 
 
-def test_fields_that_lost():
+def test_unused_forwarding_fields_are_listed():
     found = tells(trusting(), HTTP_FORWARDED="for=1", HTTP_X_REAL_IP="1", HTTP_VIA="1.1 x")
     finding = one(found_in(found), "fields")
     assert holds(finding, "ok", "count for nothing: Forwarded, X-Real-Ip.")
 
 
-def test_our_own_field_is_named_as_it_is_written():
+def test_the_envelope_field_is_spelled_wsgiproxy():
     found = tells(trusting(), HTTP_WSGIPROXY="(300 characters)")
     assert holds(one(found_in(found), "fields"), "ok", "count for nothing: WSGIProxy.")
 
 
-def test_fields_beside_a_signature():
+def test_forwarding_fields_beside_a_signature_are_listed():
     assert holds(one(found_in(signed()), "fields"), "ok", "X-Forwarded-For, X-Forwarded-Host")
 
 
-def test_keys_that_are_carried_for_nobody():
+def test_carried_keys_that_are_not_accepted():
     found = signed(carried=("REMOTE_USER", "a.b"), accepted=("a.b",))
     finding = one(found_in(found), "carried")
     assert holds(finding, "warn", "'REMOTE_USER'", "accept_keys=['REMOTE_USER']")
@@ -559,7 +558,7 @@ def test_keys_that_are_carried_for_nobody():
     ]
 
 
-# -- what a real stack has taught ------------------------------------------------------
+# -- cases found on real stacks --------------------------------------------------------
 
 WAITRESS = {**PLAIN_ENVIRON, "SERVER_SOFTWARE": "waitress"}
 
@@ -581,8 +580,8 @@ WAITRESS = {**PLAIN_ENVIRON, "SERVER_SOFTWARE": "waitress"}
             "bad", "waitress", "trusted_proxy", id="prefix-is-not-among-them",
         ),
         pytest.param(
-            trusting(arrived=WAITRESS), trusting(arrived={**WAITRESS, **TOLD}),
-            "bad", "told nothing about the client.", "the backend itself", id="waitress-told-so",
+            trusting(arrived=WAITRESS), trusting(arrived={**WAITRESS, **ANNOUNCED}),
+            "bad", "told nothing about the client.", "the backend itself", id="waitress-keeps-them",
         ),
         pytest.param(
             trusting(arrived=PLAIN_ENVIRON),
@@ -596,13 +595,13 @@ WAITRESS = {**PLAIN_ENVIRON, "SERVER_SOFTWARE": "waitress"}
         ),
         pytest.param(
             trusting(mode="counts", reads="x_for=0, x_host=1", arrived=PLAIN_ENVIRON), None,
-            "ok", "", "", id="the-client-is-not-wanted",
+            "ok", "", "", id="client-not-counted",
         ),
     ],
 )  # fmt: skip
-def test_a_trusted_peer_whose_fields_are_lost(found, forged, level, text, cure):
-    heard = {} if forged is None else {"forged": forged}
-    assert holds(one(found_in(found, **heard), "trust"), level, text, cure)
+def test_trusted_peer_without_its_client_field(found, forged, level, text, cure):
+    observed = {} if forged is None else {"forged": forged}
+    assert holds(one(found_in(found, **observed), "trust"), level, text, cure)
 
 
 @pytest.mark.parametrize(
@@ -612,7 +611,7 @@ def test_a_trusted_peer_whose_fields_are_lost(found, forged, level, text, cure):
         (signed(public=True, authorities=False), "authorities"),
     ],
 )
-def test_settings_that_are_recommended(found, topic):
+def test_missing_settings_are_recommended(found, topic):
     finding = one(found_in(found), topic)
     assert holds(finding, "warn", "", "WSGIProxyMiddleware(app, ..., ")
 
@@ -627,7 +626,7 @@ def test_settings_that_are_recommended(found, topic):
         trusting(mode="counts", reads="x_for=1", require_forwarded=False),
     ],
 )
-def test_settings_that_are_not(found):
+def test_settings_that_are_not_recommended(found):
     topics = [finding.topic for finding in found_in(found)]
     assert "unannounced" not in topics and "authorities" not in topics
 
@@ -641,7 +640,7 @@ def test_settings_that_are_not(found):
         ("x-traversal-path is covered, but not there", "x-traversal-path"),
     ],
 )
-def test_a_header_of_the_signature_that_did_not_arrive(reason, header):
+def test_dropped_signature_header_is_named(reason, header):
     cure = f"its header {header} did not arrive"
     assert holds(one(found_in(refused(reason)), "signature"), "bad", reason, cure)
 
@@ -653,7 +652,7 @@ def test_a_header_of_the_signature_that_did_not_arrive(reason, header):
         ("/shop", "/app/x", "prefix", "have '/shop' too much", "says '/shop'"),
     ],
 )
-def test_a_wrong_prefix_is_quoted(script_name, path_info, topic, text, cure):
+def test_wrong_x_forwarded_prefix_is_quoted(script_name, path_info, topic, text, cure):
     found = tells(trusting(), HTTP_X_FORWARDED_PREFIX="/shop")
     found = sees(found, SCRIPT_NAME=script_name, PATH_INFO=path_info)
     assert holds(one(found_in(found), topic), "bad", text, cure)
@@ -668,7 +667,7 @@ def test_a_wrong_prefix_is_quoted(script_name, path_info, topic, text, cure):
         pytest.param("", "/x", ("", "/x"), False, id="none"),
     ],
 )
-def test_a_mount_around_the_middleware(mount, arrived, seen, mounted):
+def test_mount_around_the_middleware_is_bad(mount, arrived, seen, mounted):
     found = tells(signed(), SCRIPT_NAME=mount, PATH_INFO=arrived)
     findings = found_in(sees(found, SCRIPT_NAME=seen[0], PATH_INFO=seen[1]))
     assert ("mount" in [each.topic for each in findings]) is mounted
@@ -677,7 +676,7 @@ def test_a_mount_around_the_middleware(mount, arrived, seen, mounted):
 
 
 @pytest.mark.parametrize(
-    ("heard", "level", "text"),
+    ("observed", "level", "text"),
     [
         pytest.param(Observed(status=200), "ok", "with 200", id="200"),
         pytest.param(Observed(status=302), "ok", "with 302", id="302"),
@@ -692,11 +691,11 @@ def test_a_mount_around_the_middleware(mount, arrived, seen, mounted):
         pytest.param(answered(trusting(inner=True)), "warn", "applied twice", id="twice-and-well"),
     ],
 )
-def test_what_the_application_answers(heard, level, text):
-    assert holds(one(found_in(signed(), application=heard), "application"), level, text)
+def test_application_finding(observed, level, text):
+    assert holds(one(found_in(signed(), application=observed), "application"), level, text)
 
 
-def test_another_version_does_not_pass_a_question_on():
+def test_no_application_finding_for_older_versions():
     topics = [finding.topic for finding in found_in(signed(), application=signed())]
     assert "application" not in topics
 
@@ -710,56 +709,56 @@ def test_another_version_does_not_pass_a_question_on():
         ("waitress", "Let the proxy send X-Forwarded-Host. docs/trust.rst shows it"),
     ],
 )
-def test_a_remedy_names_the_server_in_front(server, line):
+def test_nginx_cures_only_behind_nginx(server, line):
     found = tells(sees(trusting(), host="10.0.0.9:8000"), "HTTP_X_FORWARDED_HOST")
-    findings = diagnose(ASKED, {"plain": answered(found, server=server)}, HERE)
+    findings = diagnose(INSTALLATION, TARGET, {"plain": answered(found, server=server)})
     assert holds(one(findings, "host"), "bad", "", line)
     if "nginx" not in line:
         assert "nginx:" not in " ".join(finding.cure for finding in findings)
 
 
-def test_a_trusted_front_of_ours_is_not_told_what_nginx_would_be():
+def test_cure_behind_a_trusted_wsgiproxyapp():
     found = sees(tells(trusting(), HTTP_VIA="1.1 wsgiproxy-1a2b"), scheme="https")
     assert holds(one(found_in(found), "scheme"), "bad", "", "trusted_proxies")
 
 
-def test_no_remedy_appends_to_what_clients_write():
+def test_no_cure_appends_to_the_field_of_a_client():
     """docs/trust.rst says why."""
-    assert "proxy_add" not in repr((LINES, CHECKS))
+    assert "proxy_add" not in repr((NGINX, CHECKS))
 
 
 @pytest.mark.parametrize("path", ["/caf%C3%A9/x", "/%E9/x"])
-def test_paths_are_shown_as_they_are_read(path):
+def test_non_ascii_paths_are_shown_decoded(path):
     seen = "/caf\xc3\xa9/x" if "C3" in path else "/\xe9/x"
     found = sees(signed(), SCRIPT_NAME="", PATH_INFO=seen)
-    finding = one(found_in(found, ASKED._replace(path="/app" + path)), "prefix")
+    finding = one(found_in(found, TARGET._replace(path="/app" + path)), "prefix")
     assert holds(finding, "bad", "sees '/café/x'" if "C3" in path else "sees '/é/x'")
     odd = at("", WHOLE["odd"].replace("//", "/"))
     assert holds(one(found_in(signed(), odd=odd), "path"), "warn", "/odd;a=b/café'")
 
 
-def test_every_word_of_the_table_is_said():
-    """A word that is misspelt would never hold, and leave a gap in a sentence."""
-    said: set[str] = set()
-    for found in (signed(), refused("Signature did not arrive"), trusting(), None):
-        heard = {name: answered(found) for name in ("plain", "forged", "names", *ODD_PATHS)}
-        inner = found and found._replace(inner=True)
-        for application in (Observed(status=200), answered(inner)):
-            for _, words in cases(ASKED, {**heard, "application": application}, HERE):
-                said.update(words)
-    said |= {f"http_{status}" for status in (400, 401, 403, 404, 407, 504)}
-    for found, here in ((signed(created=1), HERE), (None, Installation("1", ("x",)))):
-        for _, words in cases(ASKED, {"plain": answered(found)}, here):
-            said.update(words)
-    said.add("all_exact")
-    for check in CHECKS:
-        conditions = {word.lstrip("-") for word in f"{check.when} {check.holds}".split()}
-        texts = f"{check.sentence}{check.remedy}"
-        names = {name.partition(".")[0] for _, name, _, _ in Formatter().parse(texts) if name}
-        assert conditions | names <= said, check
-    for condition, text in (*SOURCES, *CURES):
-        names = {name for _, name, _, _ in Formatter().parse(text) if name}
-        assert names | {word.lstrip("-") for word in condition.split()} <= said, text
+def test_every_fact_of_the_table_is_collected():
+    """A misspelt fact would never hold, and leave a gap in a sentence."""
+    names = {f"http_{status}" for status in (400, 401, 403, 404, 407, 504)}
+    reasons = ("not_signed", "no_such", "created", "wrong_signature", "signed_for")
+    names |= {f"reason_{words}" for words in (*reasons, "the_body", "the_store")}
+    exact = probed(signed(created=1, clash=("x",)))
+    for plain in (signed(created=1, clash=("x",)), trusting(), None):
+        for found in (refused("Signature did not arrive", inner=True), exact["slash"], None):
+            others = dict.fromkeys(("forged", "names", *ODD_PATHS, "application"), answered(found))
+            observed = {"plain": answered(plain), **others}
+            stack, cases = collect(INSTALLATION, TARGET, observed)
+            assert set(cases) <= set(TOPICS)
+            names.update(stack, *(facts for each in cases.values() for facts in each))
+    healthy = {name: answered(each) for name, each in exact.items()}
+    names.update(
+        *collect(INSTALLATION, TARGET, {"plain": answered(signed()), **healthy})[1]["path"]
+    )
+    rows = [(check.condition, check.sentence + check.cure) for check in CHECKS]
+    for condition, text in [*rows, *SOURCES, *CURES, *((each, "") for each in TOPICS.values())]:
+        filled = {name for _, name, _, _ in Formatter().parse(text) if name}
+        assert {word.lstrip("-") for word in condition.split()} | filled <= names, text
+    assert {check.topic for check in CHECKS} == set(TOPICS)
 
 
 # -- clocks and versions ---------------------------------------------------------------
@@ -786,37 +785,39 @@ def test_every_word_of_the_table_is_said():
         pytest.param(signed(created=0), NOW, "ok", "agree", id="not-signed"),
     ],
 )  # fmt: skip
-def test_the_clocks(found, time, level, text):
-    findings = diagnose(ASKED, {"plain": answered(found, time=time)}, HERE)
+def test_clock_finding(found, time, level, text):
+    findings = diagnose(INSTALLATION, TARGET, {"plain": answered(found, time=time)})
     assert holds(one(findings, "clock"), level, text)
 
 
-def test_a_slow_answer_says_less_of_the_clock():
-    heard = {"plain": answered(signed(created=0), time=NOW - 20, spread=25.0)}
-    assert holds(one(diagnose(ASKED, heard, HERE), "clock"), "ok")
+def test_half_the_duration_of_a_slow_answer_is_no_clock_difference():
+    observed = {"plain": answered(signed(created=0), time=NOW - 20, spread=25.0)}
+    assert holds(one(diagnose(INSTALLATION, TARGET, observed), "clock"), "ok")
 
 
-def test_both_clocks_are_named():
-    heard = {"plain": answered(signed(created=int(NOW) - 50), time=NOW + 50)}
-    clocks = [finding for finding in diagnose(ASKED, heard, HERE) if finding.topic == "clock"]
+def test_doctor_and_front_each_have_a_clock_finding():
+    observed = {"plain": answered(signed(created=int(NOW) - 50), time=NOW + 50)}
+    clocks = [
+        finding for finding in diagnose(INSTALLATION, TARGET, observed) if finding.topic == "clock"
+    ]
     assert [finding.level for finding in clocks] == ["warn", "warn"]
 
 
-def test_versions():
+def test_other_version_is_a_warning():
     assert holds(one(found_in(signed(version="2.0")), "version"), "warn", "'2.0', and this is")
 
 
-def test_an_installation_that_is_well():
-    (finding,) = diagnose_installation(HERE)
+def test_installation_without_clash_is_ok():
+    (finding,) = diagnose(INSTALLATION)
     assert holds(finding, "ok", "installation of wsgiproxy 1.0")
 
 
-def test_an_installation_that_was_overwritten():
-    heard = {"plain": answered(signed(clash=("There it is.",)))}
-    findings = diagnose(ASKED, heard, Installation("1.0", ("Here it is.",)))
+def test_clashes_of_both_ends_are_bad():
+    observed = {"plain": answered(signed(clash=("There it is.",)))}
+    findings = diagnose(Installation("1.0", ("Here it is.",)), TARGET, observed)
     sentences = [each.sentence for each in findings if each.topic == "installation"]
     assert sentences == ["Here: Here it is.", "At the backend: There it is."]
-    assert verdict(findings, heard) == 1
+    assert verdict(findings, observed) == 1
     assert "pip uninstall WSGIProxy2" in findings[0].cure
 
 
@@ -835,7 +836,7 @@ def forged(found: Examination, *facts: str) -> Examination:
 DIRECT = trusting(arrived={**PLAIN_ENVIRON, "REMOTE_ADDR": OWN})
 APPENDED = tells(trusting(), HTTP_X_FORWARDED_FOR=f"{FORGED_FOR}, {OWN}")
 PASSED = tells(trusting(), HTTP_X_FORWARDED_FOR=FORGED_FOR)
-EVERYBODY = trusting(everybody=True)
+EVERY_PEER = trusting(everybody=True)
 
 
 @pytest.mark.parametrize(
@@ -843,20 +844,20 @@ EVERYBODY = trusting(everybody=True)
     [
         pytest.param(signed(), signed(), OWN, "ok", "have no effect", "", id="none"),
         pytest.param(
-            EVERYBODY, forged(EVERYBODY, "client", "host", "scheme", "SCRIPT_NAME"), OWN, "bad",
-            "its client address, host, scheme and prefix:", "in trust_ips", id="everybody",
+            EVERY_PEER, forged(EVERY_PEER, "client", "host", "scheme", "SCRIPT_NAME"), OWN, "bad",
+            "its client address, host, scheme and prefix:", "in trust_ips", id="every-peer",
         ),
         pytest.param(
-            EVERYBODY, forged(EVERYBODY, "host"), "127.0.0.1", "bad", "its host:", "in trust_ips",
-            id="everybody-from-here",
+            EVERY_PEER, forged(EVERY_PEER, "host"), "127.0.0.1", "bad", "its host:", "in trust_ips",
+            id="every-peer-from-loopback",
         ),
         pytest.param(
-            EVERYBODY._replace(mode="counts"), forged(EVERYBODY, "client"), OWN, "bad",
+            EVERY_PEER._replace(mode="counts"), forged(EVERY_PEER, "client"), OWN, "bad",
             "its client address:", "count no more proxies", id="counts",
         ),
         pytest.param(
             DIRECT, forged(DIRECT, "client", "host"), OWN, "warn", "since we ask from", "only",
-            id="we-are-the-proxy",
+            id="doctor-is-the-trusted-peer",
         ),
         pytest.param(
             trusting(), forged(PASSED, "client"), OWN, "bad", "client address:", "set these fields",
@@ -868,15 +869,15 @@ EVERYBODY = trusting(everybody=True)
         ),
         pytest.param(
             trusting(), forged(APPENDED, "client"), OWN, "warn", "since we ask from",
-            "Name no more", id="appended-and-we-are-trusted",
+            "Name no more", id="appended-and-doctor-is-trusted",
         ),
         pytest.param(
             signed(), forged(signed(), "client"), "127.0.0.1", "warn", "since we ask from", "",
-            id="signed-for-a-trusted-neighbour",
+            id="doctor-is-trusted-by-the-front",
         ),
         pytest.param(
             signed(), forged(signed(), "client"), OWN, "bad", "client address:", "trusted_proxies",
-            id="signed-for-everybody",
+            id="front-trusts-every-peer",
         ),
         pytest.param(
             trusting(), refused("Host 'doctor.invalid' is not in", 400), OWN, "ok",
@@ -895,21 +896,21 @@ EVERYBODY = trusting(everybody=True)
         pytest.param(signed(), Observed(fault="reset"), OWN, "warn", "reset", "", id="cut"),
     ],
 )  # fmt: skip
-def test_forgeries(plain, found, own, level, text, cure):
-    findings = found_in(plain, ASKED._replace(own=own), forged=found)
+def test_forgery_finding(plain, found, own, level, text, cure):
+    findings = found_in(plain, TARGET._replace(own=own), forged=found)
     assert holds(one(findings, "forgery"), level, text, cure)
 
 
-def test_what_was_so_before_is_not_forged():
-    """Somebody may really have such a name, or such a prefix."""
-    plain = forged(EVERYBODY, "host", "SCRIPT_NAME")
-    address = ASKED._replace(host="doctor.invalid", path="/doctor-forged/x")
+def test_values_of_the_plain_question_are_not_forged():
+    """The host or the prefix of the stack may really be that of the probe."""
+    plain = forged(EVERY_PEER, "host", "SCRIPT_NAME")
+    address = TARGET._replace(host="doctor.invalid", path="/doctor-forged/x")
     assert holds(one(found_in(plain, address, forged=plain), "forgery"), "ok")
 
 
-def test_behind_https_http_is_forged():
-    plain = sees(EVERYBODY, scheme="https")
-    address = ASKED._replace(scheme="https")
+def test_http_is_the_forged_scheme_of_https():
+    plain = sees(EVERY_PEER, scheme="https")
+    address = TARGET._replace(scheme="https")
     findings = found_in(plain, address, forged=sees(plain, scheme="http"))
     assert holds(one(findings, "forgery"), "bad", "forge its scheme:")
     assert ("X-Forwarded-Proto", "http") in FORGED["https"]
@@ -937,7 +938,7 @@ def with_names(found: Examination, *, underscore: bool, twice: str = "a,b") -> E
         pytest.param(Observed(None, 400), "ok", "keeps it out", id="refused"),
     ],
 )  # fmt: skip
-def test_underscores(found, level, text):
+def test_underscores_finding(found, level, text):
     assert holds(one(found_in(trusting(), names=found), "underscores"), level, text)
 
 
@@ -950,12 +951,12 @@ def test_underscores(found, level, text):
         ("", "warn", "none arrives"),
     ],
 )
-def test_a_field_that_comes_twice(arrives, level, text):
+def test_twice_finding(arrives, level, text):
     found = with_names(signed(), underscore=False, twice=arrives)
     assert holds(one(found_in(signed(), names=found), "twice"), level, text)
 
 
-def test_the_probes_can_be_sent():
+def test_names_of_probes_are_tokens():
     names = [name for fields in (*FORGED.values(), NAMES) for name, _ in fields]
     assert all(map(is_token, names))
 
@@ -984,11 +985,11 @@ def at(raw: str, whole: str) -> Examination:
         pytest.param("slash", Observed(None, 404), "ok", "keeps it out", id="refused"),
     ],
 )
-def test_odd_paths(name, found, level, text):
+def test_path_finding(name, found, level, text):
     assert holds(one(found_in(signed(), **{name: found}), "path"), level, text)
 
 
-def test_both_paths_are_one_finding_if_they_are_well():
+def test_two_exact_odd_paths_are_one_finding():
     found = {name: at(RAW[name], WHOLE[name]) for name in ODD_PATHS}
     assert holds(one(found_in(signed(), **found), "path"), "ok", "(%2F, //, ;a=b, non-ASCII)")
     found["slash"] = at("", WHOLE["slash"])
@@ -996,16 +997,16 @@ def test_both_paths_are_one_finding_if_they_are_well():
     assert levels == ["warn", "ok"]
 
 
-def test_no_word_of_paths_while_it_refuses():
+def test_no_path_finding_of_a_refused_question():
     found = dict.fromkeys(ODD_PATHS, refused("not signed"))
     assert "path" not in [each.topic for each in found_in(refused("not signed"), **found)]
 
 
-# -- when nobody has answered ----------------------------------------------------------
+# -- when no middleware answers ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("heard", "keyid", "text", "cure"),
+    ("observed", "keyid", "text", "cure"),
     [
         pytest.param(Observed(fault="cut"), "k1", "Nothing answers: cut.", "", id="nothing"),
         pytest.param(Observed(status=200), "", "have its key file", "--secret-file", id="no-key"),
@@ -1021,13 +1022,13 @@ def test_no_word_of_paths_while_it_refuses():
         pytest.param(Observed(status=502), "k1", "not the backend", "Start", id="502"),
     ],
 )  # fmt: skip
-def test_nobody(heard, keyid, text, cure):
-    findings = diagnose(ASKED._replace(keyid=keyid), {"plain": heard}, HERE)
+def test_answer_without_middleware_is_bad(observed, keyid, text, cure):
+    findings = diagnose(INSTALLATION, TARGET._replace(keyid=keyid), {"plain": observed})
     assert holds(one(findings, "answer"), "bad", text, cure)
-    assert verdict(findings, {"plain": heard}) == 2
+    assert verdict(findings, {"plain": observed}) == 2
 
 
-def test_every_cure_and_sentence_is_one():
+def test_sentences_end_and_bad_findings_have_cures():
     """Sentences end; what is wrong has a cure, and what is well needs none."""
     everything = [
         *found_in(refused("not signed?"), forged=Observed(None, 500), names=Observed(None, 404)),

@@ -1,4 +1,4 @@
-"""The command line: its parser, and what becomes of errors.
+"""The command line: its parser, and the exit status of errors.
 
 Each sub-command is a module with ``add_to``, which adds its parser; it decides nothing here.
 """
@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from wsgiproxy.cli import demo, doctor, forward, keygen, run, serve
 from wsgiproxy.cli.hints import about_flag, complete, did_you_mean
@@ -27,7 +27,7 @@ examples:
   wsgiproxy serve http://localhost:3000      all of http://127.0.0.1:8080/
   wsgiproxy :3000                            the same in short
   wsgiproxy serve :3000 --prefix /app        at http://127.0.0.1:8080/app/
-  wsgiproxy -- flask run --port {port}       a command, when somebody comes
+  wsgiproxy -- flask run --port {port}       a command, at the first request
   wsgiproxy forward                          be the proxy of a browser
   wsgiproxy keygen secret.txt                a key for a proxy and its backend
   wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
@@ -45,12 +45,16 @@ COMMANDS = {
 }
 
 _OF_ALL = ("-h", "--help", "-V", "--version")
-# What may stand for `serve TARGET`: a URL, unix:/path, host:port, :port or a port.
+# A TARGET without `serve`: a URL, unix:/path, host:port, :port or a port.
 _TARGET = re.compile(r"[a-z]+://.*|unix:.*|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):?[0-9]+(/.*)?")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """The parser of the command and of each sub-command; an error is one line."""
+
+    def __init__(self, **options: Any) -> None:
+        style = argparse.RawDescriptionHelpFormatter
+        super().__init__(formatter_class=style, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigurationError(f"{message} (see {self.prog} --help)")
@@ -62,13 +66,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The parser of all, and that of each command."""
+    """The parser of the command, and those of its sub-commands."""
     top: argparse.ArgumentParser = _Parser(
         prog="wsgiproxy",
         description="Put a web application behind this one address.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     top.add_argument("-V", "--version", action="version", version=f"wsgiproxy {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", title="commands", required=True)
@@ -78,11 +80,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 
 def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What argparse is to read, and the command that stands after ``--``.
+    """The arguments for argparse, and the COMMAND after ``--``.
 
-    A lone target, or a lone command, stands for ``serve`` with it.
+    A lone target, or a lone COMMAND, stands for ``serve`` with it.
 
-    :raises ConfigurationError: nothing stands after ``--``, or what takes no command before it.
+    :raises ConfigurationError: no COMMAND after ``--``, or a sub-command that takes none.
 
     >>> _with_command([":3000", "--prefix", "/app"])
     (['serve', ':3000', '--prefix', '/app'], [])
@@ -114,9 +116,9 @@ def _with_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :param argv: the arguments; those of the process if not given.
-    :returns: 0 after a clean end, 1 if something outside stands in the way (a busy port, a
-        silent target), 2 if the command line cannot be meant.
+    :param argv: the arguments; those of the process by default.
+    :returns: the exit status: 0 after a clean end, 1 if it cannot start (a busy port, a silent
+        target), 2 for a wrong command line.
 
     >>> main(["serve", "ftp://example.com"])
     2
@@ -128,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotStart as error:
         return _complain(str(error), 1)
     except BrokenPipeError:
-        # Whoever read our output has gone (| head); the interpreter must not tell of it again.
+        # The reader of a pipe has gone (| head); the interpreter must not report that again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
@@ -153,9 +155,8 @@ def _run(words: list[str], command: list[str]) -> int:
     if unknown:
         # It may have been `wsgiproxy serve npm start`.
         target = "" if command else getattr(arguments, "target", None) or ""
-        forgotten = target and not _TARGET.fullmatch(target)
         hint = about_flag(unknown, words[0], parsers)
-        if forgotten:
+        if target and not _TARGET.fullmatch(target):
             hint = "a COMMAND stands after --; "
         raise ConfigurationError(
             f"unrecognized arguments: {' '.join(unknown)} ({hint}see wsgiproxy {words[0]} --help)"

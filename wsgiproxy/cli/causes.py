@@ -1,4 +1,4 @@
-"""Why something failed, in the words of those who know: the system, and OpenSSL."""
+"""The cause of a failure, in the words of the system or of OpenSSL."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["first_cause", "words_of"]
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """What began it."""
+    """The exception at the beginning of a chain of exceptions."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
 
 
 def words_of(error: BaseException) -> str:
-    """One line, without numbers and classes.
+    """The message of an error in one line, without numbers and classes.
 
     >>> words_of(ConnectionRefusedError(111, "Connection refused"))
     'connection refused'

@@ -1,4 +1,4 @@
-"""``wsgiproxy doctor [URL]``: asks the backend what arrived there, and explains the answer."""
+"""``wsgiproxy doctor [URL]``: asks the backend what arrives there, and explains the answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
@@ -23,23 +23,20 @@ from wsgiproxy.sansio.diagnosis import (
     INNER,
     NAMES,
     ODD_PATHS,
-    Examination,
-    Finding,
     Installation,
     Observed,
     Question,
     Target,
-    ask,
     diagnose,
-    diagnose_installation,
     read_examination,
     verdict,
+    write_question,
 )
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.href import Base, parse_href
 from wsgiproxy.sansio.keys import Key, base64url
-from wsgiproxy.sansio.message import Headers, Origin, Request
+from wsgiproxy.sansio.message import Origin, Request
 from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.transport import PooledTransport, Reply, Transport
 from wsgiproxy.version import __version__
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Doctor", "add_to"]
 
-# The answer is a few KiB; a page of whoever answers instead is not read to its end.
+# The answer is a few KiB; a page of another application is not read to its end.
 _LONGEST = 1 << 18
 
 _EPILOG = """\
@@ -77,12 +74,8 @@ def add_to(commands: Commands) -> None:
         description="Ask URL some questions, honest and forged ones. The middleware at the"
         " backend tells what arrived of them, and the doctor says what that means.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument(
-        "url", metavar="URL", nargs="?", help="an address that leads to the backend"
-    )
+    parser.add_argument("url", metavar="URL", nargs="?", help="address that leads to the backend")
     parser.add_argument("--secret-file", metavar="FILE", help="a key file that the backend has")
     parser.add_argument("--json", action="store_true", help="write JSON, for machines")
     parser.add_argument(
@@ -103,83 +96,74 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    href, heard = "", dict[str, Observed]()
+    target: Target | None
     if arguments.url is None:
         _refuse_without_url(arguments)
-        findings = diagnose_installation(_here())
+        href, target, observed = "", None, dict[str, Observed]()
     else:
         href = options.read_target(arguments.url, "URL")
-        findings, heard = _asked(arguments, parse_href(href))
-    status = verdict(findings, heard)
-    write = as_json if arguments.json else as_text
-    report = write(href, findings, heard, status, sys.stdout)
+        target, observed = _ask(arguments, parse_href(href))
+    findings = diagnose(Installation(__version__, tuple(clash())), target, observed)
+    status = verdict(findings, observed)
+    if arguments.json:
+        report = as_json(href, findings, observed, status)
+    else:
+        report = as_text(href, findings, status, sys.stdout)
     # A path may have letters that this terminal has not.
     encoding = sys.stdout.encoding or "utf-8"
     print(report.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     return status
 
 
-def _here() -> Installation:
-    return Installation(__version__, tuple(clash()))
-
-
 def _refuse_without_url(arguments: argparse.Namespace) -> None:
-    """What says how to ask is a mistake where nobody is asked.
+    """Refuse the options that say how to ask.
 
-    :raises ConfigurationError: such an option was given.
+    :raises ConfigurationError: one of them is there.
     """
     rows = tuple(row for _, group in options.TLS for row in group)
-    given = ["--secret-file"] * bool(arguments.secret_file) + ["--header"] * bool(arguments.header)
-    for name in [*given, *options.given_flags(arguments, rows)]:
+    flags = ["--secret-file"] * bool(arguments.secret_file) + ["--header"] * bool(arguments.header)
+    for name in [*flags, *options.given_flags(arguments, rows)]:
         raise ConfigurationError(f"{name}: expected a URL beside it")
 
 
-def _asked(arguments: argparse.Namespace, base: Base) -> tuple[list[Finding], dict[str, Observed]]:
-    """The findings, and the answers that they follow from.
+def _ask(arguments: argparse.Namespace, base: Base) -> tuple[Target, dict[str, Observed]]:
+    """Ask all questions.
 
-    :raises ConfigurationError: an option that cannot be meant.
+    :raises ConfigurationError: an option has an impossible value.
     """
-    key = _signing_key(arguments.secret_file)
-    waits = {f"{name}_timeout": arguments.timeout for name in ("connect", "head", "idle")}
+    origin, key = base.origin, _signing_key(arguments.secret_file)
+    timeouts = {f"{name}_timeout": arguments.timeout for name in ("connect", "head", "idle")}
     settings: dict[str, Any] = options.given_settings(arguments, options.TLS)
     headers = [read_header(text) for text in arguments.header]
     try:
-        transport = PooledTransport(**waits, **settings)
+        transport = PooledTransport(**timeouts, **settings)
     except ConfigurationError as error:
         raise ConfigurationError(str(error).replace("connect_timeout=", "--timeout ")) from error
     with contextlib.closing(transport):
-        own = "" if settings.get("parent_proxy") else own_address(base.origin)
-        heard = Doctor(transport, base, key, headers).examine()
-    asked = Target(
-        base.origin.scheme,
-        base.origin.authority,
-        base.location or "/",
-        own,
-        key.keyid if key else "",
-    )
-    return diagnose(asked, heard, _here()), heard
+        own = "" if settings.get("parent_proxy") else own_address(origin)
+        observed = Doctor(transport, base, key, headers).examine()
+    path, keyid = base.location or "/", key.keyid if key else ""
+    return Target(origin.scheme, origin.authority, path, own, keyid), observed
 
 
 def _signing_key(path: str | None) -> Key | None:
-    """The key that questions are signed with.
+    """The key that signs the questions.
 
-    :raises ConfigurationError: it cannot sign.
+    :raises ConfigurationError: it is a public half.
     """
     if path is None:
         return None
     key = KeyFile(path).keyring().first
     if key.sign is None:
-        raise ConfigurationError(
-            f"--secret-file {path!r}: expected a key that can sign; with"
-            " ed25519 that is the file of the front, without .pub"
-        )
+        expected = "a key that can sign; with ed25519 that is the file of the front, without .pub"
+        raise ConfigurationError(f"--secret-file {path!r}: expected {expected}")
     return key
 
 
 def read_header(text: str) -> tuple[str, str]:
-    """A field as it is typed.
+    """A field from the command line.
 
-    :raises ConfigurationError: it is none.
+    :raises ConfigurationError: *text* is not a field.
 
     >>> read_header("Cookie: id=1")
     ('Cookie', 'id=1')
@@ -207,11 +191,9 @@ def own_address(origin: Origin) -> str:
 class Doctor:
     """Asks one address.
 
-    :param transport: what sends.
-    :param base: the address.
-    :param key: what the questions are signed with; None to ask without.
+    :param key: signs the questions; None to ask without.
     :param headers: fields to send as well.
-    :param clock: our own clock.
+    :param clock: the time of the doctor, in seconds since 1970.
     """
 
     def __init__(
@@ -219,7 +201,7 @@ class Doctor:
         transport: Transport,
         base: Base,
         key: Key | None,
-        headers: Headers | None = None,
+        headers: Sequence[tuple[str, str]] = (),
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -227,74 +209,65 @@ class Doctor:
         self._transport = transport
         self._base = base
         self._key = key
-        self._headers = headers or []
-        # By how much the backend's clock is ahead of ours.
+        self._headers = headers
+        # Seconds by which the backend's clock is ahead of the doctor's.
         self._ahead = 0.0
 
     def examine(self) -> dict[str, Observed]:
-        """All questions and their answers; if the first one has none, that alone."""
+        """The results of all questions; if no middleware answers the first one, of that alone."""
         base = self._base
         path = base.location or "/"
-        heard = {"plain": self.ask(path)}
-        if heard["plain"].examination is not None:
-            heard["forged"] = self.ask(path, FORGED[base.origin.scheme])
-            heard["names"] = self.ask(path, NAMES)
+        observed = {"plain": self._ask(path)}
+        if observed["plain"].examination is not None:
+            observed["forged"] = self._ask(path, FORGED[base.origin.scheme])
+            observed["names"] = self._ask(path, NAMES)
             for name, tail in ODD_PATHS.items():
-                heard[name] = self.ask(base.path + tail)
-            heard["application"] = self.ask(path, [(INNER, "1")])
-        return heard
+                observed[name] = self._ask(base.path + tail)
+            observed["application"] = self._ask(path, [(INNER, "1")])
+        return observed
 
-    def ask(self, path: str, headers: Headers | None = None) -> Observed:
-        """One question. If it is out of date at the backend, once more by the clock there."""
-        heard = self._ask(path, headers or [])
-        if heard.examination is not None and heard.examination.stale:
-            self._ahead = heard.examination.clock - heard.time
-            heard = self._ask(path, headers or [])
-            if heard.examination is not None and heard.examination.stale:
-                return heard._replace(examination=None, fault="its clock is not to be followed")
-        return heard
+    def _ask(self, path: str, headers: Sequence[tuple[str, str]] = ()) -> Observed:
+        """The result of a question; if it is stale at the backend, asked by the clock there."""
+        observed = self._send(path, headers)
+        if observed.examination is not None and observed.examination.stale:
+            self._ahead = observed.examination.clock - observed.time
+            observed = self._send(path, headers)
+            if observed.examination is not None and observed.examination.stale:
+                return observed._replace(examination=None, fault="its clock is not to be followed")
+        return observed
 
-    def _ask(self, path: str, headers: Headers) -> Observed:
+    def _send(self, path: str, headers: Sequence[tuple[str, str]]) -> Observed:
         origin, nonce = self._base.origin, base64url(os.urandom(12))
-        lines = [
-            ("Host", origin.authority),
-            ("User-Agent", f"wsgiproxy-doctor/{__version__}"),
-            *self._headers,
-            *headers,
-        ]
+        agent = f"wsgiproxy-doctor/{__version__}"
+        fields = [("Host", origin.authority), ("User-Agent", agent), *self._headers, *headers]
         if self._key is not None:
-            created = int(self._clock() + self._ahead)
-            lines.append((HEADER, ask(Question(self._key.keyid, created, nonce), self._key)))
+            question = Question(self._key.keyid, int(self._clock() + self._ahead), nonce)
+            fields.append((HEADER, write_question(question, self._key)))
         target = f"{path}?{self._base.query}" if self._base.query else path
         before = self._clock()
         try:
-            reply = self._transport.send(origin, Request("GET", target, lines))
+            reply = self._transport.send(origin, Request("GET", target, fields))
             with contextlib.closing(reply):
-                body = b"".join(_at_most(reply, _LONGEST))
+                body = _beginning(reply)
         except ProxyError as error:
             return Observed(fault=words_of(first_cause(error)), time=before)
-        after = self._clock()
-        location, server = (values(reply.head.headers, name) for name in ("Location", "Server"))
+        after, examination = self._clock(), None
+        with contextlib.suppress(ValueError, RecursionError):
+            examination = read_examination(json.loads(body), nonce)
         return Observed(
-            _examination(body, nonce),
+            examination,
             reply.head.status,
             (before + after) / 2,
             (after - before) / 2,
-            location=location[0] if location else "",
-            server=server[0] if server else "",
+            location=next(iter(values(reply.head.headers, "Location")), ""),
+            server=next(iter(values(reply.head.headers, "Server")), ""),
         )
 
 
-def _at_most(reply: Reply, limit: int) -> Iterator[bytes]:
+def _beginning(reply: Reply) -> bytes:
+    body = b""
     for block in reply if reply.whole is None else [reply.whole]:
-        yield block[:limit]
-        limit -= len(block)
-        if limit <= 0:
-            return
-
-
-def _examination(body: bytes, nonce: str) -> Examination | None:
-    try:
-        return read_examination(json.loads(body), nonce)
-    except (ValueError, RecursionError):
-        return None
+        body += block
+        if len(body) >= _LONGEST:
+            break
+    return body[:_LONGEST]

@@ -1,4 +1,4 @@
-"""What the doctor has found, for people and for machines."""
+"""The report of the doctor, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ _WORDS = {OK: "ok", WARN: "look", BAD: "WRONG"}
 _TICKS = {OK: "✔", WARN: "!", BAD: "✘"}
 _COLOURS = {OK: "32", WARN: "33", BAD: "1;31"}
 _WIDEST = 100
-_TOPIC = 13
 
 
 def as_json(
-    href: str, findings: Sequence[Finding], heard: Mapping[str, Observed], status: int, out: TextIO
+    href: str, findings: Sequence[Finding], observed: Mapping[str, Observed], status: int
 ) -> str:
     """One JSON object."""
     questions = {
@@ -31,7 +30,7 @@ def as_json(
             "fault": each.fault or None,
             "answer": each.examination._asdict() if each.examination else None,
         }
-        for name, each in heard.items()
+        for name, each in observed.items()
     }
     report = {
         "url": href or None,
@@ -43,24 +42,21 @@ def as_json(
     return json.dumps(report, indent=2)
 
 
-def as_text(
-    href: str, findings: Sequence[Finding], heard: Mapping[str, Observed], status: int, out: TextIO
-) -> str:
+def as_text(href: str, findings: Sequence[Finding], status: int, out: TextIO) -> str:
     """A line for each finding, with its cure below; ticks and colours on a terminal alone."""
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
     lines = [f"wsgiproxy doctor {href}".rstrip(), ""]
-    for finding in findings:
-        mark = _mark(finding.level, out)
-        # The mark's width is that of its text: escape sequences take no room.
-        start = f"{_WORDS[finding.level]:5} {finding.topic:{_TOPIC}}"
+    for level, topic, sentence, cure in findings:
+        # Wrapped with the word alone: escape sequences have no width.
+        start = f"{_WORDS[level]:5} {topic:13}"
         indent = " " * len(start)
-        lines.append(mark + _filled(finding.sentence, width, start, indent)[5:])
-        if finding.cure:
-            lines.append(_filled(f"-> {finding.cure}", width, indent, indent + "   "))
+        lines.append(_mark(level, out) + _wrapped(sentence, start, indent)[5:])
+        if cure:
+            lines.append(_wrapped(f"-> {cure}", indent, indent + "   "))
     return "\n".join([*lines, "", _summary(findings, status)])
 
 
-def _filled(text: str, width: int, first: str, rest: str) -> str:
+def _wrapped(text: str, first: str, rest: str) -> str:
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
     # Names of fields stay whole.
     return textwrap.fill(
         text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
@@ -77,13 +73,10 @@ def _mark(level: str, out: TextIO) -> str:
 def _summary(findings: Sequence[Finding], status: int) -> str:
     if status == 2:
         return "The backend could not be asked."
-    counts = [sum(finding.level == level for finding in findings) for level in (BAD, WARN)]
-    look = f"{_things(counts[1])} worth a look" if counts[1] else ""
-    if not counts[0]:
-        return f"Healthy; {look}." if look else "Healthy."
-    wrong = f"Not healthy: {_things(counts[0])} wrong"
-    return f"{wrong}, {look}." if look else f"{wrong}."
-
-
-def _things(number: int) -> str:
-    return "one thing is" if number == 1 else f"{number} things are"
+    bad, warn = (
+        "one thing is" if count == 1 else f"{count} things are" if count else ""
+        for count in (sum(each.level == level for each in findings) for level in (BAD, WARN))
+    )
+    parts = [f"Not healthy: {bad} wrong"] if bad else ["Healthy"]
+    parts += [f"{warn} worth a look"] if warn else []
+    return (", " if bad else "; ").join(parts) + "."

@@ -1,4 +1,4 @@
-"""The end of a spawned process with ours: what a signal begins, and what our exit waits for."""
+"""The end of a spawned process together with the command, by a signal or at exit."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending"]
 
-# Between two looks at a parent where the system does not tell of its end.
-_LOOK = 0.1
+# Seconds between two looks at the parent where the system has no pidfd_open().
+_INTERVAL = 0.1
 
 
 class Ending:
-    """Ends a process when its server is told to end.
+    """Ends the process of a spawner when the server ends.
 
-    Requests that wait for a start are refused at once, or the server would wait for them.
-    Those that are being served may go on until the server has ended.
+    Requests that wait for a start are refused at once, or the server would wait for them. Those
+    in progress may go on until the server has ended.
 
-    :param proxy: the process, as an application.
-    :param first: number of the process that a person has started; we may be its worker.
+    :param first: process id of ``wsgiproxy serve``, of which this process may be a worker.
     """
 
     def __init__(self, proxy: SpawningApplication, first: int) -> None:
         self._proxy = proxy
         self._lock = threading.Lock()
         atexit.register(self._at_exit)
-        # The workers of granian leave by another door.
+        # The workers of granian do not run atexit.
         Finalize(None, self._at_exit, exitpriority=0)
         if first != os.getpid():
             threading.Thread(target=_end_with, args=[first], name="parent", daemon=True).start()
@@ -47,7 +46,7 @@ class Ending:
 
     def _refuse(self) -> None:
         if self._proxy.state == "ready":
-            # Threads that a server waits for without end would keep the command for as long.
+            # A server may wait without end for its threads; the command must not.
             sleep(GRACE)
         self._close()
 
@@ -59,17 +58,17 @@ class Ending:
             self._proxy.close()
 
     def _at_exit(self) -> None:
-        # The sockets of waitress are closed, which its threads find out only now.
+        # The threads of waitress would log errors of its closed sockets.
         logging.getLogger("waitress").disabled = True
         self._close()
 
 
 def _end_with(parent: int) -> None:
-    """End when our parent has ended without a word: granian's workers would serve for ever."""
-    with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
+    """End when the parent was killed; workers of granian would serve for ever."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux alone has pidfd_open()
         ended = select.poll()
         ended.register(os.pidfd_open(parent), select.POLLIN)
         ended.poll()
     while os.getppid() == parent:
-        sleep(_LOOK)
+        sleep(_INTERVAL)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""``wsgiproxy forward``: a proxy for browsers, for as long as somebody watches it."""
+"""``wsgiproxy forward``: a forward proxy for browsers, on Paste's server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ examples:
   wsgiproxy forward --deny .ads.example --deny 203.0.113.0/24
 
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, and
-with 2 if the command line cannot be meant.
+with 2 if the command line is wrong.
 """
 _GROUPS: options.Groups = (
     ("what the proxy does", FORWARD),
@@ -58,8 +58,6 @@ def add_to(commands: Commands) -> None:
         help="be the proxy of a browser",
         description="Be the proxy of a browser, and no way into the machine that runs it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     options.add_listen(parser)
     add_log(parser)
@@ -74,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _check_reach(listen, settings)
     serve, handler = _server(proxy)
     with open_listener(listen) as probe:
-        port = probe.getsockname()[1]  # taken, and said so, before Paste tries
+        port = probe.getsockname()[1]  # a taken port is reported before Paste tries
     log_to_stderr(read_log(arguments))
     _allow_many_files()
     server = serve(
@@ -95,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, SystemExit):
         return 0
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second one waits for nothing
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
         if proxy.in_flight:
             logging.getLogger("wsgiproxy.cli").warning(
                 "ending: %s exchanges and tunnels are cut", proxy.in_flight
@@ -106,16 +104,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _allow_many_files() -> None:
-    """A tunnel takes two descriptors, and 1,024 is what many systems begin with."""
-    with contextlib.suppress(ValueError, OSError):  # macOS says more than it gives
+    """Raise the limit of descriptors: a tunnel takes two, and many systems begin with 1,024."""
+    with contextlib.suppress(ValueError, OSError):  # the hard limit of macOS is not permitted
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _server(proxy: ForwardProxy) -> tuple[Any, Any]:
-    """Paste, and our handler for it.
+    """Paste's server, and the handler for it.
 
-    :raises ConfigurationError: it is not installed, with the command that does it.
+    :raises ConfigurationError: Paste is not installed; with the command that installs it.
     """
     try:
         from paste.httpserver import serve
@@ -126,17 +124,17 @@ def _server(proxy: ForwardProxy) -> tuple[Any, Any]:
             f"forward: the package Paste is not installed; try: {extra('forward')}"
         ) from error
 
-    class Roomy(Handler):
-        # Those that wait for their request come on top.
+    class LargeHandler(Handler):
+        # Connections that wait for their request need room as well.
         max_connections = max(Handler.max_connections, 2 * proxy.max_connections)
 
-    return serve, Roomy
+    return serve, LargeHandler
 
 
 def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
-    """Nobody opens a relay for the whole network without knowing it.
+    """Refuse an open relay.
 
-    :raises ConfigurationError: others can reach it, and nothing says who of them may use it.
+    :raises ConfigurationError: other machines can reach it, and no setting names its clients.
     """
     if settings.get("allow_clients") is not None or settings.get("credentials") is not None:
         return
@@ -148,12 +146,12 @@ def _check_reach(listen: Listen, settings: Mapping[str, Any]) -> None:
 
 
 def how_to_use(listen: Listen, port: int, settings: Mapping[str, Any]) -> list[str]:
-    """What to tell the person who has started it.
+    """The lines to print at the start.
 
     >>> print(how_to_use(Listen("127.0.0.1", 0), 8080, {})[0])
     Browser proxy at 127.0.0.1:8080. Ctrl-C ends it.
     """
-    # For this machine; the others know how they reach it.
+    # The address for programs on this machine.
     where = listen.url(port, "").removeprefix("http://")
     host = where.rpartition(":")[0]
     every = " and all other addresses" * (kinds(listen) == {"unspecified"})

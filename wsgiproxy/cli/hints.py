@@ -1,4 +1,4 @@
-"""Help while a command line is typed: completion, and what a wrong word may have meant."""
+"""Help with a command line: completion in the shell, and suggestions for wrong words."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["about_flag", "complete", "did_you_mean"]
 
 
 # Flags of other programs.
-_OTHERS_CALL_IT = dict.fromkeys(("--bind", "--host", "--address", "-b"), "--listen")
+_ALIASES = dict.fromkeys(("--bind", "--host", "--address", "-b"), "--listen")
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer a shell that asks how to go on, if argcomplete is installed; this ends the process."""
+    """Answer a completion request of the shell, if argcomplete is installed, and exit."""
     if "_ARGCOMPLETE" in os.environ:
         with contextlib.suppress(ImportError):
             import argcomplete
@@ -31,8 +31,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     ('did you mean serve? ', '')
     """
     known = list(known)
-    if word in _OTHERS_CALL_IT and _OTHERS_CALL_IT[word] in known:
-        return f"did you mean {_OTHERS_CALL_IT[word]}? "
+    if _ALIASES.get(word) in known:
+        return f"did you mean {_ALIASES[word]}? "
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
     return f"did you mean {near[0]}? " if near else ""
 
@@ -40,11 +40,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def about_flag(
     unknown: Sequence[str], command: str, parsers: Mapping[str, argparse.ArgumentParser]
 ) -> str:
-    """What the first unknown flag may have meant, as a part of a sentence.
+    """A suggestion for the first unknown flag, as a part of a sentence.
 
-    :param unknown: the arguments that nothing takes.
-    :param command: the name of the command.
-    :param parsers: those of all commands.
+    :param unknown: the arguments that the parser of *command* does not know.
     """
     flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
     if not flag:

@@ -1,4 +1,4 @@
-"""How many exchanges are in progress, for the person who ends the server."""
+"""The number of exchanges in progress, logged when the server begins to end."""
 
 from __future__ import annotations
 
@@ -14,46 +14,30 @@ from wsgiproxy.wsgi.gateway import call_counted
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["InFlight", "counted"]
-
-_log = logging.getLogger("wsgiproxy.cli")
+__all__ = ["counted"]
 
 
-class InFlight:
-    """A WSGI application that knows how many of its exchanges are not over.
+def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
+    """Make an application that logs the number of its exchanges in progress at the first signal."""
+    application = make()
+    # A set, since adding and removing are one step each for the interpreter.
+    exchanges: set[object] = set()
 
-    :param application: what serves them.
-    """
+    def count(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = object()
+        exchanges.add(exchange)
+        leave = partial(exchanges.discard, exchange)
+        return call_counted(application, environ, start_response, leave)
 
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-        # A set, since adding and removing are one step each for the interpreter.
-        self._open: set[object] = set()
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        each = object()
-        self._open.add(each)
-        leave = partial(self._open.discard, each)
-        return call_counted(self._application, environ, start_response, leave)
-
-    def tell(self) -> None:
-        """Say what the end waits for, if it does."""
-        number = len(self._open)
+    def log() -> None:
+        number = len(exchanges)
         if number:
             what = "1 request is" if number == 1 else f"{number} requests are"
-            _log.warning(
+            logging.getLogger("wsgiproxy.cli").warning(
                 "ending: %s in progress, with %s s to finish; Ctrl-C again waits for nothing",
                 what,
                 GRACE,
             )
 
-
-def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
-    """Make an application, and have it say at the end what is in progress.
-
-    :param make: called in the process that serves it.
-    """
-    application = InFlight(make())
-    at_first_signal(application.tell)
-    return application
+    at_first_signal(log)
+    return count

@@ -1,7 +1,4 @@
-"""Key files as text and as files: made once, changed as a whole, and never lost.
-
-It shows no key: what it says names files and key ids.
-"""
+"""Key files: created, and replaced as a whole. Messages name files and key ids, and no key."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ _SHARED, _SECRET = 0o644, 0o600
 
 
 def _lines(content: bytes) -> list[str]:
-    """The lines of a key file; a bare secret becomes the line that it stands for.
+    """The lines of a key file; a secret without a key id becomes a line with one.
 
     :raises ConfigurationError: it holds no key.
     """
@@ -62,9 +59,9 @@ def _first(lines: list[str]) -> int:
 
 
 def added(content: bytes, line: str) -> bytes:
-    """With one more key, as the second: it verifies, and does not sign yet.
+    """The content with one more key, as the second: it verifies, and does not sign yet.
 
-    :raises ConfigurationError: there is one of that name, or no key at all.
+    :raises ConfigurationError: it holds a key of that name, or no key at all.
     """
     lines = _lines(content)
     if any(_keyid(each) == _keyid(line) for each in lines):
@@ -74,9 +71,9 @@ def added(content: bytes, line: str) -> bytes:
 
 
 def promoted(content: bytes, keyid: str) -> bytes:
-    """With one of its keys as the first: now it signs.
+    """The content with one of its keys as the first, which signs.
 
-    :raises ConfigurationError: there is none of that name.
+    :raises ConfigurationError: it holds no key of that name.
     """
     lines = _lines(content)
     line = lines.pop(_index(lines, keyid))
@@ -86,9 +83,9 @@ def promoted(content: bytes, keyid: str) -> bytes:
 
 
 def removed(content: bytes, keyid: str) -> bytes:
-    """Without one of its keys.
+    """The content without one of its keys.
 
-    :raises ConfigurationError: there is none of that name, or it is the one that signs.
+    :raises ConfigurationError: it holds no key of that name, or that one signs.
     """
     lines = _lines(content)
     number = _index(lines, keyid)
@@ -104,12 +101,12 @@ def removed(content: bytes, keyid: str) -> bytes:
 
 
 def create(path: str, content: bytes, *, shared: bool = False) -> None:
-    """Make a file that was not there.
+    """Create a file.
 
-    :param shared: others may read it: it holds public halves alone.
-    :raises CannotStart: it is there, or cannot be made.
+    :param shared: other users may read it: it holds public halves alone.
+    :raises CannotStart: it exists, or cannot be created.
     """
-    with _told(path):
+    with _named(path):
         try:
             number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _SECRET)
         except FileExistsError:
@@ -125,17 +122,17 @@ def create(path: str, content: bytes, *, shared: bool = False) -> None:
 
 
 def change(path: str, edit: Callable[[bytes], bytes]) -> None:
-    """Put a changed file in the place of a file, at once and with its mode and owner.
+    """Replace a file by one with a changed content, and with its mode and owner.
 
-    :param edit: from the content to the new one.
+    :param edit: makes the new content of the old one.
     :raises ConfigurationError: the file is no key file, or *edit* refuses.
     :raises CannotStart: it cannot be read or written.
     """
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
-    with _told(path), _locked(folder):
+    with _named(path), _locked(folder):
         with open(path, "rb") as file:
-            found, old = os.fstat(file.fileno()), file.read()
+            status, old = os.fstat(file.fileno()), file.read()
         try:
             new = edit(old)
             parse_keys(new)
@@ -144,9 +141,9 @@ def change(path: str, edit: Callable[[bytes], bytes]) -> None:
         number, name = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
         try:
             with open(number, "wb") as file:
-                if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(number, found.st_uid, found.st_gid)
-                _write(number, new, stat.S_IMODE(found.st_mode))
+                if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(number, status.st_uid, status.st_gid)
+                _write(number, new, stat.S_IMODE(status.st_mode))
             os.replace(name, path)
         except BaseException:
             os.unlink(name)
@@ -162,7 +159,7 @@ def _write(number: int, content: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: str) -> Iterator[None]:
-    """One change at a time; of two at the same time, one would lose its key."""
+    """Lock a folder: of two changes at the same time, one would be lost."""
     number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
@@ -173,7 +170,7 @@ def _locked(folder: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(path: str) -> Iterator[None]:
+def _named(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``wsgiproxy keygen FILE``: makes a key file, and takes it through a change of keys."""
+"""``wsgiproxy keygen FILE``: makes a key file, and changes its keys."""
 
 from __future__ import annotations
 
@@ -47,8 +47,6 @@ def add_to(commands: Commands) -> None:
         help="make a key file for a proxy and its backend",
         description="Make a key file for WSGIProxyApp and WSGIProxyMiddleware, with one new key.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="where to write it")
     what = parser.add_mutually_exclusive_group()

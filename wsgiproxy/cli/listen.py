@@ -1,4 +1,4 @@
-"""Where to listen: an address, and the socket for it."""
+"""The address of a server, and its listening socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BACKLOG = 1024
 
 
 class CannotStart(Exception):
-    """Something outside stands in the way; the text is one line for the person who typed."""
+    """The command cannot start for a reason outside its command line; the text is one line."""
 
 
 class Listen(NamedTuple):
@@ -30,35 +30,35 @@ class Listen(NamedTuple):
     port: int
 
     def url(self, port: int, path: str = "/", host: str = "") -> str:
-        """The address to open.
+        """The URL of the server.
 
-        :param host: the name to open it by; this machine's, if it is empty.
+        :param host: the host of the URL; empty for that of this listener.
 
         >>> Listen("::1", 0).url(8080, "/app/"), Listen("0.0.0.0", 0).url(80)
         ('http://[::1]:8080/app/', 'http://127.0.0.1:80/')
         """
-        # Not every system connects to the address that stands for all of its own.
+        # Not every system can connect to 0.0.0.0 and ::.
         ours = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{bracketed(host or ours)}:{port}{path}"
 
 
 def kinds(listen: Listen) -> set[str]:
-    """The kinds of its addresses, such as ``loopback``; none if none is found.
+    """The kinds of the addresses of a listener, such as ``loopback``; empty if there is none.
 
     >>> kinds(Listen("127.0.0.1", 0)), kinds(Listen("0.0.0.0", 0))
     ({'loopback'}, {'unspecified'})
     """
-    with contextlib.suppress(OSError):  # which is for open_listener() to say
-        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
-        return {kind(str(address[0])) for *_, address in found}
+    with contextlib.suppress(OSError):  # open_listener() reports it
+        addresses = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+        return {kind(str(address[0])) for *_, address in addresses}
     return set()
 
 
 def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
-    """A bound socket, listening unless others are to share its port.
+    """A listening socket.
 
-    :param reuse_port: bind only, and let others bind as well (SO_REUSEPORT).
-    :raises CannotStart: the port is taken, or not ours to take.
+    :param reuse_port: bind only, and let other sockets bind as well (SO_REUSEPORT).
+    :raises CannotStart: the port is taken, or not permitted.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -83,18 +83,18 @@ def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
 
 
 def _reason(error: OSError) -> str:
-    # The numbers of getaddrinfo are negative, and no errno.
+    # The numbers of getaddrinfo() are negative, and not an errno.
     number = error.errno or 0
     text = os.strerror(number) if number > 0 else str(error.strerror)
     return text[:1].lower() + text[1:]
 
 
 def held_port(listen: Listen) -> socket.socket:
-    """Keep a port for servers that bind by themselves with SO_REUSEPORT.
+    """A socket that keeps a port for a server which binds by itself with SO_REUSEPORT.
 
-    The socket never listens, so the kernel gives it no connection.
+    It does not listen, so the kernel gives it no connection.
 
-    :raises CannotStart: the port is taken, even by somebody who would share it.
+    :raises CannotStart: the port is taken, even by a socket with SO_REUSEPORT.
     """
     with open_listener(listen) as probe:
         port = probe.getsockname()[1]

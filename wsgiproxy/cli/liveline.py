@@ -1,6 +1,6 @@
-"""One line on a terminal that moves while a process is starting or stopping.
+"""A line at the bottom of a terminal that moves while a command is starting or stopping.
 
-It is drawn below all else, never wider than the terminal, and erased when the wait is over.
+It is never wider than the terminal, and erased when the wait is over.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _WHEEL = "|/-\\"
 _INTERVAL = 0.1  # seconds; a start that is over sooner is never drawn
 _ERASE = "\r\x1b[2K"  # ECMA-48: EL, the whole line
 _VERBS = {Phase.STARTING: "starting", Phase.DRAINING: "stopping"}
-_LEAST = 20  # columns that the command gets, should there be so many
+_LEAST = 20  # columns for the command, if the terminal is wide enough
 
 
 def plain(text: str) -> str:
-    """*text* with everything escaped that a terminal would obey, or that cannot be written.
+    """*text* with control characters and surrogates escaped.
 
     >>> plain("sh -c 'a\\nb\\x1b[2J'")
     "sh -c 'a\\\\nb\\\\x1b[2J'"
@@ -39,10 +39,10 @@ def plain(text: str) -> str:
 
 
 def fitted(text: str, columns: int) -> str:
-    """The beginning of *text* that takes no more than so many columns.
+    """The beginning of *text* in at most so many columns.
 
-    A character takes two where some terminals draw it wide (UAX #11), else one, also if it
-    combines with the one before: too short a line does no harm.
+    A character counts as two columns where some terminals draw it wide (UAX #11), else as one,
+    also if it combines with the one before.
 
     >>> fitted("starting", 8), fitted("starting", 7), fitted("日本語", 5)
     ('starting', 'star...', '日...')
@@ -69,14 +69,14 @@ else:
 
 
 class LiveLine(_Handler):
-    """A handler that writes records as ever, and below them what is being waited for.
+    """A log handler that writes its records above a line about the command.
 
-    It looks at two attributes of a record: ``spawn``, the phase that :mod:`wsgiproxy.spawn`
-    gives to its records, and ``missing``, what keeps a process from being ready. A record below
-    the level of our log changes the line alone.
+    It reads two attributes of a record: ``spawn``, the phase that :mod:`wsgiproxy.spawn` sets,
+    and ``missing``, the reason why the command is not ready. A record below :attr:`least` changes
+    the line alone.
 
     :param title: the command, for people to read.
-    :param stream: the terminal; stderr if not given.
+    :param stream: the terminal; stderr by default.
     """
 
     def __init__(self, title: str, stream: TextIO | None = None) -> None:
@@ -92,10 +92,7 @@ class LiveLine(_Handler):
 
     @classmethod
     def attach(cls, title: str) -> bool:
-        """Take the place of the handler of our log; False if stderr is no terminal for it.
-
-        :param title: the command.
-        """
+        """Replace the handler of the log; False if stderr is not a terminal."""
         if not is_terminal(sys.stderr):
             return False
         logger = logging.getLogger("wsgiproxy")
@@ -112,12 +109,12 @@ class LiveLine(_Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record above the line."""
         try:
-            self._heed(record)
+            self._update(record)
             self._write(f"{self.format(record)}\n" if record.levelno >= self.least else "")
-        except Exception:  # as every handler does: what is logged goes on
+        except Exception:  # as in every handler of logging
             self.handleError(record)
 
-    def _heed(self, record: logging.LogRecord) -> None:
+    def _update(self, record: logging.LogRecord) -> None:
         phase = getattr(record, "spawn", None)
         if phase is None:
             return
@@ -131,10 +128,10 @@ class LiveLine(_Handler):
             self._thread.start()
 
     def _turn(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+        with contextlib.suppress(OSError, ValueError):  # the terminal is closed
             while True:
                 sleep(_INTERVAL)
-                with self._alone():
+                with self._locked():
                     if not self._verb:
                         self._thread = None
                         return
@@ -144,8 +141,8 @@ class LiveLine(_Handler):
                         self._write("")
 
     def _write(self, text: str) -> None:
-        """Write *text* in the place of the line, and the line below it, at one go."""
-        # What stands there when a person has ended us is the ^C of the terminal.
+        """Write *text* over the line, and the line below it, in one write."""
+        # While the command stops, the ^C of the terminal may be there.
         erase = _ERASE if self._drawn or self._verb == _VERBS[Phase.DRAINING] else ""
         self._drawn = self._drawn and bool(self._verb)
         self.stream.write(erase + text + (self._line() if self._drawn else ""))
@@ -156,15 +153,11 @@ class LiveLine(_Handler):
             columns = os.get_terminal_size(self.stream.fileno()).columns
         except (OSError, ValueError, AttributeError):
             columns = 0
-        # Without the last column: some terminals go on in the next line when it is taken.
+        # Without the last column: some terminals begin a new line when it is written.
         return self.line(monotonic() - self._began, (columns or 80) - 1)
 
     def line(self, seconds: float, columns: int) -> str:
-        """What is being waited for.
-
-        :param seconds: since when.
-        :param columns: how many it may take.
-        """
+        """The text of the line, after so many seconds, in at most so many columns."""
         wheel = _WHEEL[self._turns % len(_WHEEL)]
         head = f"{wheel} {self._verb} for {seconds:.1f} s: "
         tail = f" ({plain(self._missing)})" if self._missing else ""
@@ -172,7 +165,7 @@ class LiveLine(_Handler):
         return fitted(head + fitted(self._title, max(room, _LEAST)) + tail, columns)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.acquire()
         try:
             yield
@@ -181,8 +174,8 @@ class LiveLine(_Handler):
 
     @contextlib.contextmanager
     def hidden(self) -> Iterator[None]:
-        """Keep it away as long as something is written by other means."""
-        with self._alone():
+        """Erase the line while another writer uses the terminal."""
+        with self._locked():
             if self._drawn:
                 self._drawn = False
                 self.stream.write(_ERASE)
@@ -191,7 +184,7 @@ class LiveLine(_Handler):
 
 
 def erase() -> None:
-    """Erase the line of the cursor; without a lock, for somebody who ends us at once."""
+    """Erase the line of the cursor, without a lock: the process ends at once."""
     if is_terminal(sys.stderr):
         with contextlib.suppress(OSError):
             os.write(sys.stderr.fileno(), _ERASE.encode())
@@ -199,7 +192,7 @@ def erase() -> None:
 
 @contextlib.contextmanager
 def hidden() -> Iterator[None]:
-    """Keep the live line away, if there is one, as long as something else is written."""
+    """Erase the live line, if there is one, while another writer uses the terminal."""
     with contextlib.ExitStack() as stack:
         for each in logging.getLogger("wsgiproxy").handlers:
             if isinstance(each, LiveLine):

@@ -1,4 +1,4 @@
-"""What the command writes on stderr: how much of it, in which form, and each thing once."""
+"""The log of the command on stderr: its level and its form, and one line for each failure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ __all__ = ["LogStyle", "add_log", "log_to_stderr", "read_log"]
 _LEVELS = ("debug", "info", "warning", "error")
 #: Loggers of single exchanges.
 _OF_EXCHANGES = ("wsgiproxy.access", "wsgiproxy.forward")
-#: Loggers of servers that tell of an answer that broke off by the traceback of our error.
+#: Loggers of servers that log the traceback of a ProxyError when an answer breaks off.
 _OF_SERVERS = ("waitress", "gunicorn.error", "_granian")
 
 
 @dataclass(frozen=True)
 class LogStyle:
-    """What is written on stderr, in values that can be pickled.
+    """What is logged, in values that can be pickled.
 
     :param level: the least level, a name of :mod:`logging` in lower case.
-    :param format: ``text`` or ``json``.
-    :param access: write a line for each exchange.
+    :param access: log each exchange.
     """
 
     level: str = "info"
@@ -59,15 +58,15 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 
 
 def read_log(arguments: argparse.Namespace) -> LogStyle:
-    """What the command line says."""
-    said: bool | None = arguments.access_log
-    level: str = arguments.log_level
-    access = level in ("debug", "info") if said is None else said
+    """The log that the command line wants."""
+    level, access = arguments.log_level, arguments.access_log
+    if access is None:
+        access = level in ("debug", "info")
     return LogStyle(level, arguments.log_format, access)
 
 
 def log_to_stderr(style: LogStyle) -> None:
-    """Write what goes wrong, and the access log if wanted; a second call changes nothing."""
+    """Log failures on stderr, and exchanges if wanted; a second call changes nothing."""
     logger = logging.getLogger("wsgiproxy")
     if logger.handlers:
         return
@@ -90,17 +89,17 @@ def log_to_stderr(style: LogStyle) -> None:
             theirs.setFormatter(handler.formatter)
             if isinstance(theirs, logging.StreamHandler):
                 theirs.setStream(handler.stream)  # granian writes on stdout
-    # It speaks of a queue when a thread has not woken up yet.
+    # It logs a queue before a thread has had the time to take the request.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def _is_no_second_line(record: logging.LogRecord) -> bool:
-    """Whether the access log does not say the same."""
+    """Whether a record is not about an exchange, which has a line in the access log."""
     return not hasattr(record, "exchange_failed")
 
 
 def _is_no_error_of_ours(record: logging.LogRecord) -> bool:
-    """Whether a server tells of something else than an exchange that has a line already."""
+    """Whether a record of a server is not about a ProxyError, which has a line already."""
     if record.exc_info:
         return not isinstance(record.exc_info[1], ProxyError)
     # granian's message is a traceback itself.

@@ -1,4 +1,4 @@
-"""The two forms of the log: lines for people, with colours on a terminal, and JSON."""
+"""The two forms of the log: text, with colours on a terminal, and JSON."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _OF_STATUS = {2: _GREEN, 3: _CYAN, 4: _YELLOW, 5: _RED}
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people; what a spawned command says is marked, so that it is not taken for ours.
+    """One line of text; a ``|`` is before the output of a spawned command.
 
-    :param stream: where the lines go. A terminal gets colours, unless ``NO_COLOR`` is set, and
-        the time of the day; all else, which may be kept, the date as well.
+    :param stream: a terminal gets colours, unless ``NO_COLOR`` is set, and the time of the day;
+        a file gets the date as well.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -43,7 +43,7 @@ class TextFormatter(logging.Formatter):
         if record.name.endswith(".output"):
             record.mark = "| "
         brief = getattr(record, "brief", "")
-        if brief:  # what follows in the message stands on stderr already, line by line
+        if brief:  # the rest of the message is on stderr already, line by line
             record.msg, record.args = "%s", (brief,)
         if self._has_colours:
             _colour(record)
@@ -53,39 +53,34 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """One JSON object in a line: ``time`` (RFC 3339), ``level``, ``logger``, and the rest.
 
-    The rest is what :mod:`wsgiproxy.observe.accesslog` notes of an exchange, or a ``message``,
-    with a ``traceback`` if there is one.
-
-    :param stream: where the lines go, which makes no difference.
+    The rest are the members of an exchange (:mod:`wsgiproxy.observe.accesslog`), or ``message``,
+    with ``traceback`` if there is one.
     """
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        super().__init__()
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record."""
         record = _typed(record)
         when = datetime.fromtimestamp(record.created, timezone.utc)
-        found: dict[str, Any] = {
+        members: dict[str, Any] = {
             "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        found |= getattr(record, "exchange", None) or {"message": record.getMessage()}
+        members |= getattr(record, "exchange", None) or {"message": record.getMessage()}
         if record.exc_info and record.exc_info[0] is not None:
-            found["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(found, default=str)
+            members["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(members, default=str)
 
 
 #: By the value of ``--log-format``.
 FORMATS: dict[str, Callable[[TextIO], logging.Formatter]] = {
     "text": TextFormatter,
-    "json": JsonFormatter,
+    "json": lambda stream: JsonFormatter(),
 }
 
 
 def _typed(record: logging.LogRecord) -> logging.LogRecord:
-    """A copy in which the reason names settings by their flags; a path may look like one."""
+    """A copy in which the reason, and nothing else, names settings by their flags."""
     record = copy(record)
     exchange: Exchange | None = getattr(record, "exchange", None)
     if exchange is not None and isinstance(record.args, dict) and exchange["reason"]:

@@ -1,4 +1,4 @@
-"""An application under a prefix, and what is said of everything beside it."""
+"""An application below a prefix, and the page for every other path."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from webob import Response
 
 from wsgiproxy.errors import NotFound
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.router import is_bare, not_found, shifted, with_slash
+from wsgiproxy.router import Route, not_found
 from wsgiproxy.wsgi.gateway import log_failure
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Mount", "shifted"]
+__all__ = ["Mount"]
 
 _NOT_FOUND = """\
 <!DOCTYPE html>
@@ -28,40 +28,27 @@ _NOT_FOUND = """\
 
 
 class Mount:
-    """A WSGI application that passes *prefix* and all below it on.
-
-    The raw target is left as it is: it holds the prefix, as ``SCRIPT_NAME`` does.
-
-    :param application: what is mounted.
-    :param prefix: a path without a slash at its end; empty for the root.
-    :param is_folder: whether a GET of the prefix alone is sent to the prefix with a slash, as
-        :class:`~wsgiproxy.router.Route` has it.
-    """
+    """A WSGI application with one :class:`~wsgiproxy.router.Route`."""
 
     def __init__(
         self, application: WSGIApplication, prefix: str, *, is_folder: bool = False
     ) -> None:
-        self._application = application
-        self._prefix = prefix
-        self._is_folder = is_folder
+        self._route = Route(prefix, application, is_folder)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
-        place = shifted(script_name, path_info, self._prefix)
-        if place is not None:
-            inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
-            if self._is_folder and is_bare(inner):
-                return with_slash(inner, start_response)
-            return self._application(inner, start_response)
-        link = script_name + self._prefix + "/"
+        answer = self._route.answer(environ, start_response)
+        if answer is not None:
+            return answer
+        prefix, path_info = self._route.prefix, environ.get("PATH_INFO", "")
+        link = environ.get("SCRIPT_NAME", "") + prefix + "/"
         record = Record(environ)
         if path_info in ("", "/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            # WebOb would make an absolute address of it, from what the client calls us.
+            # WebOb would make an absolute address of it, from the Host of the client.
             start_response("302 Found", [("Location", link), ("Content-Length", "0")])
             record.end(302)
             return []
-        error = not_found(environ, [self._prefix])
+        error = not_found(environ, [prefix])
         log_failure(error, record)
         record.fail(error)
         why = error.public.removeprefix(NotFound.public).strip()

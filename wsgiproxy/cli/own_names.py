@@ -1,4 +1,4 @@
-"""A listener on a loopback address answers only the names of this machine and those it is told."""
+"""A listener on a loopback address answers only the names of this machine and allowed ones."""
 
 from __future__ import annotations
 
@@ -16,34 +16,7 @@ from wsgiproxy.wsgi.gateway import error_response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["OwnNames", "own_names", "with_own_names"]
-
-
-class OwnNames:
-    """A WSGI application that passes on requests whose Host is one of ours; 421 for the others.
-
-    :param application: what gets them.
-    :param allowed: names beyond those of the loopback addresses, as ``allowed_hosts`` has them.
-    """
-
-    def __init__(self, application: WSGIApplication, allowed: Iterable[str]) -> None:
-        names = tuple(allowed)
-        self._application = application
-
-        @remembered
-        def is_own(host: str) -> bool:
-            return is_answered(host, names)
-
-        self._is_own = is_own
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        hosts = [environ.get("HTTP_HOST", ""), *_named_by_target(environ)]
-        host = next((each for each in hosts if not self._is_own(each)), None)
-        if host is None:
-            return self._application(environ, start_response)
-        error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
-        return error_response(error, environ, start_response, Record(environ))
+__all__ = ["own_names", "with_own_names"]
 
 
 def _named_by_target(environ: WSGIEnvironment) -> list[str]:
@@ -54,15 +27,12 @@ def _named_by_target(environ: WSGIEnvironment) -> list[str]:
     try:
         absolute = absolute_form(raw)
     except BadRequest:
-        return []  # which the application refuses
+        return []  # the application refuses it
     return [absolute.authority] if absolute else []
 
 
 def own_names(listen: Listen) -> tuple[str, ...]:
-    """Names of a listener on a loopback address, as ``allowed_hosts`` has them.
-
-    :returns: none for an address that others can reach: it answers every name.
-    """
+    """The names of a listener on a loopback address; empty for any other: it answers every name."""
     if kinds(listen) != {"loopback"}:
         return ()
     return ("localhost", ".localhost", "127.0.0.1", "::1", listen.host.lower())
@@ -71,11 +41,22 @@ def own_names(listen: Listen) -> tuple[str, ...]:
 def with_own_names(
     make: Callable[[], WSGIApplication], listen: Listen, allowed: Iterable[str]
 ) -> WSGIApplication:
-    """Make an application; on a loopback address, for requests to our own names alone.
-
-    :param make: called in the process that serves it.
-    :param listen: the address; its own spelling is one of the names.
-    :param allowed: further names.
-    """
+    """Make an application; on a loopback address, other names than own and *allowed* get 421."""
     application, own = make(), own_names(listen)
-    return OwnNames(application, (*allowed, *own)) if own else application
+    if not own:
+        return application
+    names = (*allowed, *own)
+
+    @remembered
+    def is_own(host: str) -> bool:
+        return is_answered(host, names)
+
+    def check(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        hosts = [environ.get("HTTP_HOST", ""), *_named_by_target(environ)]
+        host = next((each for each in hosts if not is_own(each)), None)
+        if host is None:
+            return application(environ, start_response)
+        error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
+        return error_response(error, environ, start_response, Record(environ))
+
+    return check

@@ -28,7 +28,7 @@ __all__ = ["add_to", "handed_over", "load"]
 _LISTEN_FD = 3  # sd_listen_fds(3)
 
 _EXPECTED = "expected MODULE:NAME, such as mysite.wsgi:application"
-# What may stand for an application.
+# MODULE:NAME, MODULE:NAME.NAME or MODULE:NAME().
 _PLACE = re.compile(r"[^\s:.]+(?:\.[^\s:.]+)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*(?:\(\))?")
 
 _EPILOG = """\
@@ -48,8 +48,6 @@ def add_to(commands: Commands) -> None:
         help="serve a WSGI application that `serve --` has started",
         description="Serve a WSGI application behind `wsgiproxy serve --`, which it believes.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "application", metavar="MODULE:NAME", help="the application; NAME() calls a factory"
@@ -65,9 +63,9 @@ def add_to(commands: Commands) -> None:
 
 
 def load(place: str) -> WSGIApplication:
-    """The application that ``module:name`` or ``module:factory()`` stands for.
+    """The application of the name ``module:name`` or ``module:factory()``.
 
-    :raises ConfigurationError: it stands for none.
+    :raises ConfigurationError: there is no such application.
 
     >>> load("wsgiref.simple_server:demo_app").__name__
     'demo_app'
@@ -76,20 +74,20 @@ def load(place: str) -> WSGIApplication:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = import_module(module)
+        loaded: Any = import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in _parents(module):
-            raise  # something that the module itself imports
+            raise  # a module that this one imports
         raise ConfigurationError(f"{place!r}: {_EXPECTED} ({error})") from error
     try:
         for part in name.removesuffix("()").split("."):
-            found = getattr(found, part)
+            loaded = getattr(loaded, part)
     except AttributeError as error:
         raise ConfigurationError(f"{place!r}: {_EXPECTED} ({error})") from error
-    application = found() if name.endswith("()") else found
+    application = loaded() if name.endswith("()") else loaded
     if not callable(application):
         raise ConfigurationError(f"{place!r}: expected a WSGI application, not {application!r}")
-    return application  # type: ignore[no-any-return]  # whoever types it means one
+    return application  # type: ignore[no-any-return]  # checked as far as possible
 
 
 def _split(place: str) -> tuple[str, str]:
@@ -105,7 +103,7 @@ def _parents(module: str) -> set[str]:
 
 
 def handed_over() -> socket.socket:
-    """The listening socket that our parent has handed over (sd_listen_fds(3)).
+    """The listening socket that the parent has handed over (sd_listen_fds(3)).
 
     :raises CannotStart: there is none.
     """
@@ -113,8 +111,8 @@ def handed_over() -> socket.socket:
     ours = os.environ.get("LISTEN_PID") == str(os.getpid()) or SECRET_FILE in os.environ
     listener = _listener(_LISTEN_FD) if os.environ.get("LISTEN_FDS") == "1" and ours else None
     if listener is None:
-        raise CannotStart("nobody has handed a socket over")
-    for name in ("LISTEN_FDS", "LISTEN_PID"):  # it is ours alone
+        raise CannotStart("no socket was handed over")
+    for name in ("LISTEN_FDS", "LISTEN_PID"):  # not for children
         os.environ.pop(name, None)
     listener.set_inheritable(False)
     return listener
@@ -143,7 +141,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with listener:
         log_to_stderr(LogStyle(access=False))
         application = load(place)
-        # One that has wrapped itself would find nothing that is signed any more.
+        # The inner one of two middlewares would find no signature.
         if not isinstance(application, WSGIProxyMiddleware):
             application = WSGIProxyMiddleware.from_env(application, **settings)
         return run_waitress(

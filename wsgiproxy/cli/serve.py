@@ -56,18 +56,16 @@ stands still.
 
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, if
 nothing answers at TARGET, or if there is no such COMMAND, and with 2 if the
-command line cannot be meant. A second Ctrl-C waits for nothing.
+command line is wrong. A second Ctrl-C waits for nothing.
 """
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is to be served, in values that can be pickled.
+    """A target to serve, in values that can be pickled.
 
-    :param href: the target.
-    :param prefix: where it is mounted.
+    :param prefix: the path below which it is mounted.
     :param settings: rows of :mod:`wsgiproxy.settings`.
-    :param log: what is written on stderr.
     """
 
     href: str
@@ -75,41 +73,34 @@ class Site:
     settings: Mapping[str, Any]
     log: LogStyle
 
+    #: What :class:`~wsgiproxy.cli.spawned.Spawned` has as well.
+    note, shutdown_time = "", 0.0
+
     @property
     def title(self) -> str:
-        """For people to read."""
+        """The target, for people to read."""
         return self.href
-
-    @property
-    def note(self) -> str:
-        """What to say of it at the start."""
-        return ""
-
-    @property
-    def patience(self) -> float:
-        """Seconds that it needs to end."""
-        return 0.0
 
     def proxy(self) -> WSGIProxyApp:
         """The proxy alone.
 
-        :raises ConfigurationError: a setting that cannot be meant.
+        :raises ConfigurationError: a wrong setting.
         """
         return WSGIProxyApp(self.href, **cast("AppOptions", self.settings))
 
     def check(self, answers: bool) -> None:
-        """Find what stands in the way before anything is served.
+        """Check the settings, and the target, before it is served.
 
-        :param answers: whether something has to answer there.
-        :raises ConfigurationError: a setting that cannot be meant.
-        :raises CannotStart: nothing answers.
+        :param answers: whether the target has to answer.
+        :raises ConfigurationError: a wrong setting.
+        :raises CannotStart: the target does not answer.
         """
         proxy = self.proxy()
         if answers:
             check_target(proxy)
 
     def application(self) -> WSGIApplication:
-        """The proxy at its place; to be called in the process that serves it."""
+        """The mounted proxy; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
         log_to_stderr(self.log)
@@ -127,8 +118,6 @@ def add_to(commands: Commands) -> None:
         help="serve a target, or a command, at an address of this machine",
         description="Serve TARGET, or what COMMAND serves, and let it know where it lives.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "target", metavar="TARGET", nargs="?", help="the application to put behind us"
@@ -139,7 +128,7 @@ def add_to(commands: Commands) -> None:
     options.add_settings(parser, options.SERVE)
     group = parser.add_argument_group("the process of a COMMAND")
     group.add_argument(
-        "--now", action="store_true", help="start it now, and not when somebody comes"
+        "--now", action="store_true", help="start it now, and not at the first request"
     )
     options.add_rows(group, options.PROCESS)
     parser.set_defaults(run=_run, command=[])
@@ -181,17 +170,17 @@ def _run(arguments: argparse.Namespace) -> int:
     how = f"{site.note}{arguments.server}, {threads} threads"
     if own and not allowed and site.settings.get("trusted_proxies"):
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
-    started = partial(_say_started, listen, site, how)
+    started = partial(_print_address, listen, site, how)
     max_body = site.settings.get("max_body")
     make = partial(counted, partial(with_own_names, site.application, listen, allowed))
-    plan = Service(make, listen, threads, started, max_body, site.patience)
-    return SERVERS[arguments.server](plan)
+    service = Service(make, listen, threads, started, max_body, site.shutdown_time)
+    return SERVERS[arguments.server](service)
 
 
 def _site(arguments: argparse.Namespace) -> Site | Spawned:
-    """What the command line says.
+    """The target or the command of the command line.
 
-    :raises ConfigurationError: neither a target nor a command, or flags of the other.
+    :raises ConfigurationError: neither of them, or flags of the other.
     """
     log = read_log(arguments)
     if arguments.command:
@@ -211,8 +200,8 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
     )
 
 
-def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
-    # What is printed can be opened: our own names are answered at loopback addresses alone.
+def _print_address(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
+    # The printed address must be answered: own names are, at loopback addresses alone.
     allowed = () if own_names(listen) else site.settings.get("allowed_hosts", ())
     names = sorted(
         (each for each in allowed if each[:1] != "."), key=lambda each: each != "localhost"
@@ -220,7 +209,7 @@ def _say_started(listen: Listen, site: Site | Spawned, how: str, port: int) -> N
     where = listen.url(port, site.prefix + "/", names[0] if names else "")
     if allowed and not names:
         where = f"{site.prefix}/ at port {port} for names below {allowed[0]}"
-    log_to_stderr(site.log)  # here, too, where a server has a process above its workers
+    log_to_stderr(site.log)  # this may be the parent of the process that serves
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
 

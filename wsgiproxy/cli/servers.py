@@ -1,7 +1,6 @@
 """The servers that can carry an application: waitress, and others if they are installed.
 
-Each is one function from a plan to an exit status; nothing of a server is imported before it
-is asked for.
+Each is one function from a service to an exit status; a server is imported when it runs.
 """
 
 from __future__ import annotations
@@ -19,14 +18,16 @@ from functools import partial
 from importlib import import_module
 from math import ceil
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.cli.listen import Listen, held_port, open_listener
-from wsgiproxy.cli.signals import SignalCount
+from wsgiproxy.cli.signals import handle_interrupts
 from wsgiproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+    from wsgiproxy.cli.signals import Handler
 
 __all__ = [
     "SERVERS",
@@ -37,23 +38,25 @@ __all__ = [
     "waitress_settings",
 ]
 
-#: Seconds that running exchanges have left when the server is told to end.
+#: Seconds that running exchanges have when the server is told to end.
 GRACE = 5
 
-# waitress counts sockets, and closes the door to all at 100.
+# waitress counts sockets, and accepts no more at 100.
 _CONNECTIONS = 1000
 _NO_LIMIT = sys.maxsize
+# Seconds that granian has to begin to listen.
+_STARTING = 30
 
 
 @dataclass(frozen=True)
 class Service:
-    """What to serve, where and how. It can be pickled: granian may spawn its worker.
+    """An application, its address and its limits. It can be pickled: granian may spawn a worker.
 
     :param make: makes the application, in the process that serves it.
-    :param started: told the port as soon as connections are accepted.
+    :param started: called with the port as soon as connections are accepted.
     :param max_body: largest request body in bytes, None for no limit; the application
         enforces it as well, waitress before it has stored the body.
-    :param patience: seconds that the application needs to end after its last exchange.
+    :param shutdown_time: seconds that the application needs to end after its last exchange.
     """
 
     make: Callable[[], WSGIApplication]
@@ -61,11 +64,11 @@ class Service:
     threads: int
     started: Callable[[int], None]
     max_body: int | None = None
-    patience: float = 0.0
+    shutdown_time: float = 0.0
 
 
 def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
-    """What waitress is told; one place for the proxies and for what is behind them."""
+    """The settings of waitress, for proxies and for the applications behind them."""
     return {
         "threads": threads,
         # Without a lookahead, waitress does not offer waitress.client_disconnected.
@@ -80,76 +83,72 @@ def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
     }
 
 
-def run_waitress(plan: Service, listener: socket.socket | None = None) -> int:
+def run_waitress(service: Service, listener: socket.socket | None = None) -> int:
     """Serve with waitress.
 
-    :param listener: the socket to use, if there is one already.
+    :param listener: the socket to use; by default a new one.
     """
     from waitress.server import create_server
 
-    with listener or open_listener(plan.listen) as listener:
+    with listener or open_listener(service.listen) as listener:
         server = create_server(
-            plan.make(),
+            service.make(),
             sockets=[listener],
-            **waitress_settings(plan.threads, plan.max_body),
+            **waitress_settings(service.threads, service.max_body),
         )
         signal.signal(signal.SIGTERM, end_cleanly)
-        plan.started(listener.getsockname()[1])
+        service.started(listener.getsockname()[1])
         server.run()  # it ends by SystemExit and KeyboardInterrupt, and waits for its threads
         server.close()
     return 0
 
 
 def end_cleanly(number: int, frame: FrameType | None) -> None:
-    """A handler of SIGTERM: leave the server's loop, and close what is open."""
+    """A handler of SIGTERM that leaves the loop of a server."""
     raise SystemExit(0)
 
 
-def _leave_ctrl_c_to_parent() -> None:
-    """Ctrl-C reaches the whole group, and a parent passes it on.
+def _block_interrupts() -> None:
+    """Leave Ctrl-C, which reaches the whole process group, to the parent.
 
     The workers of gunicorn 27 and granian 2.8 may hang when they get two signals.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
-def _in_worker(worker: Any) -> None:
-    _leave_ctrl_c_to_parent()
-    worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
-
-
-def _gunicorn_settings(plan: Service, listener: socket.socket) -> Mapping[str, object]:
+def _gunicorn_settings(service: Service, listener: socket.socket) -> Mapping[str, object]:
     port = listener.getsockname()[1]
 
-    def ready(arbiter: Any) -> None:
-        heard = SignalCount(lambda: arbiter.kill_workers(signal.SIGKILL))
+    def post_fork(arbiter: Any, worker: Any) -> None:
+        _block_interrupts()
+        worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
 
-        def interrupted(number: int, frame: FrameType | None) -> None:
-            if heard.is_first(number):
-                arbiter.signal(signal.SIGTERM, frame)
-
-        # Its own way with SIGINT leaves the handler of a worker by an exception, wherever
-        # that was; some never end.
-        signal.signal(signal.SIGINT, interrupted)
-        plan.started(port)
+    def when_ready(arbiter: Any) -> None:
+        # Its own SIGINT raises an exception in the handler of a worker, wherever that was; some
+        # never end.
+        handle_interrupts(
+            lambda number, frame: arbiter.signal(signal.SIGTERM, frame),
+            partial(arbiter.kill_workers, signal.SIGKILL),
+        )
+        service.started(port)
 
     return {
         "bind": f"fd://{listener.detach()}",
         "workers": 1,
         "worker_class": "gthread",
-        "threads": plan.threads,
-        "graceful_timeout": GRACE + ceil(plan.patience),  # until a worker is killed
+        "threads": service.threads,
+        "graceful_timeout": GRACE + ceil(service.shutdown_time),  # until a worker is killed
         "loglevel": "warning",
         "limit_request_line": 8190,  # the most that it takes
-        # Who may speak of https is for --trusted-proxies to say.
+        # Peers that may send X-Forwarded-Proto are those of --trusted-proxies.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,
-        "post_fork": lambda arbiter, worker: _in_worker(worker),
-        "when_ready": ready,
+        "post_fork": post_fork,
+        "when_ready": when_ready,
     }
 
 
-def _run_gunicorn(plan: Service) -> int:
+def _run_gunicorn(service: Service) -> int:
     from gunicorn.app.base import BaseApplication
 
     class Gunicorn(BaseApplication):  # type: ignore[misc]  # it has no types
@@ -159,9 +158,9 @@ def _run_gunicorn(plan: Service) -> int:
                     self.cfg.set(name, value)
 
         def load(self) -> WSGIApplication:
-            return plan.make()
+            return service.make()
 
-    settings = _gunicorn_settings(plan, open_listener(plan.listen))
+    settings = _gunicorn_settings(service, open_listener(service.listen))
     try:
         Gunicorn().run()
     except SystemExit as end:
@@ -169,62 +168,55 @@ def _run_gunicorn(plan: Service) -> int:
     return 0
 
 
-def _run_granian(plan: Service) -> int:
+def _run_granian(service: Service) -> int:
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
 
-    with held_port(plan.listen) as holder:
+    with held_port(service.listen) as holder:
         address, port = holder.getsockname()[:2]
         server = Server(
             "wsgiproxy",
             address,
             port,
             interface=Interfaces.WSGI,
-            blocking_threads=plan.threads,
+            blocking_threads=service.threads,
             websockets=False,
             log_level=LogLevels.error,
-            workers_kill_timeout=GRACE + ceil(plan.patience),
+            workers_kill_timeout=GRACE + ceil(service.shutdown_time),
         )
-        server.on_startup(partial(_hear_ctrl_c_twice, server))
+        server.on_startup(partial(_handle_interrupts_of_granian, server))
         try:
-            server.serve(target_loader=partial(_granian_worker, plan, port), wrap_loader=False)
+            server.serve(target_loader=partial(_granian_worker, service, port), wrap_loader=False)
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 1
     return 0
 
 
-def _hear_ctrl_c_twice(server: Any) -> None:
+def _handle_interrupts_of_granian(server: Any) -> None:
     """Called in granian's parent process, once it has its handlers."""
-    then: Any = signal.getsignal(signal.SIGINT)
 
     def kill() -> None:
         for worker in server.wrks:
             worker.kill()
 
-    heard = SignalCount(kill)
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        if heard.is_first(number):
-            then(number, frame)
-
-    signal.signal(signal.SIGINT, interrupted)
+    handle_interrupts(cast("Handler", signal.getsignal(signal.SIGINT)), kill)
 
 
-def _granian_worker(plan: Service, port: int) -> WSGIApplication:
-    """Called in granian's worker, just before it listens, of which it tells nobody."""
-    _leave_ctrl_c_to_parent()
-    watch = partial(_when_open, plan.listen.host, port, partial(plan.started, port))
+def _granian_worker(service: Service, port: int) -> WSGIApplication:
+    """Called in granian's worker, just before it listens; no hook is called after that."""
+    _block_interrupts()
+    watch = partial(_when_open, service.listen.host, port, partial(service.started, port))
     threading.Thread(target=watch, daemon=True).start()
-    # It puts the environment of the process into every environ, as CGI would: header fields
+    # granian puts the environment of the process into every environ, as CGI would: header fields
     # that no client has sent.
     for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
         del os.environ[name]
-    return plan.make()
+    return service.make()
 
 
-def _when_open(host: str, port: int, then: Callable[[], None], patience: float = 30) -> None:
-    end = time.monotonic() + patience
+def _when_open(host: str, port: int, then: Callable[[], None]) -> None:
+    end = time.monotonic() + _STARTING
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
             return then()
@@ -240,9 +232,9 @@ SERVERS: dict[str, Callable[[Service], int]] = {
 
 
 def check_installed(name: str) -> None:
-    """Fail early if a server is not there.
+    """Import a server.
 
-    :raises ConfigurationError: with the command that installs it.
+    :raises ConfigurationError: it is not installed; with the command that installs it.
     """
     try:
         import_module(name)

@@ -1,4 +1,4 @@
-"""What a process does when it is told to end: once, and at once if it is told again."""
+"""SIGINT and SIGTERM: callbacks at the first one; a second Ctrl-C ends the process at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from types import FrameType
 
 from wsgiproxy.cli.liveline import erase
 
-__all__ = ["SignalCount", "at_first_signal"]
+__all__ = ["Handler", "SignalCount", "at_first_signal", "handle_interrupts"]
 
-# Who passes Ctrl-C on to us does so at once: the terminal has told us, too.
-_SAME = 0.5  # seconds
+Handler = Callable[[int, "FrameType | None"], object]
+
+# Seconds within which two signals are one Ctrl-C: of the terminal, and of a parent that passes
+# it on.
+_SAME = 0.5
 
 
 class SignalCount:
-    """Notes signals. A second Ctrl-C ends the process, which waits for nothing.
+    """Counts signals. A second Ctrl-C ends the process at once.
 
     :param kill: called before that.
     """
@@ -28,7 +31,7 @@ class SignalCount:
         self._since: float | None = None
 
     def is_first(self, number: int) -> bool:
-        """Whether no signal was noted before this one."""
+        """Whether this is the first signal."""
         now = monotonic()
         if self._since is None:
             self._since = now
@@ -36,64 +39,74 @@ class SignalCount:
         if number == signal.SIGINT and now - self._since > _SAME:
             self._kill()
             erase()
-            os._exit(130)  # a supervisor of ours ends with us, and its command with it
+            os._exit(130)  # a supervisor ends with this process, and its command with it
         return False
 
 
-_heard = SignalCount()
+def handle_interrupts(then: Handler, kill: Callable[[], None]) -> None:
+    """Handle SIGINT: call *then* at the first one; at a second, *kill*, and end the process."""
+    signals = SignalCount(kill)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if signals.is_first(number):
+            then(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+
+
+_signals = SignalCount()
 _callbacks: list[Callable[[], None]] = []
 
 
 def at_first_signal(callback: Callable[[], None]) -> None:
-    """Have something done when this process is told to end by SIGINT or SIGTERM.
-
-    What the server does then goes on as ever.
+    """Call *callback* at the first SIGINT or SIGTERM, beside the handler of the server.
 
     :param callback: called in a thread of its own, since a handler must not wait for locks.
     """
     _callbacks.append(callback)
     if len(_callbacks) > 1 or threading.current_thread() is not threading.main_thread():
         return
-    _go_before(signal.SIGINT)
-    if not _hear(signal.SIGTERM):
-        _go_before(signal.SIGTERM)
+    _precede_handler(signal.SIGINT)
+    if not _watch(signal.SIGTERM):
+        _precede_handler(signal.SIGTERM)
 
 
-def _take_note(number: int) -> bool:
-    if not _heard.is_first(number):
+def _note(number: int) -> bool:
+    """Start the callbacks, unless this is another signal than the first."""
+    if not _signals.is_first(number):
         return False
     for callback in _callbacks:
         threading.Thread(target=callback, name="ending", daemon=True).start()
     return True
 
 
-def _go_before(number: int) -> None:
-    """Be told of a signal before the handler that there is."""
+def _precede_handler(number: int) -> None:
+    """Note a signal before the present handler gets it."""
     then = signal.getsignal(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if _take_note(number) and callable(then):
+        if _note(number) and callable(then):
             then(number, frame)
 
     if callable(then):
         signal.signal(number, handle)
 
 
-def _hear(wanted: int) -> bool:
-    """Be told of a signal, whatever handler a server sets later; False if it cannot be."""
-    heard, said = os.pipe()
-    os.set_blocking(said, False)
-    other = signal.set_wakeup_fd(said, warn_on_full_buffer=False)
+def _watch(wanted: int) -> bool:
+    """Note a signal, whatever handler a server sets later; False where gunicorn watches."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    other = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     if other != -1:  # that of gunicorn, which has its handlers by now
         signal.set_wakeup_fd(other, warn_on_full_buffer=False)
-        os.close(heard)
-        os.close(said)
+        os.close(reader)
+        os.close(writer)
         return False
 
     def listen() -> None:
-        while number := os.read(heard, 1):
+        while number := os.read(reader, 1):
             if number[0] == wanted:
-                _take_note(wanted)
+                _note(wanted)
 
     threading.Thread(target=listen, name="signals", daemon=True).start()
     return True

@@ -1,4 +1,4 @@
-"""``wsgiproxy serve -- COMMAND``: a command, started when somebody comes, at one address."""
+"""``wsgiproxy serve -- COMMAND``: a command, started by the first request, at one address."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ __all__ = ["Spawned", "read_spawned"]
 
 @dataclass(frozen=True)
 class Spawned:
-    """What is to be started and served, in values that can be pickled.
+    """A command to start and serve, in values that can be pickled.
 
     :param command: its words; ``{prefix}`` is filled in already.
-    :param prefix: where it is mounted.
+    :param prefix: the path below which it is mounted.
     :param settings: rows of :mod:`wsgiproxy.settings`.
-    :param log: what is written on stderr.
-    :param now: start it at once, and not when somebody comes.
-    :param first: number of the process that a person has started.
+    :param now: start it at once, and not at the first request.
+    :param first: process id of ``wsgiproxy serve``; a server may have workers.
     """
 
     command: tuple[str, ...]
@@ -49,33 +48,33 @@ class Spawned:
 
     @property
     def title(self) -> str:
-        """For people to read."""
+        """The command, for people to read."""
         return plain(shlex.join(self.command))
 
     @property
     def note(self) -> str:
-        """What to say of it at the start."""
+        """What the line with the address says about the start."""
         return "started now; " if self.now else "started by the first request; "
 
     @property
-    def patience(self) -> float:
-        """Seconds that it needs to end."""
+    def shutdown_time(self) -> float:
+        """Seconds that the command needs to end."""
         (row,) = (row for row in options.PROCESS if row.name == "stop_timeout")
         return float(self.settings.get(row.name, row.default)) + 1.0
 
     def proxy(self) -> SpawningApplication:
-        """The application alone.
+        """The proxy alone.
 
-        :raises ConfigurationError: a setting that cannot be meant.
+        :raises ConfigurationError: a wrong setting.
         """
         return SpawningApplication(self.command, **cast("SpawnOptions", self.settings))
 
     def check(self, exists: bool) -> None:
-        """Find what stands in the way before anything is served.
+        """Check the settings, and the command, before it is served.
 
-        :param exists: whether there has to be such a command.
-        :raises ConfigurationError: a setting that cannot be meant.
-        :raises CannotStart: there is no such command.
+        :param exists: whether the command has to exist.
+        :raises ConfigurationError: a wrong setting.
+        :raises CannotStart: the command does not exist.
         """
         self.proxy().close()
         if not exists:
@@ -86,11 +85,11 @@ class Spawned:
             raise CannotStart(reason)
 
     def application(self) -> WSGIApplication:
-        """The application at its place; to be called in the process that serves it."""
+        """The mounted proxy; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
         log_to_stderr(self.log)
-        # What is waited for, at every moment, is for the live line alone.
+        # The live line alone shows each state of the start.
         if LiveLine.attach(self.title):
             logging.getLogger("wsgiproxy.spawn").setLevel(logging.DEBUG)
         proxy = self.proxy()
@@ -99,18 +98,17 @@ class Spawned:
             proxy.start(wait=False)
         if not self.prefix:
             return proxy
-        # A command that gets the whole path sees the difference, and has its own way with it:
-        # one that takes slashes off would send the client back to us, and so on for ever.
+        # A command that gets the whole path may redirect by itself; one that takes slashes off
+        # would then redirect without end.
         strips = bool(self.settings.get("strip_script_name"))
         return Mount(proxy, self.prefix, is_folder=strips)
 
 
 def _unusable(name: str, cwd: str, path: str | None) -> str:
-    """Why there is no such command; empty if there is.
+    """Why a command cannot be started; empty if it can.
 
-    :param name: the first word.
-    :param cwd: where it is to run; empty for here.
-    :param path: where to look for it; None for our own PATH.
+    :param cwd: the folder in which it is to run; empty for the current one.
+    :param path: its PATH; None for that of this process.
     """
     place = os.path.join(cwd, name) if "/" in name else name
     if shutil.which(place, path=path) is not None:
@@ -128,7 +126,7 @@ def _unusable(name: str, cwd: str, path: str | None) -> str:
 
 
 def read_spawned(arguments: argparse.Namespace, log: LogStyle) -> Spawned:
-    """What the command line says.
+    """The command of the command line.
 
     :raises ConfigurationError: a flag that has no meaning with a command.
     """

@@ -1,4 +1,4 @@
-"""Whether a stream is a terminal that understands more than text."""
+"""Terminals that obey control sequences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIMPLE = ("dumb", "unknown")
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether control sequences (ECMA-48) can be written to it.
+    """Whether a stream is a terminal that obeys control sequences (ECMA-48).
 
     >>> import io
     >>> is_terminal(io.StringIO())

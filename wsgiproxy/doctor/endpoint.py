@@ -1,7 +1,7 @@
-"""The doctor at the receiving end: answers what arrived, to those who have a key.
+"""The endpoint of the doctor in the middleware: answers what arrived, to the holder of a key.
 
-It shows addresses and forwarding fields and the reason of a refusal, and no cookie, no
-credential, no other header and nothing of a key. To all others it does not exist.
+It shows addresses, forwarding fields and the reason of a refusal, but no cookie, no credential, no
+other header and nothing of a key. A request without a signed question takes its usual way.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from wsgiproxy.sansio.diagnosis import (
     INNER_KEY,
     Examination,
     Question,
-    asked,
+    read_question,
     shown,
 )
 from wsgiproxy.sansio.environ.restore import Fixed
 from wsgiproxy.sansio.fields.envelope import open_envelope
 from wsgiproxy.sansio.fields.forwarded import Counts, peer_of
+from wsgiproxy.sansio.fields.signature import is_fresh
 from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT
 from wsgiproxy.sansio.fields.structured import dictionary, parameters
 from wsgiproxy.secretloader import KeyFile
@@ -42,74 +43,71 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRON_KEY", "Examiner", "examiner"]
 
 
-def examiner(settled: Mapping[str, Any], trusts: Callable[[str], bool]) -> Examiner | None:
-    """What answers doctors for a middleware; None if there is no key file to know them by.
+def examiner(settings: Mapping[str, Any], trusts: Callable[[str], bool]) -> Examiner | None:
+    """The endpoint of a middleware; None without a key file to know doctors by.
 
-    :param settled: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
+    :param settings: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
     :param trusts: whether a peer is trusted.
     :raises ConfigurationError: the key file cannot be read, or holds no key.
     """
     doctor, fronts = (
-        KeyFile(settled[name], name) if settled[name] else None
+        KeyFile(settings[name], name) if settings[name] else None
         for name in ("doctor_file", "secret_file")
     )
     file = doctor or fronts
-    return Examiner(file, settled, trusts, fronts) if file else None
+    return Examiner(file, settings, trusts, fronts) if file else None
 
 
 class Examiner:
     """Answers the questions of ``wsgiproxy doctor``.
 
-    :param file: the keys of those who may ask.
-    :param settled: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
+    :param file: the keys that questions may be signed with.
+    :param settings: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
     :param trusts: whether a peer is trusted.
-    :param verifies: the keys of the fronts; None if requests are not signed.
+    :param fronts: the keys that requests are signed with; None if they are not.
     """
 
     def __init__(
         self,
         file: KeyFile,
-        settled: Mapping[str, Any],
+        settings: Mapping[str, Any],
         trusts: Callable[[str], bool],
-        verifies: KeyFile | None,
+        fronts: KeyFile | None,
     ) -> None:
         self._file = file
         self._trusts = trusts
-        self._max_age: float = settled["max_age"]
-        self._clock_skew: float = settled["clock_skew"]
-        replay = settled["replay"]
+        self._fronts = fronts
+        self._max_age: float = settings["max_age"]
+        self._clock_skew: float = settings["clock_skew"]
+        replay = settings["replay"]
         self._replay: Replay | None = MemoryReplay() if replay == "memory" else replay
-        self._accepted = frozenset(settled["accept_keys"])
-        self._verifies = verifies
-        self._about = Examination(
+        self._accepted = frozenset(settings["accept_keys"])
+        self._middleware = Examination(
             version=__version__,
             python=platform.python_version(),
-            **_belief(settled),
-            fixed=tuple(name for name in Fixed._fields if settled[name] is not None),
-            unsigned=settled["unsigned"],
-            require_forwarded=settled["require_forwarded"],
-            authorities=bool(settled["authorities"]),
-            max_age=self._max_age,
-            clock_skew=self._clock_skew,
+            **_trust(settings),
+            fixed=tuple(name for name in Fixed._fields if settings[name] is not None),
+            require_forwarded=settings["require_forwarded"],
+            authorities=bool(settings["authorities"]),
         )
 
     def answer(
         self, environ: WSGIEnvironment, restore: Restore, start_response: StartResponse
     ) -> Iterable[bytes] | None:
-        """Answer a question (PEP 3333); None if *environ* holds none that may be asked.
+        """Answer a question (PEP 3333); None if *environ* holds no valid one.
 
         :param restore: what the middleware does to an environ.
         """
         now = time.time()
-        question = asked(environ[ENVIRON_KEY], self._file.keyring().keys)
+        question = read_question(environ[ENVIRON_KEY], self._file.keyring().keys)
         if question is None or environ["REQUEST_METHOD"] != "GET":
             return None
-        # What the middleware leaves in an environ shows a second one that it is inside of a first.
+        # Left there by an outer middleware.
         inner = "wsgiproxy.orig" in environ
         if INNER_KEY in environ and not inner:
             return None
-        if not question.is_fresh(now, self._max_age, self._clock_skew):
-            # The time is enough to ask again, and all that a question of yesterday is worth.
+        if not is_fresh(question.created, now, self._max_age, self._clock_skew):
+            # The time is enough to ask again.
             examination = Examination(doctor=question.nonce, clock=now, stale=True)
         elif self._is_new(question):
             examination = self._examine(environ, restore, question, now)._replace(inner=inner)
@@ -131,29 +129,29 @@ class Examiner:
             return self._replay.add(
                 f"doctor:{question.keyid}:{question.nonce}", self._max_age + self._clock_skew
             )
-        except Exception:  # a store that fails is what the doctor has come for
+        except Exception:  # the doctor is to learn that the store fails
             return True
 
     def _examine(
         self, environ: WSGIEnvironment, restore: Restore, question: Question, now: float
     ) -> Examination:
-        found = self._about._replace(
+        examination = self._middleware._replace(
             doctor=question.nonce,
             clock=now,
             peer_trusted=self._trusts(peer_of(environ)),
             arrived=shown(environ),
             created=_created(environ.get("HTTP_SIGNATURE_INPUT", "")),
             clash=tuple(clash()),
-            public=self._verifies is not None
-            and any(key.sign is None for key in self._verifies.keyring().keys.values()),
+            public=self._fronts is not None
+            and any(key.sign is None for key in self._fronts.keyring().keys.values()),
         )
         try:
             restored = restore(environ)
         except ProxyError as error:
-            return found._replace(status=error.status, reason=str(error))
+            return examination._replace(status=error.status, reason=str(error))
         verified = restored.get("wsgiproxy.verified", "")
         carried = _carried(environ) if verified else ()
-        return found._replace(
+        return examination._replace(
             seen=shown(restored),
             verified=verified,
             carried=carried,
@@ -161,22 +159,20 @@ class Examiner:
         )
 
 
-def _belief(settled: Mapping[str, Any]) -> dict[str, Any]:
-    """Whom a middleware believes, and what."""
-    if settled["secret_file"]:
+def _trust(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an examination about trusted peers and the fields that are read."""
+    trusted = settings["trust_ips"]
+    counts = [f"{name}={settings[name]}" for name in Counts._fields if settings[name] is not None]
+    if settings["secret_file"]:
         return {"mode": "secret_file"}
-    counts = [f"{name}={settled[name]}" for name in Counts._fields if settled[name] is not None]
-    trusted = settled["trust_ips"]
-    everybody = trusted == ("*",)
-    if counts:
-        return {"mode": "counts", "reads": ", ".join(counts), "everybody": everybody}
-    if trusted:
-        return {"mode": "trust_ips", "reads": settled["family"], "everybody": everybody}
-    return {"mode": "nothing"}
+    if not counts and not trusted:
+        return {"mode": "nothing"}
+    mode, reads = ("counts", ", ".join(counts)) if counts else ("trust_ips", settings["family"])
+    return {"mode": mode, "reads": reads, "everybody": trusted == ("*",)}
 
 
 def _created(signature_input: str) -> int:
-    """When our signature says that it was made, right or wrong; 0 if it does not say."""
+    """The time in our signature, be it right or wrong; 0 without one."""
     with suppress(ValueError, KeyError):
         if len(signature_input) <= LIMIT:
             return int(parameters(dictionary(signature_input)[LABEL].parameters)["created"])

@@ -1,7 +1,7 @@
 """Whether the files of this package are those that were installed.
 
 WSGIProxy 0.2 and WSGIProxy2 have the same import package, and pip lets the one overwrite the
-other. It looks only when it is asked: nothing of this runs at import.
+other. Nothing of this runs at import.
 """
 
 from __future__ import annotations
@@ -21,41 +21,37 @@ if TYPE_CHECKING:
 __all__ = ["clash"]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INTACT, _CHANGED, _MISSING = "intact", "changed", "missing"
-# Names in a sentence; a list of all files of a package helps nobody.
+_INTACT, _CHANGED, _MISSING = "", "Not as they were installed", "Missing"
+# Names in a sentence.
 _MOST = 4
 
 
 def clash(path: Sequence[str] | None = None, here: str = _HERE) -> list[str]:
-    """Sentences about other distributions with files in our folder, and about files of ours.
+    """Sentences about files of other distributions in this package, and about changed files of it.
 
-    A distribution of the name WSGIProxy2 without modules is none of them, whatever its version.
+    A distribution of the name WSGIProxy2 without modules is no clash, whatever its version.
 
-    :param path: where to look for distributions; ``sys.path`` if not given.
+    :param path: where to look for distributions; ``sys.path`` by default.
     :param here: the folder of the import package.
     """
     from importlib.metadata import distributions  # slow to load, and seldom needed
 
     where = sys.path if path is None else list(path)
+    named = list(distributions(name="wsgiproxy", path=where))
+    # Version 0.2 has our name, and other programs than pip install it beside this one.
+    old = [each for each in named if str(each.version).startswith("0.")]
     sentences = []
-    others = list(distributions(name="WSGIProxy2", path=where))
-    ours: list[Distribution] = []
-    for each in distributions(name="wsgiproxy", path=where):
-        # 0.2 has our name, but pip is not the only one that installs.
-        (others if str(each.version).startswith("0.") else ours).append(each)
-    for other in others:
-        names = [name for name, _ in _files(other, here)]
-        if names:
+    for other in [*distributions(name="WSGIProxy2", path=where), *old]:
+        if names := [name for name, _ in _files(other, here)]:
             sentences.append(
                 f"{other.metadata['Name']} {other.version} is installed, and has files in the"
                 f" folder of this package ({_some(names)}); uninstalling it deletes them."
             )
-    for each in ours:
-        states = sorted(_files(each, here))
-        for state, words in ((_CHANGED, "Not as they were installed"), (_MISSING, "Missing")):
-            names = [name for name, found in states if found == state]
-            if names:
-                sentences.append(f"{words}: {_some(names)}.")
+    for each in named:
+        states = sorted(_files(each, here)) if each not in old else []
+        for state in (_CHANGED, _MISSING):
+            if names := [name for name, actual in states if actual == state]:
+                sentences.append(f"{state}: {_some(names)}.")
     return sentences
 
 
@@ -65,7 +61,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _files(distribution: Distribution, here: str) -> Iterator[tuple[str, str]]:
-    """The files that it has put into our folder, and whether they still are as it has."""
+    """The files that it has installed into this package, and their states."""
     here = os.path.realpath(here)
     record = distribution.read_text("RECORD")
     if record is None and os.path.realpath(str(distribution.locate_file("wsgiproxy"))) == here:
@@ -79,7 +75,7 @@ def _files(distribution: Distribution, here: str) -> Iterator[tuple[str, str]]:
 
 def _state(place: str, digest: str) -> str:
     with suppress(OSError), open(place, "rb") as file:
-        found = urlsafe_b64encode(hashlib.sha256(file.read()).digest()).rstrip(b"=")
-        is_other = digest.startswith("sha256=") and digest != f"sha256={found.decode('ascii')}"
+        actual = urlsafe_b64encode(hashlib.sha256(file.read()).digest()).rstrip(b"=")
+        is_other = digest.startswith("sha256=") and digest != f"sha256={actual.decode('ascii')}"
         return _CHANGED if is_other else _INTACT
     return _MISSING

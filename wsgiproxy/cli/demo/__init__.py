@@ -55,8 +55,6 @@ def add_to(commands: Commands) -> None:
         description="Start a small web application behind the proxy. Its pages show what the "
         "client sent beside what the application received.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     options.add_listen(parser)
     add_log(parser)
@@ -65,10 +63,7 @@ def add_to(commands: Commands) -> None:
 
 
 class Front:
-    """Remembers each request before the proxy touches it, and gives it a number.
-
-    :param proxy: what serves it then; when it has returned, the backend's head has arrived.
-    """
+    """Keeps each request as the client sent it until *proxy* has the backend's head; numbers it."""
 
     def __init__(self, proxy: WSGIApplication) -> None:
         self._proxy = proxy
@@ -84,7 +79,7 @@ class Front:
         from wsgiproxy.cli.demo.compare import CARRIED, seen_in
 
         request_id = secrets.token_hex(8)
-        # Never more of them than threads: each goes when its call returns.
+        # At most one for each thread.
         self._requests[request_id] = seen_in(environ)
         try:
             more = {"HTTP_X_REQUEST_ID": request_id, CARRIED: {"request": next(self._numbers)}}
@@ -95,7 +90,7 @@ class Front:
 
 @contextlib.contextmanager
 def in_background(application: WSGIApplication, listener: socket.socket) -> Iterator[None]:
-    """Serve in a thread, and end it without a trace."""
+    """Serve in a thread during a block."""
     from waitress import wasyncore
     from waitress.server import create_server
 
@@ -123,7 +118,7 @@ def in_background(application: WSGIApplication, listener: socket.socket) -> Iter
 
 @contextlib.contextmanager
 def key_file() -> Iterator[str]:
-    """The path of a new key file, which is gone afterwards."""
+    """The path of a new key file, which is deleted after the block."""
     with tempfile.TemporaryDirectory(prefix="wsgiproxy-demo-") as folder:
         path = os.path.join(folder, "secret.txt")
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -134,10 +129,9 @@ def key_file() -> Iterator[str]:
 
 @contextlib.contextmanager
 def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[WSGIApplication]:
-    """The demo, its backend running meanwhile.
+    """The demo, with its backend running during the block.
 
     :param pause: waits between two events.
-    :param secret_file: the key file of both sides.
     """
     from wsgiproxy.cli.demo.backend import DemoBackend, verified
     from wsgiproxy.cli.demo.compare import CARRIED
@@ -160,13 +154,13 @@ def _run(arguments: argparse.Namespace) -> int:
         key_file() as secret_file,
         demo_application(partial(sleep, _PAUSE), secret_file) as application,
     ):
-        started = partial(_say_started, listen, secret_file)
+        started = partial(_print_address, listen, secret_file)
         make = partial(counted, partial(with_own_names, lambda: application, listen, allowed))
-        plan = Service(make, listen, THREADS, started, _MAX_BODY)
-        return SERVERS["waitress"](plan)
+        service = Service(make, listen, THREADS, started, _MAX_BODY)
+        return SERVERS["waitress"](service)
 
 
-def _say_started(listen: Listen, secret_file: str, port: int) -> None:
+def _print_address(listen: Listen, secret_file: str, port: int) -> None:
     url = listen.url(port, f"{PREFIX}/")
     print(f"Open {url} in a browser, or ask for JSON:")
     print(f"  curl -H 'X-Forwarded-For: 6.6.6.6' {url}")

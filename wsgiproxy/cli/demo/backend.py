@@ -1,4 +1,4 @@
-"""The web application of the demo: it lives behind the proxy and says what it received."""
+"""The web application of the demo: it shows the requests that it gets through the proxy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EVENTS", "REQUEST_ID", "DemoBackend", "verified"]
 
-#: The field by which the backend finds what the client had sent.
+#: The field by which the backend finds the request of the client.
 REQUEST_ID = "X-Request-Id"
 #: How many events a stream has.
 EVENTS = 10
@@ -40,7 +40,7 @@ _STATIC = {
 
 
 def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
-    """The backend behind its middleware; it gets to see the request before that as well."""
+    """The backend behind its middleware, with the request as it was before that."""
     middleware = WSGIProxyMiddleware(backend, secret_file, accept_keys=[CARRIED], replay="memory")
 
     def remember(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -50,9 +50,9 @@ def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
 
 
 class DemoBackend:
-    """A WSGI application to be looked at through a proxy.
+    """The web application.
 
-    :param client_request: what the client had sent, by request id; None if unknown.
+    :param client_request: request id -> the request of the client; None if unknown.
     :param pause: waits between two events.
     """
 
@@ -83,7 +83,7 @@ class DemoBackend:
         return response(environ, start_response)
 
     def _show(self, request: Request, seen: Seen, known: Shown) -> Response:
-        # Without a proxy of ours before it, both sides are one.
+        # Without the proxy of the demo, both sides are the same.
         client = self._client_request(request.headers.get(REQUEST_ID, "")) or seen
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json(_report(client, seen, known))
@@ -125,7 +125,7 @@ class DemoBackend:
 
 
 def _own_address(known: Shown) -> str:
-    """Where an application redirects that does not know better."""
+    """The target of a redirect by an application that does not know the proxy."""
     return f"http://{urlsplit(known.own).netloc}/landed"
 
 

@@ -1,6 +1,6 @@
-"""What a proxy has done to a request: two lists of fields, compared and explained.
+"""The changes of a proxy to a request: the fields of both sides, compared and explained.
 
-Pure; it judges by the same rules as the proxy, and never by what the proxy says of itself.
+The explanations follow the rules of the proxy, and not its own words.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CARRIED", "STATES", "Change", "Shown", "Seen", "compare", "facts", "seen_in"]
 
-#: The environ key that the front hands over.
+#: The environ key that the front carries to the backend.
 CARRIED = "demo.front"
 
-#: In the order in which they are shown: what is worth a look comes first.
+#: In the order of the page.
 STATES = ("changed", "removed", "added", "same")
 
 
 class Seen(NamedTuple):
-    """One request as one side saw it."""
+    """A request as it is at one side."""
 
     method: str
     target: str
@@ -49,16 +49,16 @@ class Change(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What an application behind the proxy can say about itself.
+    """What the backend knows about its public side, and what it would know without the proxy.
 
-    :param public: the address under which the client asked.
-    :param base: the public address of the mount, without a slash at its end.
-    :param prefix: the path below which it lives.
+    :param public: the URL of the client's request.
+    :param base: the public URL of the mount, without a slash at its end.
+    :param prefix: the path of the mount.
     :param client: the client's address.
-    :param key: the key that has signed all this.
-    :param carried: what the front has handed over, as JSON.
-    :param own: the address that it would give without the proxy's help.
-    :param peer: whom it would take for the client.
+    :param key: the key id of the signature.
+    :param carried: the carried value, as JSON.
+    :param own: the URL of this request at the backend.
+    :param peer: the address of the peer.
     """
 
     public: str
@@ -72,13 +72,13 @@ class Shown(NamedTuple):
 
 
 def seen_in(environ: WSGIEnvironment) -> Seen:
-    """The request that a server describes."""
+    """The request in an environ."""
     headers = [
         (name, str(value))
         for key, value in environ.items()
         if (name := environ_field(key)) is not None
     ]
-    # Both have keys of their own in the reading of an environ.
+    # environ_field() leaves these two out.
     for name, key in (("Host", "HTTP_HOST"), ("Content-Length", "CONTENT_LENGTH")):
         if key in environ:
             headers.append((name, environ[key]))
@@ -164,7 +164,7 @@ def facts(environ: WSGIEnvironment, received: Seen) -> Shown:
     """What the backend knows.
 
     :param environ: as the middleware has restored it.
-    :param received: as it came in; all that a plain backend would have.
+    :param received: the request before that.
     """
     host = dict(received.headers).get("Host", "")
     root = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"

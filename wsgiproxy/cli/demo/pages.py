@@ -38,7 +38,7 @@ def fill(template: str, **values: object) -> Html:
 
 
 def fill_each(template: str, rows: Iterable[Mapping[str, object]]) -> Html:
-    """One after the other."""
+    """A template for each row."""
     return Html("".join(fill(template, **row) for row in rows))
 
 
@@ -127,7 +127,7 @@ def events_page(known: Shown) -> Html:
 
 
 def upload_page(known: Shown, arrived: Iterable[Mapping[str, object]]) -> Html:
-    """The form, and what has arrived by it."""
+    """The form, and the files that have arrived."""
     rows = fill_each("arrived_row.html", arrived)
     result = fill("arrived.html", rows=rows) if rows else Html("")
     main = fill("upload.html", prefix=known.prefix, base=known.base, result=result)

@@ -1,4 +1,4 @@
-"""The doctor at the receiving end: who gets an answer, and what is never in it."""
+"""The doctor's endpoint in the middleware: valid questions, and the content of the answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.in_process import front_environ, key_file, run, signed_environ
 from wsgiproxy.doctor.endpoint import examiner
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.diagnosis import Examination, Question, ask, read_examination
+from wsgiproxy.sansio.diagnosis import Examination, Question, read_examination, write_question
 from wsgiproxy.sansio.keys import base64url, parse_keys
 from wsgiproxy.settings import MIDDLEWARE, resolve
 
@@ -33,7 +33,7 @@ def other(tmp_path) -> str:
 
 def token(line: str = SECRET, *, age: float = 0, nonce: str = NONCE, keyid: str = "") -> str:
     key = parse_keys(line.encode()).first
-    return ask(Question(keyid or key.keyid, int(time.time() - age), nonce), key)
+    return write_question(Question(keyid or key.keyid, int(time.time() - age), nonce), key)
 
 
 def application(environ, start_response):
@@ -55,7 +55,7 @@ def asked(environ: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     return {**(environ or front_environ()), "HTTP_X_DOCTOR": token(), **more}
 
 
-# -- who gets an answer ----------------------------------------------------------------
+# -- valid questions ----------------------------------------------------------------
 
 
 def _spoiled(position: int) -> str:
@@ -84,7 +84,7 @@ NOT_ASKED = [
 
 
 @pytest.mark.parametrize("make", NOT_ASKED)
-def test_without_a_question_it_is_a_request_like_others(make, secret):
+def test_a_request_without_a_valid_question_reaches_the_application(make, secret):
     """The same status and body as without the header, but for what the application sees."""
     text = make()
     middleware = WSGIProxyMiddleware(application, trust_ips="10.0.0.0/8", doctor_file=secret)
@@ -93,7 +93,7 @@ def test_without_a_question_it_is_a_request_like_others(make, secret):
 
 
 @pytest.mark.parametrize("make", NOT_ASKED)
-def test_a_refusal_stays_the_same(make, secret):
+def test_a_refusal_is_the_same_with_an_invalid_question(make, secret):
     middleware = WSGIProxyMiddleware(application, secret)
     replies = [
         run(middleware, {**front_environ(), **more}) for more in ({}, {"HTTP_X_DOCTOR": make()})
@@ -102,17 +102,17 @@ def test_a_refusal_stays_the_same(make, secret):
     assert first == second and first[0].status == 403
 
 
-def test_a_question_by_another_method_is_none(secret):
+def test_only_get_is_answered(secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret)
     for method in ("POST", "HEAD"):
         assert run(middleware, asked(REQUEST_METHOD=method)).head.status == 299
 
 
-def test_without_a_key_file_there_is_no_doctor():
+def test_no_answer_without_a_key_file():
     assert run(WSGIProxyMiddleware(application), asked()).head.status == 299
 
 
-def test_the_keys_of_the_doctor_file_alone_may_ask(secret, other):
+def test_keys_of_doctor_file_replace_those_of_secret_file(secret, other):
     middleware = WSGIProxyMiddleware(application, secret, doctor_file=other)
     environ = signed_environ(secret)
     assert run(middleware, asked(environ)).head.status == 299
@@ -120,7 +120,7 @@ def test_the_keys_of_the_doctor_file_alone_may_ask(secret, other):
     assert examined(middleware, by_other).verified == "k1"
 
 
-def test_a_public_half_is_enough_to_answer(tmp_path):
+def test_a_public_half_verifies_questions(tmp_path):
     from wsgiproxy.sansio.keys import ed25519_halves
 
     private, public = (f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
@@ -132,7 +132,7 @@ def test_a_public_half_is_enough_to_answer(tmp_path):
 
 
 @pytest.mark.parametrize("age", [-3600, -7, 62, 3600, 86400 * 400], ids="{}s".format)
-def test_a_question_of_another_time_is_told_the_time_and_nothing_else(age, secret):
+def test_a_stale_question_gets_the_clock_alone(age, secret):
     middleware = WSGIProxyMiddleware(application, secret)
     before = time.time()
     found = examined(middleware, {**signed_environ(secret), "HTTP_X_DOCTOR": token(age=age)})
@@ -140,13 +140,13 @@ def test_a_question_of_another_time_is_told_the_time_and_nothing_else(age, secre
     assert found == Examination(doctor=NONCE, clock=found.clock, stale=True)
 
 
-def test_how_old_a_question_may_be_is_a_setting(secret):
+def test_max_age_of_questions(secret):
     middleware = WSGIProxyMiddleware(application, secret, max_age=4000)
     environ = {**signed_environ(secret), "HTTP_X_DOCTOR": token(age=3600)}
     assert not examined(middleware, environ).stale
 
 
-def test_with_a_memory_of_nonces_a_question_is_good_for_once(secret):
+def test_replay_memory_answers_a_question_once(secret):
     middleware = WSGIProxyMiddleware(application, secret, replay="memory")
     question = token()
     first = {**signed_environ(secret), "HTTP_X_DOCTOR": question}
@@ -155,13 +155,13 @@ def test_with_a_memory_of_nonces_a_question_is_good_for_once(secret):
     assert run(middleware, again).head.status == 299
 
 
-def test_without_one_it_can_be_asked_again(secret):
+def test_without_replay_memory_a_question_is_answered_again(secret):
     middleware = WSGIProxyMiddleware(application, secret)
     environ = asked(signed_environ(secret))
     assert [examined(middleware, environ).verified for _ in range(2)] == ["k1", "k1"]
 
 
-def test_a_nonce_of_a_question_is_not_that_of_a_request(secret):
+def test_nonces_of_questions_have_a_prefix_in_the_store(secret):
     class Store:
         def __init__(self) -> None:
             self.keys: list[str] = []
@@ -177,7 +177,7 @@ def test_a_nonce_of_a_question_is_not_that_of_a_request(secret):
     assert request.startswith("k1:")
 
 
-def test_a_store_that_fails_is_answered(secret):
+def test_a_failing_store_is_reported(secret):
     class Store:
         def add(self, key: str, ttl: float) -> bool:
             raise OSError("no route to the store")
@@ -191,7 +191,7 @@ def test_a_store_that_fails_is_answered(secret):
 # -- what is answered ------------------------------------------------------------------
 
 
-def test_what_arrived_and_what_the_application_would_see(secret):
+def test_arrived_and_seen(secret):
     middleware = WSGIProxyMiddleware(application, secret)
     environ = signed_environ(secret, front_environ(SCRIPT_NAME="/app", PATH_INFO="/x"))
     found = examined(middleware, asked(environ))
@@ -218,7 +218,7 @@ def test_what_arrived_and_what_the_application_would_see(secret):
         pytest.param({"HTTP_SIGNATURE_INPUT": "x" * 5000}, "more than 2048", id="long"),
     ],
 )
-def test_a_bad_signature_is_explained_and_not_refused(spoil, reason, secret):
+def test_reason_of_a_bad_signature(spoil, reason, secret):
     middleware = WSGIProxyMiddleware(application, secret)
     environ = {**signed_environ(secret), **spoil}
     assert run(middleware, environ).head.status == 403
@@ -228,7 +228,7 @@ def test_a_bad_signature_is_explained_and_not_refused(spoil, reason, secret):
     assert found.created == 0 or "HTTP_SIGNATURE_INPUT" not in spoil
 
 
-def test_carried_keys_by_their_names(secret):
+def test_carried_keys_are_named_without_values(secret):
     front = front_environ(REMOTE_USER="bob-the-secret", **{"app.plan": {"deep": "hidden-value"}})
     environ = signed_environ(secret, front, string_keys=["REMOTE_USER"], json_keys=["app.plan"])
     middleware = WSGIProxyMiddleware(application, secret, accept_keys=["REMOTE_USER"])
@@ -256,7 +256,7 @@ def test_carried_keys_by_their_names(secret):
         pytest.param(
             {"trust_ips": "*"},
             {"mode": "trust_ips", "everybody": True, "peer_trusted": True},
-            id="everybody",
+            id="every-peer",
         ),
         pytest.param(
             {"x_for": 2, "x_host": 1},
@@ -273,19 +273,19 @@ def test_carried_keys_by_their_names(secret):
         ),
     ],
 )
-def test_what_the_middleware_is(options, expected, secret):
+def test_settings_of_the_middleware(options, expected, secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret, **options)
     found = examined(middleware, asked())
     assert {name: getattr(found, name) for name in expected} == expected
     assert found.version and found.python
 
 
-def test_the_peer_is_that_of_the_socket(secret):
+def test_peer_trusted_is_about_the_peer_of_the_socket(secret):
     middleware = WSGIProxyMiddleware(application, trust_ips="10.0.0.1", doctor_file=secret)
     assert examined(middleware, asked(**{"wsgiproxy.peer": "10.0.0.1"})).peer_trusted
 
 
-def test_a_refusal_of_another_kind(secret):
+def test_reason_of_a_refused_host(secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret, allowed_hosts="a.example")
     found = examined(middleware, asked())
     assert (found.status, found.reason) == (400, "Host 'shop.example' is not in allowed_hosts")
@@ -294,18 +294,18 @@ def test_a_refusal_of_another_kind(secret):
 # -- a question that is passed on --------------------------------------------------------
 
 
-def test_a_question_for_what_is_inside_reaches_the_application(secret):
+def test_an_inner_question_reaches_the_application(secret):
     middleware = WSGIProxyMiddleware(application, secret)
     reply = run(middleware, asked(signed_environ(secret), HTTP_X_DOCTOR_INNER="1"))
     assert reply.head.status == 299
 
 
-def test_it_is_verified_as_any_other(secret):
+def test_an_inner_question_without_signature_gets_403(secret):
     reply = run(WSGIProxyMiddleware(application, secret), asked(HTTP_X_DOCTOR_INNER="1"))
     assert reply.head.status == 403
 
 
-def test_a_second_middleware_answers_it(secret):
+def test_an_inner_middleware_answers_an_inner_question(secret):
     middleware = WSGIProxyMiddleware(WSGIProxyMiddleware(application, secret), secret)
     environ = signed_environ(secret)
     assert not examined(middleware, asked(environ)).inner
@@ -314,13 +314,13 @@ def test_a_second_middleware_answers_it(secret):
     assert "verified already" in found.reason
 
 
-def test_nothing_that_is_sent_makes_a_middleware_the_inner_one(secret):
+def test_no_header_makes_a_middleware_the_inner_one(secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret)
     sent = asked(HTTP_X_DOCTOR_INNER="1", HTTP_WSGIPROXY_ORIG="1")
     assert run(middleware, sent).head.status == 299
 
 
-def test_a_public_half_that_verifies_is_named(tmp_path, secret):
+def test_public_is_about_secret_file(tmp_path, secret):
     from wsgiproxy.sansio.keys import ed25519_halves
 
     _, public = (f"e:ed25519:{base64url(half)}" for half in ed25519_halves(b"s" * 32))
@@ -343,9 +343,9 @@ def test_a_public_half_that_verifies_is_named(tmp_path, secret):
         ),
     ],
 )
-def test_the_settings_that_the_doctor_may_recommend(settings, expected, secret):
-    settled = {**resolve(MIDDLEWARE, {"doctor_file": secret}), **settings}
-    answers = examiner(settled, lambda peer: False)
+def test_require_forwarded_and_authorities(settings, expected, secret):
+    resolved = {**resolve(MIDDLEWARE, {"doctor_file": secret}), **settings}
+    answers = examiner(resolved, lambda peer: False)
     assert answers is not None
     found = examined(
         lambda environ, start: answers.answer(environ, lambda restored: restored, start), asked()
@@ -353,10 +353,10 @@ def test_the_settings_that_the_doctor_may_recommend(settings, expected, secret):
     assert (found.require_forwarded, found.authorities) == expected
 
 
-# -- what is never in it ---------------------------------------------------------------
+# -- what is not in the answer ---------------------------------------------------------------
 
 
-def test_nothing_else_of_a_request_is_shown(secret):
+def test_secrets_of_a_request_are_not_shown(secret):
     hidden = {
         "HTTP_COOKIE": "id=5ecret",
         "HTTP_AUTHORIZATION": "Basic 5ecret",
@@ -385,7 +385,7 @@ def test_nothing_else_of_a_request_is_shown(secret):
         assert arrived["HTTP_REMOTE_USER"] == "(6 characters)"
 
 
-def test_a_long_field_is_cut(secret):
+def test_long_fields_are_cut(secret):
     middleware = WSGIProxyMiddleware(application, doctor_file=secret)
     found = examined(middleware, asked(HTTP_X_FORWARDED_FOR="1, " * 2000))
     assert len(found.arrived["HTTP_X_FORWARDED_FOR"]) == 1024

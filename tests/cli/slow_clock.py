@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-def _late() -> WSGIApplication:
+def _front() -> WSGIApplication:
     from wsgiproxy.app import WSGIProxyApp
 
     now = time.time
@@ -23,5 +23,5 @@ def _late() -> WSGIApplication:
 def __getattr__(name: str) -> WSGIApplication:
     if name != "front":
         raise AttributeError(name)
-    app = globals()[name] = _late()
+    app = globals()[name] = _front()
     return app

@@ -49,21 +49,21 @@ def sentences(*folders: Path) -> list[str]:
 # -- what is found ---------------------------------------------------------------------
 
 
-def test_this_installation_is_sound() -> None:
+def test_this_installation_has_no_clash() -> None:
     assert clash() == []
 
 
-def test_alone_all_is_well(tmp_path: Path) -> None:
+def test_the_package_alone_has_no_clash(tmp_path: Path) -> None:
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
     assert sentences(tmp_path) == []
 
 
-def test_without_any_list_there_is_nothing_to_say(tmp_path: Path) -> None:
+def test_no_clash_without_records(tmp_path: Path) -> None:
     (tmp_path / "wsgiproxy").mkdir()
     assert sentences(tmp_path) == []
 
 
-def test_wsgiproxy2_over_it(tmp_path: Path) -> None:
+def test_wsgiproxy2_installed_after_it(tmp_path: Path) -> None:
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b", cli="c")
     installed(tmp_path, "WSGIProxy2", "0.5.1", __init__="old", app="b")
     assert sentences(tmp_path) == [
@@ -73,15 +73,15 @@ def test_wsgiproxy2_over_it(tmp_path: Path) -> None:
     ]
 
 
-def test_wsgiproxy2_below_it(tmp_path: Path) -> None:
-    """Ours came later: all works, until somebody uninstalls the other."""
+def test_wsgiproxy2_installed_before_it(tmp_path: Path) -> None:
+    """Ours came later: all works, until the other is uninstalled."""
     installed(tmp_path, "WSGIProxy2", "0.5.1", __init__="old")
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
     (sentence,) = sentences(tmp_path)
     assert sentence.startswith("WSGIProxy2 0.5.1 is installed")
 
 
-def test_wsgiproxy_0_2_beside_it(tmp_path: Path) -> None:
+def test_wsgiproxy_0_2_installed_beside_it(tmp_path: Path) -> None:
     """It has our name, so that pip replaces it; other installers do not."""
     installed(tmp_path, "wsgiproxy", "1.0", app="a")
     installed(tmp_path, "WSGIProxy", "0.2.2", app="print 'old'")
@@ -90,13 +90,13 @@ def test_wsgiproxy_0_2_beside_it(tmp_path: Path) -> None:
     assert found[1:] == ["Not as they were installed: wsgiproxy/app.py."]
 
 
-def test_a_file_that_is_gone(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a", app="b")
     (tmp_path / "wsgiproxy" / "app.py").unlink()
     assert sentences(tmp_path) == ["Missing: wsgiproxy/app.py."]
 
 
-def test_of_many_files_the_first_are_named(tmp_path: Path) -> None:
+def test_only_the_first_of_many_files_are_named(tmp_path: Path) -> None:
     names = [f"m{number}" for number in range(7)]
     installed(tmp_path, "wsgiproxy", "1.0", **dict.fromkeys(names, "x"))
     for name in names:
@@ -106,26 +106,26 @@ def test_of_many_files_the_first_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "0.9"])
-def test_a_wsgiproxy2_without_modules_is_welcome(tmp_path: Path, version: str) -> None:
+def test_wsgiproxy2_without_modules_is_no_clash(tmp_path: Path, version: str) -> None:
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
     installed(tmp_path, "WSGIProxy2", version)
     assert sentences(tmp_path) == []
 
 
-def test_a_later_wsgiproxy2_with_modules_is_not(tmp_path: Path) -> None:
+def test_a_later_wsgiproxy2_with_modules_is_a_clash(tmp_path: Path) -> None:
     installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
     installed(tmp_path, "WSGIProxy2", "2.0", __init__="a")
     assert len(sentences(tmp_path)) == 1
 
 
-def test_a_wsgiproxy2_in_another_place_is_no_matter(tmp_path: Path) -> None:
+def test_wsgiproxy2_in_another_folder_is_no_clash(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     installed(ours, "wsgiproxy", "1.0", __init__="a")
     installed(theirs, "WSGIProxy2", "0.5.1", __init__="old")
     assert sentences(ours, theirs) == []
 
 
-def test_a_folder_that_is_reached_by_a_link(tmp_path: Path) -> None:
+def test_a_folder_behind_a_symbolic_link(tmp_path: Path) -> None:
     """As ``lib64`` is one in many environments."""
     installed(tmp_path / "lib", "wsgiproxy", "1.0", __init__="a")
     installed(tmp_path / "lib", "WSGIProxy2", "0.5.1", __init__="old")
@@ -134,14 +134,14 @@ def test_a_folder_that_is_reached_by_a_link(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-def test_a_wsgiproxy2_without_a_list_of_files(tmp_path: Path) -> None:
+def test_wsgiproxy2_without_a_record(tmp_path: Path) -> None:
     """As Debian installs it."""
     info = installed(tmp_path, "WSGIProxy2", "0.4.6", __init__="old")
     (info / "RECORD").unlink()
     assert len(sentences(tmp_path)) == 1
 
 
-def test_a_distribution_without_a_version_is_no_crash(tmp_path: Path) -> None:
+def test_a_distribution_without_a_version_is_ignored(tmp_path: Path) -> None:
     """What is left where an uninstallation broke off."""
     info = installed(tmp_path, "wsgiproxy", "1.0", __init__="a")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wsgiproxy\n")
@@ -151,7 +151,7 @@ def test_a_distribution_without_a_version_is_no_crash(tmp_path: Path) -> None:
 # -- how it is said --------------------------------------------------------------------
 
 
-def test_without_a_url_the_installation_alone_is_looked_at(
+def test_doctor_without_url_reports_the_installation_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["doctor"]) == 0
@@ -160,7 +160,7 @@ def test_without_a_url_the_installation_alone_is_looked_at(
     assert out.endswith("Healthy.\n")
 
 
-def test_a_clash_is_told_with_its_cure(
+def test_doctor_reports_a_clash_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = installed(tmp_path, "WSGIProxy2", "0.5.1")
@@ -198,7 +198,7 @@ def command(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_where_no_command_can_be_loaded_it_is_said_all_the_same(laid_over: Path) -> None:
+def test_a_clash_is_reported_if_the_command_cannot_be_loaded(laid_over: Path) -> None:
     done = command(laid_over)
     assert done.returncode == 1
     assert "wsgiproxy: cannot be loaded (No module named 'cPickle')." in done.stderr
@@ -207,14 +207,14 @@ def test_where_no_command_can_be_loaded_it_is_said_all_the_same(laid_over: Path)
     assert "Traceback" not in done.stderr
 
 
-def test_another_reason_is_not_hidden(laid_over: Path) -> None:
+def test_another_import_error_is_raised(laid_over: Path) -> None:
     shutil.rmtree(laid_over / "WSGIProxy-0.2.2.dist-info")
     done = command(laid_over)
     assert done.returncode == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'cPickle'\n")
 
 
-def test_the_import_of_the_package_looks_at_nothing() -> None:
+def test_import_does_not_look_for_clashes() -> None:
     code = "import sys, wsgiproxy; sys.exit('importlib.metadata' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], cwd=Path(wsgiproxy.__file__).parents[1]
@@ -231,7 +231,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(package_tree(folder), folder)
 
 
-def test_what_pip_does_to_the_two_is_found_and_cured(package: Path, tmp_path: Path) -> None:
+def test_the_cure_after_pip_installed_both(package: Path, tmp_path: Path) -> None:
     old = made("WSGIProxy2", "0.5.1", THEIRS, tmp_path)
     environment = Environment(tmp_path / "env")
     environment.pip("install", "--no-deps", str(package))
@@ -250,7 +250,7 @@ def test_what_pip_does_to_the_two_is_found_and_cured(package: Path, tmp_path: Pa
     assert environment.run(DOCTOR).returncode == 0
 
 
-def test_so_it_is_with_the_wsgiproxy2_of_the_index(package: Path, tmp_path: Path) -> None:
+def test_the_cure_with_wsgiproxy2_of_the_index(package: Path, tmp_path: Path) -> None:
     real = downloaded("WSGIProxy2==0.5.1", tmp_path)
     environment = Environment(tmp_path / "env")
     environment.pip("install", "--no-deps", str(package))

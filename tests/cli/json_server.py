@@ -1,4 +1,4 @@
-"""A server to be started by a test: ``python -I telling.py PORT [WORD...]``.
+"""A server to be started by a test: ``python -I json_server.py PORT [WORD...]``.
 
 It answers every path with JSON: the request line, the headers, its words and its environment;
 and prints each path that it was asked for.
@@ -12,13 +12,13 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-__all__ = ["TELLS"]
+__all__ = ["JSON_SERVER"]
 
 #: The command.
-TELLS = [sys.executable, "-I", str(Path(__file__).resolve()), "{port}"]
+JSON_SERVER = [sys.executable, "-I", str(Path(__file__).resolve()), "{port}"]
 
 
-class _Telling(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         print("asked for", self.path, flush=True)
         told = {
@@ -36,4 +36,4 @@ class _Telling(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    HTTPServer(("127.0.0.1", int(sys.argv[1])), _Telling).serve_forever()
+    HTTPServer(("127.0.0.1", int(sys.argv[1])), _Handler).serve_forever()

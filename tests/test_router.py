@@ -1,4 +1,4 @@
-"""Several applications under their prefixes: which one is asked, and what it sees."""
+"""Several applications below their prefixes: which one gets a request, and its environ."""
 
 from __future__ import annotations
 
@@ -38,6 +38,28 @@ def text(routes: Routes, path: str, **more: Any) -> str:
 
 
 @pytest.mark.parametrize(
+    ("path_info", "place"),
+    [
+        pytest.param("/app", ("/app", ""), id="the-prefix-alone"),
+        pytest.param("/app/", ("/app", "/"), id="with-its-slash"),
+        pytest.param("/app/a//b", ("/app", "/a//b"), id="below"),
+        pytest.param("/app//", ("/app", "//"), id="two-slashes"),
+        pytest.param("/application", None, id="begins-alike"),
+        pytest.param("/APP/", None, id="case-counts"),
+        pytest.param("//app/", None, id="not-tidied-up"),
+        pytest.param("/", None, id="above"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_shifted(path_info: str, place: tuple[str, str] | None) -> None:
+    assert shifted("", path_info, "/app") == place
+
+
+def test_shifted_within_another_mount() -> None:
+    assert shifted("/outer", "/app/x", "/app") == ("/outer/app", "/x")
+
+
+@pytest.mark.parametrize(
     ("path", "seen"),
     [
         pytest.param("/a", "a '/a' ''", id="the-prefix-alone-as-urlmap-has-it"),
@@ -52,15 +74,15 @@ def text(routes: Routes, path: str, **more: Any) -> str:
         pytest.param("", "rest '' ''", id="empty"),
     ],
 )
-def test_who_is_asked(path: str, seen: str) -> None:
+def test_the_longest_prefix_gets_the_request(path: str, seen: str) -> None:
     assert text(three(), path) == seen
 
 
-def test_within_another_mount() -> None:
+def test_routes_within_another_mount() -> None:
     assert text(three(), "/a/x", SCRIPT_NAME="/outer") == "a '/outer/a' '/x'"
 
 
-def test_the_order_in_which_they_are_given_does_not_count() -> None:
+def test_the_order_of_routes_does_not_count() -> None:
     routes = Routes([Route("/a/b", named("ab")), Route("/a", named("a")), Route("", named("r"))])
     assert [text(routes, path) for path in ("/a/b/", "/a/c", "/c")] == [
         text(three(), "/a/b/"),
@@ -69,14 +91,16 @@ def test_the_order_in_which_they_are_given_does_not_count() -> None:
     ]
 
 
-def test_the_caller_s_environ_is_left_alone() -> None:
+def test_the_environ_of_the_caller_is_not_changed() -> None:
     environ = front_environ(PATH_INFO="/a/x")
     before = dict(environ)
     run(three(), environ)
     assert environ == before
 
 
-def test_beside_all_of_them_is_404_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_path_outside_all_prefixes_gets_404_and_a_log_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "wsgiproxy.access")
     answer = TestApp(Routes([Route("/a", named("a"))]), lint=True).get("/b", status=404)
     assert "There is nothing here." in answer.text
@@ -93,7 +117,7 @@ def folder() -> Routes:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_folder_gets_its_slash(method: str) -> None:
+def test_a_folder_is_redirected_to_its_slash(method: str) -> None:
     environ = front_environ(
         REQUEST_METHOD=method,
         PATH_INFO="/ä b".encode().decode("latin-1"),
@@ -117,22 +141,22 @@ def test_a_folder_gets_its_slash(method: str) -> None:
         pytest.param("GET", "/x", id="below"),
     ],
 )
-def test_all_else_goes_to_the_application(method: str, rest: str) -> None:
+def test_other_requests_of_a_folder_reach_the_application(method: str, rest: str) -> None:
     routes = Routes([Route("/f", named("f"), is_folder=True)])
     assert text(routes, f"/f{rest}", REQUEST_METHOD=method) == f"f '/f' {rest!r}"
 
 
-def test_the_root_of_a_server_is_sent_nowhere() -> None:
+def test_the_root_of_a_server_is_not_redirected() -> None:
     assert text(Routes([Route("", named("r"), is_folder=True)]), "") == "r '' ''"
 
 
-def test_a_query_that_is_no_text_gets_400() -> None:
+def test_an_invalid_query_gets_400_instead_of_a_redirect() -> None:
     routes = Routes([Route("/f", named("f"), is_folder=True)])
     answer = run(routes, front_environ(PATH_INFO="/f", QUERY_STRING="\u20ac"))
     assert answer.head.status == 400
 
 
-def test_a_line_end_in_a_query_ends_no_field() -> None:
+def test_a_line_end_in_a_query_is_escaped_in_location() -> None:
     routes = Routes([Route("/f", named("f"), is_folder=True)])
     answer = run(routes, front_environ(PATH_INFO="/f", QUERY_STRING="a\r\nSet-Cookie: x"))
     assert dict(answer.head.headers)["Location"] == "/f/?a%0D%0ASet-Cookie:%20x"
@@ -141,12 +165,12 @@ def test_a_line_end_in_a_query_ends_no_field() -> None:
 # -- the rest --------------------------------------------------------------------------
 
 
-def test_it_closes_what_can_be_closed() -> None:
+def test_close_closes_the_applications() -> None:
     class Closable:
         closed = 0
 
         def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-            raise AssertionError("nobody asks")
+            raise AssertionError("not to be called")
 
         def close(self) -> None:
             self.closed += 1
@@ -156,7 +180,7 @@ def test_it_closes_what_can_be_closed() -> None:
     assert app.closed == 1
 
 
-def test_it_shows_its_routes() -> None:
+def test_repr_shows_the_routes() -> None:
     assert repr(Routes([Route("/a", named("a"))])).startswith("Routes([Route(prefix='/a', ")
 
 
@@ -164,7 +188,7 @@ SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab", "", ".."]), max_size=4)
 
 
 @given(SEGMENTS, SEGMENTS)
-def test_nothing_of_a_path_is_lost_or_invented(path: list[str], prefix: list[str]) -> None:
+def test_script_name_and_path_info_are_the_whole_path(path: list[str], prefix: list[str]) -> None:
     """``SCRIPT_NAME + PATH_INFO`` stays what it was, and is cut at a slash."""
     path_info = "".join(f"/{segment}" for segment in path)
     mount = "".join(f"/{segment}" for segment in prefix).rstrip("/")
@@ -176,7 +200,7 @@ def test_nothing_of_a_path_is_lost_or_invented(path: list[str], prefix: list[str
         assert place[1][:1] in ("", "/")
 
 
-def test_a_redirect_to_the_slash_stays_at_this_host() -> None:
+def test_a_redirect_to_the_slash_has_no_other_host() -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         raise AssertionError("it is asked for its folder")
 
