@@ -19,6 +19,7 @@ from wsgiproxy.errors import ProxyError
 from wsgiproxy.sansio.h1 import Limits, request_head
 from wsgiproxy.sansio.h1.chunks import chunk
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.transport import Call
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -199,7 +200,7 @@ class Backend:
         origin: Origin,
         request: Request,
         body: Iterable[bytes] | None = None,
-        **_: object,
+        call: Call | None = None,
     ) -> Any:
         """One exchange; see `wsgiproxy.transport.Transport`.
 

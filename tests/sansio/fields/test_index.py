@@ -11,7 +11,7 @@ import pytest
 from tests.support.fields import PATH, current, table
 from wsgiproxy.sansio.fields.index import INDEX, Row
 
-FIELDS = Path(__file__).parents[2] / "wsgiproxy" / "sansio" / "fields"
+FIELDS = Path(__file__).parents[3] / "wsgiproxy" / "sansio" / "fields"
 #: Files below fields/ that are about no field of their own.
 NO_FIELD = {"index", "names", "structured", "trust", "decode", "encode", "__init__"}
 

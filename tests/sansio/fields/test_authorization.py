@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sansio.test_exchange import reverse
+from tests.sansio.test_pipeline import reverse
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.inbound import read
 from wsgiproxy.sansio.fields.authorization import has_login, names_login
