@@ -15,6 +15,7 @@ from wsgiproxy.sansio.h1.limits import Timeouts
 from wsgiproxy.sansio.message import Request
 
 TIMEOUTS = Timeouts(head=3, idle=2)
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"
 
 
 async def send(port: int, request: Request, blocks: list[bytes], timeouts: Timeouts) -> list[bytes]:
