@@ -27,7 +27,7 @@ from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.fields import signature as signing
 from wsgiproxy.sansio.fields.envelope import open_envelope
-from wsgiproxy.sansio.fields.forwarded import FAMILIES, Said, believe
+from wsgiproxy.sansio.fields.forwarded import FAMILIES, Stated, believe
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
 from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.sansio.keys import base64url, ed25519_halves, parse_keys, unbase64url
@@ -189,7 +189,7 @@ def test_there_are_no_other_families() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_what_the_table_says(family: str, name: str) -> None:
     said = believe({field_key(name): VALUES[name]}, family, lambda address: False)
-    assert (said != Said()) == (name in family_table()[family])
+    assert (said != Stated()) == (name in family_table()[family])
 
 
 # -- refusals --------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from wsgiproxy.sansio.environ.restore import (
 from wsgiproxy.sansio.fields.envelope import Carried
 from wsgiproxy.sansio.fields.forwarded import (
     Counts,
-    Said,
+    Stated,
     believe,
     check_named,
     count,
@@ -197,7 +197,7 @@ class WSGIProxyMiddleware:
         }
         return restored
 
-    def _received(self, environ: WSGIEnvironment) -> Said:
+    def _received(self, environ: WSGIEnvironment) -> Stated:
         if self._counts is not None:
             return count(environ, self._counts)
         return believe(environ, self._family, self._trusts)

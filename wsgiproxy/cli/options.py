@@ -274,8 +274,8 @@ def read_listen(text: str) -> Listen:
     if bare.isascii() and bare.isdigit():
         text = f"{DEFAULT_HOST}:{bare}"
     if is_host(text):
-        host, port = split_host(text, -1)
-        if port >= 0 and text[-1] != ":":
+        host, port = split_host(text)
+        if port or text.endswith(":0"):
             return Listen(host, port)
     raise ConfigurationError(f"--listen {text!r}: expected host:port, such as 127.0.0.1:8080")
 

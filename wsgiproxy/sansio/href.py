@@ -129,5 +129,5 @@ def _split_href(href: str) -> tuple[Origin, str]:
     scheme, authority, path, query = match.groups("") if match else ("", "", "", "")
     if scheme.lower() not in DEFAULT_PORTS or not is_host(authority):
         return Origin("http", "", 0), ""
-    host, port = split_host(authority, DEFAULT_PORTS[scheme.lower()])
+    host, port = split_host(authority, scheme.lower())
     return Origin(scheme.lower(), host, port), path + query

@@ -14,6 +14,7 @@ __all__ = [
     "Request",
     "ResponseHead",
     "bracketed",
+    "default_port",
 ]
 
 #: What one read may bring, in bytes: a long body is never held beyond it.
@@ -60,6 +61,12 @@ class Origin(NamedTuple):
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def default_port(scheme: str) -> int:
+    """The port of a scheme where none is written (RFC 9110, 4.2); that of http for others."""
+    return DEFAULT_PORTS.get(scheme, 80)
+
 
 #: What Allow says; others pass too, but CONNECT and TRACE do not (RFC 9110, 10.2.1).
 ALLOWED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -31,7 +31,7 @@ def is_answered(host: str, allowed: Iterable[str]) -> bool:
     if not is_host(host):
         return False
     # A dot at the end says only that a name is complete.
-    name = split_host(host.lower(), 0)[0].removesuffix(".")
+    name = split_host(host.lower())[0].removesuffix(".")
     # No name below localhost can be registered (RFC 6761, 6.3).
     if name == "localhost" or name.endswith(".localhost"):
         return True

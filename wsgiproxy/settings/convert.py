@@ -126,7 +126,7 @@ def hosts(value: object) -> tuple[str, ...]:
     """A list of host names without ports; ``.example.com`` stands for all below it."""
     # A value that was converted before has no brackets around an IPv6 address any more.
     names = [bracketed(word) if word.count(":") > 1 else word for word in words(value)]
-    split = [(word, split_host(word.lower(), 0)) for word in names]
+    split = [(word, split_host(word.lower())) for word in names]
     if not all(is_host(word.lstrip(".")) and port == 0 for word, (_, port) in split):
         raise ValueError(value)
     return tuple(name for _, (name, _) in split)
@@ -192,7 +192,7 @@ def port(value: object) -> str:
 
 def host_port(value: object) -> str:
     """``host:port``, with a port."""
-    if not isinstance(value, str) or not is_host(value) or split_host(value, 0)[1] == 0:
+    if not isinstance(value, str) or not is_host(value) or split_host(value)[1] == 0:
         raise ValueError(value)
     return value
 
@@ -200,7 +200,7 @@ def host_port(value: object) -> str:
 def name_without_port(value: object) -> str:
     """A host name or address, without a port."""
     name = text(value)
-    if not is_host(name) or split_host(name, 0)[1] or name.endswith(":"):
+    if not is_host(name) or split_host(name)[1] or name.endswith(":"):
         raise ValueError(value)
     return name
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import ConfigurationError, ProxyError
 from wsgiproxy.observe.warn import warn_once
 from wsgiproxy.sansio.fields.envelope import Carried, Facts, client_path, client_query, seal
-from wsgiproxy.sansio.fields.signature import authority, sign
+from wsgiproxy.sansio.fields.host import authority
+from wsgiproxy.sansio.fields.signature import sign
 from wsgiproxy.sansio.fields.signature_members import with_members
 from wsgiproxy.sansio.keys import Keyring, base64url
 from wsgiproxy.sansio.message import Request

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
 from wsgiproxy.sansio.fields.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.fields.framing import body_framing
-from wsgiproxy.sansio.fields.signature import Proof, authority, verify
+from wsgiproxy.sansio.fields.host import authority
+from wsgiproxy.sansio.fields.signature import Proof, verify
 from wsgiproxy.sansio.fields.signature_members import LABEL, foreign_members, received_members
 from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.message import DEFAULT_PORTS

@@ -12,7 +12,7 @@ from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.restore import by_envelope, by_family
 from wsgiproxy.sansio.fields.destination import Place, map_destination, map_fields, map_tags
 from wsgiproxy.sansio.fields.envelope import Envelope
-from wsgiproxy.sansio.fields.forwarded import Said
+from wsgiproxy.sansio.fields.forwarded import Stated
 
 PUBLIC = Place("https", "shop.example", "/m")
 INNER = Place("http", "10.0.0.7:8000", "/app")
@@ -172,7 +172,7 @@ def came(destination: str, **changes: str) -> dict[str, Any]:
     }
 
 
-SAID = Said(scheme="https", host="shop.example", prefix="/m", traversal_path="/app")
+SAID = Stated(scheme="https", host="shop.example", prefix="/m", traversal_path="/app")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_backend_that_knows_its_mount_gets_what_the_client_wrote(
 
 @pytest.mark.parametrize("address", ["http://shop.example/m/x", "/m/x"])
 def test_another_proxy_that_maps_no_destination_is_not_taken_for_ours(address: str) -> None:
-    said = Said(host="shop.example", prefix="/m")
+    said = Stated(host="shop.example", prefix="/m")
     environ = came(address, HTTP_HOST="shop.example", PATH_INFO="/y")
     assert (environ | by_family(said, environ))["HTTP_DESTINATION"] == address
 

@@ -28,7 +28,8 @@ from tests.support.oracles import (
 )
 from wsgiproxy.errors import BadRequest, BadSignature, Forbidden
 from wsgiproxy.sansio.fields import signature as signing
-from wsgiproxy.sansio.fields.signature import Proof, authority, sign, verify
+from wsgiproxy.sansio.fields.host import authority
+from wsgiproxy.sansio.fields.signature import Proof, sign, verify
 from wsgiproxy.sansio.fields.signature_members import Fields
 from wsgiproxy.sansio.keys import Key, base64url, hmac_key, parse_keys
 

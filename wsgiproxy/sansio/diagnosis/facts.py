@@ -20,10 +20,9 @@ from wsgiproxy.sansio.diagnosis.examination import (
 )
 from wsgiproxy.sansio.diagnosis.question import ADDRESS, FORGED, HOST, ODD_PATHS, PREFIX
 from wsgiproxy.sansio.fields.forwarded import client_address, peer_of
-from wsgiproxy.sansio.fields.host import split_host
+from wsgiproxy.sansio.fields.host import authority
 from wsgiproxy.sansio.fields.names import environ_key
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
-from wsgiproxy.sansio.message import DEFAULT_PORTS
 from wsgiproxy.sansio.target import decoded
 
 __all__ = ["collect"]
@@ -214,20 +213,11 @@ def _fact(name: str, target: Target, examination: Examination, stack: Facts) -> 
         facts["home"] = f"below {stack['prefix']!r}" if stack["prefix"] else "at the root"
         facts["field_prefix"] = value if examination.peer_trusted else ""
     else:
-        facts["same"] = _canonical(asked, target.scheme) == _canonical(seen, target.scheme)
+        facts["same"] = authority(asked, target.scheme) == authority(seen, target.scheme)
     if field == _X[name]:
         facts["line"] = stack[f"line_{name}"].replace("/the/path", facts["lacks"] or "/the/path")
     facts.update(source=first(SOURCES, facts), cure=first(CURES, facts))
     return facts
-
-
-def _canonical(host: str, scheme: str) -> str:
-    """A host in lower case with its port; a scheme passes unchanged."""
-    try:
-        name, port = split_host(host, 0)
-    except ValueError:  # the port is not a number
-        return host
-    return f"{name.lower()}:{port or DEFAULT_PORTS.get(scheme, 80)}"
 
 
 def _path(target: Target, examination: Examination) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.fields.destination import Place, map_destination, map_tags
 from wsgiproxy.sansio.fields.envelope import Envelope, client_path, client_query
-from wsgiproxy.sansio.fields.forwarded import Said
+from wsgiproxy.sansio.fields.forwarded import Stated
 from wsgiproxy.sansio.fields.host import split_host, with_port
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
 from wsgiproxy.sansio.fields.signature_members import foreign_members, received_members
 from wsgiproxy.sansio.grammar import port_number
-from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
+from wsgiproxy.sansio.message import bracketed, default_port
 from wsgiproxy.sansio.target import decoded, escapes, raw_target, rebuilt_target, under
 
 __all__ = ["Changes", "Fixed", "by_configuration", "by_envelope", "by_family", "namespace"]
@@ -100,7 +100,7 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
     changes.update(_scheme(environ, envelope.scheme))
     changes.update(_raw(environ, raw))
     changes["HTTP_HOST"] = envelope.host
-    changes["SERVER_NAME"] = split_host(envelope.host, 0)[0]
+    changes["SERVER_NAME"] = split_host(envelope.host)[0]
     changes["SERVER_PORT"] = envelope.port
     changes["SCRIPT_NAME"] = decoded(envelope.script_name)
     changes["PATH_INFO"] = decoded(raw_path) if path_info is None else path_info
@@ -113,7 +113,7 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
     return changes
 
 
-def by_family(said: Said, environ: Environ) -> Changes:
+def by_family(said: Stated, environ: Environ) -> Changes:
     """What a trusted peer says; where it is silent, the environ stays as it is.
 
     :raises BadRequest: the traversal path is not in the path, or Host is none.
@@ -126,7 +126,7 @@ def by_family(said: Said, environ: Environ) -> Changes:
         changes.update(_scheme(environ, said.scheme))
     if said.host:
         changes["HTTP_HOST"] = said.host
-        changes["SERVER_NAME"], port = split_host(said.host, 0)
+        changes["SERVER_NAME"], port = split_host(said.host)
         if port:
             changes["SERVER_PORT"] = str(port)
     if said.port:
@@ -167,7 +167,7 @@ def _addresses(environ: Environ, path: str, place: Place, is_proven: bool = True
     return changes
 
 
-def _path(said: Said, environ: Environ) -> Changes:
+def _path(said: Stated, environ: Environ) -> Changes:
     script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
     traversal = decoded(said.traversal_path)
     if not under(path_info, traversal):
@@ -214,13 +214,13 @@ def by_configuration(fixed: Fixed, environ: Environ) -> Changes:
 def _fixed_host(fixed: Fixed, environ: Environ) -> Changes:
     scheme = fixed.scheme or environ.get("wsgi.url_scheme", "http")
     if fixed.host:
-        name, port = split_host(fixed.host, 0)
+        name, port = split_host(fixed.host)
         host = with_port(bracketed(name), str(port), scheme)
         return {"HTTP_HOST": host, "SERVER_NAME": name, "SERVER_PORT": str(port)}
     changes: Changes = {}
     # On a Unix socket it is empty (gunicorn) or a path (waitress).
     served = port_number(str(environ.get("SERVER_PORT", "")))
-    served = served or str(DEFAULT_PORTS.get(scheme, 80))
+    served = served or str(default_port(scheme))
     if fixed.port:
         changes["SERVER_PORT"] = fixed.port
     if fixed.domain:

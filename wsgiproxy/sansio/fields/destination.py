@@ -104,8 +104,8 @@ def _is_elsewhere(address: str, source: Place, target: Place) -> bool:
     parts = with_authority(address)
     if parts is None or not parts.scheme or not is_host(parts.authority):
         return False
-    hosts = [split_host(place.host, 0)[0].lower() for place in (source, target)]
-    return split_host(parts.authority, 0)[0].lower() not in hosts
+    hosts = [split_host(place.host)[0].lower() for place in (source, target)]
+    return split_host(parts.authority)[0].lower() not in hosts
 
 
 # Outside of the parentheses a URL is a tag, and within them it is a token. Each piece begins

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import DEFAULT_PORTS, bracketed
+from wsgiproxy.sansio.message import bracketed, default_port
 
-__all__ = ["is_allowed", "is_host", "split_host", "with_port"]
+__all__ = ["authority", "is_allowed", "is_host", "split_host", "with_port"]
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
 
@@ -25,16 +25,37 @@ def is_host(text: str) -> bool:
     return match is not None and int(match[1] or 0) <= 65535
 
 
-def split_host(host: str, default_port: int) -> tuple[str, int]:
+def split_host(host: str, scheme: str = "") -> tuple[str, int]:
     """Split ``host[:port]``; the brackets of IPv6 are taken off.
 
-    >>> split_host("[::1]:81", 80), split_host("example.com", 80), split_host("a:", 80)
-    (('::1', 81), ('example.com', 80), ('a', 80))
+    :param scheme: ``http`` or ``https``, whose default port counts where none is written
+        (RFC 9110, 4.2.1 and 4.2.2); without a scheme that is 0.
+
+    >>> split_host("[::1]:81", "http"), split_host("example.com", "https"), split_host("a:")
+    (('::1', 81), ('example.com', 443), ('a', 0))
     """
     name, colon, port = host.rpartition(":")
     if not colon or host.endswith("]"):
         name, port = host, ""
-    return name.strip("[]"), int(port) if port else default_port
+    return name.strip("[]"), int(port) if port else default_port(scheme) if scheme else 0
+
+
+def authority(host: str, scheme: str) -> str:
+    """``host[:port]`` in its normalized form: lower case, no default port (RFC 9110, 4.2.3).
+
+    It is the value of ``@authority`` in a signature (RFC 9421, 2.2.3), and what two texts have in
+    common that name one server.
+
+    >>> authority("Example.COM:80", "http"), authority("[::1]:8080", "http")
+    ('example.com', '[::1]:8080')
+    """
+    host = host.lower()
+    return _joined(*split_host(host, scheme), scheme) if is_host(host) else host
+
+
+def _joined(name: str, port: int, scheme: str) -> str:
+    name = bracketed(name)
+    return name if port == default_port(scheme) else f"{name}:{port}"
 
 
 def with_port(host: str, port: str, scheme: str) -> str:
@@ -53,12 +74,8 @@ def with_port(host: str, port: str, scheme: str) -> str:
     """
     if not is_host(host):
         raise BadRequest(f"Host {host!r} is not host[:port]")
-    default = DEFAULT_PORTS.get(scheme, 80)
-    name, given = split_host(host, default)
-    if given == int(port):
-        return host
-    name = bracketed(name)
-    return name if int(port) == default else f"{name}:{port}"
+    name, given = split_host(host, scheme)
+    return host if given == int(port) else _joined(name, int(port), scheme)
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:
@@ -69,5 +86,5 @@ def is_allowed(host: str, allowed: Iterable[str]) -> bool:
     """
     if not is_host(host):
         return False
-    name = split_host(host, 0)[0].lower()
+    name = split_host(host)[0].lower()
     return any(name == entry or (entry[:1] == "." and name.endswith(entry)) for entry in allowed)

@@ -15,7 +15,7 @@ from wsgiproxy.sansio.fields.forwarded import Public
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers
+from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.reference import has_relative_path, path_of, resolved, with_authority
 from wsgiproxy.sansio.target import is_same_host, under
 
@@ -46,7 +46,7 @@ class AskedPaths(NamedTuple):
 def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
     if scheme != base.origin.scheme:
         return False
-    host, port = split_host(authority, DEFAULT_PORTS[scheme])
+    host, port = split_host(authority, scheme)
     names = {host.lower(), base.origin.host.lower()}
     return port == base.origin.port and (len(names) == 1 or names <= _LOOPBACK)
 

@@ -16,12 +16,10 @@ from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT, Fields, is_o
 from wsgiproxy.sansio.fields.structured import Member, dictionary, parameters
 from wsgiproxy.sansio.keys import Key
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import DEFAULT_PORTS
 
 __all__ = [
     "REQUIRED",
     "Proof",
-    "authority",
     "is_fresh",
     "sign",
     "verify",
@@ -52,15 +50,6 @@ class Proof(NamedTuple):
     created: int
     nonce: str
     covered: tuple[str, ...]
-
-
-def authority(host: str, scheme: str) -> str:
-    """The value of ``@authority`` (RFC 9421, 2.2.3): lower case, no default port.
-
-    >>> authority("Example.COM:80", "http"), authority("[::1]:8080", "http")
-    ('example.com', '[::1]:8080')
-    """
-    return host.lower().removesuffix(f":{DEFAULT_PORTS.get(scheme, 80)}")
 
 
 def _base(covered: tuple[str, ...], lookup: Callable[[str], str | None], member: str) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from wsgiproxy.errors import LoopDetected
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["via"]
+__all__ = ["extend_via"]
 
 
-def via(headers: Headers, protocol: str, pseudonym: str) -> tuple[Headers, str]:
+def extend_via(headers: Headers, protocol: str, pseudonym: str) -> tuple[Headers, str]:
     """Append to Via (RFC 9110, 7.6.3); existing members keep their order.
 
     :returns: the headers without Via, and the new value for it.

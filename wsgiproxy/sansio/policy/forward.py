@@ -13,7 +13,7 @@ from typing import Any
 
 from wsgiproxy.errors import BadRequest, NotForProxy
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.fields.via import via
+from wsgiproxy.sansio.fields.via import extend_via
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, Origin
 from wsgiproxy.sansio.pipeline import Outgoing, request_for, whole_target
 from wsgiproxy.sansio.target import Absolute, absolute_form, decoded, rebuilt_target
@@ -92,7 +92,7 @@ def absolute_changes(environ: Mapping[str, Any]) -> tuple[Absolute, dict[str, An
         path = raw.partition("?")[0][:200]  # what is asked may be a secret
         raise NotForProxy(f"the target {path!r} is not an absolute http one")
     path, _, query = absolute.rest.partition("?")
-    name, port = split_host(absolute.authority, DEFAULT_PORTS[absolute.scheme])
+    name, port = split_host(absolute.authority, absolute.scheme)
     return absolute, {
         ORIGIN: f"{absolute.scheme}://{absolute.authority}",
         "wsgi.url_scheme": absolute.scheme,
@@ -114,7 +114,7 @@ def tunnel_authority(raw: str) -> tuple[str, int]:
     >>> tunnel_authority("[2001:db8::1]:443")
     ('2001:db8::1', 443)
     """
-    host, port = split_host(raw, 0) if is_host(raw) else ("", 0)
+    host, port = split_host(raw) if is_host(raw) else ("", 0)
     if not host or not 0 < port <= 65535:
         raise BadRequest("the target of CONNECT is not host:port")
     return host, port
@@ -160,8 +160,8 @@ class ForwardPolicy:
 
         :raises LoopDetected: it comes from ourselves.
         """
-        headers, trace = via(headers, inbound.protocol, self._pseudonym)
-        origin = Origin("http", *split_host(inbound.host, 80))
+        headers, trace = extend_via(headers, inbound.protocol, self._pseudonym)
+        origin = Origin("http", *split_host(inbound.host, "http"))
         lines = [("Host", inbound.host), *headers, ("Via", trace)]
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 

@@ -20,7 +20,7 @@ from wsgiproxy.sansio.fields.forwarded import (
 from wsgiproxy.sansio.fields.host import is_allowed
 from wsgiproxy.sansio.fields.location import AskedPaths, has_addresses, map_headers
 from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.fields.via import via
+from wsgiproxy.sansio.fields.via import extend_via
 from wsgiproxy.sansio.href import Base, join
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound
@@ -122,7 +122,7 @@ class ReversePolicy:
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
         if not has_no_destination(inbound.method):
             headers = map_fields(headers, *self._places(context, inbound))
-        rest, trace = via(headers, inbound.protocol, self._pseudonym)
+        rest, trace = extend_via(headers, inbound.protocol, self._pseudonym)
         lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
         return Outgoing(base.origin, request, (context, inbound.path), context.facts)

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from wsgiproxy.errors import BadRequest, BadResponse, ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.fields.via import via
+from wsgiproxy.sansio.fields.via import extend_via
 from wsgiproxy.sansio.grammar import is_field_value, is_length, is_token, status_line
 from wsgiproxy.sansio.href import Base, join, parse_href
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, ResponseHead, bracketed
@@ -86,9 +86,9 @@ def address_of(scheme: str, host: str, port: object = None) -> str:
         host = bracketed(host)
     if scheme not in DEFAULT_PORTS or not is_host(host):
         raise BadRequest(f"{scheme!r} and {host[:300]!r} are not a scheme and a host[:port]")
-    name, number = split_host(host, 0)
+    name, number = split_host(host)
     authority = f"{bracketed(name)}:{number or port or DEFAULT_PORTS[scheme]}"
-    if not is_host(authority) or not split_host(authority, 0)[1]:
+    if not is_host(authority) or not split_host(authority)[1]:
         raise BadRequest(f"the port {port!r} is not a port")
     return f"{scheme}://{authority}"
 
@@ -128,7 +128,7 @@ def outgoing(asked: Proxied, inbound: Inbound, headers: Headers) -> Outgoing:
         raise BadRequest(f"Host {asked.host[:300]!r} is not host[:port]")
     headers = [*without(headers, [name for name, _ in asked.announced]), *asked.announced]
     if asked.pseudonym:
-        headers, trace = via(headers, inbound.protocol, asked.pseudonym)
+        headers, trace = extend_via(headers, inbound.protocol, asked.pseudonym)
         headers = [*headers, ("Via", trace)]
     request = request_for(
         inbound, join(base, path, inbound.query), [("Host", asked.host), *headers]

@@ -17,24 +17,23 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.restore import by_family
-from wsgiproxy.sansio.fields.forwarded import FAMILIES, Counts, Said, believe, count, trust
-from wsgiproxy.sansio.fields.host import is_host
-from wsgiproxy.sansio.fields.signature import authority
+from wsgiproxy.sansio.fields.forwarded import FAMILIES, Counts, Stated, believe, count, trust
+from wsgiproxy.sansio.fields.host import authority, is_host
 
 OURS = trust(["10.0.0.0/8"])
-NOTHING = Said()
+NOTHING = Stated()
 
 
 def environ(**fields: str) -> dict[str, str]:
     return {f"HTTP_{name.upper()}": value for name, value in fields.items()}
 
 
-def x_forwarded(**fields: str) -> Said:
+def x_forwarded(**fields: str) -> Stated:
     named = {f"x_forwarded_{name.rstrip('_')}": value for name, value in fields.items()}
     return believe(environ(**named), "x-forwarded", OURS)
 
 
-def forwarded(text: str) -> Said:
+def forwarded(text: str) -> Stated:
     return believe(environ(forwarded=text), "forwarded", OURS)
 
 
@@ -61,15 +60,15 @@ ALL_SAID = {
     ("family", "said"),
     [
         pytest.param(
-            "x-forwarded", Said("192.0.2.1", "https", "x.example", "1", "/x"), id="x-forwarded"
+            "x-forwarded", Stated("192.0.2.1", "https", "x.example", "1", "/x"), id="x-forwarded"
         ),
         pytest.param(
-            "historical", Said("192.0.2.1", "http", "h.example", "", "/h", "/t"), id="historical"
+            "historical", Stated("192.0.2.1", "http", "h.example", "", "/h", "/t"), id="historical"
         ),
-        pytest.param("forwarded", Said("192.0.2.3", "https", "f.example"), id="forwarded"),
+        pytest.param("forwarded", Stated("192.0.2.3", "https", "f.example"), id="forwarded"),
     ],
 )
-def test_M6_exactly_one_family_is_read(family: str, said: Said) -> None:
+def test_M6_exactly_one_family_is_read(family: str, said: Stated) -> None:
     """Whatever the others say, and even if they could not be true."""
     assert believe(ALL_SAID, family, OURS) == said
     assert believe({}, family, OURS) == NOTHING
@@ -346,45 +345,45 @@ def test_the_historical_names_must_not_differ() -> None:
     ("text", "said"),
     [
         pytest.param("", NOTHING, id="empty"),
-        pytest.param("for=192.0.2.1", Said("192.0.2.1"), id="for"),
-        pytest.param('for="[2001:db8::1]:4711"', Said("2001:db8::1"), id="7239-4-ipv6"),
+        pytest.param("for=192.0.2.1", Stated("192.0.2.1"), id="for"),
+        pytest.param('for="[2001:db8::1]:4711"', Stated("2001:db8::1"), id="7239-4-ipv6"),
         pytest.param(
             "for=192.0.2.1;proto=https;by=10.0.0.1;host=a.example",
-            Said("192.0.2.1", "https", "a.example"),
+            Stated("192.0.2.1", "https", "a.example"),
             id="7239-4-all",
         ),
-        pytest.param("For=192.0.2.1;PROTO=HTTPS", Said("192.0.2.1", "https"), id="any-case"),
-        pytest.param('host="a.example:81"', Said("", "", "a.example:81"), id="quoted-host"),
-        pytest.param(r'host="a\.exam\ple"', Said("", "", "a.example"), id="escapes"),
-        pytest.param("for=6.6.6.6, for=192.0.2.1", Said("192.0.2.1"), id="the-nearest"),
+        pytest.param("For=192.0.2.1;PROTO=HTTPS", Stated("192.0.2.1", "https"), id="any-case"),
+        pytest.param('host="a.example:81"', Stated("", "", "a.example:81"), id="quoted-host"),
+        pytest.param(r'host="a\.exam\ple"', Stated("", "", "a.example"), id="escapes"),
+        pytest.param("for=6.6.6.6, for=192.0.2.1", Stated("192.0.2.1"), id="the-nearest"),
         pytest.param(
             "for=6.6.6.6;proto=http, for=192.0.2.1;proto=https, for=10.0.0.7;proto=http",
-            Said("192.0.2.1", "https"),
+            Stated("192.0.2.1", "https"),
             id="what-our-own-proxy-was-told",
         ),
         pytest.param(
             "for=192.0.2.1;host=a.example,for=10.0.0.7",
-            Said("192.0.2.1", "", "a.example"),
+            Stated("192.0.2.1", "", "a.example"),
             id="no-space-behind-the-comma",
         ),
-        pytest.param('for=192.0.2.1;x="a, for=6.6.6.6"', Said("192.0.2.1"), id="quoted-comma"),
-        pytest.param('x=";for=6.6.6.6;";for=192.0.2.1', Said("192.0.2.1"), id="quoted-semicolon"),
-        pytest.param(r'x="\",for=6.6.6.6";for=192.0.2.1', Said("192.0.2.1"), id="quoted-quote"),
-        pytest.param(r'x="\\";for=192.0.2.1', Said("192.0.2.1"), id="quoted-backslash"),
-        pytest.param('for=192.0.2.1;x=""', Said("192.0.2.1"), id="empty-string"),
-        pytest.param("for=192.0.2.1;proto=javascript", Said("192.0.2.1"), id="no-scheme"),
+        pytest.param('for=192.0.2.1;x="a, for=6.6.6.6"', Stated("192.0.2.1"), id="quoted-comma"),
+        pytest.param('x=";for=6.6.6.6;";for=192.0.2.1', Stated("192.0.2.1"), id="quoted-semicolon"),
+        pytest.param(r'x="\",for=6.6.6.6";for=192.0.2.1', Stated("192.0.2.1"), id="quoted-quote"),
+        pytest.param(r'x="\\";for=192.0.2.1', Stated("192.0.2.1"), id="quoted-backslash"),
+        pytest.param('for=192.0.2.1;x=""', Stated("192.0.2.1"), id="empty-string"),
+        pytest.param("for=192.0.2.1;proto=javascript", Stated("192.0.2.1"), id="no-scheme"),
         pytest.param(
-            "for=unknown;proto=https;host=a", Said("", "https", "a"), id="7239-6.2-unknown"
+            "for=unknown;proto=https;host=a", Stated("", "https", "a"), id="7239-6.2-unknown"
         ),
         pytest.param("for=6.6.6.6, for=_hidden", NOTHING, id="7239-6.3-nobody-is-behind-a-mask"),
-        pytest.param("for=6.6.6.6, proto=https", Said("", "https"), id="no-for-at-all"),
-        pytest.param(" \tfor=192.0.2.1 ; proto=https\t", Said("192.0.2.1", "https"), id="spaces"),
-        pytest.param(",, for=192.0.2.1,;,", Said("192.0.2.1"), id="empty-elements"),
-        pytest.param(";for=192.0.2.1;;proto=http;", Said("192.0.2.1", "http"), id="empty-pairs"),
-        pytest.param("for=10.0.0.1, for=10.0.0.2;proto=https", Said("10.0.0.1"), id="all-are-ours"),
+        pytest.param("for=6.6.6.6, proto=https", Stated("", "https"), id="no-for-at-all"),
+        pytest.param(" \tfor=192.0.2.1 ; proto=https\t", Stated("192.0.2.1", "https"), id="spaces"),
+        pytest.param(",, for=192.0.2.1,;,", Stated("192.0.2.1"), id="empty-elements"),
+        pytest.param(";for=192.0.2.1;;proto=http;", Stated("192.0.2.1", "http"), id="empty-pairs"),
+        pytest.param("for=10.0.0.1, for=10.0.0.2;proto=https", Stated("10.0.0.1"), id="all-ours"),
     ],
 )
-def test_forwarded(text: str, said: Said) -> None:
+def test_forwarded(text: str, said: Stated) -> None:
     assert forwarded(text) == said
 
 
@@ -476,7 +475,7 @@ _texts = (
 _keys = st.sampled_from(sorted(set().union(*READ.values())))
 
 
-def assert_valid(said: Said) -> None:
+def assert_valid(said: Stated) -> None:
     assert said.client == "" or str(ipaddress.ip_address(said.client)) == said.client
     assert said.scheme in ("", "http", "https")
     assert said.host == "" or is_host(said.host)
@@ -540,7 +539,7 @@ def test_each_field_has_its_own_count() -> None:
         x_forwarded_prefix="/a, /b",
     )
     assert count(fields, Counts()) == NOTHING
-    assert count(fields, Counts(2, 1, 2, 1, 2)) == Said("192.0.2.1", "http", "a", "2", "/a")
+    assert count(fields, Counts(2, 1, 2, 1, 2)) == Stated("192.0.2.1", "http", "a", "2", "/a")
 
 
 def listed(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

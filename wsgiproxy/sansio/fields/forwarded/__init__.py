@@ -1,17 +1,16 @@
-"""The original request as other proxies tell it: :mod:`announced` outgoing, :mod:`believed`
-incoming, :mod:`addresses` for both.
+"""The forwarding fields: :mod:`outgoing` writes them, :mod:`incoming` reads those of a trusted
+peer, and :mod:`trust` says which peers are trusted.
 """
 
 from wsgiproxy.sansio.fields.forwarded.incoming import (
     FAMILIES,
     Counts,
-    Said,
+    Stated,
     believe,
     count,
     peer_of,
 )
 from wsgiproxy.sansio.fields.forwarded.outgoing import (
-    PREFIX,
     Public,
     announce,
     direct,
@@ -19,20 +18,20 @@ from wsgiproxy.sansio.fields.forwarded.outgoing import (
     public,
 )
 from wsgiproxy.sansio.fields.forwarded.trust import (
+    PREFIX,
     check_named,
     client_address,
     nearest_untrusted,
     node_address,
     trust,
 )
-from wsgiproxy.sansio.fields.via import via
 
 __all__ = [
     "FAMILIES",
     "PREFIX",
     "Counts",
     "Public",
-    "Said",
+    "Stated",
     "announce",
     "believe",
     "check_named",
@@ -45,5 +44,4 @@ __all__ = [
     "peer_of",
     "public",
     "trust",
-    "via",
 ]

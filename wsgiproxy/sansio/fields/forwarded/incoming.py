@@ -11,16 +11,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.fields.forwarded.outgoing import is_prefix
-from wsgiproxy.sansio.fields.forwarded.trust import nearest_untrusted, node_address
+from wsgiproxy.sansio.fields.forwarded.trust import is_prefix, nearest_untrusted, node_address
 from wsgiproxy.sansio.fields.host import is_host
 from wsgiproxy.sansio.grammar import TOKEN, port_number
 from wsgiproxy.sansio.message import DEFAULT_PORTS
 
-__all__ = ["FAMILIES", "Counts", "Said", "believe", "count", "peer_of"]
+__all__ = [
+    "FAMILIES",
+    "X_FORWARDED",
+    "Counts",
+    "Stated",
+    "believe",
+    "count",
+    "peer_of",
+    "x_forwarded",
+]
 
 
-class Said(NamedTuple):
+class Stated(NamedTuple):
     """What a peer says of the original request; empty where it says nothing.
 
     :param client: address of the client.
@@ -78,31 +86,51 @@ def _scheme(text: str) -> str:
     return text.lower() if text.lower() in DEFAULT_PORTS else ""
 
 
-def _host(text: str) -> str:
-    if text and not is_host(text):
+def _host(text: str, refuse: bool = True) -> str:
+    if not text or is_host(text):
+        return text
+    if refuse:
         raise BadRequest(f"the host {text!r}, announced by a trusted peer, is not host[:port]")
-    return text
+    return ""
 
 
-def _prefix(text: str) -> str:
+def _prefix(text: str, refuse: bool = True) -> str:
     """A path prefix, which ends up in links and redirects of the application."""
     text = text.rstrip("/")
-    if text and not is_prefix(text):
+    if not text or is_prefix(text):
+        return text
+    if refuse:
         raise BadRequest(f"the prefix {text!r}, announced by a trusted peer, is not a path")
-    return text
+    return ""
 
 
-def _x_forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
-    return Said(
+#: The fields of the common family.
+X_FORWARDED = (
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+)
+
+
+def x_forwarded(environ: Mapping[str, Any], trusts: Trusts, *, refuse: bool = True) -> Stated:
+    """What the X-Forwarded fields of a trusted peer state; for both ends.
+
+    :param refuse: a host or a prefix that cannot be one is an error; else it is left out, since a
+        proxy has the request's own.
+    :raises BadRequest: it is one.
+    """
+    return Stated(
         client=nearest_untrusted(_members(environ, "X_FORWARDED_FOR"), trusts),
         scheme=_scheme(_last(environ, "X_FORWARDED_PROTO")),
-        host=_host(_last(environ, "X_FORWARDED_HOST")),
+        host=_host(_last(environ, "X_FORWARDED_HOST"), refuse),
         port=port_number(_last(environ, "X_FORWARDED_PORT")),
-        prefix=_prefix(_last(environ, "X_FORWARDED_PREFIX")),
+        prefix=_prefix(_last(environ, "X_FORWARDED_PREFIX"), refuse),
     )
 
 
-def _historical(environ: Mapping[str, Any], trusts: Trusts) -> Said:
+def _historical(environ: Mapping[str, Any], trusts: Trusts) -> Stated:
     # The sender of 0.2 wrote the one name, its receiver read the other.
     prefixes = {
         _prefix(environ[key])
@@ -111,7 +139,7 @@ def _historical(environ: Mapping[str, Any], trusts: Trusts) -> Said:
     }
     if len(prefixes) > 1:
         raise BadRequest("X-Forwarded-Script-Name and X-Script-Name differ")
-    return Said(
+    return Stated(
         client=nearest_untrusted(_members(environ, "X_FORWARDED_FOR"), trusts),
         scheme=_scheme(_last(environ, "X_FORWARDED_SCHEME")),
         host=_host(_last(environ, "X_FORWARDED_SERVER")),
@@ -148,7 +176,7 @@ def _elements(text: str) -> list[dict[str, str]]:
     return [element for element in elements if element]
 
 
-def _forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
+def _forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Stated:
     """The element of the outermost trusted proxy: that which tells of the client itself."""
     told: dict[str, str] = {}
     client = ""
@@ -157,7 +185,7 @@ def _forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
         client = node_address(element.get("for", ""))
         if not client or not trusts(client):
             break
-    return Said(
+    return Stated(
         client=client,
         scheme=_scheme(told.get("proto", "")),
         host=_host(told.get("host", "")),
@@ -165,8 +193,8 @@ def _forwarded(environ: Mapping[str, Any], trusts: Trusts) -> Said:
 
 
 #: The families of fields, of which exactly one is believed.
-FAMILIES: dict[str, Callable[[Mapping[str, Any], Trusts], Said]] = {
-    "x-forwarded": _x_forwarded,
+FAMILIES: dict[str, Callable[[Mapping[str, Any], Trusts], Stated]] = {
+    "x-forwarded": x_forwarded,
     "historical": _historical,
     "forwarded": _forwarded,
 }
@@ -177,7 +205,7 @@ def peer_of(environ: Mapping[str, Any]) -> str:
     return environ.get("wsgiproxy.peer") or environ.get("REMOTE_ADDR") or ""
 
 
-def believe(environ: Mapping[str, Any], family: str, trusts: Trusts) -> Said:
+def believe(environ: Mapping[str, Any], family: str, trusts: Trusts) -> Stated:
     """What a trusted peer says of the original request.
 
     :param environ: the fields, as PEP 3333 has them.
@@ -187,12 +215,12 @@ def believe(environ: Mapping[str, Any], family: str, trusts: Trusts) -> Said:
 
     >>> believe({"HTTP_X_FORWARDED_FOR": "6.6.6.6, 192.0.2.1, 10.0.0.2",
     ...     "HTTP_X_FORWARDED_PROTO": "https"}, "x-forwarded", lambda ip: ip == "10.0.0.2")
-    Said(client='192.0.2.1', scheme='https', host='', port='', prefix='', traversal_path='')
+    Stated(client='192.0.2.1', scheme='https', host='', port='', prefix='', traversal_path='')
     """
     return FAMILIES[family](environ, trusts)
 
 
-def count(environ: Mapping[str, Any], counts: Counts) -> Said:
+def count(environ: Mapping[str, Any], counts: Counts) -> Stated:
     """The same by Werkzeug's rule: the value that the n-th proxy from here has appended.
 
     But for quotes, which these fields do not have: to Werkzeug a comma between quotes separates
@@ -203,7 +231,7 @@ def count(environ: Mapping[str, Any], counts: Counts) -> Said:
     >>> count({"HTTP_X_FORWARDED_FOR": "6.6.6.6, 192.0.2.1"}, Counts(x_for=1)).client
     '192.0.2.1'
     """
-    return Said(
+    return Stated(
         client=node_address(_nth(environ, "X_FORWARDED_FOR", counts.x_for)),
         scheme=_scheme(_nth(environ, "X_FORWARDED_PROTO", counts.x_proto)),
         host=_host(_nth(environ, "X_FORWARDED_HOST", counts.x_host)),

@@ -6,43 +6,22 @@ whoever appends to what a client wrote signs it with a good name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from wsgiproxy.sansio.fields.forwarded.trust import check_named, client_address, nearest_untrusted
-from wsgiproxy.sansio.fields.host import is_host, split_host, with_port
-from wsgiproxy.sansio.fields.names import values
-from wsgiproxy.sansio.grammar import port_number
-from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound
-from wsgiproxy.sansio.target import decoded, escapes
+from wsgiproxy.sansio.fields.forwarded.incoming import X_FORWARDED, x_forwarded
+from wsgiproxy.sansio.fields.forwarded.trust import check_named, client_address
+from wsgiproxy.sansio.fields.host import split_host, with_port
+from wsgiproxy.sansio.fields.names import environ_key, values
+from wsgiproxy.sansio.message import Headers, Inbound
 
 __all__ = [
-    "PREFIX",
     "Public",
     "announce",
     "direct",
     "forwarded_element",
-    "is_prefix",
     "public",
 ]
-
-#: A path prefix: no empty segment, nothing that a page could not show as it is.
-PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
-
-# Decoded, it is a SCRIPT_NAME: "//" and "/\" would begin an address, a line end a header.
-_NEVER_IN_PREFIX = re.compile(r"/\.?(?:/|\Z)|[\x00-\x1f\x7f\\]")
-
-
-def is_prefix(text: str) -> bool:
-    """Whether a raw path may stand before those of an application, in links and redirects.
-
-    >>> is_prefix("/caf%C3%A9"), is_prefix("//evil"), is_prefix("/%2Fevil"), is_prefix("/..")
-    (True, False, False, False)
-    """
-    if not PREFIX.fullmatch(text) or escapes(text):
-        return False
-    return not _NEVER_IN_PREFIX.search(decoded(text))
 
 
 class Public(NamedTuple):
@@ -66,12 +45,6 @@ class Public(NamedTuple):
     server_port: str = ""
 
 
-def _nearest(headers: Headers, name: str) -> str:
-    """The value that the nearest hop has added: the last one."""
-    found = values(headers, name)
-    return found[-1].rpartition(",")[2].strip() if found else ""
-
-
 def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = False) -> Public:
     """The public address of a request, as a trusted peer knows it.
 
@@ -80,30 +53,23 @@ def public(inbound: Inbound, trusts: Callable[[str], bool], *, required: bool = 
     :param required: whether the peer has to name the client; else it is taken for the client.
     :raises Forbidden: it has to, and does not.
     """
-    scheme, host, prefix = inbound.scheme, inbound.host, inbound.script_name
-    headers = inbound.headers
-    said = _nearest(headers, "X-Forwarded-Proto").lower()
-    scheme = said if said in DEFAULT_PORTS else scheme
-    said = _nearest(headers, "X-Forwarded-Host")
-    host = said if is_host(said) else host
-    said = _nearest(headers, "X-Forwarded-Port")
-    port = port_number(said)
-    # Both may be said, in two fields: the address is what they make together.
-    host = with_port(host, port, scheme) if port else host
-    said = _nearest(headers, "X-Forwarded-Prefix").rstrip("/")
-    prefix = said + prefix if is_prefix(said) else prefix
-    said = ", ".join(values(headers, "X-Forwarded-For"))
-    named = nearest_untrusted(said.split(","), trusts)
+    fields = {environ_key(name): ", ".join(values(inbound.headers, name)) for name in X_FORWARDED}
+    stated = x_forwarded(fields, trusts, refuse=False)
     if required:
-        check_named(named)
-    client = named or inbound.peer
-    chain = ", ".join(filter(None, [said, client_address(inbound.peer)]))
+        check_named(stated.client)
+    scheme = stated.scheme or inbound.scheme
+    host, port = stated.host or inbound.host, stated.port
+    # The peer may state both, in two fields: the address is what they make together.
+    host = with_port(host, port, scheme) if port else host
+    prefix = stated.prefix + inbound.script_name
+    client = stated.client or inbound.peer
+    chain = ", ".join(filter(None, [fields["HTTP_X_FORWARDED_FOR"], client_address(inbound.peer)]))
     port = port or _port(host, scheme)
     return Public(scheme, host, port, prefix, chain, client, port)
 
 
 def _port(host: str, scheme: str) -> str:
-    return str(split_host(host, DEFAULT_PORTS[scheme])[1])
+    return str(split_host(host, scheme)[1])
 
 
 def direct(scheme: str, host: str, script_name: str, peer: str, server_port: int) -> Public:

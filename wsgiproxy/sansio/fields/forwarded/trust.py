@@ -11,8 +11,17 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from wsgiproxy.errors import ConfigurationError, Forbidden
 from wsgiproxy.sansio.memo import remembered
+from wsgiproxy.sansio.target import decoded, escapes
 
-__all__ = ["check_named", "client_address", "nearest_untrusted", "node_address", "trust"]
+__all__ = [
+    "PREFIX",
+    "check_named",
+    "client_address",
+    "is_prefix",
+    "nearest_untrusted",
+    "node_address",
+    "trust",
+]
 
 # More than any chain of proxies that exists; a client can write as many as it likes.
 _HOPS = 64
@@ -81,6 +90,24 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     if mapped is None or network.prefixlen < 96:
         return network
     return IPv4Network((mapped, network.prefixlen - 96))
+
+
+#: A path prefix: no empty segment, nothing that a page could not show as it is.
+PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+
+# Decoded, it is a SCRIPT_NAME: "//" and "/\" would begin an address, a line end a header.
+_NEVER_IN_PREFIX = re.compile(r"/\.?(?:/|\Z)|[\x00-\x1f\x7f\\]")
+
+
+def is_prefix(text: str) -> bool:
+    """Whether a raw path may stand before those of an application, in links and redirects.
+
+    >>> is_prefix("/caf%C3%A9"), is_prefix("//evil"), is_prefix("/%2Fevil"), is_prefix("/..")
+    (True, False, False, False)
+    """
+    if not PREFIX.fullmatch(text) or escapes(text):
+        return False
+    return not _NEVER_IN_PREFIX.search(decoded(text))
 
 
 # With a port, as some load balancers write them; IPv6 then has brackets (RFC 7239, 6).
