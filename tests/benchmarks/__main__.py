@@ -1,7 +1,7 @@
 """Run every benchmark and print one reST table, and the machine, to paste in the documentation.
 
 The programs alone print more: ``python -m tests.benchmarks.NAME`` with NAME in_process,
-signing, spawning, whole_server, streaming, tunnels, events or growth.
+signing, spawning, whole_server, threads, streaming, tunnels, events or growth.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tests.benchmarks import (
     signing,
     spawning,
     streaming,
+    threads,
     tunnels,
     whole_server,
 )
@@ -23,6 +24,7 @@ PROGRAMS = (
     signing,
     spawning,
     whole_server,
+    threads,
     streaming,
     tunnels,
     events,

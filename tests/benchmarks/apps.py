@@ -53,6 +53,26 @@ def raw_socket() -> Any:
     return application
 
 
+def urllib3_loop() -> Any:
+    """A view as programs write it: urllib3 asks, and status, headers and body are handed on."""
+    import urllib3
+
+    pool = urllib3.connection_from_url(upstream(), maxsize=64)
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        headers = {
+            key[5:].replace("_", "-").title(): value
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
+        }
+        answer = pool.urlopen(environ["REQUEST_METHOD"], environ["PATH_INFO"], headers=headers)
+        kept = [field for field in answer.headers.items() if field[0].lower() != "connection"]
+        start_response(f"{answer.status} {answer.reason}", kept)
+        return [answer.data]
+
+    return application
+
+
 def fastapi_proxy_lib() -> Any:
     """The reverse proxy of fastapi-proxy-lib in bare Starlette, which costs less than FastAPI."""
     from fastapi_proxy_lib.core.http import ReverseHttpProxy

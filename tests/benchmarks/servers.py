@@ -40,24 +40,24 @@ _GRANIAN = (
     "--http1-header-read-timeout 60000 --log-level warning --host 127.0.0.1 --port {port} "
     f"--factory {_APPS}"
 )
+_WAITRESS = (
+    "waitress --threads 8 --connection-limit 2000 --asyncore-use-poll "
+    f"--listen 127.0.0.1:{{port}} --call {_APPS}"
+)
+_GUNICORN = (
+    "gunicorn --worker-class gthread --workers 1 --threads 4 --worker-connections 2000 "
+    f"--keep-alive 600 --no-control-socket --bind 127.0.0.1:{{port}} {_APPS}"
+)
 FLOOR = "granian, a bare socket loop"
 # The limits are raised as far as 1000 open clients need; threads as a user would first choose.
 RECIPES = {
-    "granian": _python(
-        "wsgiproxy.app granian",
-        f"{_GRANIAN}:ours",
-    ),
+    "granian": _python("wsgiproxy.app granian", f"{_GRANIAN}:ours"),
+    "granian, urllib3": _python("granian urllib3", f"{_GRANIAN}:urllib3_loop"),
     FLOOR: _python("granian", f"{_GRANIAN}:raw_socket"),
-    "waitress": _python(
-        "wsgiproxy.app waitress",
-        f"waitress --threads 8 --connection-limit 2000 --asyncore-use-poll "
-        f"--listen 127.0.0.1:{{port}} --call {_APPS}:ours",
-    ),
-    "gunicorn": _python(
-        "wsgiproxy.app gunicorn",
-        f"gunicorn --worker-class gthread --workers 1 --threads 4 --worker-connections 2000 "
-        f"--keep-alive 600 --no-control-socket --bind 127.0.0.1:{{port}} {_APPS}:ours()",
-    ),
+    "waitress": _python("wsgiproxy.app waitress", f"{_WAITRESS}:ours"),
+    "waitress, urllib3": _python("waitress urllib3", f"{_WAITRESS}:urllib3_loop"),
+    "gunicorn": _python("wsgiproxy.app gunicorn", f"{_GUNICORN}:ours()"),
+    "gunicorn, urllib3": _python("gunicorn urllib3", f"{_GUNICORN}:urllib3_loop()"),
     "werkzeug": _python("wsgiproxy.app werkzeug", f"{_APPS} werkzeug {{port}}"),
     "wsgiref": _python("wsgiproxy.app", f"{_APPS} wsgiref {{port}}"),
     "aiorp": _python("aiorp", f"{_APPS} aiorp {{port}}"),
