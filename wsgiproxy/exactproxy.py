@@ -87,7 +87,7 @@ def filter_paste_httpserver_proxy_environ(environ: WSGIEnvironment) -> None:
 def filter_paste_httpserver_proxy(app: WSGIApplication) -> WSGIApplication:
     """Let *app* see what was asked of a proxy; the caller's environ stays as it is.
 
-    It guards nothing: whoever can ask it reaches whatever this machine reaches. For a proxy that
+    It guards nothing: its clients reach whatever this machine reaches. For a proxy that
     others may use see :class:`wsgiproxy.forward.ForwardProxy`.
 
     :param app: such as :func:`.proxy_exact_request`.
@@ -120,7 +120,7 @@ def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse)
     ``webob.client.timeout`` (seconds):
 
     >>> from webob import Request
-    >>> request = Request.blank("http://127.0.0.1:1/nobody-is-here")
+    >>> request = Request.blank("http://127.0.0.1:1/nothing-listens")
     >>> request.get_response(proxy_exact_request).status
     '502 Bad Gateway'
     """

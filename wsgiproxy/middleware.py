@@ -121,7 +121,7 @@ class WSGIProxyMiddleware:
         self._strips = settings["unsigned"] == "strip"
         self._accepted = frozenset(settings["accept_keys"])
         self._unpickles = settings["allow_pickle"]
-        self._trusts = trust(settings["trust_ips"], "trust_ips", everybody=True)
+        self._trusts = trust(settings["trust_ips"], "trust_ips", any_peer=True)
         self._family = settings["family"]
         self._requires = settings["require_forwarded"]
         self._fixed = Fixed(*(settings[name] for name in Fixed._fields))

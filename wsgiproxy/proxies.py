@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import urlsplit
 
 from wsgiproxy.compat import (
-    Exchange,
+    ClientTransport,
     HttpClient,
     UnknownClient,
     announce,
@@ -187,7 +187,7 @@ class Proxy:
             return error_response(unexpected, environ, start_response, Record(environ))
         return Gateway(exchange, exchange)(environ, start_response)
 
-    def _exchange(self, environ: WSGIEnvironment) -> Exchange:
+    def _exchange(self, environ: WSGIEnvironment) -> ClientTransport:
         method = environ.get("REQUEST_METHOD", "GET")
         if self.allowed_methods is not None and method not in self.allowed_methods:
             error = MethodNotAllowed(f"method {method!r:.60} is not among allowed_methods")
@@ -209,7 +209,7 @@ class Proxy:
             bool(self.strip_script_name),
             self._pseudonym if is_relayed else "",
         )
-        return Exchange(
+        return ClientTransport(
             proxied,
             uri,
             environ,

@@ -27,7 +27,7 @@ from wsgiproxy.cli.doctor import Doctor, own_address
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.mount import Mount
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.diagnosis import ODD_PATHS, Finding, Installation, Target, diagnose
+from wsgiproxy.sansio.diagnosis import ODD_PATHS, Asking, Finding, Installation, diagnose
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Origin
 from wsgiproxy.secretloader import KeyFile
@@ -327,7 +327,7 @@ def test_a_stale_question_is_repeated_with_the_backends_clock(wrong, secret):
         base = parse_href(url)
         examiner = Doctor(transport, base, key, clock=lambda: time.time() + wrong)
         observed = examiner.examine()
-    target = Target("http", base.origin.authority, "/", "127.0.0.1", "k1")
+    target = Asking("http", base.origin.authority, "/", "127.0.0.1", "k1")
     findings = diagnose(Installation(__version__), target, observed)
     assert [finding.topic for finding in findings if finding.level != "ok"] == ["clock", "client"]
     (clock,) = [finding.sentence for finding in findings if finding.topic == "clock"]

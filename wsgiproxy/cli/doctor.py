@@ -23,10 +23,10 @@ from wsgiproxy.sansio.diagnosis import (
     INNER,
     NAMES,
     ODD_PATHS,
+    Asking,
     Installation,
     Observed,
     Question,
-    Target,
     diagnose,
     read_examination,
     verdict,
@@ -96,7 +96,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    target: Target | None
+    target: Asking | None
     if arguments.url is None:
         _refuse_without_url(arguments)
         href, target, observed = "", None, dict[str, Observed]()
@@ -126,7 +126,7 @@ def _refuse_without_url(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(f"{name}: expected a URL beside it")
 
 
-def _ask(arguments: argparse.Namespace, base: Base) -> tuple[Target, dict[str, Observed]]:
+def _ask(arguments: argparse.Namespace, base: Base) -> tuple[Asking, dict[str, Observed]]:
     """Ask all questions.
 
     :raises ConfigurationError: an option has an impossible value.
@@ -143,7 +143,7 @@ def _ask(arguments: argparse.Namespace, base: Base) -> tuple[Target, dict[str, O
         own = "" if settings.get("parent_proxy") else own_address(origin)
         observed = Doctor(transport, base, key, headers).examine()
     path, keyid = base.location or "/", key.keyid if key else ""
-    return Target(origin.scheme, origin.authority, path, own, keyid), observed
+    return Asking(origin.scheme, origin.authority, path, own, keyid), observed
 
 
 def _signing_key(path: str | None) -> Key | None:

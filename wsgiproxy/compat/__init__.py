@@ -6,7 +6,7 @@ It decides nothing about a request, and refuses a return value that is no respon
 from __future__ import annotations
 
 from wsgiproxy.compat.client import HttpClient
-from wsgiproxy.compat.exchange import Exchange
+from wsgiproxy.compat.exchange import ClientTransport
 from wsgiproxy.compat.named import UnknownClient, client_for
 from wsgiproxy.compat.request_body import Input, announce, frame_what_is_here, framed
 from wsgiproxy.compat.response_body import CHUNK_SIZE, CompatReply, ResponseBody
@@ -15,7 +15,7 @@ from wsgiproxy.compat.unshared import fields_of, unshare
 __all__ = [
     "CompatReply",
     "ResponseBody",
-    "Exchange",
+    "ClientTransport",
     "HttpClient",
     "Input",
     "UnknownClient",

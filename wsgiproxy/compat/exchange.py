@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from wsgiproxy.transport import Call
 
-__all__ = ["Exchange"]
+__all__ = ["ClientTransport"]
 
 
-class Exchange:
+class ClientTransport:
     """One request of a proxy: its policy, and its transport at the same time.
 
     :param proxied: the target, and the fields that announce the original request.

@@ -97,7 +97,7 @@ class ForwardProxy:
             clients = _LOOPBACK if credentials is None else ("*",)
         elif credentials is None:
             warn_of_wildcards("allow_clients", clients, "any client may use this proxy")
-        self._is_client = trust(clients, "allow_clients", everybody=True)
+        self._is_client = trust(clients, "allow_clients", any_peer=True)
         self.guard = Guard(**{name: settings[name] for name in ("allow", "deny", "ports")})
         self._connects = settings["connect"]
         self._timeout = settings["connect_timeout"]

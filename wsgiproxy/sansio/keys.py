@@ -36,8 +36,8 @@ _LEAST = 32
 KEYID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rf"({KEYID.pattern}):(?:({ED25519}):)?([A-Za-z0-9_-]+)={{0,2}}")
 # What no secret of 0.2 begins with. A public half that was copied wrongly is a broken line,
-# and must not become a secret: everybody may know it. Neither must a line with a slip (a byte
-# order mark, a blank, quotes), or the two sides have different keys and nobody knows why.
+# and must not become a secret: it may be known. Neither must a line with a slip (a byte
+# order mark, a blank, quotes), or the two sides have different keys without a sign of it.
 _SLIP = rf"""(?:\xef\xbb\xbf)?["'\s]*{KEYID.pattern}["']?\s*:\s*["']?[A-Za-z0-9+/_-]{{40}}"""
 _KEY_FILE = re.compile(rf"#|[^:]*:{ED25519}:|-----BEGIN |ssh-{ED25519} |{_LINE.pattern}\Z|{_SLIP}")
 

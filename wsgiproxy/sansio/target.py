@@ -189,7 +189,7 @@ def rebuilt_target(script_name: str, path_info: str, query: str) -> Target:
         raise BadRequest("the path of the request holds characters that are no bytes") from error
 
 
-# A query is already encoded, so "%" stays; what RFC 3986 would not allow but everybody
+# A query is already encoded, so "%" stays; what RFC 3986 would not allow but all servers
 # sends ("[]", "|", "^", quotes) passes as it is, as in the raw form.
 _QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("#", "")
 

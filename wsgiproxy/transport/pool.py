@@ -80,7 +80,7 @@ class PooledTransport:
         self._idle: dict[Origin, list[Connection]] = {}
         self._swept = monotonic()
         _transports.add(self)
-        # A transport that nobody holds any more, or the end of the program, closes them.
+        # A transport without references, or the end of the program, closes them.
         weakref.finalize(self, _close_all, self._idle)
 
     def send(
@@ -182,7 +182,7 @@ class PooledTransport:
             return
         idle.append(connection)
         if self._idle.get(connection.origin) is not idle:
-            # Another thread has emptied the pool in between; nobody would find this list.
+            # Another thread has emptied the pool in between; this list would not be found again.
             _close_list(idle)
 
     def _sweep(self, now: float) -> None:

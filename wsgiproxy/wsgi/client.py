@@ -1,6 +1,6 @@
 """Whether the client is still there, from the few servers that let one look.
 
-PEP 3333 has no word for it: without one of these keys nobody can know.
+PEP 3333 has no word for it: without one of these keys it cannot be known.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 with warnings.catch_warnings():
-    # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 deprecate; nobody who runs with
+    # WebOb 1.8 imports cgi, which Python 3.11 and 3.12 deprecate; no program that runs with
     # warnings as errors should lose the error page for it.
     warnings.simplefilter("ignore", DeprecationWarning)
     from webob import exc

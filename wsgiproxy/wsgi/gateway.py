@@ -200,7 +200,7 @@ class Stream:
         self._at_end = callback if before is None else partial(_both, before, callback)
 
     def __del__(self) -> None:
-        # Dropped by an application that should have closed it: somebody counts those in use.
+        # Dropped by an application that should have closed it: its caller counts those in use.
         if self._at_end is not None:
             self.close()
 

@@ -14,12 +14,12 @@ from wsgiproxy.sansio.diagnosis import (
     FORGED,
     NAMES,
     ODD_PATHS,
+    Asking,
     Examination,
     Finding,
     Installation,
     Observed,
     Question,
-    Target,
     diagnose,
     read_examination,
     read_question,
@@ -35,7 +35,7 @@ from wsgiproxy.sansio.keys import hmac_key
 KEY = hmac_key("k.1", b"x" * 32)
 OWN = "198.51.100.7"
 PROXY = "10.0.0.2"
-TARGET = Target("http", "www.example", "/app/x", OWN, "k1")
+TARGET = Asking("http", "www.example", "/app/x", OWN, "k1")
 INSTALLATION = Installation("1.0")
 NOW = 1_800_000_000.0
 
@@ -95,7 +95,7 @@ def answered(found: Examination | None, **more: Any) -> Observed:
 
 
 def found_in(
-    found: Examination, address: Target = TARGET, **others: Examination | Observed | None
+    found: Examination, address: Asking = TARGET, **others: Examination | Observed | None
 ) -> list[Finding]:
     """All findings; each of *others* is the result of a probe, or its examination."""
     observed = {"plain": answered(found)}
@@ -366,7 +366,7 @@ def test_refused_without_secret_file():
     ("mode", "cure"), [("trust_ips", "in trust_ips, or"), ("counts", "beside the counts, or")]
 )
 def test_trust_in_every_peer_is_a_warning(mode, cure):
-    found = trusting(everybody=True, mode=mode)
+    found = trusting(any_peer=True, mode=mode)
     assert holds(one(found_in(found), "everybody"), "warn", "can forge", cure)
 
 
@@ -836,7 +836,7 @@ def forged(found: Examination, *facts: str) -> Examination:
 DIRECT = trusting(arrived={**PLAIN_ENVIRON, "REMOTE_ADDR": OWN})
 APPENDED = tells(trusting(), HTTP_X_FORWARDED_FOR=f"{FORGED_FOR}, {OWN}")
 PASSED = tells(trusting(), HTTP_X_FORWARDED_FOR=FORGED_FOR)
-EVERY_PEER = trusting(everybody=True)
+EVERY_PEER = trusting(any_peer=True)
 
 
 @pytest.mark.parametrize(

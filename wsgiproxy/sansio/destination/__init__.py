@@ -1,4 +1,4 @@
-"""Where a request may go that somebody else has chosen: kinds of addresses, and who is let there.
+"""Destinations that clients choose: kinds of addresses, and the rules that permit or refuse them.
 
 It refuses to judge an address by how it is written, and whatever it does not know to be public.
 """

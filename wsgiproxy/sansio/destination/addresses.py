@@ -13,10 +13,10 @@ __all__ = ["PUBLIC", "Address", "Network", "address_of", "kind", "readings", "sa
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: The one kind of address that anybody may be sent to.
+#: The one kind of address that any client may be sent to.
 PUBLIC = "public"
 
-# Where clouds give the machine's credentials to whoever asks from inside. The first match counts.
+# Where clouds give the machine's credentials to any program inside. The first match counts.
 _IPV4 = tuple(
     (IPv4Network(network), name)
     for network, name in (
@@ -69,7 +69,7 @@ _IPV6 = tuple(
         # as a whole, since its packets go where its server says and no longer anywhere else.
         ("2001::/23", "reserved"),
         ("2001:db8::/32", "reserved"),  # RFC 3849: documentation
-        # 6to4: since its relays are gone (RFC 7526), whoever answers there is a tunnel of the
+        # 6to4: since its relays are gone (RFC 7526), what answers there is a tunnel of the
         # network that we are in.
         ("2002::/16", "reserved"),
         ("3fff::/20", "reserved"),  # RFC 9637: documentation

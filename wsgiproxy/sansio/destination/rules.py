@@ -95,7 +95,7 @@ class Destinations:
 
         An address needs no look-up, so this is then all that there is to say about it.
 
-        :param host: a name or an address, as somebody has written it.
+        :param host: a name or an address, in any spelling.
         """
         literal = looked_up(host)
         if address_of(literal) is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from wsgiproxy.sansio.diagnosis.checks import BAD, CHECKS, OK, TOPICS, WARN, Facts, holds
+from wsgiproxy.sansio.diagnosis.checks import BAD, CHECKS, OK, TOPICS, WARN, Found, holds
 from wsgiproxy.sansio.diagnosis.examination import (
+    Asking,
     Examination,
     Installation,
     Observed,
-    Target,
     read_examination,
     shown,
 )
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def diagnose(
-    installation: Installation, target: Target | None = None, observed: Results | None = None
+    installation: Installation, target: Asking | None = None, observed: Results | None = None
 ) -> list[Finding]:
     """The findings about an installation and, unless *target* is None, about a stack.
 
@@ -57,11 +57,11 @@ def diagnose(
     >>> diagnose(Installation("1.0"))[0].sentence
     'Nothing is wrong with the installation of wsgiproxy 1.0.'
     """
-    stack, cases = collect(installation, target or Target("", "", ""), observed or {})
+    stack, cases = collect(installation, target or Asking("", "", ""), observed or {})
     findings = []
     for topic, condition in TOPICS.items():
-        for case in cases.get(topic, [Facts()]):
-            facts = Facts(stack, **case)
+        for case in cases.get(topic, [Found()]):
+            facts = Found(stack, **case)
             if not holds(condition, facts):
                 continue
             rows = (row for row in CHECKS if row.topic == topic and holds(row.condition, facts))

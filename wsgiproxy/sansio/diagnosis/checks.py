@@ -14,14 +14,14 @@ __all__ += ["Check", "Facts", "first", "holds"]
 OK, WARN, BAD = "ok", "warn", "bad"
 
 
-class Facts(dict[str, Any]):
+class Found(dict[str, Any]):
     """Facts by name; one that is not there is empty."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
 
-def holds(condition: str, facts: Facts) -> bool:
+def holds(condition: str, facts: Found) -> bool:
     """Whether all facts of a condition are so; one with ``-`` before it must not be.
 
     >>> holds("a -b", Facts(a=1)), holds("a -b", Facts(a=1, b=1)), holds("", Facts())
@@ -30,7 +30,7 @@ def holds(condition: str, facts: Facts) -> bool:
     return all(bool(facts[name.lstrip("-")]) != name.startswith("-") for name in condition.split())
 
 
-def first(rows: tuple[tuple[str, str], ...], facts: Facts) -> str:
+def first(rows: tuple[tuple[str, str], ...], facts: Found) -> str:
     """The text of the first row whose condition holds."""
     return next(text.format_map(facts) for condition, text in rows if holds(condition, facts))
 

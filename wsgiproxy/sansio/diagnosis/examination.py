@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from wsgiproxy.sansio.fields.names import environ_key, words
 from wsgiproxy.sansio.fields.namespace import is_forwarding_key
 
-__all__ = ["Examination", "Installation", "Observed", "Target", "is_loopback", "readable"]
+__all__ = ["Examination", "Installation", "Observed", "Asking", "is_loopback", "readable"]
 __all__ += ["read_examination", "shown"]
 
 
@@ -46,7 +46,7 @@ class Examination(NamedTuple):
         return self.seen.get("SCRIPT_NAME", "") + self.seen.get("PATH_INFO", "")
 
 
-class Target(NamedTuple):
+class Asking(NamedTuple):
     """The address that the doctor asks."""
 
     scheme: str

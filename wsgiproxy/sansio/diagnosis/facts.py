@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsgiproxy.sansio.diagnosis.checks import CURES, ELSEWHERE, NGINX, SOURCES, Facts, first
+from wsgiproxy.sansio.diagnosis.checks import CURES, ELSEWHERE, NGINX, SOURCES, Found, first
 from wsgiproxy.sansio.diagnosis.examination import (
+    Asking,
     Examination,
     Installation,
     Observed,
-    Target,
     is_loopback,
     readable,
 )
@@ -58,8 +58,8 @@ _CLOSE = 2.0
 
 
 def collect(
-    installation: Installation, target: Target, observed: Mapping[str, Observed]
-) -> tuple[Facts, dict[str, list[Facts]]]:
+    installation: Installation, target: Asking, observed: Mapping[str, Observed]
+) -> tuple[Found, dict[str, list[Found]]]:
     """The facts of the stack, and those of the cases of some topics; no case, no finding.
 
     :param observed: name of a question -> its result; empty if no question was asked.
@@ -70,10 +70,10 @@ def collect(
     clashes += [("At the backend", each) for each in examination.clash]
     # Without a question, the one finding is about the installation, be it good or bad.
     clashes = clashes or [("", "")] * (not observed)
-    cases = {topic: list[Facts]() for topic in ("application", "forgery", "underscores", "twice")}
-    cases["installation"] = [Facts(where=where, clash_text=text) for where, text in clashes]
+    cases = {topic: list[Found]() for topic in ("application", "forgery", "underscores", "twice")}
+    cases["installation"] = [Found(where=where, clash_text=text) for where, text in clashes]
     cases["path"] = []
-    stack = Facts(observed=observed, keyid=target.keyid, here=installation.version)
+    stack = Found(observed=observed, keyid=target.keyid, here=installation.version)
     stack.update(plain.facts())
     if plain.examination is None:
         return stack, cases
@@ -99,7 +99,7 @@ def collect(
 # -- what the backend believes, and what arrived there ---------------------------------
 
 
-def _stack(target: Target, examination: Examination, plain: Observed) -> dict[str, Any]:
+def _stack(target: Asking, examination: Examination, plain: Observed) -> dict[str, Any]:
     arrived, seen, reason = examination.arrived, examination.seen, examination.reason
     software, mount = arrived.get("SERVER_SOFTWARE", ""), arrived.get("SCRIPT_NAME", "")
     is_undone = seen.get("PATH_INFO", "") == mount + arrived.get("PATH_INFO", "")
@@ -133,7 +133,7 @@ def _stack(target: Target, examination: Examination, plain: Observed) -> dict[st
     }
 
 
-def _client_field(target: Target, examination: Examination, forged: Observed) -> dict[str, Any]:
+def _client_field(target: Asking, examination: Examination, forged: Observed) -> dict[str, Any]:
     """Whether the field that names the client arrives, from the proxy and from the doctor."""
     field = _FIELDS.get(examination.reads, _X)["client"]
     key = environ_key(field)
@@ -165,7 +165,7 @@ def _unused(examination: Examination) -> list[str]:
     return sorted(key[5:].replace("_", "-").title().replace("Wsgip", "WSGIP") for key in keys)
 
 
-def _clocks(plain: Observed, examination: Examination) -> list[Facts]:
+def _clocks(plain: Observed, examination: Examination) -> list[Found]:
     """The differences of clocks that are worth a finding; one without facts if there is none."""
     ahead = examination.clock - plain.time
     # The doctor's clock is known but for half the duration of the exchange.
@@ -174,10 +174,10 @@ def _clocks(plain: Observed, examination: Examination) -> list[Facts]:
         # Whole seconds, rounded down.
         differences.append(("the signing front's", examination.clock - examination.created - 0.5))
     return [
-        Facts(other=other, how="ahead of" if ahead > 0 else "behind", seconds=_time(abs(ahead)))
+        Found(other=other, how="ahead of" if ahead > 0 else "behind", seconds=_time(abs(ahead)))
         for other, ahead in differences
         if abs(ahead) > _CLOSE
-    ] or [Facts()]
+    ] or [Found()]
 
 
 def _time(seconds: float) -> str:
@@ -194,13 +194,13 @@ def _time(seconds: float) -> str:
 # -- client, scheme, host and prefix ---------------------------------------------------
 
 
-def _fact(name: str, target: Target, examination: Examination, stack: Facts) -> Facts:
+def _fact(name: str, target: Asking, examination: Examination, stack: Found) -> Found:
     """A fact of the request: what was asked, what is seen, where that comes from, and its cure."""
     member, key, _, settings = _REQUEST[name]
     field = _FIELDS.get(examination.reads, _X).get(name, "")
     value = readable(examination.arrived.get(environ_key(field), "")) if field else ""
     asked, seen = getattr(target, member), examination.seen.get(key, "")
-    facts = Facts(stack, asked=asked, seen=seen, field=field, field_value=value)
+    facts = Found(stack, asked=asked, seen=seen, field=field, field_value=value)
     facts["fixed"] = next((each for each in settings if each in examination.fixed), "")
     if name == "client":
         own, client = client_address(asked), client_address(seen)
@@ -220,7 +220,7 @@ def _fact(name: str, target: Target, examination: Examination, stack: Facts) -> 
     return facts
 
 
-def _path(target: Target, examination: Examination) -> dict[str, Any]:
+def _path(target: Asking, examination: Examination) -> dict[str, Any]:
     whole, path = examination.path, decoded(target.path)
     same = (whole or "/") == path
     tail = whole if path.endswith(whole) else whole.rstrip("/")
@@ -239,17 +239,17 @@ def _path(target: Target, examination: Examination) -> dict[str, Any]:
 # -- the other questions ---------------------------------------------------------------
 
 
-def _application(observed: Observed) -> list[Facts]:
+def _application(observed: Observed) -> list[Found]:
     inner = observed.examination
     if inner is None:
-        return [Facts(observed.facts(), what="to the application")]
+        return [Found(observed.facts(), what="to the application")]
     reason = readable(inner.reason)
     # Versions before this question answer it like any other.
-    facts = Facts(inner=True, inner_status=inner.status, inner_reason=reason)
+    facts = Found(inner=True, inner_status=inner.status, inner_reason=reason)
     return [facts] if inner.inner else []
 
 
-def _probe(target: Target, plain: Examination, observed: Observed, what: str) -> Facts:
+def _probe(target: Asking, plain: Examination, observed: Observed, what: str) -> Found:
     examination = observed.examination or Examination()
     scheme = "http" if target.scheme == "https" else "https"
     believed = [
@@ -263,7 +263,7 @@ def _probe(target: Target, plain: Examination, observed: Observed, what: str) ->
     # The proxy in front has put the doctor's address behind the forged one.
     is_appended = any(ADDRESS in chain and not chain.endswith(ADDRESS) for chain in chains)
     twice = arrived.get("HTTP_X_DOCTOR_TWICE", "")
-    return Facts(
+    return Found(
         observed.facts(),
         what=what,
         forged_status=examination.status,
@@ -283,21 +283,21 @@ def _is(value: str, forged: str) -> bool:
     return value == forged or value.startswith((f"{forged}:", f"{forged}/"))
 
 
-def _odd_paths(target: Target, observed: Mapping[str, Observed]) -> list[Facts]:
+def _odd_paths(target: Asking, observed: Mapping[str, Observed]) -> list[Found]:
     odd = [_odd_path(name, target, observed[name]) for name in ODD_PATHS if name in observed]
     odd = [each for each in odd if not each["refused"]]
     if len(odd) == len(ODD_PATHS) and all(each["exact"] for each in odd):
-        return [Facts(all_exact=True)]
+        return [Found(all_exact=True)]
     return odd
 
 
-def _odd_path(name: str, target: Target, observed: Observed) -> Facts:
+def _odd_path(name: str, target: Asking, observed: Observed) -> Found:
     examination, tail = observed.examination or Examination(), ODD_PATHS[name]
     whole, sent = examination.path, decoded(target.path.rstrip("/") + tail)
     raw = examination.seen.get("REQUEST_URI") or examination.seen.get("RAW_URI") or ""
     is_raw = raw.partition("?")[0].endswith(tail)
     arrives = whole == sent or whole.endswith(decoded(tail))
-    return Facts(
+    return Found(
         observed.facts(),
         refused=examination.status,
         what=f"for {tail!r}",

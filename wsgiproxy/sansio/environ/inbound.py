@@ -42,7 +42,7 @@ def _checked_method(method: str) -> str:
 
 def _check_expectations(environ: Mapping[str, Any]) -> None:
     check_expect(environ.get("HTTP_EXPECT", ""))
-    # Whoever asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
+    # A client that asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
     # WebSocket client is not, and an ordinary answer would only puzzle it.
     upgrade = environ.get("HTTP_UPGRADE")
     if upgrade is not None and "websocket" in list_members(upgrade):

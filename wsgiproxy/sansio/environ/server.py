@@ -23,7 +23,7 @@ def variables(head: ArrivingHead) -> dict[str, str]:
     """The CGI variables of a request, without those of the connection.
 
     Field names with an underscore are left out: an environ cannot tell ``X_A`` from ``X-A``,
-    and whoever is trusted to set the one has not looked at the other.
+    and a peer that is trusted to set the one has not looked at the other.
 
     :raises BadRequest: the request-target has no form of RFC 9112, 3.2.
 

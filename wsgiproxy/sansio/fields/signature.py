@@ -91,7 +91,7 @@ def sign(
     try:
         base = _base(covered, components.__getitem__, member)
     except BadSignature as error:
-        # Here it is the client's request that cannot be signed, and nobody has signed badly.
+        # Here it is the client's request that cannot be signed, and no signature is wrong.
         raise BadRequest(str(error)) from error
     signature = key.sign(base)
     encoded = binascii.b2a_base64(signature, newline=False).decode("ascii")

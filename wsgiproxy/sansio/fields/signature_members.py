@@ -58,7 +58,7 @@ _ALONE = re.compile(f"{LABEL}=[^,]*|")
 def foreign_members(fields: Fields, *, joinable: bool = False) -> Fields:
     """The members that are not ours: they have nothing to do with us and pass (RFC 9421, 7.2).
 
-    Fields that are no dictionaries are somebody else's, too (the draft of Cavage, which
+    Fields that are no dictionaries belong to other signers, too (the draft of Cavage, which
     ActivityPub speaks), as long as they do not name us.
 
     :param joinable: leave out what our own members cannot be joined to.

@@ -28,7 +28,7 @@ _HEAD_END = b"\r\n\r\n"
 # RFC 9112, 2.2 forgives is a rest of an earlier request, and here is none.
 _HEAD = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])\r\n(?:{TOKEN}:{FIELD_VALUE}\r\n)*\r\n")
 _FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")
-# No head becomes one with these, so nobody waits for its end: TLS spoken to a plain port, a
+# No head becomes one with these, so that its end is not waited for: TLS spoken to a plain port, a
 # bare LF. The end of a piece may be the first half of a line's end.
 _NEVER_IN_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?<!\r)\n")
 _METHOD_LIMIT = 32  # characters; no registered one has more than 17
@@ -52,7 +52,7 @@ class ArrivingHead(NamedTuple):
 class RequestReader:
     """One request, from bytes in whatever pieces they arrive.
 
-    There is no next one: whoever serves one request for each connection can never take
+    There is no next one: a server with one request for each connection can never take
     bytes of a body, or behind it, for a request (RFC 9112, 11.2).
 
     :param limits: bounds of the head.
@@ -96,7 +96,7 @@ class RequestReader:
         #: The message has ended where its framing says.
         self.complete = False
         #: What came behind the message, for CONNECT the first bytes of the tunnel. Bytes in
-        #: the piece with the last chunk are not kept: nobody may read them.
+        #: the piece with the last chunk are not kept: they may never be read.
         self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:

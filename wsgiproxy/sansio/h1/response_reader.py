@@ -113,7 +113,7 @@ class ResponseReader:
             if self.head is None or not data:
                 return b""
         if self.complete:
-            # Never a next response (RFC 9112, 6.3): nobody has asked for one.
+            # Never a next response (RFC 9112, 6.3): there was one request.
             self.reusable = False
             return b""
         if self._chunks is not None:
@@ -201,7 +201,7 @@ class ResponseReader:
             mended = _BLANK.sub(_without_blank, data)
             if mended != data:
                 return self._parse(mended)
-            # A 101, which nobody asked for, comes here too: llhttp stops at it.
+            # A 101, which was not asked for, comes here too: llhttp stops at it.
             raise BadResponse(f"head: {error}") from error
         status = parser.get_status_code()
         text = data.decode("latin-1")

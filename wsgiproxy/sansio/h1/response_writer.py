@@ -26,7 +26,7 @@ _REPLACED = frozenset(["connection", "keep-alive"])
 class ResponseWriter:
     """One response to bytes.
 
-    The connection ends with it, and says so. Where nobody gave a length, HTTP/1.1 gets
+    The connection ends with it, and says so. Where the application gave no length, HTTP/1.1 gets
     chunks, and HTTP/1.0 reads to the end of the connection (RFC 9112, 6.3).
 
     :param request: what is answered.

@@ -212,7 +212,7 @@ class ClientAnswer(NamedTuple):
     :param head: status, reason and field lines.
     :param location: the address of a redirect, which is to be rewritten; or None.
     :param body: its blocks.
-    :param length: how many bytes they have to be; None if nobody says.
+    :param length: how many bytes they have to be; None if the client did not say.
     """
 
     head: ResponseHead

@@ -113,10 +113,10 @@ def test_trust_refuses(entry: str) -> None:
 
 def test_everybody_is_trusted_only_where_that_is_meant() -> None:
     """M3: ``*`` stands alone, and only in a setting that allows it."""
-    everybody = trust(["*"], everybody=True)
+    everybody = trust(["*"], any_peer=True)
     assert [everybody(peer) for peer in ("192.0.2.1", "::1", "", "unix:")] == [True] * 4
     with pytest.raises(ConfigurationError, match=r"trust_ips='\*'"):
-        trust(["*", "10.0.0.1"], "trust_ips", everybody=True)
+        trust(["*", "10.0.0.1"], "trust_ips", any_peer=True)
 
 
 @pytest.mark.parametrize(

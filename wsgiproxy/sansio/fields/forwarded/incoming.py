@@ -1,7 +1,7 @@
 """What is believed of the original request: the incoming half.
 
-Exactly one family of fields is read, and whoever reads must have decided before that the
-peer may write it. Values that could not be true are refused or left out, never repaired.
+Exactly one family of fields is read, after the caller has decided that the peer may write it.
+Values that could not be true are refused or left out, never repaired.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ _QUOTED = re.compile(r"\\(.)")
 def _elements(text: str) -> list[dict[str, str]]:
     """The elements of ``Forwarded``.
 
-    :raises BadRequest: it is malformed: then nobody can tell who has written which part.
+    :raises BadRequest: it is malformed, and does not tell which proxy has written which part.
     """
     elements: list[dict[str, str]] = [{}]
     position = 0

@@ -1,7 +1,7 @@
 """What we announce of the original request: the outgoing half.
 
 The forwarding namespace is set afresh, and only the values of a trusted peer are kept:
-whoever appends to what a client wrote signs it with a good name.
+a proxy that appends to what a client wrote vouches for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Public(NamedTuple):
     :param host: ``host[:port]`` as the client wrote it.
     :param port: port number as text.
     :param prefix: raw path prefix, empty for none.
-    :param chain: value for ``X-Forwarded-For``, empty if nobody is known.
+    :param chain: value for ``X-Forwarded-For``, empty if no address is known.
     :param client: the client itself, as ``REMOTE_ADDR`` has it.
     :param server_port: the port at which the request arrived, as ``SERVER_PORT`` has it.
     """
@@ -73,7 +73,7 @@ def _port(host: str, scheme: str) -> str:
 
 
 def direct(scheme: str, host: str, script_name: str, peer: str, server_port: int) -> Public:
-    """The public address of a request of which nobody else has a say."""
+    """The public address of a request whose peer is the client itself."""
     port = _port(host, scheme)
     return Public(scheme, host, port, script_name, client_address(peer), peer, str(server_port))
 

@@ -1,6 +1,6 @@
 """Addresses of peers and clients: how they are written, and which of them are trusted.
 
-It refuses names: whoever can make a name resolve could make himself trusted.
+It refuses names: a client that can make a name resolve could make itself trusted.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def client_address(peer: str) -> str:
 
 
 def trust(
-    trusted: Iterable[str], setting: str = "trusted_proxies", everybody: bool = False
+    trusted: Iterable[str], setting: str = "trusted_proxies", any_peer: bool = False
 ) -> Callable[[str], bool]:
     """A test whether a socket peer is one of *trusted*.
 
     :param trusted: addresses, networks in CIDR notation, and ``unix`` for peers without
         an address.
     :param setting: its name, for the message about a bad entry.
-    :param everybody: whether a lone ``*`` may stand for everybody.
+    :param any_peer: whether a lone ``*`` may stand for every peer.
     :raises ConfigurationError: an entry is none of these.
 
     >>> test = trust(["10.0.0.0/8", "unix"])
@@ -59,7 +59,7 @@ def trust(
     (True, False, True)
     """
     trusted = tuple(trusted)
-    if everybody and trusted == ("*",):
+    if any_peer and trusted == ("*",):
         return lambda peer: True
     networks: list[IPv4Network | IPv6Network] = []
     unix = False
