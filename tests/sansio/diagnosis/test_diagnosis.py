@@ -366,7 +366,7 @@ def test_refused_without_secret_file():
     ("mode", "cure"), [("trust_ips", "in trust_ips, or"), ("counts", "beside the counts, or")]
 )
 def test_trust_in_every_peer_is_a_warning(mode, cure):
-    found = trusting(any_peer=True, mode=mode)
+    found = trusting(everybody=True, mode=mode)
     assert holds(one(found_in(found), "everybody"), "warn", "can forge", cure)
 
 
@@ -836,7 +836,7 @@ def forged(found: Examination, *facts: str) -> Examination:
 DIRECT = trusting(arrived={**PLAIN_ENVIRON, "REMOTE_ADDR": OWN})
 APPENDED = tells(trusting(), HTTP_X_FORWARDED_FOR=f"{FORGED_FOR}, {OWN}")
 PASSED = tells(trusting(), HTTP_X_FORWARDED_FOR=FORGED_FOR)
-EVERY_PEER = trusting(any_peer=True)
+EVERY_PEER = trusting(everybody=True)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from wsgiproxy.sansio.diagnosis.question import (
 
 __all__ = ["BAD", "ENVIRON_KEY", "FORGED", "HEADER", "INNER", "INNER_KEY", "NAMES", "ODD_PATHS"]
 __all__ += ["OK", "WARN", "Examination", "Finding", "Installation", "Observed", "Question"]
-__all__ += ["Target", "diagnose", "read_examination", "read_question"]
+__all__ += ["Asking", "diagnose", "read_examination", "read_question"]
 __all__ += ["shown", "verdict", "write_question"]
 
 

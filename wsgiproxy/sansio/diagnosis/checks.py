@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 __all__ = ["BAD", "CHECKS", "CURES", "ELSEWHERE", "NGINX", "OK", "SOURCES", "TOPICS", "WARN"]
-__all__ += ["Check", "Facts", "first", "holds"]
+__all__ += ["Check", "Found", "first", "holds"]
 
 OK, WARN, BAD = "ok", "warn", "bad"
 
