@@ -8,15 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsgiproxy.sansio.fields.cookies import map_cookie
 from wsgiproxy.sansio.fields.forwarded import Public
-from wsgiproxy.sansio.fields.location import (
-    AskedPaths,
-    map_address,
-    map_challenges,
-    map_cookie,
-    map_headers,
-    map_refresh,
-)
+from wsgiproxy.sansio.fields.location import AskedPaths, map_address, map_challenges, map_refresh
+from wsgiproxy.sansio.fields.mapped import map_headers
 from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.message import Headers
 

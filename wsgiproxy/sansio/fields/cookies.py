@@ -1,6 +1,6 @@
-"""Cookies that stay on our side: they are neither sent on, nor set by the upstream.
+"""Cookies that stay on our side, and the path and domain of those that the upstream sets.
 
-It refuses to guess what a cookie means: names alone count, as they are written.
+What a cookie means is not guessed: names alone count, as they are written.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
+from wsgiproxy.sansio.fields.forwarded import Public
+from wsgiproxy.sansio.fields.location import public_path
+from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["not_sent", "not_set"]
+__all__ = ["map_cookie", "not_sent", "not_set"]
 
 # Some servers join the lines of Cookie by a comma, and some applications part them there.
 _PART = re.compile("([;,])")
@@ -53,3 +56,41 @@ def not_set(headers: Headers, names: Container[str]) -> Headers:
         for name, value in headers
         if name.lower() != "set-cookie" or _name(value.partition(";")[0]) not in names
     ]
+
+
+def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str | None) -> str:
+    """Map Path and Domain of one Set-Cookie (RFC 6265, 4.1.2).
+
+    A path is scoped to the mount, and ``__Host-`` cookies are never touched, since they
+    are bound to ``Path=/`` and to no domain.
+
+    :param scope: map the path, and give one to a cookie whose path is outside.
+    :param domain: replaces the domain; empty removes it; None leaves it.
+
+    >>> from wsgiproxy.sansio.href import parse_href
+    >>> known = Public("https", "example.com", "443", "/mount", "")
+    >>> map_cookie("a=b; Path=/; Secure", parse_href("http://b/"), known, True, None)
+    'a=b; Path=/mount; Secure'
+    """
+    pair, *attributes = value.split(";")
+    if pair.strip().lower().startswith("__host-"):
+        return value
+    mapped = [pair]
+    for attribute in attributes:
+        name, _, text = attribute.partition("=")
+        name = name.strip()
+        if scope and name.lower() == "path":
+            attribute = f" {name}={_cookie_path(text.strip(), base, known.prefix)}"
+        elif domain is not None and name.lower() == "domain":
+            if not domain:
+                continue
+            attribute = f" {name}={domain}"
+        mapped.append(attribute)
+    return ";".join(mapped)
+
+
+def _cookie_path(path: str, base: Base, prefix: str) -> str:
+    mapped = public_path(path, base, prefix) if path.startswith("/") else None
+    if mapped == path:
+        return path
+    return (mapped or prefix).rstrip("/") or "/"

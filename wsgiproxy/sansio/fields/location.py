@@ -7,25 +7,20 @@ itself; strings that merely begin like it, other schemes and other ports pass un
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
 from wsgiproxy.sansio.fields.challenge import map_parameter
 from wsgiproxy.sansio.fields.forwarded import Public
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import Base
-from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.reference import has_relative_path, path_of, resolved, with_authority
 from wsgiproxy.sansio.target import is_same_host, under
 
 __all__ = [
     "AskedPaths",
-    "has_addresses",
     "map_address",
     "map_challenges",
-    "map_cookie",
-    "map_headers",
+    "public_path",
     "map_refresh",
 ]
 
@@ -76,7 +71,7 @@ def _map_path(rest: str, base: Base, prefix: str) -> str | None:
     return None
 
 
-def _public_path(rest: str, base: Base, prefix: str) -> str | None:
+def public_path(rest: str, base: Base, prefix: str) -> str | None:
     """The public form of a path that an upstream has written, whichever host stands before it.
 
     The text alone does not tell whether the upstream knows its mount. It is taken to know it
@@ -120,7 +115,7 @@ def map_address(address: str, base: Base, known: Public, asked: AskedPaths | Non
     'http://10.0.0.7:8000.evil.example/app/'
     """
     if address.startswith("/") and not address.startswith("//"):
-        return _at_this_host(_public_path(address, base, known.prefix), address)
+        return _at_this_host(public_path(address, base, known.prefix), address)
     parts = with_authority(address)
     if parts is None:
         return address if asked is None else _map_relative(address, base, known.prefix, asked)
@@ -130,7 +125,7 @@ def map_address(address: str, base: Base, known: Public, asked: AskedPaths | Non
     is_public = _is_public(scheme or known.scheme, authority, known)
     if not is_public and not _is_upstream(scheme or base.origin.scheme, authority, base):
         return address
-    mapped = _public_path(rest, base, known.prefix)
+    mapped = public_path(rest, base, known.prefix)
     if mapped is None or (is_public and mapped == rest):
         return address
     lead = known.scheme + ":" if scheme else ""
@@ -175,91 +170,3 @@ def map_challenges(value: str, base: Base, known: Public, asked: AskedPaths | No
     return map_parameter(
         value, "resource_metadata", lambda url: map_address(url, base, known, asked)
     )
-
-
-def map_cookie(value: str, base: Base, known: Public, scope: bool, domain: str | None) -> str:
-    """Map Path and Domain of one Set-Cookie (RFC 6265, 4.1.2).
-
-    A path is scoped to the mount, and ``__Host-`` cookies are never touched, since they
-    are bound to ``Path=/`` and to no domain.
-
-    :param scope: map the path, and give one to a cookie whose path is outside.
-    :param domain: replaces the domain; empty removes it; None leaves it.
-
-    >>> from wsgiproxy.sansio.href import parse_href
-    >>> known = Public("https", "example.com", "443", "/mount", "")
-    >>> map_cookie("a=b; Path=/; Secure", parse_href("http://b/"), known, True, None)
-    'a=b; Path=/mount; Secure'
-    """
-    pair, *attributes = value.split(";")
-    if pair.strip().lower().startswith("__host-"):
-        return value
-    mapped = [pair]
-    for attribute in attributes:
-        name, _, text = attribute.partition("=")
-        name = name.strip()
-        if scope and name.lower() == "path":
-            attribute = f" {name}={_cookie_path(text.strip(), base, known.prefix)}"
-        elif domain is not None and name.lower() == "domain":
-            if not domain:
-                continue
-            attribute = f" {name}={domain}"
-        mapped.append(attribute)
-    return ";".join(mapped)
-
-
-def _cookie_path(path: str, base: Base, prefix: str) -> str:
-    mapped = _public_path(path, base, prefix) if path.startswith("/") else None
-    if mapped == path:
-        return path
-    return (mapped or prefix).rstrip("/") or "/"
-
-
-_ADDRESSES: dict[str, Callable[[str, Base, Public, AskedPaths | None], str]] = {
-    "location": map_address,
-    "content-location": map_address,
-    "refresh": map_refresh,
-    "www-authenticate": map_challenges,
-}
-
-
-@remembered
-def _is_mapped(name: str) -> bool:
-    return name.lower() in _ADDRESSES or name.lower() == "set-cookie"
-
-
-def has_addresses(headers: Headers) -> bool:
-    """Whether there is anything to map; most answers have nothing."""
-    is_mapped = _is_mapped
-    # A list, since a generator costs twice as much here, and this runs for every answer.
-    return bool([name for name, _ in headers if is_mapped(name)])
-
-
-def map_headers(
-    headers: Headers,
-    base: Base,
-    known: Public,
-    *,
-    scope_cookies: bool,
-    cookie_domain: str | None,
-    rewrite_location: bool = True,
-    mount: tuple[Base, Public] | None = None,
-    asked: AskedPaths | None = None,
-) -> Headers:
-    """Stage 6: all addresses in the field lines of a response.
-
-    :param rewrite_location: map what is no cookie; each of the three settings is on its own.
-    :param mount: what cookies are scoped by, if not by *base* and *known*.
-    :param asked: the path of the request.
-    """
-    mapped = []
-    cookies = mount or (base, known)
-    addresses = _ADDRESSES if rewrite_location else {}
-    for name, value in headers:
-        field = name.lower()
-        if field in addresses:
-            value = addresses[field](value, base, known, asked)
-        elif field == "set-cookie" and (scope_cookies or cookie_domain is not None):
-            value = map_cookie(value, *cookies, scope_cookies, cookie_domain)
-        mapped.append((name, value))
-    return mapped

@@ -18,7 +18,8 @@ from wsgiproxy.sansio.fields.forwarded import (
     trust,
 )
 from wsgiproxy.sansio.fields.host import is_allowed
-from wsgiproxy.sansio.fields.location import AskedPaths, has_addresses, map_headers
+from wsgiproxy.sansio.fields.location import AskedPaths
+from wsgiproxy.sansio.fields.mapped import has_addresses, map_headers
 from wsgiproxy.sansio.fields.names import without
 from wsgiproxy.sansio.fields.via import extend_via
 from wsgiproxy.sansio.href import Base, join
