@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.connection import Connection
 from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
 from wsgiproxy.errors import (
     BadRequest,
@@ -25,6 +26,7 @@ from wsgiproxy.errors import (
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 from wsgiproxy.transport import Call, PooledTransport, Timeouts, is_own_request
+from wsgiproxy.transport.threads import connection
 
 GET = Request("GET", "/", [("Host", "upstream.example")])
 POST = Request("POST", "/", [("Host", "upstream.example")], content_length=4)
@@ -461,6 +463,41 @@ def test_a_client_that_has_left_ends_a_silent_body(upstream, transport):
     with pytest.raises(ClientGone):
         next(reply)
     assert upstream.wait_closed(1)
+
+
+def test_a_client_that_has_left_is_noticed_while_the_head_dribbles(upstream, transport):
+    """Bytes that come again and again are no answer yet."""
+    ended = threading.Event()
+
+    def dribble(connection: Connection) -> None:
+        connection.read_head()
+        try:
+            connection.send_slowly(b"HTTP/1.1 102 Processing\r\n\r\n" * 100, 0.02)
+        finally:
+            ended.set()
+
+    upstream.behaviour = dribble
+    with pytest.raises(ClientGone):
+        transport.send(origin_of(upstream), GET, None, Call(abandoned=lambda: True))
+    assert ended.wait(5)
+
+
+def test_a_client_that_has_left_ends_an_upload_that_is_not_taken(upstream, transport):
+    upstream.behaviour = [("read_head",), ("wait_ended",)]
+    request = Request("POST", "/", [("Host", "a")], chunked=True)
+    blocks = iter([b"x" * 65536] * 16384)
+    with pytest.raises(ClientGone):
+        transport.send(origin_of(upstream), request, blocks, Call(abandoned=lambda: True))
+    assert upstream.wait_closed(1)
+
+
+def test_what_has_ended_is_no_request_in_flight(upstream, transport):
+    upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\n\r\nabc")]
+    reply = transport.send(origin_of(upstream), GET)
+    assert list(connection._in_flight.values()) == [GET]
+    reply.close()
+    assert not connection._in_flight
+    assert list(reply) == [], "nothing is given after close()"
 
 
 # -- limits -----------------------------------------------------------------

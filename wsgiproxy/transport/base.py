@@ -70,6 +70,6 @@ class Transport(Protocol):
         """Send *request* to *origin*.
 
         :param body: blocks of the body, read as they are sent; None for none.
-        :param call: its own limits, and what is to be told of it; None for neither.
+        :param call: its own limits in time, and what is called meanwhile; None for neither.
         :raises ProxyError: there is no answer.
         """

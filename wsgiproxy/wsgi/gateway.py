@@ -231,15 +231,15 @@ def call_counted(
     :param leave: called once, at the end of the answer or without one.
     """
     try:
-        client_response = application(environ, start_response)
+        blocks = application(environ, start_response)
     except BaseException:
         leave()
         raise
-    if isinstance(client_response, Stream):
-        client_response.at_end(leave)
+    if isinstance(blocks, Stream):
+        blocks.at_end(leave)
     else:
         leave()
-    return client_response
+    return blocks
 
 
 def _timeouts(environ: WSGIEnvironment) -> Timeouts:

@@ -20,7 +20,6 @@ from wsgiproxy.sansio.fields.names import (
 )
 from wsgiproxy.sansio.fields.signature_members import cleaned
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.memo import remembered
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 tokens = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20)
@@ -487,36 +486,3 @@ def test_a_host_is_printable_and_splits(text: str) -> None:
         name, port = split_host(text, 80)
         assert name
         assert 0 <= port <= 65535
-
-
-class TestRemembered:
-    """A bounded memory for a pure function."""
-
-    def test_the_function_is_called_once_for_an_argument(self) -> None:
-        asked = []
-        count = remembered(lambda key: asked.append(key) or len(asked))
-        assert [count("a"), count("a"), count("b")] == [1, 1, 2]
-        assert asked == ["a", "b"]
-
-    def test_it_never_grows_over_its_limit(self) -> None:
-        text = remembered(limit=3)(str)
-        for number in range(100):
-            assert text(number) == str(number)
-            assert len(text.__self__) <= 3
-
-    def test_failures_are_not_kept(self) -> None:
-        number = remembered(int)
-        for _ in range(2):
-            with pytest.raises(ValueError):
-                number("x")
-        assert len(number.__self__) == 0
-
-
-def test_results_for_long_arguments_are_not_kept() -> None:
-    """A client could make us hold its names for ever."""
-    calls = []
-    function = remembered(calls.append)
-    for key in ("x" * 300, ("x" * 200, "y" * 200), "x" * 300):
-        function(key)
-    assert len(calls) == 3
-    assert len(function.__self__) == 0

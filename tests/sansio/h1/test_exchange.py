@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,14 @@ class TestSending:
         assert exchange.pending == b"def"
         exchange.sent(3, 0)
         assert not exchange.sending
+
+    def test_a_body_of_no_bytes_ends(self) -> None:
+        exchange = uploading(0)
+        assert exchange.wants_body
+        exchange.supply(b"", 0)
+        assert not exchange.wants_body and not exchange.sending
+        exchange.received(OK)
+        assert exchange.keeps_connection()
 
     @pytest.mark.parametrize("blocks", [[b"abcdefg"], [b"abc", b"defg"], [b"abc", b""]])
     def test_a_body_of_another_length_is_refused(self, blocks: list[bytes]) -> None:
@@ -208,6 +217,21 @@ class TestStale:
             exchange.send_failed(RESET, 0)
             assert not exchange.sending
 
+    def test_a_first_write_without_room_has_written_nothing(self) -> None:
+        exchange = Exchange(ResponseReader("POST", Limits()), HEAD, None, TIMEOUTS, reused=True)
+        exchange.sent(0, 0)
+        with pytest.raises(Stale):
+            exchange.send_failed(RESET, 0)
+
+    def test_a_write_that_fails_after_a_byte_of_the_answer(self) -> None:
+        exchange = Exchange(
+            ResponseReader("GET", Limits()), HEAD, None, TIMEOUTS, reused=True, replayable=True
+        )
+        exchange.sent(0, 0)
+        exchange.received(b"H")
+        exchange.send_failed(RESET, 0)
+        assert not exchange.sending
+
     def test_a_later_write_that_fails_proves_nothing(self) -> None:
         exchange = uploading(reused=True)
         exchange.supply(b"abc", 0)
@@ -218,6 +242,23 @@ class TestStale:
 
 class TestTime:
     """Each wait has a limit, and names the setting that sets it."""
+
+    def test_there_is_none_before_the_first_write(self) -> None:
+        assert Exchange(ResponseReader("GET", Limits()), HEAD).tick(1e9) == inf
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_the_head_limit_is_not_for_a_body_that_has_begun(self, fails: bool) -> None:
+        exchange = uploading()
+        exchange.received(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        exchange.supply(b"abcdef", 0)
+        exchange.supply(b"", 0)
+        if fails:
+            exchange.send_failed(RESET, 10)
+        else:
+            exchange.sent(6, 10)
+        assert exchange.tick(10) == TIMEOUTS.idle
+        with pytest.raises(UpstreamTimeout, match="idle_timeout=2 s"):
+            exchange.tick(12)
 
     def test_the_head_has_one_deadline_from_the_end_of_the_request_on(self) -> None:
         exchange = begun()

@@ -83,7 +83,7 @@ def _raw(environ: Environ, raw: str) -> Changes:
 
 
 def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
-    """What the environ of the front application said, key by key.
+    """What the environ of the front application stated, key by key.
 
     :param envelope: verified.
     :param environ: the request as it came here; its query is that which was signed.
@@ -113,34 +113,34 @@ def by_envelope(envelope: Envelope, environ: Environ) -> Changes:
     return changes
 
 
-def by_family(said: Stated, environ: Environ) -> Changes:
+def by_family(stated: Stated, environ: Environ) -> Changes:
     """What a trusted peer says; where it is silent, the environ stays as it is.
 
     :raises BadRequest: the traversal path is not in the path, or Host is none.
     """
     changes: Changes = {}
-    scheme = said.scheme or environ.get("wsgi.url_scheme", "http")
-    if said.client:
-        changes.update(_client(environ, said.client))
-    if said.scheme:
-        changes.update(_scheme(environ, said.scheme))
-    if said.host:
-        changes["HTTP_HOST"] = said.host
-        changes["SERVER_NAME"], port = split_host(said.host)
+    scheme = stated.scheme or environ.get("wsgi.url_scheme", "http")
+    if stated.client:
+        changes.update(_client(environ, stated.client))
+    if stated.scheme:
+        changes.update(_scheme(environ, stated.scheme))
+    if stated.host:
+        changes["HTTP_HOST"] = stated.host
+        changes["SERVER_NAME"], port = split_host(stated.host)
         if port:
             changes["SERVER_PORT"] = str(port)
-    if said.port:
-        changes["SERVER_PORT"] = said.port
-        host = said.host or environ.get("HTTP_HOST")
+    if stated.port:
+        changes["SERVER_PORT"] = stated.port
+        host = stated.host or environ.get("HTTP_HOST")
         if host:
-            changes["HTTP_HOST"] = with_port(host, said.port, scheme)
-    if said.prefix or said.traversal_path:
-        changes.update(_path(said, environ))
+            changes["HTTP_HOST"] = with_port(host, stated.port, scheme)
+    if stated.prefix or stated.traversal_path:
+        changes.update(_path(stated, environ))
     if "HTTP_DESTINATION" in environ or "HTTP_IF" in environ:
         host = changes.get("HTTP_HOST") or environ.get("HTTP_HOST", "")
         mount = rebuilt_target(environ.get("SCRIPT_NAME", ""), "", "").script_name
-        place = Place(scheme, host, said.prefix + mount)
-        changes.update(_addresses(environ, said.traversal_path + mount, place, is_proven=False))
+        place = Place(scheme, host, stated.prefix + mount)
+        changes.update(_addresses(environ, stated.traversal_path + mount, place, is_proven=False))
     return changes
 
 
@@ -167,21 +167,21 @@ def _addresses(environ: Environ, path: str, place: Place, is_proven: bool = True
     return changes
 
 
-def _path(said: Stated, environ: Environ) -> Changes:
+def _path(stated: Stated, environ: Environ) -> Changes:
     script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
-    traversal = decoded(said.traversal_path)
+    traversal = decoded(stated.traversal_path)
     if not under(path_info, traversal):
         raise BadRequest(f"X-Traversal-Path is {traversal!r}, but the path is {path_info!r}")
     changes: Changes = {
-        "SCRIPT_NAME": decoded(said.prefix) + script_name,
+        "SCRIPT_NAME": decoded(stated.prefix) + script_name,
         "PATH_INFO": path_info[len(traversal) :],
     }
     raw = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
     target = raw_target(raw, script_name, path_info, environ.get("QUERY_STRING", ""))
-    if target is not None and target.path.startswith(said.traversal_path):
-        path = target.path[len(said.traversal_path) :]
+    if target is not None and target.path.startswith(stated.traversal_path):
+        path = target.path[len(stated.traversal_path) :]
         changes.update(
-            _raw(environ, (said.prefix + target.script_name + path or "/") + target.query)
+            _raw(environ, (stated.prefix + target.script_name + path or "/") + target.query)
         )
     return changes
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from wsgiproxy.errors import BadRequest, BadSignature
 from wsgiproxy.sansio.fields.signature_members import LABEL, LIMIT, Fields, is_own_member
-from wsgiproxy.sansio.fields.structured import Member, dictionary, parameters
+from wsgiproxy.sansio.fields.structured import Member, dictionary
+from wsgiproxy.sansio.fields.structured import parameters as member_parameters
 from wsgiproxy.sansio.keys import Key
 from wsgiproxy.sansio.memo import remembered
 
@@ -122,24 +123,28 @@ def verify(
     :param clock_skew: seconds by which the signer's clock may be ahead.
     :raises BadSignature: saying, for the log, what is wrong and what would cure it.
     """
-    said = _said(fields)
-    covered = _component_names(said.components)
-    _check_time(said, now, max_age, clock_skew)
-    key = keys.get(said.keyid)
+    parameters = _parameters_of(fields)
+    covered = _component_names(parameters.components)
+    _check_time(parameters, now, max_age, clock_skew)
+    key = keys.get(parameters.keyid)
     if key is None:
-        raise BadSignature(f"no such key: {said.keyid!r}; have the two sides the same key file?")
-    if said.alg != key.algorithm and said.alg is not None:
-        # The algorithm is the key's, and never the message's to choose (RFC 9421, 7.3.6).
-        raise BadSignature(f"alg is {said.alg!r}, which is not that of key {said.keyid!r}")
-    if not key.verify(_base(covered, lookup, said.member), _decoded(said.signature)):
         raise BadSignature(
-            f"wrong signature by key {said.keyid!r}: something between the two has changed what it"
-            f" covers; here the method is {lookup('@method')!r}, Host {lookup('@authority')!r}"
+            f"no such key: {parameters.keyid!r}; have the two sides the same key file?"
         )
-    return Proof(said.keyid, int(said.created), said.nonce, covered)
+    if parameters.alg != key.algorithm and parameters.alg is not None:
+        # The algorithm is the key's, and never the message's to choose (RFC 9421, 7.3.6).
+        raise BadSignature(
+            f"alg is {parameters.alg!r}, which is not that of key {parameters.keyid!r}"
+        )
+    if not key.verify(_base(covered, lookup, parameters.member), _decoded(parameters.signature)):
+        raise BadSignature(
+            f"wrong signature by key {parameters.keyid!r}: something between the two has changed"
+            f" what it covers; here the method is {lookup('@method')!r}, Host {lookup('@authority')!r}"
+        )
+    return Proof(parameters.keyid, int(parameters.created), parameters.nonce, covered)
 
 
-class _Said(NamedTuple):
+class _Parameters(NamedTuple):
     """Our member in both fields, checked by grammar alone."""
 
     member: str
@@ -162,25 +167,25 @@ _OURS = re.compile(
 _OUR_BYTES = re.compile(f"{LABEL}={_BYTES.pattern}")
 
 
-def _said(fields: Fields) -> _Said:
+def _parameters_of(fields: Fields) -> _Parameters:
     if len(fields.signature_input) > LIMIT or len(fields.signature) > LIMIT:
         raise BadSignature(f"a field of more than {LIMIT} characters")
     ours = _OURS.fullmatch(fields.signature_input)
     signature = _OUR_BYTES.fullmatch(fields.signature)
     if ours is not None and signature is not None:
         member, components, created, keyid, alg, nonce = ours.groups()
-        return _Said(member, components, created, keyid, alg, nonce, signature[1])
+        return _Parameters(member, components, created, keyid, alg, nonce, signature[1])
     member, other = _own_members(fields)
     if other.parameters:
         raise BadSignature("the signature has parameters")
     try:
-        found = parameters(member.parameters)
+        found = member_parameters(member.parameters)
     except ValueError as error:
         raise BadSignature(str(error)) from error
     if found.pop("tag", "") != f'"{LABEL}"':
         raise BadSignature(f'tag is not "{LABEL}"')
     alg = found.pop("alg", None)
-    said = _Said(
+    parameters = _Parameters(
         member.value + member.parameters,
         member.value,
         _matched(_CREATED, found.pop("created", ""), "created"),
@@ -192,7 +197,7 @@ def _said(fields: Fields) -> _Said:
     )
     if found:
         raise BadSignature(f"unknown parameter {next(iter(found))}")
-    return said
+    return parameters
 
 
 def _own_members(fields: Fields) -> tuple[Member, Member]:
@@ -234,15 +239,17 @@ def is_fresh(created: int, now: float, max_age: float, clock_skew: float) -> boo
     return -clock_skew <= now - created <= max_age
 
 
-def _check_time(said: _Said, now: float, max_age: float, clock_skew: float) -> None:
-    age = now - int(said.created)
-    if not is_fresh(int(said.created), now, max_age, clock_skew):
+def _check_time(parameters: _Parameters, now: float, max_age: float, clock_skew: float) -> None:
+    age = now - int(parameters.created)
+    if not is_fresh(int(parameters.created), now, max_age, clock_skew):
         when = f"{age:.0f} seconds ago" if age >= 0 else f"{-age:.0f} seconds in the future"
         raise BadSignature(
             f"created {when}, allowed is up to {max_age:g} ago and {clock_skew:g} ahead; if the"
             " request was not held up, the clocks of the two machines differ"
         )
-    if said.expires is not None and now > int(_matched(_CREATED, said.expires, "expires")):
+    if parameters.expires is not None and now > int(
+        _matched(_CREATED, parameters.expires, "expires")
+    ):
         raise BadSignature("expires has passed")
 
 

@@ -7,6 +7,8 @@ whether the answer is whole, and whether the connection was dead, may be kept, o
 
 from __future__ import annotations
 
+from math import inf
+
 from wsgiproxy.errors import UpstreamLost, UpstreamTimeout
 from wsgiproxy.sansio.h1.limits import Timeouts
 from wsgiproxy.sansio.h1.request_writer import BodyWriter
@@ -85,6 +87,7 @@ class Exchange:
         # The connection broke in such a way that its end proves nothing.
         self._reset = False
         self._uploaded = False
+        self._until = inf
         self.pending: bytes | memoryview = data
         self.sending = True
         self.head: ResponseHead | None = None
@@ -93,17 +96,19 @@ class Exchange:
     # The request
 
     def sent(self, count: int, now: float) -> None:
-        """So many of the pending bytes are written; none, if there was no room at first.
+        """So many of the pending bytes are written.
 
+        :param count: bytes; 0 at the beginning of an exchange starts its clock.
         :param now: of a monotonic clock, in seconds.
         """
-        self._fresh = False
+        if count:
+            self._fresh = False
         pending = self.pending
         if count == len(pending):
             self.pending = b""
             if self._body is None or self._body.complete:
-                self.sending, self._uploaded = False, True
-                self._until = now + self._timeouts.head
+                self._uploaded = True
+                self._end_sending(now)
                 return
         else:
             self.pending = memoryview(pending)[count:]
@@ -112,7 +117,7 @@ class Exchange:
     @property
     def wants_body(self) -> bool:
         """Whether :meth:`supply` is to be called with the next block of the request's body."""
-        return self.sending and not self.pending
+        return self.sending and not self.pending and self._body is not None
 
     def supply(self, block: bytes, now: float) -> None:
         """Take the next block of the request's body; an empty one is its end.
@@ -123,6 +128,9 @@ class Exchange:
         self.pending = self._body.frame(block)
         # However long the client took for the block, the upstream is not to blame.
         self._until = now + self._timeouts.idle
+        if self._body.complete and not self.pending:  # a body of no bytes
+            self._uploaded = True
+            self._end_sending(now)
 
     def send_failed(self, error: OSError, now: float) -> None:
         """A write has failed: the upstream takes no more, and may have answered before.
@@ -135,9 +143,12 @@ class Exchange:
         # A broken pipe is the kernel's word for an upstream that had closed in order. After
         # anything else the end of the connection is no longer the end of a message.
         self._reset = not isinstance(error, BrokenPipeError)
+        self._end_sending(now)
+
+    def _end_sending(self, now: float) -> None:
         self.sending = False
         self.pending = b""
-        self._until = now + self._timeouts.head
+        self._until = now + (self._timeouts.head if self.head is None else self._timeouts.idle)
 
     # The response
 

@@ -111,27 +111,27 @@ class Proxied(NamedTuple):
     pseudonym: str
 
 
-def outgoing(asked: Proxied, inbound: Inbound, headers: Headers) -> Outgoing:
+def outgoing(proxied: Proxied, inbound: Inbound, headers: Headers) -> Outgoing:
     """Stage 3. The context of the answer is the target.
 
     :raises BadRequest: the target is no path, or leaves the base or the mount.
     :raises LoopDetected: the request has been here before.
     """
-    base = asked.base
-    path = inbound.path if asked.strips else inbound.script_name + inbound.path
+    base = proxied.base
+    path = inbound.path if proxied.strips else inbound.script_name + inbound.path
     if path[:1] == "*":
         raise BadRequest("the target * has no place in an address")
     # A server that resolves dots would leave what this proxy was given.
-    if (base.path or (asked.strips and inbound.script_name)) and escapes(path):
+    if (base.path or (proxied.strips and inbound.script_name)) and escapes(path):
         raise BadRequest("a '..' segment in the path")
-    if not is_host(asked.host):
-        raise BadRequest(f"Host {asked.host[:300]!r} is not host[:port]")
-    headers = [*without(headers, [name for name, _ in asked.announced]), *asked.announced]
-    if asked.pseudonym:
-        headers, trace = extend_via(headers, inbound.protocol, asked.pseudonym)
+    if not is_host(proxied.host):
+        raise BadRequest(f"Host {proxied.host[:300]!r} is not host[:port]")
+    headers = [*without(headers, [name for name, _ in proxied.announced]), *proxied.announced]
+    if proxied.pseudonym:
+        headers, trace = extend_via(headers, inbound.protocol, proxied.pseudonym)
         headers = [*headers, ("Via", trace)]
     request = request_for(
-        inbound, join(base, path, inbound.query), [("Host", asked.host), *headers]
+        inbound, join(base, path, inbound.query), [("Host", proxied.host), *headers]
     )
     return Outgoing(base.origin, request, request.target)
 

@@ -43,6 +43,7 @@ class PooledReply:
         "_exchange",
         "_first",
         "_is_silent",
+        "_next_look",
         "_on_interim",
         "_pulses",
         "head",
@@ -67,6 +68,7 @@ class PooledReply:
         _, self._abandoned, self._on_interim = call
         self._done = done
         self._first = b""
+        self._next_look = 0.0
         self._is_silent = self._pulses = False
         self.reused = connection.reused
         self.whole: bytes | None = None
@@ -87,6 +89,8 @@ class PooledReply:
                 if on_interim is not None:
                     for interim in exchange.new_interims():
                         on_interim(interim)
+                if exchange.head is None:
+                    self._look_in_time()
         except BaseException:
             connection.close()
             raise
@@ -151,6 +155,10 @@ class PooledReply:
         :returns: bytes of the body, which may be none; None if nothing has arrived.
         """
         exchange = self._exchange
+        # What has arrived comes first, since reading the next block may wait for a client that
+        # waits for its answer.
+        while exchange.wants_body and not connection.has_arrived():
+            exchange.supply(next(self._blocks, b""), monotonic())
         try:
             if exchange.sending:
                 data = self._send_or_receive(connection)
@@ -182,16 +190,11 @@ class PooledReply:
     def _send_or_receive(self, connection: Connection) -> bytes | None:
         """For one slice: receive what has arrived, or send what there is room for.
 
-        What has arrived comes first, since reading the next block may wait for a client that
-        waits for its answer.
-
         :returns: bytes from the upstream, none at its end; None if nothing has arrived.
-        :raises ProxyError: the next block cannot be had, or the time is over.
+        :raises ProxyError: the time is over.
         :raises OSError: the connection broke while it was read.
         """
         exchange = self._exchange
-        while exchange.wants_body and not connection.has_arrived():
-            exchange.supply(next(self._blocks, b""), monotonic())
         readable, writable = connection.wait(self._slice())
         data = connection.recv_now() if readable else None
         if data is None and writable and exchange.pending:
@@ -204,6 +207,15 @@ class PooledReply:
         """The milliseconds of a single wait; one more, since poll counts whole ones."""
         left = self._exchange.tick(monotonic())
         return (left if left < _SLICE else _SLICE) * 1000 + 1
+
+    def _look_in_time(self) -> None:
+        """Look at the client after each slice, also while something goes on all the time."""
+        now = monotonic()
+        if not self._next_look:
+            self._next_look = now + _SLICE
+        elif now >= self._next_look:
+            self._next_look = now + _SLICE
+            self._look_at_client()
 
     def _look_at_client(self) -> None:
         if self._abandoned is not None and self._abandoned():

@@ -112,7 +112,7 @@ def open_envelope(text: str) -> Envelope:
         raise BadSignature(f"the envelope is not of version {VERSION}")
     pop = found.pop
     try:
-        said = _checked_facts(tuple([pop(name, "") for name in _FACTS]))
+        client_facts = _checked_facts(tuple([pop(name, "") for name in _FACTS]))
     except TypeError as error:
         raise BadSignature("a fact in the envelope is a list or an object") from error
     target, path_info, query = pop("target", ""), pop("path_info", None), pop("query", None)
@@ -126,18 +126,16 @@ def open_envelope(text: str) -> Envelope:
     if found:
         raise BadSignature(f"unknown in the envelope: {sorted(found)}")
     keys = {} if carried is None else _checked_keys(carried)
-    return Envelope(target, *said, path_info, query, keys)
+    return Envelope(target, *client_facts, path_info, query, keys)
 
 
+# A client comes back, and its facts stay the same.
 @remembered
-def _checked_facts(said: tuple[object, ...]) -> tuple[str, str, str, str, str, str, str]:
-    for (name, is_valid), value in zip(_FACTS.items(), said, strict=True):
+def _checked_facts(client_facts: tuple[object, ...]) -> tuple[str, str, str, str, str, str, str]:
+    for (name, is_valid), value in zip(_FACTS.items(), client_facts, strict=True):
         if not isinstance(value, str) or not is_valid(value):
             raise BadSignature(f"{name} in the envelope is {value!r}")
-    return said  # type: ignore[return-value]  # seven texts, as the loop has found
-
-
-# A client comes back, and what is said of it stays the same.
+    return client_facts  # type: ignore[return-value]  # seven texts, as the loop has found
 
 
 def _checked_keys(carried: object) -> Carried:

@@ -35,7 +35,7 @@ def facts(known: Public, traversal_path: str, traversal_query: str) -> Facts:
     :param traversal_path: raw path that is put before its own.
     :param traversal_query: raw query that is put before its own.
     """
-    said = {
+    facts_json = {
         "for": known.client,
         "host": known.host,
         "scheme": known.scheme,
@@ -44,7 +44,7 @@ def facts(known: Public, traversal_path: str, traversal_query: str) -> Facts:
         "traversal_path": traversal_path,
         "traversal_query": traversal_query,
     }
-    json = _encode({name: value for name, value in said.items() if value})[1:-1]
+    json = _encode({name: value for name, value in facts_json.items() if value})[1:-1]
     return Facts(json, traversal_path, traversal_query)
 
 
@@ -77,7 +77,7 @@ def _is_no_json(value: object) -> bool:
 
 
 def seal(
-    said: str,
+    facts_json: str,
     target: str,
     *,
     path_info: str | None = None,
@@ -86,7 +86,7 @@ def seal(
 ) -> str:
     """The value of ``WSGIProxy``.
 
-    :param said: :attr:`Facts.json`.
+    :param facts_json: :attr:`Facts.json`.
     :param target: the path as sent, with ``?`` if there is one.
     :param path_info: ``PATH_INFO``, if it does not follow from the target.
     :param query: ``QUERY_STRING``, if it does not follow from the one sent.
@@ -94,7 +94,7 @@ def seal(
     :raises ProxyError: the carried keys are too large; naming the largest.
     :raises HeadTooLarge: the client's own part is.
     """
-    parts = [f'{{"v":{VERSION},"target":{_encode(target)}', said]
+    parts = [f'{{"v":{VERSION},"target":{_encode(target)}', facts_json]
     if path_info is not None:
         parts.append(f'"path_info":{_encode(path_info)}')
     if query is not None:
