@@ -75,9 +75,9 @@ class WSGIProxyApp:
             **options,
             **{name: value for name, value in positional.items() if value is not None},
         }
-        settled = resolve(PARTS["WSGIProxyApp"], given)
-        self._options = {row.name: settled[row.name] for row in APP}
-        self._signer = configured_signer(settled)
+        values = resolve(PARTS["WSGIProxyApp"], given)
+        self._options = {row.name: values[row.name] for row in APP}
+        self._signer = configured_signer(values)
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
         theirs: Any = {name: value for name, value in options.items() if name in names}
@@ -89,7 +89,7 @@ class WSGIProxyApp:
         self._owns_transport = transport is None
         self.transport: Transport = transport or PooledTransport(**theirs)
         self.href = href
-        warn_of_wildcards("trusted_proxies", settled["trusted_proxies"])
+        warn_of_wildcards("trusted_proxies", values["trusted_proxies"])
 
     @property
     def href(self) -> str:

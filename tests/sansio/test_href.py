@@ -13,6 +13,34 @@ from wsgiproxy.sansio.href import Base, join, parse_href, without_password
 from wsgiproxy.sansio.message import Origin
 
 ROOT = "http://h"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://user:secret@host:80/", "http://***@host:80/"),
+        ("user:secret@host", "***@host"),
+        ("http://u:pa ss@host/", "http://***@host/"),
+        ("http://u:pa\tss@h/", "http://***@h/"),
+        ("u:p w@x:1", "***@x:1"),
+        ("http://u:12345/x@host", "http://***@host"),
+        ("http://u@host/", "http://***@host/"),
+        ("['http://a/b', 'http://u:p@c/']", "['http://a/b', 'http://***@c/']"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("http://host:80/", "http://host:80/"),
+    ],
+)
+def test_the_userinfo_of_an_address_is_masked(text: str, masked: str) -> None:
+    assert without_password(text) == masked
+    assert without_password(repr(text)) == repr(masked)
+
+
+def test_a_hint_repeats_no_password() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_href("admin:12345/x@host")
+    assert "12345" not in str(caught.value)
+
+
 _PIECES = ["/", "a", "b.c", ";", "..", "%2F", "%2f", "%25", "%zz", "%", "%C3%A9", "%00", "|", "+"]
 raw_paths = st.lists(st.sampled_from(_PIECES), max_size=10).map(lambda p: "/" + "".join(p))
 queries = st.sampled_from([None, "", "a=1", "a=%2F&b", "?", "/;"])

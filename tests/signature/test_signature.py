@@ -27,10 +27,10 @@ from tests.support.in_process import (
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
 from wsgiproxy.sansio.keys import parse_keys
 from wsgiproxy.secretloader import get_secret, new_key
 from wsgiproxy.signature import BadSignature, Verifier, check_request, sign_request
-from wsgiproxy.signature.digest import LARGEST_BODY
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 FIELDS = ("HTTP_WSGIPROXY", "HTTP_SIGNATURE_INPUT", "HTTP_SIGNATURE")

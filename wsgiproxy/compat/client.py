@@ -74,7 +74,7 @@ class HttpClient:
             origin,
             Request(method, target, [("Host", host), *rest], length, chunked),
             None if file is None else iter(lambda: file.read(BLOCK) or b"", b""),
-            getattr(body, "call", None),
+            call=getattr(body, "call", None),
         )
         status, reason, response_fields = reply.head
         location = next(iter(values(response_fields, "location")), None)

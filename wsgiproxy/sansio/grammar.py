@@ -13,6 +13,7 @@ __all__ = [
     "TOKEN",
     "is_field_value",
     "is_length",
+    "is_port_text",
     "is_token",
     "port_number",
     "status_line",
@@ -37,6 +38,11 @@ NO_BODY = frozenset([204, 304])
 NO_CONTENT = NO_BODY | {205}
 #: Statuses that have no length of their own: none may be said, or it is 0 (RFC 9110, 8.6, 15.3.6).
 NO_LENGTH = frozenset([204, 205])
+
+
+def is_port_text(text: str) -> bool:
+    """Whether *text* is a port number or 0, which a socket without ports has."""
+    return _PORT.fullmatch(text) is not None
 
 
 def is_token(text: str) -> bool:

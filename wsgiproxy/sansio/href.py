@@ -20,7 +20,7 @@ __all__ = ["Base", "join", "parse_href", "without_password"]
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):([0-9]{1,5}(?:/.*)?)")
 _HAS_USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]*@")
 # Of a URL, or of text that was meant for one; a password that is not escaped may hold anything.
-_USERINFO = re.compile(r"(//)[^\s'\"/?#@:]*(?::\S*)?@|(^|['\"])[^\s'\"/?#@:]*:(?!//)\S*@")
+_USERINFO = re.compile(r"(//)[^\s'\"/?#@:]*(?::[^'\"]*)?@|(^|['\"])[^\s'\"/?#@:]*:(?!//)[^'\"]*@")
 
 
 class Base(NamedTuple):
@@ -90,7 +90,7 @@ def parse_href(href: str) -> Base:
         good = origin.port > 0
     path, _, query = rest.partition("?")
     if not good or path[:1] not in ("", "/"):
-        meant = _HOST_PORT.fullmatch(href)
+        meant = None if "@" in href else _HOST_PORT.fullmatch(href)
         hint = f"; did you mean 'http://{meant[1] or '127.0.0.1'}:{meant[2]}'?" if meant else ""
         raise ConfigurationError(f"href={without_password(href)!r}: {expected}{hint}")
     if escapes(path):

@@ -105,10 +105,22 @@ def resolve(rows: Iterable[Setting], options: Mapping[str, object]) -> dict[str,
     return values
 
 
+# Settings of the first builds of 1.0 that are gone, and what holds without them.
+_REMOVED = {
+    "max_fields": "a head has at most 200 fields; max_head limits it as a whole",
+    "max_line": "a line has at most 8192 bytes; max_head limits a head as a whole",
+    "max_signed_body": "a body that is covered by a signature has at most 1 MiB",
+    "strict_permissions": "a key file that all users may read is worth a warning; chmod 600 it",
+    "ready_statuses": "ready has to be answered with 2xx or 3xx",
+}
+
+
 def _hint(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: names that are near, and their classes."""
     from wsgiproxy.settings.parts import PARTS  # made of rows, which are made of us
 
+    if name in _REMOVED:
+        return f" any more: {_REMOVED[name]}"
     near = difflib.get_close_matches(name, known, n=1)
     owners = [part for part, rows in PARTS.items() if any(row.name == name for row in rows)]
     meant = f"; did you mean {near[0]}?" if near else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ConfigurationError, ProxyError
 from wsgiproxy.observe.warn import warn_once
+from wsgiproxy.sansio.fields.content_digest import spooled, with_digest
 from wsgiproxy.sansio.fields.envelope import Carried, Facts, client_path, client_query, seal
 from wsgiproxy.sansio.fields.host import authority
 from wsgiproxy.sansio.fields.signature import sign
@@ -19,7 +20,6 @@ from wsgiproxy.sansio.keys import Keyring, base64url
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.target import decoded
 from wsgiproxy.secretloader import KeyFile
-from wsgiproxy.signature.digest import spooled, with_digest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,7 +36,7 @@ class Signer:
     :param keys: returns the keys as they are now.
     :param declared: environ keys to carry, by their types.
     :param covers_body: read the body and cover it, or 413 above
-        :data:`~wsgiproxy.signature.digest.LARGEST_BODY` bytes; else it is streamed.
+        :data:`~wsgiproxy.sansio.fields.content_digest.LARGEST_BODY` bytes; else it is streamed.
     """
 
     def __init__(

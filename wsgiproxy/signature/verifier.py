@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
+from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY, check_digest, spooled
 from wsgiproxy.sansio.fields.envelope import Envelope, belongs, open_envelope
 from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.host import authority
@@ -15,7 +16,6 @@ from wsgiproxy.sansio.fields.signature import Proof, verify
 from wsgiproxy.sansio.fields.signature_members import LABEL, foreign_members, received_members
 from wsgiproxy.sansio.keys import Key, Keyring
 from wsgiproxy.sansio.message import DEFAULT_PORTS
-from wsgiproxy.signature.digest import LARGEST_BODY, check_digest, spooled
 from wsgiproxy.wsgi.input import blocks_of
 
 if TYPE_CHECKING:

@@ -66,17 +66,17 @@ class PooledTransport:
         connected: Callable[[socket.socket], None] | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        settled = resolve(PARTS["PooledTransport"], options)
+        values = resolve(PARTS["PooledTransport"], options)
         self._connected = connected
         self.timeouts = Timeouts(
-            settled["connect_timeout"], settled["head_timeout"], settled["idle_timeout"]
+            values["connect_timeout"], values["head_timeout"], values["idle_timeout"]
         )
-        self.limits = Limits(settled["max_head"])
-        self._keep_alive: float = settled["keep_alive"]
-        self._max_idle: int = settled["max_idle"]
+        self.limits = Limits(values["max_head"])
+        self._keep_alive: float = values["keep_alive"]
+        self._max_idle: int = values["max_idle"]
         identity = ("verify", "ca_file", "client_cert", "client_key", "parent_proxy", "guard")
-        self._dialler = Dialler(**{name: settled[name] for name in identity})
-        self._guarded = settled["guard"] is not None
+        self._dialler = Dialler(**{name: values[name] for name in identity})
+        self._guarded = values["guard"] is not None
         self._idle: dict[Origin, list[Connection]] = {}
         self._swept = monotonic()
         _transports.add(self)

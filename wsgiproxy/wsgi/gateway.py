@@ -117,7 +117,7 @@ class Gateway:
             origin,
             request,
             body,
-            Call(
+            call=Call(
                 _timeouts(environ) if "webob.client.timeout" in environ else None,
                 ClientWatch(environ),
                 _early_hints(environ) if "wsgi.early_hints" in environ else None,

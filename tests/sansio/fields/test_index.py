@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fields import PATH, current, table
+from wsgiproxy.sansio.fields import connection, namespace
 from wsgiproxy.sansio.fields.index import INDEX, Row
 
 FIELDS = Path(__file__).parents[3] / "wsgiproxy" / "sansio" / "fields"
@@ -37,3 +38,23 @@ def test_each_file_of_the_fields_has_a_row() -> None:
 def test_the_page_has_the_same_table() -> None:
     """It is made by ``python -m tests.support.fields``."""
     assert current(PATH.read_text())[1] == table()
+
+
+def _has_row(name: str) -> bool:
+    fields = [field.lower() for row in INDEX for field in row.fields.split(", ")]
+    return name in fields or any(
+        name.startswith(field[:-1]) for field in fields if field[-1] == "*"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(connection._HOP_BY_HOP | connection._NEVER_SENT | connection._NOT_FOR_CLIENTS),
+)
+def test_each_field_that_is_removed_has_a_row(name: str) -> None:
+    assert _has_row(name)
+
+
+@pytest.mark.parametrize("prefix", namespace._OUR_PREFIXES + namespace._COMMAND_PREFIXES)
+def test_each_part_of_the_namespace_has_a_row(prefix: str) -> None:
+    assert _has_row(prefix) or _has_row(prefix + "-")

@@ -1,7 +1,8 @@
 """Names of fields that only one side may write: the forwarding namespace, and commands.
 
-It compares normalised names, lower case with every other character than a letter or digit as
-``-``, and knows nothing of their values.
+To the first belong Forwarded, X-Forwarded-For, X-Real-IP, X-Script-Name, Remote-User and
+X-WSGIProxy-Version; to the others X-Accel-Redirect and X-Sendfile. It compares normalized names,
+lower case with every other character than a letter or digit as ``-``, and not their values.
 """
 
 from __future__ import annotations

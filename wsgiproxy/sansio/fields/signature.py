@@ -139,7 +139,8 @@ def verify(
     if not key.verify(_base(covered, lookup, parameters.member), _decoded(parameters.signature)):
         raise BadSignature(
             f"wrong signature by key {parameters.keyid!r}: something between the two has changed"
-            f" what it covers; here the method is {lookup('@method')!r}, Host {lookup('@authority')!r}"
+            f" what it covers; here the method is {lookup('@method')!r},"
+            f" Host {lookup('@authority')!r}"
         )
     return Proof(parameters.keyid, int(parameters.created), parameters.nonce, covered)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.host import is_host
-from wsgiproxy.sansio.fields.via import extend_via
+from wsgiproxy.sansio.fields.via import with_via
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, bracketed
 from wsgiproxy.sansio.pipeline import Outgoing, request_for, whole_target
@@ -42,8 +42,7 @@ class ExactPolicy:
         not the port (wsgiref, granian) leaves only Via (RFC 9110, 7.6.3).
         """
         if self._pseudonym and inbound.peer and not inbound.peer_port:
-            headers, trace = extend_via(headers, inbound.protocol, self._pseudonym)
-            headers = [*headers, ("Via", trace)]
+            headers = with_via(headers, inbound.protocol, self._pseudonym)
         origin = _origin((inbound.scheme, inbound.server_name, inbound.server_port))
         lines = [("Host", inbound.host), *headers]
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))

@@ -13,7 +13,7 @@ from typing import Any
 
 from wsgiproxy.errors import BadRequest, NotForProxy
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.fields.via import extend_via
+from wsgiproxy.sansio.fields.via import with_response_via, with_via
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, Origin
 from wsgiproxy.sansio.pipeline import Outgoing, request_for, whole_target
 from wsgiproxy.sansio.target import Absolute, absolute_form, decoded, rebuilt_target
@@ -160,13 +160,10 @@ class ForwardPolicy:
 
         :raises LoopDetected: it comes from ourselves.
         """
-        headers, trace = extend_via(headers, inbound.protocol, self._pseudonym)
         origin = Origin("http", *split_host(inbound.host, "http"))
-        lines = [("Host", inbound.host), *headers, ("Via", trace)]
+        lines = with_via([("Host", inbound.host), *headers], inbound.protocol, self._pseudonym)
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 
     def response(self, headers: Headers, context: object) -> Headers:
-        """With Via: of the upstream's version it is only known that we take 1.0 for 1.1."""
-        found = [value for name, value in headers if name.lower() == "via"]
-        rest = [field for field in headers if field[0].lower() != "via"]
-        return [*rest, ("Via", ", ".join([*found, f"1.1 {self._pseudonym}"]))]
+        """Stage 6: Via alone."""
+        return with_response_via(headers, self._pseudonym)

@@ -21,7 +21,7 @@ from wsgiproxy.sansio.fields.host import is_allowed
 from wsgiproxy.sansio.fields.location import AskedPaths
 from wsgiproxy.sansio.fields.mapped import has_addresses, map_headers
 from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.fields.via import extend_via
+from wsgiproxy.sansio.fields.via import with_via
 from wsgiproxy.sansio.href import Base, join
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, Inbound
@@ -46,8 +46,8 @@ class _Context(NamedTuple):
 class ReversePolicy:
     """Stages 3 and 6 of a reverse proxy; pure, and the same for every request.
 
-    :param base: where to, from :func:`~wsgiproxy.sansio.target.parse_href`.
-    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
+    :param base: where to, from :func:`~wsgiproxy.sansio.href.parse_href`.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`, resolved.
     :param pseudonym: our name in Via.
     :param whole: the base path is the mount, and so nothing of it is announced as removed.
     :param fixed: what is announced besides.
@@ -123,8 +123,8 @@ class ReversePolicy:
             raise BadRequest(f"Host {host!r} is not in allowed_hosts")
         if not has_no_destination(inbound.method):
             headers = map_fields(headers, *self._places(context, inbound))
-        rest, trace = extend_via(headers, inbound.protocol, self._pseudonym)
-        lines = [("Host", self._host or inbound.host), *rest, *ours, ("Via", trace)]
+        lines = [("Host", self._host or inbound.host), *headers, *ours]
+        lines = with_via(lines, inbound.protocol, self._pseudonym)
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
         return Outgoing(base.origin, request, (context, inbound.path), context.facts)
 

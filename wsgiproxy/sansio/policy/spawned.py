@@ -21,7 +21,7 @@ class SpawnPolicy:
     X-Forwarded-For.
 
     :param origin: where it listens.
-    :param options: the rows of :data:`wsgiproxy.settings.APP`, settled.
+    :param options: the rows of :data:`wsgiproxy.settings.APP`, resolved.
     :param pseudonym: our name in Via.
     :param strips: leave the mount out of the path, as a reverse proxy does.
     """

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from wsgiproxy.errors import BadRequest, BadResponse, ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.fields.via import extend_via
+from wsgiproxy.sansio.fields.via import with_via
 from wsgiproxy.sansio.grammar import is_field_value, is_length, is_token, status_line
 from wsgiproxy.sansio.href import Base, join, parse_href
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, ResponseHead, bracketed
@@ -128,8 +128,7 @@ def outgoing(proxied: Proxied, inbound: Inbound, headers: Headers) -> Outgoing:
         raise BadRequest(f"Host {proxied.host[:300]!r} is not host[:port]")
     headers = [*without(headers, [name for name, _ in proxied.announced]), *proxied.announced]
     if proxied.pseudonym:
-        headers, trace = extend_via(headers, inbound.protocol, proxied.pseudonym)
-        headers = [*headers, ("Via", trace)]
+        headers = with_via(headers, inbound.protocol, proxied.pseudonym)
     request = request_for(
         inbound, join(base, path, inbound.query), [("Host", proxied.host), *headers]
     )

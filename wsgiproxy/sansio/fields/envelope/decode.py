@@ -17,6 +17,7 @@ from wsgiproxy.sansio.fields.envelope.schema import (
     is_latin1,
 )
 from wsgiproxy.sansio.fields.host import is_host
+from wsgiproxy.sansio.grammar import is_port_text
 from wsgiproxy.sansio.keys import unbase64url
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS
@@ -80,15 +81,13 @@ _PATH = re.compile("(?:/[!-~]*)?")
 _TARGET = re.compile("/[!-~]*")
 # Addresses, and the paths of Unix sockets, which some servers give in their place.
 _VISIBLE = re.compile("[ -~]{0,128}")
-# 0 is what a socket without ports has.
-_PORT = re.compile("[0-9]{1,5}")
 _ANY_QUERY = re.compile("[!-~]*")
 # name in the header -> what it must look like
 _FACTS: dict[str, Callable[[str], object]] = {
     "for": _VISIBLE.fullmatch,
     "host": is_host,
     "scheme": DEFAULT_PORTS.__contains__,
-    "port": _PORT.fullmatch,
+    "port": is_port_text,
     "script_name": _PATH.fullmatch,
     "traversal_path": _PATH.fullmatch,
     "traversal_query": _ANY_QUERY.fullmatch,
