@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.judges import h11_requests, h11_response, llhttp_requests
 from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
 from wsgiproxy.sansio.grammar import is_token
-from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head
+from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head, response_reader
 from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.message import Headers, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import client_response
@@ -831,3 +831,36 @@ def test_a_204_that_announces_a_body_ends_the_connection(field: str) -> None:
     reader = ResponseReader("GET", Limits())
     reader.feed(f"HTTP/1.1 204 No Content\r\n{field}\r\n\r\n".encode())
     assert (reader.complete, reader.reusable) == (True, False)
+
+
+class _TakesAll:
+    """A parser that finds no fault, as older ones of llhttp did with some heads."""
+
+    def __init__(self, protocol: object) -> None:
+        self._data = b""
+
+    def feed_data(self, data: bytes) -> None:
+        self._data += data
+
+    def get_status_code(self) -> int:
+        return int(self._data[9:12])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"A: 1\r\n folded", id="folded"),
+        pytest.param(b"no colon", id="no-colon"),
+        pytest.param(b": no name", id="no-name"),
+        pytest.param(b"A b: 1", id="no-token"),
+        pytest.param(b"Content-Length : 2", id="blank-before-the-colon"),
+    ],
+)
+def test_a_head_that_the_parser_would_let_through_is_refused(
+    monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(response_reader, "HttpResponseParser", _TakesAll)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    assert ResponseReader("GET", Limits()).feed(head + b"\r\nok") == b"ok"
+    with pytest.raises(BadResponse):
+        ResponseReader("GET", Limits()).feed(head + line + b"\r\n\r\nok")
