@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.sansio.fields.host import authority, is_host
+from wsgiproxy.sansio.fields.host import is_host, split_host
 
 __all__ = [
     "ABSOLUTE",
@@ -246,7 +246,7 @@ def is_same_host(one: str, other: str, scheme: str) -> bool:
     """
     if not is_host(one) or not is_host(other):
         return False
-    return authority(one, scheme) == authority(other, scheme)
+    return split_host(one.lower(), scheme) == split_host(other.lower(), scheme)
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], object] | None:

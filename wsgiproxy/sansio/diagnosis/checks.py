@@ -24,7 +24,7 @@ class Found(dict[str, Any]):
 def holds(condition: str, facts: Found) -> bool:
     """Whether all facts of a condition are so; one with ``-`` before it must not be.
 
-    >>> holds("a -b", Facts(a=1)), holds("a -b", Facts(a=1, b=1)), holds("", Facts())
+    >>> holds("a -b", Found(a=1)), holds("a -b", Found(a=1, b=1)), holds("", Found())
     (True, False, True)
     """
     return all(bool(facts[name.lstrip("-")]) != name.startswith("-") for name in condition.split())

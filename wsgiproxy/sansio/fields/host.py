@@ -41,21 +41,15 @@ def split_host(host: str, scheme: str = "") -> tuple[str, int]:
 
 
 def authority(host: str, scheme: str) -> str:
-    """``host[:port]`` in its normalized form: lower case, no default port (RFC 9110, 4.2.3).
+    """``host[:port]`` in lower case, without the default port (RFC 9110, 4.2.3).
 
-    It is the value of ``@authority`` in a signature (RFC 9421, 2.2.3), and what two texts have in
-    common that name one server.
+    It is the value of ``@authority`` in a signature (RFC 9421, 2.2.3); so odd spellings of a port
+    are left as they are.
 
     >>> authority("Example.COM:80", "http"), authority("[::1]:8080", "http")
     ('example.com', '[::1]:8080')
     """
-    host = host.lower()
-    return _joined(*split_host(host, scheme), scheme) if is_host(host) else host
-
-
-def _joined(name: str, port: int, scheme: str) -> str:
-    name = bracketed(name)
-    return name if port == default_port(scheme) else f"{name}:{port}"
+    return host.lower().removesuffix(f":{default_port(scheme)}")
 
 
 def with_port(host: str, port: str, scheme: str) -> str:
@@ -75,7 +69,10 @@ def with_port(host: str, port: str, scheme: str) -> str:
     if not is_host(host):
         raise BadRequest(f"Host {host!r} is not host[:port]")
     name, given = split_host(host, scheme)
-    return host if given == int(port) else _joined(name, int(port), scheme)
+    if given == int(port):
+        return host
+    name = bracketed(name)
+    return name if int(port) == default_port(scheme) else f"{name}:{port}"
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:
