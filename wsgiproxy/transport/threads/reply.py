@@ -76,7 +76,8 @@ class PooledReply:
     def begin(self, request: Request) -> PooledReply:
         """Send *request*, and wait for the final head; a failure closes the connection.
 
-        :raises Stale: the connection was dead, and the request can go out again.
+        Raises ``Stale`` if the connection was dead, and the request can go out again.
+
         :raises ProxyError: there is no answer.
         """
         connection, exchange, on_interim = self._connection, self._exchange, self._on_interim
