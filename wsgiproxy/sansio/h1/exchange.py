@@ -107,8 +107,7 @@ class Exchange:
         if count == len(pending):
             self.pending = b""
             if self._body is None or self._body.complete:
-                self._uploaded = True
-                self._end_sending(now)
+                self._end_sending(now, uploaded=True)
                 return
         else:
             self.pending = memoryview(pending)[count:]
@@ -129,8 +128,7 @@ class Exchange:
         # However long the client took for the block, the upstream is not to blame.
         self._until = now + self._timeouts.idle
         if self._body.complete and not self.pending:  # a body of no bytes
-            self._uploaded = True
-            self._end_sending(now)
+            self._end_sending(now, uploaded=True)
 
     def send_failed(self, error: OSError, now: float) -> None:
         """A write has failed: the upstream takes no more, and may have answered before.
@@ -143,10 +141,11 @@ class Exchange:
         # A broken pipe is the kernel's word for an upstream that had closed in order. After
         # anything else the end of the connection is no longer the end of a message.
         self._reset = not isinstance(error, BrokenPipeError)
-        self._end_sending(now)
+        self._end_sending(now, uploaded=False)
 
-    def _end_sending(self, now: float) -> None:
+    def _end_sending(self, now: float, *, uploaded: bool) -> None:
         self.sending = False
+        self._uploaded = uploaded
         self.pending = b""
         self._until = now + (self._timeouts.head if self.head is None else self._timeouts.idle)
 
