@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ pytest.register_assert_rewrite("tests.support")
 
 from tests.support.echo import echo as echo_behaviour  # noqa: E402 (needs the path)
 from tests.support.fronts import FRONTS, Front, Fronts  # noqa: E402
-from tests.support.rounds import FULL  # noqa: E402
+from tests.support.rounds import FULL, in_turns  # noqa: E402
 from tests.support.upstream import RawUpstream  # noqa: E402
 
 # A signal that is ignored is ignored by the programs that we start, too (execve(2)), and a shell
@@ -40,6 +41,41 @@ _PURE = Path(__file__).parent / "sansio"
 settings.register_profile("short", derandomize=True, deadline=None, max_examples=30)
 settings.register_profile("full", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full" if FULL else "short"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``@pytest.mark.in_turns(2)``: in the short form, one case in two of each test is run.
+
+    ``in_turns(2, "server")`` is for the tests alone that have such a parameter.
+    """
+    if FULL:
+        return
+    rows: dict[tuple[int, Path], list[pytest.Item]] = {}
+    for item in items:
+        mark = item.get_closest_marker("in_turns")
+        if mark is not None and set(mark.args[1:]) <= _parameters(item).keys():
+            rows.setdefault((mark.args[0], item.path), []).append(item)
+    left = set()
+    for (count, _), cases in rows.items():
+        tests = [(each.function, _parameters(each)) for each in cases]  # type: ignore[attr-defined]
+        kept = in_turns(count, tests)
+        left |= {case for case, is_kept in zip(cases, kept, strict=True) if not is_kept}
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    call = getattr(item, "callspec", None)
+    return {} if call is None else call.params
+
+
+def pytest_collection_finish() -> None:
+    """What all the modules of tests are made of is no garbage, and takes half a second to look at.
+
+    Many tests collect garbage, to see what is left.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

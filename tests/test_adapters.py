@@ -14,6 +14,8 @@ from tests.support.fronts import ADAPTERS, Front, Fronts
 from tests.support.messages import RawRequest, answer, chunks
 from tests.support.upstream import RawUpstream
 
+pytestmark = pytest.mark.in_turns(2)
+
 Sent = Callable[..., RawRequest]
 
 

@@ -601,12 +601,21 @@ def test_a_command_for_the_server_in_front_passes_on_demand(upstream, made, opti
     assert back(upstream, made(**options), headers) == passed
 
 
+HANDSHAKE = {
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "HTTP_CONNECTION": "keep-alive, Upgrade",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+}
+
+
 @pytest.mark.parametrize("accept", ["text/html", "application/json", "text/plain"])
 def test_a_websocket_is_refused_by_name(upstream, made, accept):
-    environ = environ_for(upstream, HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")
+    environ = environ_for(upstream, **HANDSHAKE)
     called = call({**environ, "HTTP_ACCEPT": accept}, made())
     assert called.status == 501
-    assert b"WebSocket connections are not carried by this proxy yet." in called.read()
+    assert b"WebSocket is not carried here. Of servers for WSGI, gunicorn" in called.read()
     assert upstream.connections == 0
 
 
@@ -615,9 +624,9 @@ def test_a_refused_websocket_is_a_warning_once(upstream, made, monkeypatch, capl
     monkeypatch.setattr(warn, "_warned", set())
     app = made()
     for _ in range(3):
-        environ = environ_for(upstream, HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket")
+        environ = environ_for(upstream, **HANDSHAKE)
         assert call(environ, app).status == 501
     call(environ_for(upstream, HTTP_EXPECT="a miracle"), app)
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert len(warnings) == 1
-    assert "WebSocket is not carried yet" in warnings[0]
+    assert "this server gives no socket" in warnings[0]

@@ -49,6 +49,8 @@ PINS = [Requirement(line) for line in lines((ROOT / "tests/constraints.txt").rea
 def test_each_requirement_has_one_version(text: str, file: str, python: str) -> None:
     wanted = Requirement(text)
     where = {"python_version": python, "python_full_version": f"{python}.0"}
+    if wanted.marker is not None and not wanted.marker.evaluate(where):
+        pytest.skip("not wanted there")
     pins = [
         pin
         for pin in PINS

@@ -34,7 +34,8 @@ BLOCKS = [
 ]
 # They are not among our own requirements; their blocks run where they are.
 FRAMEWORKS = re.compile(
-    r"^(?:from|import) (flask|django|pyramid|bottle|webtest|zope\.testbrowser)\b", re.MULTILINE
+    r"^(?:from|import) (flask|django|pyramid|bottle|fastapi|starlette|webtest|zope\.testbrowser)\b",
+    re.MULTILINE,
 )
 
 

@@ -72,7 +72,7 @@ def test_every_example_is_on_a_page() -> None:
     there = {
         path.relative_to(EXAMPLES).as_posix()
         for path in EXAMPLES.rglob("*")
-        if path.suffix in (".py", ".ini")
+        if path.suffix in (".py", ".ini") or path.name == "proxy.toml"
     }
     # It serves the ini files, and is named in them.
     assert shown == there - {"serve_ini.py"}

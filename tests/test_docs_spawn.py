@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -21,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import Command, running
 from tests.spawn.children import LIMIT, Answer, ask
 from tests.support.client import raw_exchange, request_bytes
+from tests.support.recipes import LINE, command_line, served, words
 from wsgiproxy.sansio.process.command import KINDS, fill, socket_kind
 from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE, STABLE, Phase, pause
 from wsgiproxy.settings import SPAWN, SPAWNED_TRANSPORT
@@ -128,12 +126,12 @@ def numbers() -> dict[str, str]:
         "a wait": f"waits {defaults['start_timeout'] + 5:g} seconds (``max_wait``:",
         "a stop": f"SIGKILL after ``stop_timeout`` ({defaults['stop_timeout']:g} seconds)",
         "an orphan": f"SIGKILL after {loop._ORPHAN_GRACE:g} seconds",
-        "what is left": f"ends by itself, after {loop._LEFTOVER_GRACE:g} seconds",
+        "what is left": f"the two signals after {loop._LEFTOVER_GRACE:g} seconds",
         "the last lines": f"the last {instance._LAST_LINES} lines of its output",
         "a long start": {5.0: "every five seconds of a long start"}[report._INTERVAL],
         "a line": f"cut after {output._LONGEST_LINE} bytes",
         "a flood": f"{output._LINES_A_SECOND} lines in a second",
-        "a flood of bytes": f"beyond {output._BYTES_A_SECOND >> 20} MiB in a second",
+        "a flood of bytes": f"more than {output._BYTES_A_SECOND >> 20} MiB in a second",
     }
 
 
@@ -249,42 +247,8 @@ def test_what_clients_get(what: str) -> None:
 
 # -- commands --------------------------------------------------------------------------
 
-LINE = re.compile(r"^    (?:[A-Z_]+=\S+ )?(wsgiproxy serve (?:.*\\\n)*.*)$", re.M)
 UNIT_LINE = re.compile(r"^    ExecStart=(\S+/wsgiproxy serve (?:.*\\\n)*.*)$", re.M)
 LINES = [*LINE.findall(PAGE), *UNIT_LINE.findall(PAGE)]
-DAEMON = [sys.executable, "-m", "wsgiproxy"]
-
-
-def words(line: str) -> list[str]:
-    return shlex.split(line.replace("\\\n", " "))
-
-
-def command_line(containing: str) -> str:
-    found = [line for line in LINE.findall(PAGE) if containing in line.replace("\\\n", " ")]
-    assert len(found) == 1, found
-    return found[0]
-
-
-def first_words(name: str) -> list[str]:
-    """What starts a program here, where its name may stand for another version or nothing."""
-    program = name.rpartition("/")[2]
-    if program == "wsgiproxy":
-        return DAEMON
-    return [sys.executable] if program in ("python2", "python3") else [name]
-
-
-@contextlib.contextmanager
-def served(line: str) -> Iterator[tuple[Command, str]]:
-    """Run what a line of the page says, on a port of our own."""
-    given = words(line)[2:]
-    at = given.index("--")
-    ours = ["serve", *given[:at], "--listen=127.0.0.1:0", "--no-check", "--inherit-env=PYTHONPATH"]
-    command = [*first_words(given[at + 1]), *given[at + 2 :]]
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    with running(*ours, "--", *command, env={"PATH": path, "HOME": os.getcwd()}) as command_:
-        yield command_, command_.url()
-        assert command_.end() == 0
-    assert not command_.left_over()
 
 
 @pytest.fixture
@@ -392,6 +356,7 @@ def write_site(folder: Path, program: str) -> None:
 SERVERS = re.findall(r"^``(\S+ [^`]*mysite[^`]*)``  ", section("The three sockets"), re.M)
 
 
+@pytest.mark.in_turns(2)
 @pytest.mark.parametrize("command", [pytest.param(each, id=each.split()[0]) for each in SERVERS])
 def test_a_server_of_the_table_finds_its_socket(folder: Path, command: str) -> None:
     write_site(folder, command.split()[0])
@@ -399,6 +364,7 @@ def test_a_server_of_the_table_finds_its_socket(folder: Path, command: str) -> N
         assert body_of(url + "x") == "|/x"
 
 
+@pytest.mark.in_turns(2)
 @pytest.mark.parametrize("program", ["gunicorn", "uvicorn", "hypercorn"])
 def test_a_server_learns_its_prefix(folder: Path, program: str) -> None:
     write_site(folder, program)
@@ -418,13 +384,17 @@ def test_an_application_can_say_itself_whom_it_believes(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_websockets_are_not_carried() -> None:
-    assert "such a request gets 501" in section("Recipes")
-    with served(command_line("run shop:app")) as (_, url):
+@pytest.mark.parametrize(("server", "status"), [("uvicorn", 200), ("waitress", 501)])
+def test_websockets_pass_where_the_server_can_carry_them(server: str, status: int) -> None:
+    assert "Under waitress a handshake gets 501" in section("Recipes")
+    line = command_line("run shop:app").replace("serve ", f"serve --server {server} ", 1)
+    with served(line) as (_, url):
         port = int(url.split(":")[2].split("/")[0])
         fields = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+        key = "dGhlIHNhbXBsZSBub25jZQ=="
+        fields += [("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)]
         answer = raw_exchange(port, request_bytes("GET /shop/", fields, host="localhost"))
-    assert answer.status == 501
+    assert answer.status == status  # the application answers 200, for want of one
 
 
 # -- signals ---------------------------------------------------------------------------

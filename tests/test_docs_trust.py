@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -24,7 +25,9 @@ from tests.support.in_process import Backend, front_environ, key_file, run, sign
 from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream
 from wsgiproxy.app import WSGIProxyApp
+from wsgiproxy.asgi.middleware import ASGIProxyMiddleware
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.environ.scope_environ import OWN_MEMBERS
 from wsgiproxy.sansio.fields import signature as signing
 from wsgiproxy.sansio.fields.envelope import open_envelope
 from wsgiproxy.sansio.fields.forwarded import FAMILIES, Stated, believe
@@ -132,6 +135,30 @@ def test_the_environ_keys(secret: str) -> None:
     assert documented == ours | {"wsgiproxy.peer", "REMOTE_HOST", "REMOTE_PORT"}
     assert "REMOTE_PORT" not in environ
     assert environ["wsgiproxy.orig"]["REMOTE_PORT"] == "4000"
+
+
+def test_the_members_of_a_scope(secret: str) -> None:
+    rows = listed(section("At an ASGI backend"))
+    environ = {"PATH_INFO": "/a", "wsgi.url_scheme": "https", "HTTP_X_OWN": "1"}
+    request = signed_environ(secret, front_environ(**environ))
+    members = {"type": "http", "path": request["PATH_INFO"], "client": ("10.0.0.2", 4711)}
+    members |= {"query_string": request["QUERY_STRING"].encode(), "headers": []}
+    members["headers"] = [
+        (key[5:].replace("_", "-").lower().encode(), value.encode("latin-1"))
+        for key, value in request.items()
+        if key.startswith("HTTP_")
+    ]
+    seen: list[dict[str, Any]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+
+    middleware: Any = ASGIProxyMiddleware(application, secret)
+    asyncio.run(middleware(members, application, application))
+    changed = {name for name, value in seen[0].items() if value != members.get(name)}
+    assert set().union(*(names(row[0]) for row in rows)) - {"host"} == changed
+    assert {name for row in rows for name in names(row[1])} >= OWN_MEMBERS
+    assert seen[0]["wsgiproxy"].keys() == OWN_MEMBERS - {"peer"}
 
 
 def test_the_namespace_that_is_removed() -> None:

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import RawClient, request_bytes
-from tests.support.fronts import FRONTS, Fronts
-from tests.support.messages import chunks
+from tests.support.fronts import ASGI_FRONTS, FRONTS, Fronts, app_path
+from tests.support.messages import answer, chunks
+from tests.support.upstream import RawUpstream
+
+pytestmark = pytest.mark.in_turns(2, "front")
 
 SIZE = 5_000_000
 BODY = bytes(range(250)) * (SIZE // 250)
@@ -46,10 +49,10 @@ def sent_beside(client: RawClient, data: bytes) -> threading.Thread:
 DROPS_THE_REST = {"cheroot"}
 
 
-@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("front", [*FRONTS, *ASGI_FRONTS])
 @pytest.mark.parametrize("size", [65_537, 200_000, SIZE])
 def test_an_echo_of_known_length_passes(size: int, front: str, fronts: Fronts, echo: str) -> None:
-    server = fronts.get(front, "tests.support.apps:reverse", UPSTREAM=echo)
+    server = fronts.get(front, app_path(front, "reverse"), UPSTREAM=echo)
     with RawClient(server.port, timeout=30) as client:
         sending = sent_beside(client, request_bytes("POST /", body=BODY[:size]))
         response = client.response()
@@ -60,9 +63,9 @@ def test_an_echo_of_known_length_passes(size: int, front: str, fronts: Fronts, e
     assert response.complete or front in DROPS_THE_REST
 
 
-@pytest.mark.parametrize("front", [name for name in FRONTS if name != "wsgiref"])
+@pytest.mark.parametrize("front", [*(name for name in FRONTS if name != "wsgiref"), *ASGI_FRONTS])
 def test_a_chunked_echo_passes(front: str, fronts: Fronts, echo: str) -> None:
-    server = fronts.get(front, "tests.support.apps:reverse", UPSTREAM=echo)
+    server = fronts.get(front, app_path(front, "reverse"), UPSTREAM=echo)
     head = request_bytes("POST /", [("Transfer-Encoding", "chunked")])
     with RawClient(server.port, timeout=30) as client:
         data = head + chunks(*(BODY[at : at + 10_000] for at in range(0, SIZE, 10_000)))
@@ -71,3 +74,17 @@ def test_a_chunked_echo_passes(front: str, fronts: Fronts, echo: str) -> None:
         sending.join(30)
     assert (response.status, response.complete) == (200, True)
     assert response.body == BODY
+
+
+@pytest.mark.parametrize("front", ASGI_FRONTS)
+def test_an_early_refusal_arrives(front: str, fronts: Fronts, upstream: RawUpstream) -> None:
+    """While the client has sent but the beginning of its body, and waits."""
+    refusal = answer(413, [("Connection", "close")], b"too much")
+    upstream.behaviour = [("read_head",), ("send", refusal), ("shutdown_write",), ("wait_ended",)]
+    server = fronts.get(front, app_path(front, "reverse"), UPSTREAM=upstream.url)
+    with RawClient(server.port) as client:
+        client.send(request_bytes("POST /", [("Content-Length", str(SIZE))], BODY[:1000]))
+        response = client.response()
+    assert (response.status, response.body, response.complete) == (413, b"too much", True)
+    assert not upstream.requests[0].complete
+    assert upstream.wait_until(lambda: upstream.accepted[0].ended_by_peer, 5)

@@ -17,6 +17,7 @@ import requests
 import urllib3
 
 import wsgiproxy
+import wsgiproxy.asgi
 from tests.support import options
 from tests.support.in_process import front_environ, key_file, run
 from wsgiproxy.compat import options as of_clients
@@ -29,12 +30,19 @@ ROOT = Path(__file__).parents[1]
 
 #: Public class -> its keyword arguments beside those with a name.
 TAKES = {
+    "ASGIProxyMiddleware": "MiddlewareOptions",
     "WSGIProxyApp": "AppOptions",
     "WSGIProxyMiddleware": "MiddlewareOptions",
     "SpawningApplication": "SpawnOptions",
     "ForwardProxy": "ForwardOptions",
     "PooledTransport": "TransportOptions",
 }
+
+
+def public(name: str) -> type:
+    found: type = getattr(wsgiproxy.asgi if name.startswith("ASGI") else wsgiproxy, name)
+    return found
+
 
 # Each line with the error that a type checker has to find there, if any.
 RIGHT_AND_WRONG = """
@@ -113,7 +121,7 @@ def test_a_type_checker_tells_right_from_wrong(tmp_path: Path) -> None:
 def test_what_is_typed_is_what_is_taken(name: str) -> None:
     """So that no checker lets pass what construction refuses, nor the other way about."""
     kind, rows = TAKES[name], PARTS[name]
-    named = set(inspect.signature(getattr(wsgiproxy, name)).parameters)
+    named = set(inspect.signature(public(name)).parameters)
     keys = set(getattr(typed, kind).__annotations__)
     assert named & keys == set()
     assert keys <= {row.name for row in rows} <= named | keys
@@ -132,7 +140,7 @@ def test_every_option_has_a_sentence() -> None:
 @pytest.mark.parametrize("name", [*TAKES, "ExactProxy"])
 def test_help_lists_all_options(name: str) -> None:
     kind = TAKES.get(name, "TransportOptions")
-    page = pydoc.plain(pydoc.render_doc(getattr(wsgiproxy, name)))
+    page = pydoc.plain(pydoc.render_doc(public(name)))
     for row in PARTS[name]:
         if row.name in getattr(typed, kind).__annotations__:
             (sentence,) = re.findall(

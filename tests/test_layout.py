@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -27,19 +28,30 @@ LAYERS = [
     {PACKAGE, "errors"},
     {"sansio"},
     {"guard", "observe", "watchedfile"},
+    {"hooks"},
     {"replay", "secretloader", "settings"},
+    {"worlds"},
     {"transport"},
     {"wsgi"},
     {"signature"},
-    {"compat", "doctor", "exactproxy", "router", "server"},
+    {"compat", "doctor", "exactproxy", "reverse", "routed", "server"},
+    {"restorer"},
     {"app", "forward", "middleware", "proxies", "spawn"},
-    {"requests_client", "urllib3_client"},
+    {"router"},
+    {"asgi", "requests_client", "urllib3_client"},
     {"cli", "wsgiapp"},
     {"__main__"},
 ]
-#: The receiving end has to start without anything that can connect.
-NEVER = {("middleware", "transport"), ("middleware", "gateway"), ("signature", "transport")}
-NEVER |= {("middleware", "guard"), ("signature", "guard")}
+#: What a module, and those below it, never imports. The receiving end has to start without anything
+#: that can connect, and the two worlds know nothing of each other.
+NEVER = {
+    *itertools.product(
+        ["middleware", "asgi.middleware", "restorer", "signature"],
+        ["transport", "guard", "wsgi.gateway", "asgi.gateway", "asgi.app", "asgi.forward"],
+    ),
+    ("asgi", "wsgi"),
+    ("wsgi", "asgi"),
+}
 
 #: Third-party package -> the modules, and those below them, that may import it.
 OWNERS = {
@@ -50,14 +62,29 @@ OWNERS = {
     ],
     "requests": ["wsgiproxy.requests_client"],
     "socks": ["wsgiproxy.transport.connect"],
-    "httptools": ["wsgiproxy.sansio.h1"],
+    "httptools": ["wsgiproxy.sansio.h1", "wsgiproxy.cli"],
+    "multidict": ["wsgiproxy.hooks"],
     "cryptography": ["wsgiproxy.sansio.keys"],
-    "webob": ["wsgiproxy.wsgi.errorpage", "wsgiproxy.cli"],
+    "aiohappyeyeballs": ["wsgiproxy.transport.aio.dial"],
+    "websockets": [
+        "wsgiproxy.asgi.compression",
+        "wsgiproxy.asgi.frames",
+        "wsgiproxy.asgi.masking",
+    ],
+    "webob": ["wsgiproxy.sansio.errorpage", "wsgiproxy.cli"],
+    "jwt": ["wsgiproxy.hooks.identity_jwt"],
+    "redis": ["wsgiproxy.hooks.redis_rates"],
+    "brotli": ["wsgiproxy.hooks.compress"],
+    "zstandard": ["wsgiproxy.hooks.compress"],
     "bcrypt": ["wsgiproxy.forward.passwords"],
+    "starlette": ["wsgiproxy.asgi.starlette"],
+    "fastapi": ["wsgiproxy.asgi.starlette"],
+    "uvicorn": ["wsgiproxy.cli"],
     "waitress": ["wsgiproxy.cli"],
     "gunicorn": ["wsgiproxy.cli"],
     "granian": ["wsgiproxy.cli"],
     "argcomplete": ["wsgiproxy.cli"],
+    "tomli": ["wsgiproxy.cli"],
     "paste": ["wsgiproxy.server", "wsgiproxy.cli"],
 }
 
@@ -67,6 +94,7 @@ PURE = {
     "base64",
     "binascii",
     "collections",
+    "contextlib",
     "cryptography",
     "dataclasses",
     "enum",
@@ -75,6 +103,7 @@ PURE = {
     "hmac",
     "html",
     "httptools",
+    "inspect",
     "io",
     "ipaddress",
     "itertools",
@@ -85,6 +114,8 @@ PURE = {
     "struct",
     "typing",
     "urllib.parse",
+    "warnings",
+    "webob",
     "wsgiproxy.errors",
     "wsgiproxy.sansio",
 }
@@ -189,11 +220,21 @@ def out_of_order(sources: Sources) -> list[str]:
             continue
         for imported in imports(name, source):
             there = room(imported)
-            if not is_below(imported, PACKAGE) or here == there:
+            if not is_below(imported, PACKAGE):
                 continue
-            if rank.get(there, -1) >= rank[here] or (here, there) in NEVER:
+            if here == there:
+                found += [f"{name} imports {imported}"] * is_never(name, imported)
+                continue
+            if rank.get(there, -1) >= rank[here] or is_never(name, imported):
                 found.append(f"{name} imports {imported}")
     return found
+
+
+def is_never(name: str, imported: str) -> bool:
+    return any(
+        is_below(name, f"{PACKAGE}.{here}") and is_below(imported, f"{PACKAGE}.{there}")
+        for here, there in NEVER
+    )
 
 
 def without_owner(sources: Sources) -> list[str]:
@@ -415,6 +456,14 @@ def test_impurity_is_found(source: str, faults: list[str]) -> None:
         pytest.param("wsgiproxy.__main__", "import wsgiproxy.cli", False, id="main-to-command"),
         pytest.param("wsgiproxy.middleware", "import wsgiproxy.transport", True, id="middleware"),
         pytest.param("wsgiproxy.app", "import wsgiproxy.middleware", True, id="peers"),
+        pytest.param("wsgiproxy.restorer", "import wsgiproxy.transport", True, id="restorer"),
+        pytest.param(
+            "wsgiproxy.asgi.middleware", "import wsgiproxy.transport.base", True, id="asgi-back"
+        ),
+        pytest.param("wsgiproxy.asgi.middleware", "from . import gateway", True, id="asgi-front"),
+        pytest.param("wsgiproxy.asgi.app", "import wsgiproxy.transport", False, id="asgi-sends"),
+        pytest.param("wsgiproxy.asgi.x", "import wsgiproxy.wsgi.input", True, id="asgi-to-wsgi"),
+        pytest.param("wsgiproxy.wsgi.x", "import wsgiproxy.asgi.app", True, id="wsgi-to-asgi"),
         pytest.param("wsgiproxy.app", "import os, webob", False, id="others-are-not-asked-here"),
     ],
 )

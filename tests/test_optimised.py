@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.refusals import TRIED
 
+pytestmark = pytest.mark.in_turns(2)
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -55,7 +57,7 @@ SABOTAGE = [
         id="every-key-is-free",
     ),
     pytest.param(
-        "import wsgiproxy.middleware as m; m.namespace = lambda environ: {}",
+        "import wsgiproxy.restorer as m; m.namespace = lambda environ: {}",
         "are left, the facts are",
         id="nothing-is-removed",
     ),

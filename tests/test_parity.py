@@ -16,9 +16,18 @@ import pytest
 
 from tests.support.connection import Connection, Script
 from tests.support.echo import CASE_FIELD, by_case
-from tests.support.fronts import FRONTS, Front, Fronts, RawClient, raw_exchange, request_bytes
+from tests.support.fronts import (
+    ASGI_FRONTS,
+    FRONTS,
+    Front,
+    Fronts,
+    RawClient,
+    app_path,
+    raw_exchange,
+    request_bytes,
+)
 from tests.support.messages import RawRequest, answer, chunks
-from tests.support.parity import ALL, Case, judge, play
+from tests.support.parity import ALL, ASGI, Case, asgi_app, judge, mount_of, play
 from tests.support.parity.bodies import BODIES
 from tests.support.parity.failures import FAILURES
 from tests.support.parity.headers import HEADERS
@@ -38,7 +47,14 @@ SOON = 2.0
 Serve: TypeAlias = Callable[[str], Front]
 _numbers = itertools.count(1)
 
-every_front = pytest.mark.parametrize("front", FRONTS)
+every_wsgi_front = pytest.mark.parametrize("front", FRONTS)
+every_front = pytest.mark.parametrize("front", [*FRONTS, *ASGI_FRONTS])
+# Each server for ASGI with one application, and each application with some of them.
+every_front_and_app = pytest.mark.parametrize(
+    ("front", "app"),
+    [(front, app) for front in FRONTS for app in ALL]
+    + list(zip(ASGI_FRONTS, itertools.cycle(ASGI), strict=False)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +68,25 @@ def origin() -> Iterator[RawUpstream]:
 @pytest.fixture
 def serve(fronts: Fronts, origin: RawUpstream, front: str) -> Serve:
     """Start the application in the front server, unless it runs already."""
-    return lambda app: fronts.get(front, f"tests.support.apps:{app}", UPSTREAM=origin.url)
+    return lambda app: fronts.get(front, app_path(front, app), UPSTREAM=origin.url)
 
 
-@every_front
 @pytest.mark.parametrize(
-    ("app", "case"),
+    ("front", "app", "case"),
     [
-        pytest.param(app, case, id=f"{app}-{case.id}")
-        for app in ALL
-        for case in CASES
-        if app in case.apps
+        *(
+            pytest.param(front, app, case, id=f"{front}-{app}-{case.id}")
+            for front in FRONTS
+            for app in ALL
+            for case in CASES
+            if app in case.apps
+        ),
+        *(
+            pytest.param(front, app, case, id=f"{front}-{app}-{case.id}")
+            for turn, front in enumerate(ASGI_FRONTS)
+            for number, case in enumerate(CASES)
+            if (app := asgi_app(case, turn + number)) is not None
+        ),
     ],
 )
 def test_case(case: Case, app: str, front: str, serve: Serve, origin: RawUpstream) -> None:
@@ -121,8 +145,7 @@ _STREAM = (
 _OPEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 
 
-@every_front
-@pytest.mark.parametrize("app", ALL)
+@every_front_and_app
 def test_every_event_arrives_before_the_next_is_sent(
     app: str, front: str, scene: Callable[..., Scene]
 ) -> None:
@@ -132,7 +155,7 @@ def test_every_event_arrives_before_the_next_is_sent(
     for event, was_seen in zip(events, seen, strict=True):
         script += [("send", chunks(event, last=False)), ("wait", was_seen)]
     stage = scene([*script, ("send", chunks())], app)
-    stage.ask("GET /mount/events" if app == "mounted" else "GET /events")
+    stage.ask(f"GET {mount_of(app)}/events")
     for event, was_seen in zip(events, seen, strict=True):
         stage.client.read_until(event)
         was_seen.set()
@@ -156,19 +179,19 @@ def test_the_head_arrives_before_the_body(front: str, scene: Callable[..., Scene
 
 
 # What lets us look whether the client is still there while the upstream is silent.
-TELLS_CLIENT_GONE = {"waitress", "gunicorn", "werkzeug", "handler"}
+TELLS_CLIENT_GONE = {"waitress", "gunicorn", "werkzeug", "handler", *ASGI_FRONTS}
 GOODBYES = ["close", "reset"]
 
 
-@every_front
+@every_front_and_app
+@pytest.mark.in_turns(2)
 @pytest.mark.parametrize("goodbye", GOODBYES)
-@pytest.mark.parametrize("app", ALL)
 def test_a_client_that_leaves_before_the_answer_ends_the_upstream_connection(
     app: str, goodbye: str, front: str, scene: Callable[..., Scene]
 ) -> None:
     answers = threading.Event()
     stage = scene([("wait", answers), ("send", _OPEN), ("send_until_ended", b"x" * 65536)], app)
-    stage.ask("GET /mount/silent" if app == "mounted" else "GET /silent")
+    stage.ask(f"GET {mount_of(app)}/silent")
     stage.connection()
     getattr(stage.client, goodbye)()
     if front in TELLS_CLIENT_GONE:
@@ -180,6 +203,7 @@ def test_a_client_that_leaves_before_the_answer_ends_the_upstream_connection(
 
 
 @every_front
+@pytest.mark.in_turns(2)
 @pytest.mark.parametrize("goodbye", GOODBYES)
 def test_a_client_that_leaves_a_silent_stream_ends_the_upstream_connection(
     goodbye: str, front: str, scene: Callable[..., Scene]
@@ -205,16 +229,14 @@ READS_BODY_FIRST = {"waitress"}
 TAKES_A_CUT_FOR_THE_END = {("granian", "chunked")}
 
 
-@every_front
-@pytest.mark.parametrize("app", ALL)
+@every_front_and_app
 @pytest.mark.parametrize("framing", ["Content-Length: 10", "Transfer-Encoding: chunked"])
 def test_a_request_body_that_breaks_off_is_never_completed(
     framing: str, app: str, front: str, scene: Callable[..., Scene]
 ) -> None:
     stage = scene([("send", answer(body=b"not reached"))], app)
     name, _, value = framing.partition(": ")
-    line = "POST /mount/x" if app == "mounted" else "POST /x"
-    stage.ask(line, [(name, value)])
+    stage.ask(f"POST {mount_of(app)}/x", [(name, value)])
     with contextlib.suppress(OSError):  # wsgiref gets its 411 and has gone
         stage.client.send(b"5\r\nhello\r\n" if value == "chunked" else b"hello")
         stage.client.shutdown_write()
@@ -228,22 +250,14 @@ def test_a_request_body_that_breaks_off_is_never_completed(
     assert not stage.arrived or front not in READS_BODY_FIRST
 
 
-@every_front
-@pytest.mark.parametrize(
-    ("app", "expected"),
-    [
-        ("reverse", "http://front.example/y%2Fz?a#b"),
-        ("mounted", "http://front.example/mount/y%2Fz?a#b"),
-        ("exact", "http://{origin}/y%2Fz?a#b"),
-    ],
-)
+@every_front_and_app
 def test_a_redirection_to_the_upstream_leads_to_us(
-    app: str, expected: str, front: str, origin: RawUpstream, scene: Callable[..., Scene]
+    app: str, front: str, origin: RawUpstream, scene: Callable[..., Scene]
 ) -> None:
+    us = origin.netloc if app == "exact" else f"front.example{mount_of(app)}"
     stage = scene([("send", answer(302, [("Location", f"{origin.url}/y%2Fz?a#b")]))], app)
-    stage.ask("GET /mount/x" if app == "mounted" else "GET /x")
-    location = stage.client.response().values("Location")
-    assert location == [expected.format(origin=origin.netloc)]
+    stage.ask(f"GET {mount_of(app)}/x")
+    assert stage.client.response().values("Location") == [f"http://{us}/y%2Fz?a#b"]
 
 
 # The client waits for 100 before it sends the body; wsgiref speaks HTTP/1.0, which has none.
@@ -286,7 +300,7 @@ def test_a_kept_connection_stays_in_step(
     assert len({request.connection for request in stage.arrived}) == 1, "it reuses connections"
 
 
-@every_front
+@every_wsgi_front
 def test_the_exact_proxy_leaves_via_only_where_ports_are_unknown(
     front: str, serve: Serve, origin: RawUpstream
 ) -> None:
@@ -296,7 +310,7 @@ def test_the_exact_proxy_leaves_via_only_where_ports_are_unknown(
     assert len(traces) == (1 if front in ("wsgiref", "granian") else 0)
 
 
-@every_front
+@every_wsgi_front
 def test_a_proxy_that_asks_itself_says_so(front: str, serve: Serve) -> None:
     response = raw_exchange(serve("itself").port, request_bytes("GET /x"))
     assert response.status == 508

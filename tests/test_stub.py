@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rounds import IN_FULL
 from tests.support.wheels import ROOT, Environment, built, made, package_tree
 
 STUB = ROOT / "docs" / "examples" / "wsgiproxy2"
@@ -56,6 +57,7 @@ def test_what_requires_wsgiproxy2_gets_this_package(
     assert (doctor.returncode, "Healthy." in doctor.stdout) == (0, True), doctor.stderr
 
 
+@IN_FULL
 def test_after_wsgiproxy2_was_uninstalled_it_takes_its_place(
     stub: Path, package: Path, tmp_path: Path
 ) -> None:

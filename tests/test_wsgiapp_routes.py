@@ -112,3 +112,13 @@ def test_targets_sign_with_the_secret_of_default() -> None:
     with pytest.raises(ConfigurationError, match="routes: secret_file='/no/file'"):
         routes({"secret_file": "/no/file"}, **{"/a": HREF})
     assert callable(routes({"secret_file": "/no/file"}, **{"/a": "hello"}))
+
+
+def test_a_host_may_stand_before_a_prefix_or_in_its_place() -> None:
+    app = routes({}, **{"wiki.localhost": "hello", ".example/a": "hello"})
+    found = [
+        run(app, front_environ(PATH_INFO=path, HTTP_HOST=host))
+        for host, path in (("wiki.localhost:80", "/x"), ("b.example", "/a/x"), ("b.example", "/"))
+    ]
+    assert [(each.head.status, each.whole[:2]) for each in found[:2]] == [(200, b""), (200, b"/a")]
+    assert found[2].head.status == 404

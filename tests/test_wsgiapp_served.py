@@ -15,6 +15,8 @@ from tests.support.ini import entry_points, served
 from tests.support.upstream import RawUpstream
 from wsgiproxy.sansio.keys import base64url
 
+pytestmark = pytest.mark.in_turns(2)
+
 #: A section of the applications under test: who asks for ``/environ`` gets the environ.
 ENVIRON = """
 [app:environ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wsgiproxy.guard import Guard
     from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.proxies import HostProxy, Proxy, TransparentProxy
+    from wsgiproxy.router import Router, Target
     from wsgiproxy.spawn import SpawningApplication
     from wsgiproxy.transport import PooledTransport
     from wsgiproxy.wsgi.gateway import Gateway
@@ -35,7 +36,9 @@ _HOMES = {
     "PooledTransport": "wsgiproxy.transport",
     "Proxy": "wsgiproxy.proxies",
     "ProxyError": "wsgiproxy.errors",
+    "Router": "wsgiproxy.router",
     "SpawningApplication": "wsgiproxy.spawn",
+    "Target": "wsgiproxy.router",
     "TransparentProxy": "wsgiproxy.proxies",
     "WSGIProxyApp": "wsgiproxy.app",
     "WSGIProxyMiddleware": "wsgiproxy.middleware",
@@ -52,7 +55,9 @@ __all__ = [
     "PooledTransport",
     "Proxy",
     "ProxyError",
+    "Router",
     "SpawningApplication",
+    "Target",
     "TransparentProxy",
     "WSGIProxyApp",
     "WSGIProxyMiddleware",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.observe.warn import warn_of_wildcards
-from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.message import bracketed
+from wsgiproxy.reverse import ReverseProxy
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
-from wsgiproxy.settings import APP, TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
-from wsgiproxy.settings.parts import PARTS
-from wsgiproxy.signature import configured_signer
 from wsgiproxy.transport import PooledTransport, Transport
+from wsgiproxy.worlds import wrong_call
+from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.gateway import Gateway
+from wsgiproxy.wsgi.upgrade import Upgrades
 
 if TYPE_CHECKING:
     import os
@@ -24,13 +20,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
+    from wsgiproxy.hooks import Hook
     from wsgiproxy.settings.options import AppOptions
 
 __all__ = ["WSGIProxyApp"]
 
 
 @listing
-class WSGIProxyApp:
+class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
     """A WSGI application that is another web application, somewhere else.
 
     :param href: the upstream: ``http://host[:port][/path][?query]``, https, or
@@ -41,6 +38,8 @@ class WSGIProxyApp:
     :param unicode_keys: the same for text.
     :param json_keys: the same for what JSON can hold.
     :param pickle_keys: the same for anything else; an error without ``allow_pickle=True``.
+    :param hooks: functions that change requests and responses, the outermost first; see
+        :mod:`wsgiproxy.hooks`.
     :param transport: another transport than a pool of its own.
     :param options: the rows of :data:`wsgiproxy.settings.APP`,
         :data:`~wsgiproxy.settings.SIGNING` and :data:`~wsgiproxy.settings.TRANSPORT`; strings
@@ -52,6 +51,8 @@ class WSGIProxyApp:
     ('127.0.0.1:8000', '/base')
     """
 
+    _is_async = False
+
     def __init__(
         self,
         href: str,
@@ -61,6 +62,7 @@ class WSGIProxyApp:
         json_keys: Iterable[str] | None = None,
         pickle_keys: Iterable[str] | None = None,
         *,
+        hooks: Iterable[Hook] = (),
         transport: Transport | None = None,
         **options: Unpack[AppOptions],
     ) -> None:
@@ -71,76 +73,46 @@ class WSGIProxyApp:
             "json_keys": json_keys,
             "pickle_keys": pickle_keys,
         }
-        given: dict[str, Any] = {
-            **options,
-            **{name: value for name, value in positional.items() if value is not None},
-        }
-        values = resolve(PARTS["WSGIProxyApp"], given)
-        self._options = {row.name: values[row.name] for row in APP}
-        self._signer = configured_signer(values)
-        self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
-        names = {row.name for row in TRANSPORT}
-        theirs: Any = {name: value for name, value in options.items() if name in names}
-        if transport is not None and theirs:
-            raise ConfigurationError(
-                f"transport={transport!r}: expected no settings of a transport beside it,"
-                f" but there is {', '.join(theirs)}"
-            )
-        self._owns_transport = transport is None
-        self.transport: Transport = transport or PooledTransport(**theirs)
-        self.href = href
-        warn_of_wildcards("trusted_proxies", values["trusted_proxies"])
+        self._beside = BesideThreads()
+        super().__init__(href, {**options, **positional}, transport, hooks)
 
-    @property
-    def href(self) -> str:
-        """The address of the upstream; assigning another one moves the proxy there."""
-        return self._href
+    def _make_transport(self, options: Mapping[str, Any]) -> Transport:
+        return PooledTransport(**options)
 
-    @href.setter
-    def href(self, href: str) -> None:
-        base = parse_href(href)
-        policy = ReversePolicy(base, self._options, self._pseudonym)
-        # One assignment: a request in another thread sees the old target or the new one.
-        self._gateway = Gateway(
-            policy, self.transport, max_body=self._options["max_body"], signer=self._signer
+    def _make_upgrades(self, settings: Mapping[str, Any]) -> Upgrades:
+        return Upgrades.configured(settings)
+
+    def _make_gateway(self, policy: ReversePolicy) -> Gateway:
+        return Gateway(
+            policy,
+            self.transport,
+            max_body=self._options["max_body"],
+            signer=self._signer,
+            upgrades=self._upgrades,
+            hooks=self._hooks,
+            beside=self._beside,
         )
-        self._base = base
-        self._href = href
 
-    @property
-    def href_scheme(self) -> str:
-        """``http`` or ``https``."""
-        return self._base.origin.scheme
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
 
-    @property
-    def href_netloc(self) -> str:
-        """``host:port``, the port always given."""
-        origin = self._base.origin
-        return f"{bracketed(origin.host)}:{origin.port}"
-
-    @property
-    def href_path(self) -> str:
-        """The base path, without a slash at its end."""
-        return self._base.path
-
-    @property
-    def href_query(self) -> str:
-        """The query that is sent before the client's."""
-        return self._base.query
-
-    href_fragment = ""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        return self._gateway(environ, start_response)
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
+        return self.gateway(environ, start_response)
 
     def close(self) -> None:
-        """Close the connections that are kept, unless the transport was given to us.
+        """End the WebSockets, and close the connections that are kept.
 
-        The application can still be used.
+        Those of a transport that was given to us stay. The application can still be used.
         """
+        self._beside.close()
+        self._upgrades.close()
         if self._owns_transport and isinstance(self.transport, PooledTransport):
             self.transport.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._href!r})"

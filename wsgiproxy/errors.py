@@ -218,9 +218,13 @@ class BadSignature(Forbidden, ValueError):
 
 
 class WebSocketNotCarried(NotSupported):
-    """The request is a WebSocket handshake (RFC 6455, 4.1), which is not carried yet."""
+    """The request is a WebSocket handshake (RFC 6455, 4.1) that cannot be carried here."""
 
-    public = "WebSocket connections are not carried by this proxy yet."
+    public = (
+        "WebSocket is not carried here. Of servers for WSGI, gunicorn, Werkzeug, gevent.pywsgi and"
+        " paste.httpserver with the handler of wsgiproxy can do it; so can all servers for ASGI,"
+        " such as uvicorn, which the extra asgi installs."
+    )
 
 
 class NotFound(ProxyError):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import NotForProxy, ProxyError
+from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.policy.exact import ExactPolicy
 from wsgiproxy.sansio.policy.forward import absolute_changes
@@ -14,12 +15,14 @@ from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport import PooledTransport
+from wsgiproxy.worlds import wrong_call
 from wsgiproxy.wsgi.gateway import Gateway, error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from typing_extensions import Unpack
 
+    from wsgiproxy.hooks import Hook
     from wsgiproxy.settings.options import TransportOptions
 
 __all__ = [
@@ -32,10 +35,12 @@ __all__ = [
 
 
 @listing
-class ExactProxy:
+class ExactProxy(Hookable):
     """:func:`~wsgiproxy.proxy_exact_request` with settings, and connections of its own.
 
     :param max_body: largest request body in bytes; None for no limit (413 beyond it).
+    :param hooks: functions that change requests and responses, the outermost first; see
+        :mod:`wsgiproxy.hooks`.
     :param options: the rows of :data:`wsgiproxy.settings.TRANSPORT`, such as ``guard``, where
         users choose the destination.
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -47,18 +52,38 @@ class ExactProxy:
     """
 
     def __init__(
-        self, *, max_body: int | str | None = None, **options: Unpack[TransportOptions]
+        self,
+        *,
+        max_body: int | str | None = None,
+        hooks: Iterable[Hook] = (),
+        **options: Unpack[TransportOptions],
     ) -> None:
+        self._take_hooks(hooks)
         limit = resolve(PARTS["ExactProxy"], {"max_body": max_body, **options})["max_body"]
         self.transport = PooledTransport(**options)
-        self._gateway = Gateway(_policy(), self.transport, max_body=limit)
+        self._gateway = Gateway(_policy(), self.transport, max_body=limit, hooks=self._hooks)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
+    def _use_hooks(self) -> None:
+        self._gateway.hooks = self._hooks
+
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
         return self._gateway(environ, start_response)
 
     def close(self) -> None:
-        """Close the connections that are kept; the proxy can still be used."""
+        """End the WebSockets, and close the connections that are kept; it can still be used."""
+        self._gateway.beside.close()
+        self._gateway.upgrades.close()
         self.transport.close()
 
 
@@ -113,7 +138,9 @@ def _policy() -> ExactPolicy:
 _exact: Gateway | None = None
 
 
-def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def proxy_exact_request(
+    environ: WSGIEnvironment, start_response: StartResponse | None = None, *more: object
+) -> Iterable[bytes]:
     """Send the request that *environ* describes to ``SERVER_NAME:SERVER_PORT``, nothing added.
 
     It is a WSGI application, and so an HTTP client for WebOb, which honours
@@ -123,7 +150,11 @@ def proxy_exact_request(environ: WSGIEnvironment, start_response: StartResponse)
     >>> request = Request.blank("http://127.0.0.1:1/nothing-listens")
     >>> request.get_response(proxy_exact_request).status
     '502 Bad Gateway'
+
+    :raises TypeError: it was called as an ASGI application.
     """
+    if start_response is None or more:
+        raise wrong_call(proxy_exact_request, environ, start_response, *more)
     global _exact
     if _exact is None:
         _exact = Gateway(_policy())

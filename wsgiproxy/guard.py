@@ -16,14 +16,14 @@ from wsgiproxy.errors import ConnectFailed, DestinationForbidden, UpstreamTimeou
 from wsgiproxy.sansio.destination import Destinations, looked_up, same_address
 from wsgiproxy.sansio.memo import remembered
 
-__all__ = ["Guard", "Resolver"]
+__all__ = ["TRIES", "Guard", "Resolver"]
 
 _Result = tuple[int, int, int, str, tuple[str | int | bytes, ...]]
 #: Looks a name up, as :func:`socket.getaddrinfo` does, with host, port and ``type=``.
 Resolver = Callable[..., Sequence[_Result]]
 
-# Each may take the whole time to connect, and a name may have thousands.
-_TRIES = 8
+#: Addresses of one name to try: each may take its time, and a name may have thousands.
+TRIES = 8
 
 
 class _Place(NamedTuple):
@@ -122,42 +122,77 @@ class Guard:
         """
         failure: OSError | None = None
         end = monotonic() + 2 * timeout
-        for place in self._places(host, port)[:_TRIES]:
+        for place in self._places(host, port)[:TRIES]:
             left = end - monotonic()
             if left <= 0:
                 break
             try:
                 sock = _connect(place, min(timeout, left))
+                self.check_connected(sock, host, port, [place.address])
             except OSError as error:
                 failure = error
                 continue
-            if _is_own(sock) and not self.destinations.is_named(host, port, place.address):
-                # A service at its public address may be closed to all other machines.
-                sock.close()
-                raise DestinationForbidden(f"{host!r} port {port} is this machine")
             sock.settimeout(timeout)
             return sock
         kind = UpstreamTimeout if isinstance(failure, TimeoutError) else ConnectFailed
         raise kind(f"connecting to {host!r} port {port}: {failure}") from failure
 
-    def _places(self, host: str, port: int) -> list[_Place]:
+    def check_connected(
+        self, sock: socket.socket, host: str, port: int, addresses: Sequence[str]
+    ) -> None:
+        """Judge the other end of a new connection to a destination; closes it if it is refused.
+
+        :param addresses: those that were judged, and to one of which the socket was connected.
+        :raises DestinationForbidden: it is none of them, or this machine.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(sock.close)
+            peer = str(sock.getpeername()[0])
+            address = next((each for each in addresses if same_address(peer, each)), None)
+            if address is None:  # Linux takes 0.0.0.0 for 127.0.0.1
+                wanted = ", ".join(addresses)
+                raise DestinationForbidden(f"connecting to {wanted} has led to {peer}")
+            if _is_own(sock) and not self.destinations.is_named(host, port, address):
+                # A service at its public address may be closed to all other machines.
+                raise DestinationForbidden(f"{host!r} port {port} is this machine")
+            stack.pop_all()
+
+    def name(self, host: str, port: int) -> str:
+        """What is to be looked up for a destination, judged by :meth:`check`.
+
+        :raises DestinationForbidden: it is refused whatever addresses it has.
+        :raises ConnectFailed: it is not a name.
+        """
         self.check(host, port)
         name = looked_up(host)
         if not name:
             raise ConnectFailed(f"{host[:300]!r} is not a name that can be looked up")
+        return name
+
+    def judged(self, host: str, port: int, results: Iterable[_Result]) -> list[_Result]:
+        """The results of a look-up to which a connection may go, all of them judged.
+
+        :param results: as :func:`socket.getaddrinfo` returns them.
+        :raises DestinationForbidden: one of them is refused.
+        :raises ConnectFailed: there is none.
+        """
+        usable = [each for each in results if each[0] in (socket.AF_INET, socket.AF_INET6)]
+        if not usable:
+            raise ConnectFailed(f"{host[:300]!r} has no address")
+        addresses = [str(each[4][0]) for each in usable]
+        _permit(host, port, self.destinations.refusal_of(host, port, addresses))
+        return usable
+
+    def _places(self, host: str, port: int) -> list[_Place]:
+        name = self.name(host, port)
         # Read here, so that the function of a program that replaces it is used (gevent).
         resolve = self.resolve or socket.getaddrinfo
         try:
             results = resolve(name, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise ConnectFailed(f"looking up {name!r}: {error}") from error
-        usable = [each for each in results if each[0] in (socket.AF_INET, socket.AF_INET6)]
-        if not usable:
-            raise ConnectFailed(f"{name!r} has no address")
-        places = dict.fromkeys(_Place(each[0], str(each[4][0]), each[4]) for each in usable)
-        addresses = [place.address for place in places]
-        _permit(host, port, self.destinations.refusal_of(host, port, addresses))
-        return list(places)
+        judged = self.judged(host, port, results)
+        return list(dict.fromkeys(_Place(each[0], str(each[4][0]), each[4]) for each in judged))
 
     def __repr__(self) -> str:
         return repr(self.destinations).replace("Destinations", type(self).__name__, 1)
@@ -174,10 +209,6 @@ def _connect(place: _Place, timeout: float) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(timeout)
         sock.connect(place.name)
-        peer = str(sock.getpeername()[0])
-        # Linux takes 0.0.0.0 for 127.0.0.1.
-        if not same_address(peer, place.address):
-            raise DestinationForbidden(f"connecting to {place.address} has led to {peer}")
         stack.pop_all()
     return sock
 

@@ -1,15 +1,11 @@
-"""WSGIProxy2's proxies, on our own transport: where to, by which client, and what it may ask for.
-
-They never change the environ that they are called with, and never read a body that may have no
-end.
-"""
+"""WSGIProxy2's proxies, on our own transport: where to, by which client, what it may ask for."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
 from wsgiproxy.compat import (
@@ -20,7 +16,9 @@ from wsgiproxy.compat import (
     client_for,
     frame_what_is_here,
 )
-from wsgiproxy.errors import MethodNotAllowed, ProxyError
+from wsgiproxy.compat.asked import WEBOB_ERROR, check_asked, is_relayed
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.policy.wsgiproxy2 import (
@@ -30,15 +28,23 @@ from wsgiproxy.sansio.policy.wsgiproxy2 import (
     parse_uri,
     rewrite_location,
 )
+from wsgiproxy.transport import PooledTransport
+from wsgiproxy.worlds import wrong_call
+from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.gateway import Gateway, error_response
+from wsgiproxy.wsgi.upgrade import Upgrades
 
 if TYPE_CHECKING:
-    from typing import Literal
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
-    from wsgiproxy.compat.options import RequestsOptions, Urllib3Options
+    from wsgiproxy.compat.options import (
+        HookedOptions,
+        HookedUrllib3Options,
+        RequestsOptions,
+        Urllib3Options,
+    )
+    from wsgiproxy.hooks import Hook
     from wsgiproxy.settings.options import TransportOptions
 
 __all__ = [
@@ -54,28 +60,13 @@ __all__ = [
     "rewrite_location",
 ]
 
+_NO_UPGRADES = Upgrades()  # the clients hand no connection over
 #: Characters that WSGIProxy2 left as they are in a path; kept for programs that read it.
 LOW_CHAR_SAFE = "".join(map(chr, range(128)))
 
 #: Methods that a proxy lets pass by default. A program that appends to it means all proxies.
 ALLOWED_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
 
-#: The text of the error page for a Content-Length of -1.
-WEBOB_ERROR = (
-    "The Content-Length of this request is -1: WebOb has already parsed its body. Set it before"
-    " you hand the request to a proxy: request.content_length = len(request.body);"
-    " request.get_response(proxy)"
-)
-
-
-class _AlreadyParsed(ProxyError):
-    """A Content-Length of -1, as WebOb sets it when it has parsed a form."""
-
-    public = WEBOB_ERROR
-
-
-# Variables that every server sets, also one on a Unix socket, whose clients have no address.
-_OF_A_SERVER = ("wsgi.multithread", "wsgi.multiprocess", "SERVER_SOFTWARE")
 _base = remembered(limit=256)(parse_uri)
 
 
@@ -174,8 +165,15 @@ class Proxy:
         """
         return self.http(uri, method, environ["wsgi.input"], headers)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse | None = None, *more: object
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
         environ = dict(environ)  # subclasses change it, and WebTest keeps its own (its issue 162)
         try:
             exchange = self._exchange(environ)
@@ -185,37 +183,21 @@ class Proxy:
             self.logger.exception("extract_uri has failed")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
             return error_response(unexpected, environ, start_response, Record(environ))
-        return Gateway(exchange, exchange)(environ, start_response)
+        return self._gateway(exchange)(environ, start_response)
+
+    def _gateway(self, exchange: ClientTransport) -> Gateway:
+        return Gateway(exchange, exchange, upgrades=_NO_UPGRADES)
 
     def _exchange(self, environ: WSGIEnvironment) -> ClientTransport:
-        method = environ.get("REQUEST_METHOD", "GET")
-        if self.allowed_methods is not None and method not in self.allowed_methods:
-            error = MethodNotAllowed(f"method {method!r:.60} is not among allowed_methods")
-            if isinstance(self.allowed_methods, Iterable):
-                error.allowed = tuple(dict.fromkeys(self.allowed_methods))
-            raise error
-        if str(environ.get("CONTENT_LENGTH")) == "-1":
-            raise _AlreadyParsed("Content-Length is -1")
+        check_asked(environ, self.allowed_methods)
         frame_what_is_here(environ)
-        # Without an address, and outside of any server, no client has connected: the program itself
-        # sends the request, with forwarding fields of its own (WebTest and zope.testbrowser).
-        is_relayed = any(environ.get(key) for key in _OF_A_SERVER) or "REMOTE_ADDR" in environ
         announced = announce(self.header_map, environ)
         uri = self.extract_uri(environ)
-        proxied = Proxied(
-            _base(uri),
-            environ.get("HTTP_HOST") or urlsplit(uri).netloc,
-            announced,
-            bool(self.strip_script_name),
-            self._pseudonym if is_relayed else "",
-        )
+        host = environ.get("HTTP_HOST") or urlsplit(uri).netloc
+        via = self._pseudonym if is_relayed(environ) else ""
+        proxied = Proxied(_base(uri), host, announced, bool(self.strip_script_name), via)
         return ClientTransport(
-            proxied,
-            uri,
-            environ,
-            self.process_request,
-            client=self.http,
-            log=self.logger,
+            proxied, uri, environ, self.process_request, client=self.http, log=self.logger
         )
 
     def close(self) -> None:
@@ -240,11 +222,13 @@ class TransparentProxy(Proxy):
         return address_of(environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", ""))
 
 
-class HostProxy(Proxy):
+class HostProxy(Proxy, Hookable):
     """A proxy to one server, whose name will be Host.
 
     :param uri: its address, such as ``http://127.0.0.1:8000/base``. It may be reassigned.
     :param client: and what follows as for :class:`Proxy`.
+    :param hooks: functions that change requests and responses, the outermost first; see
+        :mod:`wsgiproxy.hooks`. A mapping is for the client ``requests``.
     :raises ConfigurationError: it has no scheme or no host.
 
     >>> proxy = HostProxy("http://127.0.0.1:8000/base/", client="urllib3")
@@ -259,7 +243,7 @@ class HostProxy(Proxy):
         client: Literal["httplib"] | None = None,
         allowed_methods: Container[str] | None = ALLOWED_METHODS,
         strip_script_name: bool = True,
-        **client_options: Unpack[TransportOptions],
+        **client_options: Unpack[HookedOptions],
     ) -> None: ...
 
     @overload
@@ -269,7 +253,7 @@ class HostProxy(Proxy):
         client: Literal["urllib3"],
         allowed_methods: Container[str] | None = ALLOWED_METHODS,
         strip_script_name: bool = True,
-        **client_options: Unpack[Urllib3Options],
+        **client_options: Unpack[HookedUrllib3Options],
     ) -> None: ...
 
     @overload
@@ -289,6 +273,8 @@ class HostProxy(Proxy):
         client: Callable[..., Any] | str,
         allowed_methods: Container[str] | None = ALLOWED_METHODS,
         strip_script_name: bool = True,
+        *,
+        hooks: Iterable[Hook] = (),
     ) -> None: ...
 
     def __init__(
@@ -300,6 +286,10 @@ class HostProxy(Proxy):
         **client_options: Any,
     ) -> None:
         self.uri = uri
+        if not isinstance(client_options.get("hooks"), Mapping):  # those of requests
+            self._take_hooks(client_options.pop("hooks", ()))
+        self._beside = BesideThreads()
+        self._fetcher = PooledTransport(**(client_options if client in (None, "httplib") else {}))
         super().__init__(client, allowed_methods, strip_script_name, **client_options)
 
     @property
@@ -318,3 +308,13 @@ class HostProxy(Proxy):
         uri = self.uri  # once, since it may be reassigned meanwhile
         environ["HTTP_HOST"] = urlsplit(uri).netloc
         return uri
+
+    def _gateway(self, exchange: ClientTransport) -> Gateway:
+        parts: Any = {"hooks": self._hooks, "fetcher": self._fetcher, "beside": self._beside}
+        return Gateway(exchange, exchange, upgrades=_NO_UPGRADES, **parts)
+
+    def close(self) -> None:
+        """Close the connections that are kept; the proxy can still be used."""
+        super().close()
+        self._beside.close()
+        self._fetcher.close()

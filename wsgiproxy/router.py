@@ -1,4 +1,4 @@
-"""Applications below prefixes of the path.
+"""Applications below prefixes of the path, and at hosts.
 
 The raw target is not changed: it holds the prefix, as ``SCRIPT_NAME`` does. Paths are not
 normalised: ``//app`` is not ``/app``.
@@ -6,34 +6,29 @@ normalised: ``//app`` is not ``/app``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsgiproxy.errors import BadRequest, LinkedOutside, NotFound
+from wsgiproxy.app import WSGIProxyApp
+from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.sansio.reference import page_below
-from wsgiproxy.sansio.target import rebuilt_target, under
+from wsgiproxy.routed import Makers, Standing, standing
+from wsgiproxy.sansio.environ.asked import asked_by_environ
+from wsgiproxy.sansio.mount import is_bare, outside, shifted, slash_location
+from wsgiproxy.sansio.places import Place, Target
+from wsgiproxy.spawn import SpawningApplication
+from wsgiproxy.worlds import wrong_call
 from wsgiproxy.wsgi.gateway import error_response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from typing_extensions import Self
 
-__all__ = ["Route", "Routes", "is_bare", "not_found", "shifted", "with_slash"]
+__all__ = ["Route", "Router", "Routes", "Target", "not_found", "shifted", "with_slash"]
 
-
-def shifted(script_name: str, path_info: str, prefix: str) -> tuple[str, str] | None:
-    """``SCRIPT_NAME`` and ``PATH_INFO`` below *prefix*; None if the path is not there.
-
-    >>> shifted("", "/app/x", "/app"), shifted("", "/application", "/app")
-    (('/app', '/x'), None)
-    """
-    if not under(path_info, prefix):
-        return None
-    return script_name + prefix, path_info[len(prefix) :]
-
-
-# Paths that browsers ask for without a link.
-_WITHOUT_LINK = ("/favicon.ico", "/apple-touch-icon", "/robots.txt", "/.well-known/")
+_MAKERS = Makers(
+    WSGIProxyApp, SpawningApplication, ("WSGIProxyApp", "SpawningApplication"), is_async=False
+)
 
 
 class Route(NamedTuple):
@@ -59,7 +54,7 @@ class Route(NamedTuple):
         if place is None:
             return None
         inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
-        if self.is_folder and is_bare(inner):
+        if self.is_folder and is_bare(environ.get("REQUEST_METHOD", ""), *place):
             return with_slash(inner, start_response)
         return self.application(inner, start_response)
 
@@ -81,8 +76,18 @@ class Routes:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = sorted(routes, key=lambda route: len(route.prefix), reverse=True)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
         for route in self._routes:
             answer = route.answer(environ, start_response)
             if answer is not None:
@@ -101,33 +106,97 @@ class Routes:
         return f"{type(self).__name__}({self._routes!r})"
 
 
+class Router:
+    """A WSGI application made of several, by the host of the request and the prefix of its path.
+
+    A place is ``/path``, ``host`` or ``host/path``. ``/`` is the rest, ``.example.com`` is all
+    names below it, and ports do not count. The host is that of the request, as the server says
+    it; a name such as ``shop.localhost`` reaches this machine without any settings. The host
+    decides before the path, the name itself before ``.example.com``, that before every host; of
+    the same host, the longest prefix gets the request. All else gets 404.
+
+    What stands there is a WSGI application, an ``href`` for
+    :class:`~wsgiproxy.WSGIProxyApp`, a list of words for
+    :class:`~wsgiproxy.SpawningApplication`, or a :class:`Target` with options. Where an ``href``
+    has no path, or ends in a slash, a GET of the prefix alone is sent to the prefix with a slash.
+
+    :param routes: the place, and what stands there.
+    :param options: for every application that is made here and knows them; one of a
+        :class:`Target` counts more, but ``hooks`` stand outside of those of a :class:`Target`.
+    :raises ConfigurationError: naming the place, and what was expected there.
+
+    >>> router = Router(
+    ...     {
+    ...         "/grafana": "http://localhost:3000",
+    ...         "/shop": ["gunicorn", "-b", "fd://{fd}", "shop:application"],
+    ...         "wiki.localhost": Target("http://localhost:4000", preserve_host=True),
+    ...     },
+    ...     head_timeout=30,
+    ... )
+    >>> router
+    Router('wiki.localhost', '/grafana', '/shop')
+    >>> router.close()
+    """
+
+    def __init__(self, routes: Mapping[str, object], **options: Any) -> None:
+        self._places = standing(routes, options, _MAKERS)
+
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
+        found = self._standing(environ)
+        if found is not None:
+            place, each = found
+            route = Route(place.prefix, each.application, each.is_folder)
+            answer = route.answer(environ, start_response)
+            assert answer is not None
+            return answer
+        error = not_found(environ, self._places.prefixes(asked_by_environ(environ)[0]))
+        return error_response(error, environ, start_response, Record(environ))
+
+    def _standing(self, environ: WSGIEnvironment) -> tuple[Place, Standing] | None:
+        """What a request is for."""
+        return self._places.at(*asked_by_environ(environ))
+
+    def close(self) -> None:
+        """Close every application that can be closed; commands end."""
+        for _, each in self._places.entries:
+            getattr(each.application, "close", lambda: None)()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        places = [place.host + place.prefix or "/" for place, _ in self._places.entries]
+        return f"{type(self).__name__}({', '.join(map(repr, places))})"
+
+
 def not_found(environ: WSGIEnvironment, prefixes: Iterable[str]) -> NotFound:
     """The error for a path outside all prefixes.
 
     :param prefixes: as in :class:`Route`.
     :returns: :class:`~wsgiproxy.errors.LinkedOutside` if a page below one of them links there.
     """
-    referer, host = environ.get("HTTP_REFERER", ""), environ.get("HTTP_HOST", "")
-    mount = environ.get("SCRIPT_NAME", "")
-    path = environ.get("PATH_INFO", "")
-    for prefix in prefixes if referer and not path.startswith(_WITHOUT_LINK) else ():
-        page = page_below(referer, host, mount + prefix) if prefix else ""
-        if page:
-            return LinkedOutside(
-                f"a link of {page!r} leads past the prefix {prefix}; its application has to be"
-                " told the prefix, by a setting of its own, or to stand at the root"
-            )
-    return NotFound("it is outside every prefix")
-
-
-def is_bare(environ: WSGIEnvironment) -> bool:
-    """Whether a request is a GET or HEAD of a mount without its last slash.
-
-    :param environ: as the mounted application gets it.
-    """
-    # The root of a server has its slash in every request (RFC 9112, 3.2.1).
-    is_safe = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
-    return is_safe and not environ["PATH_INFO"] and bool(environ["SCRIPT_NAME"])
+    get = environ.get
+    return outside(
+        get("PATH_INFO", ""),
+        prefixes,
+        mount=get("SCRIPT_NAME", ""),
+        referer=get("HTTP_REFERER", ""),
+        host=get("HTTP_HOST", ""),
+    )
 
 
 def with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -138,13 +207,9 @@ def with_slash(environ: WSGIEnvironment, start_response: StartResponse) -> Itera
     """
     record = Record(environ)
     try:
-        target = rebuilt_target(environ["SCRIPT_NAME"], "/", environ.get("QUERY_STRING", ""))
+        location = slash_location(environ["SCRIPT_NAME"], environ.get("QUERY_STRING", ""))
     except BadRequest as error:
         return error_response(error, environ, start_response, record)
-    # Two slashes at the beginning would be a host (RFC 3986, 4.2).
-    location = "".join(target)
-    if location.startswith("//"):
-        location = "/." + location
     start_response("302 Found", [("Location", location), ("Content-Length", "0")])
     record.end(302)
     return []

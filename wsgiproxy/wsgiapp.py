@@ -12,10 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.target import decoded
+from wsgiproxy.sansio.places import Place, read_place
 from wsgiproxy.settings import MIDDLEWARE
-from wsgiproxy.settings.convert import mount
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.paste import (
     HREF,
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from wsgiproxy.forward import ForwardProxy
     from wsgiproxy.middleware import WSGIProxyMiddleware
     from wsgiproxy.proxies import HostProxy
-    from wsgiproxy.router import Routes
+    from wsgiproxy.router import Router
     from wsgiproxy.spawn import SpawningApplication
 
     Globals = Mapping[str, str] | None
@@ -56,6 +54,8 @@ __all__ = [
 
 # All else is the name of an application: egg:, config: and call: are schemes of Paste Deploy.
 _TARGET = re.compile("(?:https?|unix):", re.IGNORECASE)
+# No option has a dot or a slash in its name.
+_PLACE = re.compile(r"/.*|[^\s/]*\.[^\s/]*(?:/.*)?|[^\s/]+/.*")
 
 
 class Loader(Protocol):
@@ -222,70 +222,79 @@ def make_paste_proxy(
     return filter_paste_httpserver_proxy
 
 
-def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> Routes:
-    """``[composite:main] use = egg:wsgiproxy#routes``: several prefixes, several targets.
+def make_routes(loader: Loader, global_conf: Globals = None, **options: str) -> Router:
+    """``[composite:main] use = egg:wsgiproxy#routes``: several places, several targets.
 
     ``/prefix = http://host:port/path`` is a remote application, and ``/prefix = name`` one of
-    this file, as with ``egg:Paste#urlmap``. The longest prefix wins, ``/`` is the rest, and
-    without it the rest is 404. Where a target ends in a slash, or has no path at all, a GET of the
+    this file, as with ``egg:Paste#urlmap``. A host may stand before the prefix or in its place, as
+    in :class:`~wsgiproxy.router.Router`. The longest prefix wins, ``/`` is the rest, and without
+    it the rest is 404. Where a target ends in a slash, or has no path at all, a GET of the
     prefix alone is sent to the prefix with a slash.
 
     :param loader: Paste Deploy's.
     :param global_conf: ``[DEFAULT]``, of which ``secret_file`` is taken.
-    :param options: the prefixes, and options of :class:`~wsgiproxy.app.WSGIProxyApp` for all
+    :param options: the places, and options of :class:`~wsgiproxy.app.WSGIProxyApp` for all
         targets.
     :raises ConfigurationError: naming the factory, the option, its value and what was expected.
     """
-    from wsgiproxy.router import Route, Routes
+    from wsgiproxy.router import Router, Target
 
     # A value may begin in the next line.
     options = {name: value.strip() for name, value in options.items()}
-    places = {name: value for name, value in options.items() if name.startswith("/")}
+    places = {name: value for name, value in options.items() if _PLACE.fullmatch(name)}
     section = {name: value for name, value in options.items() if name not in places}
     common = {**fallback(global_conf, section, "secret_file"), **section}
     with naming("composite egg:wsgiproxy#routes"):
         check(PARTS["WSGIProxyApp"], common)
-        prefixes = _prefixes(places)
+        _check_places(places)
         targets = {name for name, value in places.items() if _TARGET.match(value)}
         if section and not targets:
             name, value = next(iter(section.items()))
             raise ConfigurationError(f"{name}={value!r}: expected a target such as http://...")
-        for name in targets:
-            # The name in the message is that of the line.
-            replace(HREF, name=name).convert_value(places[name])
-        return Routes(
-            Route(prefix, *_remote(places[name], common))
-            if name in targets
-            else Route(prefix, _local(loader, global_conf, name, places[name]))
-            for name, prefix in prefixes.items()
+        _check_targets({name: places[name] for name in targets}, common)
+        return Router(
+            {
+                name: Target(value, **common)
+                if name in targets
+                else _local(loader, global_conf, name, value)
+                for name, value in places.items()
+            }
         )
 
 
-def _prefixes(places: Mapping[str, str]) -> dict[str, str]:
-    """Option -> the decoded prefix.
+def _check_targets(targets: Mapping[str, str], options: Mapping[str, str]) -> None:
+    """Check targets, and options that count for all of them.
 
-    :raises ConfigurationError: one that is no path, two that are the same, or none at all.
+    :raises ConfigurationError: naming the line.
+    """
+    from wsgiproxy.app import WSGIProxyApp
+
+    for name, value in targets.items():
+        # The name in the message is that of the line.
+        replace(HREF, name=name).convert_value(value)
+    for value in targets.values():
+        WSGIProxyApp(value, **cast("Any", options)).close()
+        break
+
+
+def _check_places(places: Mapping[str, str]) -> None:
+    """Check the lines with places.
+
+    :raises ConfigurationError: one that is none, two that are the same, or none at all.
     """
     if not places:
         raise ConfigurationError("expected lines such as /prefix = http://host:port/")
-    prefixes: dict[str, str] = {}
+    found: dict[Place, str] = {}
     for name, value in places.items():
         try:
-            prefix = decoded(mount(name))
-        except ValueError as error:
-            raise ConfigurationError(f"{name}={value!r}: expected a path such as /app") from error
-        for other in prefixes:
-            if prefixes[other] == prefix:
-                raise ConfigurationError(f"{name}={value!r}: expected no {other} beside it")
-        prefixes[name] = prefix
-    return prefixes
-
-
-def _remote(href: str, options: Mapping[str, str]) -> tuple[WSGIApplication, bool]:
-    """The proxy to *href*, and whether that is a folder."""
-    from wsgiproxy.app import WSGIProxyApp
-
-    return WSGIProxyApp(href, **cast("Any", options)), parse_href(href).is_folder
+            place = read_place(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{name}={value!r}: expected a path such as /app, a host, or both"
+            ) from error
+        if place in found:
+            raise ConfigurationError(f"{name}={value!r}: expected no {found[place]} beside it")
+        found[place] = name
 
 
 def _local(loader: Loader, global_conf: Globals, option: str, name: str) -> WSGIApplication:

@@ -6,16 +6,20 @@ Each factory imports what it needs when it is called, so that a missing peer bre
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc
+import contextlib
 import os
 import socket
 import socketserver
 import sys
+import tempfile
 import threading
 import typing
 import wsgiref.simple_server
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +34,60 @@ def ours() -> Any:
     from wsgiproxy.app import WSGIProxyApp
 
     return WSGIProxyApp(upstream())
+
+
+def asgi_ours() -> Any:
+    """`wsgiproxy.asgi.ASGIProxyApp` with its default settings."""
+    from wsgiproxy.asgi import ASGIProxyApp
+
+    return ASGIProxyApp(upstream())
+
+
+def asgi_logged() -> Any:
+    """The same, and a line in a file for each exchange."""
+    from wsgiproxy.cli.accesslines import INTERVAL
+
+    write = write_access_lines(Path(tempfile.gettempdir(), "access.log"))
+    application, writing = asgi_ours(), []
+
+    async def write_often() -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            write()
+
+    async def logged(scope: Any, receive: Any, send: Any) -> None:
+        if not writing:
+            writing.append(asyncio.get_running_loop().create_task(write_often()))
+        await application(scope, receive, send)
+
+    return logged
+
+
+def write_access_lines(file: Path) -> Callable[[], None]:
+    """Write the lines of ``wsgiproxy.access`` to `file` as the command does under uvicorn.
+
+    :returns: writes those that wait.
+    """
+    from wsgiproxy.cli.log import LogStyle, write_in_batches
+
+    # The handler takes the stderr of this moment, which stays open with it.
+    with contextlib.redirect_stderr(file.open("a", encoding="utf-8")):
+        return write_in_batches(LogStyle())
+
+
+def asgi_hello() -> Any:
+    """No proxy at all: 1 KiB with its length, the floor under any application of the server."""
+    body = {"type": "http.response.body", "body": b"x" * 1024}
+    fields = [(b"content-type", b"application/octet-stream"), (b"content-length", b"1024")]
+    start = {"type": "http.response.start", "status": 200, "headers": fields}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])  # so that the server goes on without
+        await send(start)
+        await send(body)
+
+    return application
 
 
 def raw_socket() -> Any:
@@ -96,6 +154,34 @@ def fastapi_proxy_lib() -> Any:
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
     routes = [Route("/{path:path}", endpoint, methods=methods)]
     return Starlette(routes=routes, lifespan=lifespan)
+
+
+def fastapi_reverse_proxy() -> Any:
+    """fastapi-reverse-proxy as its documentation shows, with the kept client of its lifespan."""
+    from fastapi import FastAPI, Request
+    from fastapi_reverse_proxy import Proxy, proxy_pass
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Proxy(app):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    # FastAPI looks at the annotation, and would not find a name of this function by its text.
+    async def endpoint(request: Any) -> Any:
+        return await proxy_pass(request, upstream())
+
+    endpoint.__annotations__ = {"request": Request}
+    app.add_api_route("/{path:path}", endpoint, methods=["GET", "POST", "PUT", "DELETE"])
+    return app
+
+
+def python_pyproxy() -> Any:
+    """The gateway of python-pyproxy, without an application around it, which costs less."""
+    from pyproxy.asgi import PyProxyGateway
+
+    return PyProxyGateway(routes=[{"path": "/", "target": upstream()}])
 
 
 def serve_aiorp(port: int) -> None:

@@ -19,12 +19,13 @@ from tests.benchmarks import load
 from tests.benchmarks.processes import Process, Unavailable
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
-from tests.benchmarks.servers import OURS, Server, in_turns, label, running
+from tests.benchmarks.servers import ASGI_OURS, OURS, Server, in_turns, label, running
 from tests.benchmarks.upstream import running_upstream
 from tests.support.ports import free_port
 
 TITLE = "Delay of events, one in 20 ms"
 DIRECT = "no proxy, the upstream itself"
+CONTENDERS = (*OURS, *ASGI_OURS)
 SECONDS = 0.02
 NOTE = "events come from a raw-socket source behind nginx with proxy_buffering off"
 FIGURES = ("median", "p99", "max")
@@ -71,7 +72,7 @@ def measure(session: Session) -> None:
             [*command, str(port), str(events), str(SECONDS)], place / "source.log", pipes=True
         ) as source,
         running_upstream(place, events=port) as upstream,
-        running(OURS, place, upstream, report.skip) as servers,
+        running(CONTENDERS, place, upstream, report.skip) as servers,
     ):
         source.read()
         everyone = [Server(DIRECT, source, upstream), *servers]
@@ -80,7 +81,7 @@ def measure(session: Session) -> None:
             for word, value in zip(FIGURES, found, strict=True):
                 samples[word][name].append(value)
     report.notes.append(NOTE)
-    aims = {label(name): Aim("<", 5, of="median", unit=" ms") for name in OURS}
+    aims = {label(name): Aim("<", 5, of="median", unit=" ms") for name in CONTENDERS}
     for word in FIGURES:
         report.add(f"delay, {word}, ms", samples[word], aims=aims)
 

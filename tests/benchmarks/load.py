@@ -1,4 +1,4 @@
-"""The load generator: compiles ``load.c``, runs it, and says what it counted."""
+"""The load generators: compiles ``load.c`` or ``wsload.c``, runs it, and says what it counted."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ BROWSER = (
     ("Sec-Fetch-Site", "same-origin"),
     ("Priority", "u=0, i"),
 )
+# The key of RFC 6455, 1.3; wsload.c knows its answer. No extension is offered.
+HANDSHAKE = (
+    *BROWSER[:1],
+    ("Accept", "*/*"),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Origin", "http://localhost"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Connection", "keep-alive, Upgrade"),
+    ("Cookie", "session=0123456789abcdef0123456789abcdef; theme=dark; seen=1"),
+    ("Cache-Control", "no-cache"),
+    ("Upgrade", "websocket"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,15 +64,15 @@ def head(line: str, fields: Sequence[tuple[str, str]] = BROWSER) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def compiled(directory: Path) -> Path:
-    """The load generator, compiled once for a directory."""
-    program = directory / "load"
+def compiled(directory: Path, name: str = "load") -> Path:
+    """A program in C of this package, compiled once for a directory."""
+    program = directory / name
     if program.exists():
         return program
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        raise Unavailable("the load generator needs a C compiler, and there is none")
-    source = Path(__file__).with_name("load.c")
+        raise Unavailable(f"{name}.c needs a C compiler, and there is none")
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([compiler, "-O2", "-o", program, source], check=True)
     return program
 
@@ -95,12 +108,30 @@ def client(
         yield Client(process)
 
 
-def cost(server: Server, client: Client, requests: int, seconds: float) -> tuple[float, float]:
-    """CPU microseconds of the server for a request, and requests a second, of one run."""
+@contextmanager
+def websocket_client(
+    directory: Path, server: Server, *, connections: int, size: int
+) -> Iterator[Client]:
+    """A WebSocket client: a request of it is a message of `size` bytes, its answer the echo."""
+    file = directory / "handshake"
+    file.write_bytes(head("GET /echo", HANDSHAKE))
+    numbers = (server.port, file, connections, size)
+    command = [str(word) for word in (compiled(directory, "wsload"), *numbers)]
+    with Process(command, directory / "load.log", pipes=True) as process:
+        yield Client(process)
+
+
+def cost(
+    server: Server, client: Client, requests: int, seconds: float, size: int = 1024
+) -> tuple[float, float]:
+    """CPU microseconds of the server for a request, and requests a second, of one run.
+
+    :param size: bytes of an answer's body; another sum than theirs makes the server unavailable.
+    """
     client.run(max(requests // 10, 50), seconds / 4)
     before = server.process.cpu()
     answered = client.run(requests, seconds)
     used = server.process.cpu() - before
-    if answered.bad or answered.bytes != answered.requests * 1024:
+    if answered.bad or answered.bytes != answered.requests * size:
         raise Unavailable(f"{answered.bad} bad of {answered.requests}, {answered.bytes} bytes")
     return used * 1e6 / answered.requests, answered.requests / answered.seconds

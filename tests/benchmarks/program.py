@@ -20,6 +20,7 @@ from tests.benchmarks.processes import Unavailable, terminated_as_interrupt
 from tests.benchmarks.report import Report, as_json, machine, print_report, remarks, table
 
 NEEDED_SPACE = 2 * 1024**3
+FILES = 16384
 
 
 @dataclass
@@ -107,7 +108,8 @@ def _conduct_all(
 
 
 def _allow_many_files() -> None:
-    # 1000 clients are 1000 files, here and in the server; what we start inherits this limit.
+    # 5000 streams are as many files here, and twice as many in the proxy; what we start inherits
+    # this limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -16,7 +16,9 @@ from tests.benchmarks.upstream import nginx_version
 
 PACKAGES = (
     *("urllib3", "httptools", "webob", "waitress", "gunicorn", "granian", "werkzeug", "requests"),
-    *("aiorp", "aiohttp", "fastapi-proxy-lib", "httpx", "starlette", "uvicorn"),
+    *("aiorp", "aiohttp", "fastapi-proxy-lib", "httpx", "starlette", "uvicorn", "uvloop"),
+    *("fastapi-reverse-proxy", "fastapi", "python-pyproxy"),
+    *("websockets", "httpx-ws", "wsproto", "asgiproxy"),
 )
 COLUMNS = ("measured", "contender", "median", "range", "ratio", "ratio's range", "aim")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.benchmarks.processes import Process, Unavailable, wait_until_ready
-from tests.benchmarks.upstream import SMALL, proxy_config, start_nginx
+from tests.benchmarks.upstream import SMALL, proxy_config, start_both, start_nginx
 from tests.support.ports import free_port
 
-_APPS = "tests.benchmarks.apps"
+_APPS, _WEBSOCKET_APPS = "tests.benchmarks.apps", "tests.benchmarks.websocket_apps"
 Skip = Callable[[str, str], None]
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ T = TypeVar("T")
 class Recipe:
     """How to start one proxy: what must be importable, and the command with ``{port}``.
 
-    A command without a program is nginx with the configuration of that kind.
+    A command without a program is nginx with the configuration of that kind, or ``both``: one
+    worker that is the proxy and its upstream.
     """
 
     needs: tuple[str, ...]
@@ -48,7 +49,29 @@ _GUNICORN = (
     "gunicorn --worker-class gthread --workers 1 --threads 4 --worker-connections 2000 "
     f"--keep-alive 600 --no-control-socket --bind 127.0.0.1:{{port}} {_APPS}"
 )
+_UVICORN_BARE = (
+    "uvicorn --http httptools --no-access-log --log-level warning --timeout-keep-alive 600 "
+    "--host 127.0.0.1 --port {port} --factory"
+)
+_UVICORN = f"{_UVICORN_BARE} {_APPS}"
+# It answers no more requests at a time than its backlog has room for; a stream is one.
+_GRANIAN_ASGI = (
+    "granian --interface asgi --loop uvloop --workers 1 --backlog 16384 --backpressure 16384 "
+    "--no-access-log --no-ws --http 1 --http1-header-read-timeout 60000 --log-level warning "
+    f"--host 127.0.0.1 --port {{port}} --factory {_APPS}"
+)
+_UVLOOP = "uvicorn uvloop httptools"
 FLOOR = "granian, a bare socket loop"
+UVICORN, UVICORN_HELLO = "uvicorn, uvloop", "uvicorn, uvloop, hello"
+UVICORN_LOGGED = "uvicorn, uvloop, access lines"
+UVICORN_ASYNCIO, GRANIAN_ASGI = "uvicorn, asyncio", "granian, ASGI"
+NGINX_BOTH = "nginx, proxy and upstream in one worker"
+NGINX_TUNNEL, NGINX_LARGE = "nginx, tunnel", "nginx, tunnel, buffers of 64 KiB"
+UVICORN_ECHO = "uvicorn, echo application"
+UVICORN_WEBSOCKET, GRANIAN_WEBSOCKET = "uvicorn, websockets-sansio", "granian, ASGI, WebSocket"
+GUNICORN_WEBSOCKET = "gunicorn, WebSocket"
+_WEBSOCKET = "--loop uvloop --ws websockets-sansio"
+_WEBSOCKET_NEEDS = f"websockets {_UVLOOP}"
 # The limits are raised as far as 1000 open clients need; threads as a user would first choose.
 RECIPES = {
     "granian": _python("wsgiproxy.app granian", f"{_GRANIAN}:ours"),
@@ -60,24 +83,60 @@ RECIPES = {
     "gunicorn, urllib3": _python("gunicorn urllib3", f"{_GUNICORN}:urllib3_loop()"),
     "werkzeug": _python("wsgiproxy.app werkzeug", f"{_APPS} werkzeug {{port}}"),
     "wsgiref": _python("wsgiproxy.app", f"{_APPS} wsgiref {{port}}"),
+    UVICORN: _python(f"wsgiproxy.asgi {_UVLOOP}", f"{_UVICORN}:asgi_ours --loop uvloop"),
+    UVICORN_LOGGED: _python(f"wsgiproxy.asgi {_UVLOOP}", f"{_UVICORN}:asgi_logged --loop uvloop"),
+    UVICORN_ASYNCIO: _python(
+        "wsgiproxy.asgi uvicorn httptools", f"{_UVICORN}:asgi_ours --loop asyncio"
+    ),
+    GRANIAN_ASGI: _python("wsgiproxy.asgi granian uvloop", f"{_GRANIAN_ASGI}:asgi_ours"),
+    UVICORN_HELLO: _python(_UVLOOP, f"{_UVICORN}:asgi_hello --loop uvloop"),
+    f"{GRANIAN_ASGI}, hello": _python("granian uvloop", f"{_GRANIAN_ASGI}:asgi_hello"),
     "aiorp": _python("aiorp", f"{_APPS} aiorp {{port}}"),
     "fastapi-proxy-lib": _python(
-        "fastapi_proxy_lib starlette uvicorn",
-        f"uvicorn --no-access-log --log-level warning --timeout-keep-alive 600 "
-        f"--host 127.0.0.1 --port {{port}} --factory {_APPS}:fastapi_proxy_lib",
+        f"fastapi_proxy_lib starlette {_UVLOOP}", f"{_UVICORN}:fastapi_proxy_lib --loop uvloop"
     ),
+    "fastapi-reverse-proxy": _python(
+        f"fastapi_reverse_proxy fastapi {_UVLOOP}",
+        f"{_UVICORN}:fastapi_reverse_proxy --loop uvloop",
+    ),
+    "python-pyproxy": _python(
+        f"pyproxy.asgi {_UVLOOP}", f"{_UVICORN}:python_pyproxy --loop uvloop"
+    ),
+    UVICORN_WEBSOCKET: _python(
+        f"wsgiproxy.asgi {_WEBSOCKET_NEEDS}", f"{_UVICORN}:asgi_ours {_WEBSOCKET}"
+    ),
+    GRANIAN_WEBSOCKET: _python("wsgiproxy.asgi granian uvloop", f"{_GRANIAN_ASGI}:asgi_ours --ws"),
+    # A tunnel has a thread for itself.
+    GUNICORN_WEBSOCKET: _python("wsgiproxy.app gunicorn", f"{_GUNICORN}:ours() --threads 16"),
+    UVICORN_ECHO: _python(_WEBSOCKET_NEEDS, f"{_UVICORN_BARE} {_WEBSOCKET_APPS}:echo {_WEBSOCKET}"),
+    "fastapi-proxy-lib, WebSocket": _python(
+        f"fastapi_proxy_lib httpx_ws {_WEBSOCKET_NEEDS}",
+        f"{_UVICORN_BARE} {_WEBSOCKET_APPS}:fastapi_proxy_lib {_WEBSOCKET}",
+    ),
+    "asgiproxy": _python(
+        f"asgiproxy {_WEBSOCKET_NEEDS}",
+        f"{_UVICORN_BARE} {_WEBSOCKET_APPS}:asgiproxy {_WEBSOCKET}",
+    ),
+    "aiorp, WebSocket": _python("aiorp", f"{_WEBSOCKET_APPS} {{port}}"),
+    NGINX_TUNNEL: Recipe((), (), nginx="tunnel"),
+    NGINX_LARGE: Recipe((), (), nginx="tunnel, 64k"),
     "nginx, keep-alive": Recipe((), (), nginx="keepalive"),
     "nginx, as it comes": Recipe((), (), nginx="default"),
     "nginx, unbuffered": Recipe((), (), nginx="unbuffered"),
+    NGINX_BOTH: Recipe((), (), nginx="both"),
 }
+ASGI_OURS = (UVICORN, UVICORN_ASYNCIO, GRANIAN_ASGI)
+WEBSOCKET_OURS = (UVICORN_WEBSOCKET, GRANIAN_WEBSOCKET, GUNICORN_WEBSOCKET, "werkzeug")
 OURS = ("granian", "waitress", "gunicorn", "werkzeug", "wsgiref")
 _THREADS = {"granian": "granian, 4 threads", "waitress": "waitress, 8 threads"}
 _THREADS["gunicorn"] = "gunicorn gthread, 4 threads"
+_THREADS[GUNICORN_WEBSOCKET] = "gunicorn gthread, 16 threads"
 
 
 def label(name: str) -> str:
     """The name for a table: ours say so, with the number of threads."""
-    return f"ours, {_THREADS.get(name, name)}" if name in OURS else name
+    is_ours = name in (*OURS, *ASGI_OURS, *WEBSOCKET_OURS, UVICORN_LOGGED)
+    return f"ours, {_THREADS.get(name, name)}" if is_ours else name
 
 
 @dataclass
@@ -114,6 +173,8 @@ def start(name: str, directory: Path, upstream: int) -> Server:
 
 
 def _launch(recipe: Recipe, port: int, upstream: int, place: Path) -> Process:
+    if recipe.nginx == "both":
+        return start_both(place, port)
     if recipe.nginx:
         return start_nginx(place, proxy_config(port, upstream, kind=recipe.nginx))
     place.mkdir()

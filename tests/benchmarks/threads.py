@@ -8,11 +8,8 @@ request on a kept connection; the others compare whole servers with 16 clients, 
 
 from __future__ import annotations
 
-import socket
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from tests.benchmarks.contender import called
 from tests.benchmarks.program import Session, main
@@ -20,62 +17,35 @@ from tests.benchmarks.report import Aim
 from tests.benchmarks.servers import in_turns, label, running
 from tests.benchmarks.upstream import running_upstream
 from tests.benchmarks.whole_server import one_turn
+from tests.support.calls import counted, in_thread
 
 TITLE = "Threads that compete, beside a loop of urllib3"
 SERVERS = {"waitress": 0.8, "gunicorn": 0.8, "granian": 0.45}
 REQUESTS = 200
 
 
-class _CountedSocket:
-    """A socket that counts what it sends and receives."""
-
-    def __init__(self, sock: socket.socket, count: Callable[[], None]) -> None:
-        self._sock = sock
-        self._count = count
-
-    def send(self, data: bytes) -> int:
-        self._count()
-        return self._sock.send(data)
-
-    def recv(self, size: int) -> bytes:
-        self._count()
-        return self._sock.recv(size)
-
-    def close(self) -> None:
-        self._sock.close()
-
-
 def calls_of_one_request(port: int) -> float:
-    """Calls that give up the interpreter lock, for one request on a kept connection."""
+    """Calls that give up the interpreter lock, for one request on a kept connection.
+
+    They are counted in a thread of its own, as a server has it for each request; the first
+    thread of a process gets its signals, and needs one call more.
+    """
     from wsgiproxy.app import WSGIProxyApp
     from wsgiproxy.transport import PooledTransport
-    from wsgiproxy.transport.threads.connection import Connection
 
     transport = PooledTransport()
     application = WSGIProxyApp(f"http://127.0.0.1:{port}", transport=transport)
     get = called(application, port, 12)
     get()
-    calls = 0
+    calls = counted(transport)
 
-    def count() -> None:
-        nonlocal calls
-        calls += 1
+    def get_all() -> None:
+        for _ in range(REQUESTS):
+            get()
 
-    [idle] = transport._idle.values()
-    [connection] = idle
-    assert isinstance(connection, Connection) and isinstance(connection.sock, socket.socket)
-    sock, poll = connection.sock, connection.poll
-    connection.sock = _CountedSocket(sock, count)  # type: ignore[assignment]
-
-    def counted_poll(milliseconds: float) -> list[Any]:
-        count()
-        return poll(milliseconds)
-
-    connection.poll = counted_poll
-    for _ in range(REQUESTS):
-        get()
+    in_thread(get_all)
     transport.close()
-    return calls / REQUESTS
+    return len(calls) / REQUESTS
 
 
 def measure(session: Session) -> None:

@@ -24,7 +24,7 @@ _MAIN = """\
 worker_processes 1;
 pid {dir}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
   sendfile on;
@@ -63,6 +63,16 @@ _DEFAULT = """\
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
+  }}
+"""
+# What the manual gives for WebSocket ("WebSocket proxying").
+_TUNNEL = """\
+  map $http_upgrade $connection_upgrade {{ default upgrade; "" close; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;
+                  proxy_set_header Upgrade $http_upgrade;
+                  proxy_set_header Connection $connection_upgrade; {more} }}
   }}
 """
 
@@ -108,11 +118,30 @@ def upstream_command(directory: Path, port: int) -> list[str]:
 
 
 def proxy_config(port: int, upstream: int, *, kind: str) -> str:
-    """The http blocks of nginx as a proxy: ``default``, ``keepalive`` or ``unbuffered``."""
+    """The http blocks of nginx as a proxy.
+
+    :param kind: ``default``, ``keepalive``, ``unbuffered``, or for WebSocket ``tunnel`` or
+        ``tunnel, 64k``, which has larger buffers.
+    """
     if kind == "default":
         return _DEFAULT.format(port=port, upstream=upstream)
+    if kind.startswith("tunnel"):
+        # It reads blocks of 4 KiB, as it comes, each way.
+        more = "proxy_buffer_size 64k; proxy_buffers 4 64k;" if kind == "tunnel, 64k" else ""
+        return _TUNNEL.format(port=port, upstream=upstream, more=more)
     more = "proxy_buffering off; proxy_request_buffering off;" if kind == "unbuffered" else ""
     return _KEEPALIVE.format(port=port, upstream=upstream, more=more)
+
+
+def start_both(directory: Path, port: int) -> Process:
+    """One nginx whose one worker is the proxy at `port` and its upstream, too."""
+    inner = free_port()
+    blocks = _UPSTREAM.format(port=inner, dir=directory, events=9)
+    blocks += proxy_config(port, inner, kind="keepalive")
+    command = nginx_command(directory, blocks)
+    (directory / "root").mkdir()
+    (directory / "root" / "1k").write_bytes(b"x" * SMALL)
+    return Process(command, directory / "log")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import select
@@ -30,8 +31,11 @@ class Command:
 
     def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        # Theirs is the same file: they append, wherever we read just now.
+        # Theirs is the same file: they append, wherever we read just now. TemporaryFile() does
+        # not set the flag for that, and their next line would stand where we read.
         self._stderr = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (end)
+        flags = fcntl.fcntl(self._stderr, fcntl.F_GETFL)
+        fcntl.fcntl(self._stderr, fcntl.F_SETFL, flags | os.O_APPEND)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "wsgiproxy", *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
@@ -61,6 +65,18 @@ class Command:
         found = re.search(r"http://\S+", line)
         assert found, line
         return found[0]
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process alone."""
+        self._process.send_signal(number)
+
+    def has_ended(self) -> bool:
+        """Whether it has ended by now."""
+        return self._process.poll() is not None
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        return self._process.wait(_LIMIT)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the process alone, and wait for its exit status."""

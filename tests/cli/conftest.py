@@ -7,11 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from wsgiproxy.cli.log import HANDLED
+from wsgiproxy.observe.accesslog import send_to
+
 
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """A command logs to the stderr of its test, which is gone afterwards."""
-    names = ("wsgiproxy", "wsgiproxy.access", "wsgiproxy.error", "wsgiproxy.forward")
+    names = (*HANDLED, "wsgiproxy.access", "wsgiproxy.error", "wsgiproxy.forward")
     loggers = [logging.getLogger(name) for name in names]
     before = [(list(each.handlers), each.propagate, each.level) for each in loggers]
     yield
@@ -19,3 +22,4 @@ def _loggers() -> Iterator[None]:
         logger.handlers[:] = handlers
         logger.propagate = propagate
         logger.setLevel(level)
+    send_to(None)

@@ -18,7 +18,7 @@ from tests.support.judges import JudgedResponse
 __all__ = ["SERVERS", "PendingRequest", "Served", "ServedOnTerminal", "served"]
 __all__ += ["served_on_terminal"]
 
-SERVERS = ["waitress", "gunicorn", "granian"]
+SERVERS = ["uvicorn", "waitress", "gunicorn", "granian"]
 
 
 class PendingRequest(threading.Thread):

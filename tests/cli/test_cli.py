@@ -84,12 +84,12 @@ def test_help_names_defaults_and_values(capsys):
     assert "verify the certificates of https upstreams (default: on)" in text
 
 
-def test_help_promises_no_websocket(capsys):
+def test_help_says_which_servers_carry_websocket(capsys):
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "WebSocket is not carried yet: a handshake gets 501." in text
-    assert "streamlit" not in text.partition("examples:")[2].partition("WebSocket")[0]
+    assert "waitress and granian cannot: a handshake gets 501" in text
+    assert "--max-message SIZE largest message of a WebSocket, in bytes" in text
 
 
 def test_no_arguments_print_the_help(capsys):
@@ -291,7 +291,7 @@ def test_an_untrusted_certificate_ends_with_1(tls_upstream, capsys):
     assert status == 1
 
 
-@pytest.mark.parametrize("server", ["waitress", "gunicorn", "granian"])
+@pytest.mark.parametrize("server", ["uvicorn", "waitress", "gunicorn", "granian"])
 def test_a_busy_port_ends_with_1(server, echo, capsys):
     pytest.importorskip(server)
     with open_listener(Listen("127.0.0.1", 0)) as busy:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -24,8 +26,18 @@ from tests.spawn.children import until
 from tests.support import picture
 from tests.support.client import RawClient, raw_exchange
 from wsgiproxy.cli import main
-from wsgiproxy.cli.demo import demo_application, in_background, key_file, pages
+from wsgiproxy.cli.demo import (
+    Front,
+    Requests,
+    asgi_demo_application,
+    demo_application,
+    in_background,
+    key_file,
+    pages,
+)
 from wsgiproxy.cli.listen import Listen, open_listener
+
+pytestmark = pytest.mark.in_turns(2, "server")
 
 JSON = ("Accept", "application/json")
 BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -66,9 +78,24 @@ def started() -> Iterator[Running]:
         yield Running(listener.getsockname()[1], next_event, secret_file)
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Running]:
-    with started() as running_demo:
+@contextlib.contextmanager
+def started_asgi() -> Iterator[Running]:
+    pytest.importorskip("uvicorn")
+    from wsgiproxy.cli.demo.asgi_backend import asgi_in_background
+
+    next_event = threading.Semaphore(0)
+    with (
+        key_file() as secret_file,
+        asgi_demo_application(partial(next_event.acquire, timeout=10), secret_file) as application,
+        open_listener(Listen("127.0.0.1", 0)) as listener,
+        asgi_in_background(application, listener),
+    ):
+        yield Running(listener.getsockname()[1], next_event, secret_file)
+
+
+@pytest.fixture(scope="module", params=[started, started_asgi], ids=["wsgi", "asgi"])
+def demo(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with request.param() as running_demo:
         yield running_demo
 
 
@@ -182,13 +209,11 @@ def test_a_request_id_of_the_client_is_replaced(demo):
     assert said["backend_received"]["headers"]["X-Request-Id"] != "0"
 
 
-def test_requests_are_deleted_when_they_are_answered(demo):
-    from wsgiproxy.cli.demo import Front
-
-    kept: list[int] = []
-    front = Front(lambda environ, start: kept.append(len(front._requests)) or [])
+def test_requests_are_deleted_when_they_are_answered():
+    requests, kept = Requests(), []
+    front = Front(lambda environ, start: kept.append(len(requests._requests)) or [], requests)
     front({"REQUEST_METHOD": "GET"}, lambda *arguments: None)
-    assert (kept, front._requests) == ([1], {})
+    assert (kept, requests._requests) == ([1], {})
 
 
 # -- how it is said --------------------------------------------------------------------
@@ -347,9 +372,15 @@ def test_a_form_without_a_file(demo):
 # -- the command -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_the_command_prints_its_address_and_ends_with_0(number):
-    with running("demo", "--listen", "127.0.0.1:0") as command:
+@pytest.mark.parametrize("server", ["uvicorn", "waitress"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+    ids=["ctrl-c", "sigterm", "closed-terminal"],
+)
+def test_the_command_prints_its_address_and_ends_with_0(number, server):
+    pytest.importorskip(server)
+    with running("demo", "--listen", "127.0.0.1:0", "--server", server) as command:
         first, second = command.line(), command.line()
         url = re.search(r"http://127\.0\.0\.1:\d+/demo/", first)
         assert url and first == f"Open {url[0]} in a browser, or ask for JSON:\n"
@@ -377,19 +408,24 @@ def test_the_command_prints_its_address_and_ends_with_0(number):
         pytest.param("/events", ["Event 1 of 10", "Event 10 of 10"], id="events"),
     ],
 )
-def test_in_a_browser(path, wanted, tmp_path):
+def test_in_a_browser(path, wanted):
     chromium = shutil.which("chromium")
     assert chromium
-    with running("demo", "--listen", "127.0.0.1:0") as command:
+    with (
+        # Its path is short, as that of a Unix socket has to be.
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        running("demo", "--listen", "127.0.0.1:0") as command,
+    ):
         url = command.url().rstrip("/") + path
         dom = subprocess.run(
             [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                 "--no-first-run", "--disable-background-networking",
-                "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path}",
+                "--disable-component-update", "--disable-sync", f"--user-data-dir={folder}",
                 "--virtual-time-budget=20000", "--dump-dom", url,
             ],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, text=True, check=True,
+            env={**os.environ, "TMPDIR": folder},  # where it leaves a folder of its own
         ).stdout  # fmt: skip
         assert command.end() == 0  # or it would leave its key file behind
     for text in wanted:

@@ -79,6 +79,7 @@ def test_proxy_and_middleware_accept_the_file(path, capsys):
     out = keygen(capsys, path)
     assert f"WSGIProxyApp(\"http://...\", secret_file='{path}')" in out
     assert f"app = WSGIProxyMiddleware(app, secret_file='{path}')" in out
+    assert "(ASGIProxyApp in the same way)" in out and "(ASGIProxyMiddleware in the" in out
     assert path.read_text().splitlines()[-1].split(":")[1] not in out
     WSGIProxyApp("http://127.0.0.1:1", str(path))
     WSGIProxyMiddleware(print, str(path))
@@ -89,7 +90,7 @@ def test_the_file_has_a_comment(path, capsys):
     keygen(capsys, path)
     comments = path.read_text().splitlines()[:-1]
     assert re.match(r"# wsgiproxy keygen, \d{4}-\d\d-\d\d\. ", comments[0])
-    assert comments[1].endswith("WSGIProxyApp(..., secret_file='secret.txt')")
+    assert comments[1].endswith(" ASGIProxyApp or WSGIProxyApp(..., secret_file='secret.txt')")
 
 
 def test_key_ids_differ(tmp_path, capsys):

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.serving import get, served
 from tests.spawn.children import LIMIT
 from wsgiproxy.cli import main
-from wsgiproxy.cli.run import load
+from wsgiproxy.cli.run import _check_server, load
 from wsgiproxy.errors import ConfigurationError
 
 _SITE = """
@@ -31,6 +31,22 @@ class Sites:
     first = app
 
 number = 7
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http", "as many do where it is lifespan"
+    told = {key: scope.get(key) for key in ("root_path", "path", "scheme", "client", "server")}
+    told["raw_path"] = scope["raw_path"].decode()
+    told["query_string"] = scope["query_string"].decode()
+    told["host"] = [value.decode() for name, value in scope["headers"] if name == b"host"]
+    told["listening"] = [name for name in os.environ if name.startswith("LISTEN_")]
+    head = {"type": "http.response.start", "status": 200}
+    await send({**head, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+async def fails(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
 """
 
 
@@ -68,8 +84,26 @@ def test_the_application_sees_what_the_client_asked_for(place, folder):
         assert not [key for key in told if "SCRIPT_NAME" in key[5:] or "SIGNATURE" in key]
 
 
-def test_unsigned_requests_get_403(folder):
-    with run(running("our_site:app"), folder) as site:
+def test_an_asgi_application_sees_the_same(folder):
+    pytest.importorskip("uvicorn")
+    options = ["--prefix", "/app"]
+    with run(running("our_site:asgi"), folder, *options) as site:
+        told = site.json("/app/a%2Fb//c?d=e")
+        assert (told["root_path"], told["path"]) == ("/app", "/app/a/b//c")
+        assert (told["raw_path"], told["query_string"]) == ("/app/a%2Fb//c", "d=e")
+        assert told["host"] == ["front.localhost"]
+        assert told["server"] == ["front.localhost", site.port]
+        assert told["client"][0] == "127.0.0.1"
+        assert told["scheme"] == "http"
+        assert told["listening"] == []
+        assert len(site.get("/app/").values("Date")) == 1
+        assert site.command.end() == 0
+        assert "Traceback" not in site.log
+
+
+@pytest.mark.parametrize("place", ["our_site:app", "our_site:asgi"])
+def test_unsigned_requests_get_403(place, folder):
+    with run(running(place), folder) as site:
         assert site.get().status == 200
         backend = re.search(r" at http://127\.0\.0\.1:(\d+)", site.log)
         assert backend and get(int(backend[1])).status == 403
@@ -103,7 +137,9 @@ def test_settings_as_flags(folder):
         pytest.param("our_site.x:app", "'our_site.x:app': expected .* not a package", id="part"),
         pytest.param("our_site:nothing", ".* has no attribute 'nothing'", id="name"),
         pytest.param("our_site:Sites.last", ".* has no attribute 'last'", id="attribute"),
-        pytest.param("our_site:number", ".*: expected a WSGI application, not 7", id="no-callable"),
+        pytest.param(
+            "our_site:number", ".*: expected a WSGI or ASGI application, not 7", id="no-callable"
+        ),
         pytest.param("our_site", "'our_site': expected MODULE:NAME, such as", id="no-name"),
     ],
 )
@@ -140,6 +176,37 @@ def test_a_missing_secret_is_named(folder):
         assert site.get().status == 502
         site.wait_for("WSGIPROXY_SECRET_FILE is not set: expected to be started by")
         assert "it ended with status 2" in site.log
+
+
+@pytest.mark.parametrize(
+    ("place", "server", "said"),
+    [
+        pytest.param(
+            "our_site:asgi", "waitress",
+            "--server waitress: 'our_site:asgi' is an ASGI application; expected --server uvicorn",
+            id="asgi",
+        ),
+        pytest.param(
+            "our_site:app", "uvicorn",
+            "--server uvicorn: 'our_site:app' is a WSGI application; expected --server waitress",
+            id="wsgi",
+        ),
+    ],
+)  # fmt: skip
+def test_a_server_that_does_not_take_the_application(place, server, said, folder):
+    with run(running(place, "--server", server), folder) as site:
+        assert site.get().status == 502
+        site.wait_for("its last lines are above")
+        assert f" | wsgiproxy: {said}, or none" in site.log
+        assert "it ended with status 2" in site.log
+
+
+def test_a_startup_that_fails_ends_with_1(folder):
+    pytest.importorskip("uvicorn")
+    with run(running("our_site:fails"), folder) as site:
+        assert site.get().status == 502
+        site.wait_for("its last lines are above")
+        assert "no database" in site.log and "it ended with status 1" in site.log
 
 
 # Alone
@@ -214,3 +281,9 @@ def test_module_names_that_are_not_identifiers(tmp_path, monkeypatch):
     (tmp_path / "our-site.py").write_text(_SITE)
     monkeypatch.syspath_prepend(tmp_path)
     assert load("our-site:app").__name__ == "app"
+
+
+def test_an_asgi_application_without_uvicorn_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ConfigurationError, match=r"'a:b' is an ASGI application: pip install 'ws"):
+        _check_server("a:b", "an ASGI", None, "uvicorn")

@@ -16,7 +16,9 @@ from tests.support.echo import echo as echo_behaviour
 from tests.support.upstream import RawUpstream
 from wsgiproxy.cli import main
 
-SERVERS = ["waitress", "gunicorn", "granian"]
+pytestmark = pytest.mark.in_turns(2, "server")
+
+SERVERS = ["uvicorn", "waitress", "gunicorn", "granian"]
 
 
 def port_of(url: str) -> int:
@@ -67,7 +69,12 @@ def test_a_request_and_sigterm(server, echo):
     with serve(echo, "--server", server, "--threads", "2", "--prefix", "/app") as command:
         line = command.line()
         url = line.split()[1]
-        assert line == f"Serving {url} -> {echo.url} ({server}, 2 threads). Ctrl-C ends it.\n"
+        how = f"{server}, 2 threads: 2 exchanges at once, no WebSocket"
+        if server == "uvicorn":
+            how = "uvicorn, which has no use for --threads"
+        elif server == "gunicorn":
+            how = "gunicorn, 2 threads: 2 exchanges or WebSockets at once"
+        assert line == f"Serving {url} -> {echo.url} ({how}). Ctrl-C ends it.\n"
         assert url.endswith("/app/")
         said, fields = described(port_of(url), "GET /app/a//b;c?x=%zz")
         assert said == "GET /a//b;c?x=%zz HTTP/1.1"

@@ -12,6 +12,9 @@ from tests.cli.json_server import JSON_SERVER
 from tests.cli.serving import SERVERS, Served, served
 from tests.spawn.children import alive, child, until
 from tests.support.ports import free_port
+from wsgiproxy.cli.websocket import limits
+
+pytestmark = pytest.mark.in_turns(2, "server")
 
 #: Answers a few paths; `JSON_SERVER` answers all.
 SERVE = child(port="{port}")
@@ -38,7 +41,7 @@ def configured() -> Iterator[Served]:
 
 def test_the_first_request_starts_the_command(server):
     with served(JSON_SERVER, "--server", server, "--threads", "2", "--prefix", "/app") as site:
-        how = f"started by the first request; {server}, 2 threads"
+        how = "started by the first request; " + limits(server, 2, "2")
         url = f"http://127.0.0.1:{site.port}/app/"
         assert site.first_line.startswith(f"Serving {url} -> ")
         assert site.first_line.endswith(f"json_server.py '{{port}}' ({how}). Ctrl-C ends it.\n")
@@ -52,7 +55,7 @@ def test_the_first_request_starts_the_command(server):
 
 def test_now_starts_the_command_before_a_request(server):
     with served(SERVE, "--server", server, "--now") as site:
-        assert f"(started now; {server}, 8 threads)" in site.first_line
+        assert f"(started now; {limits(server, 8, None)})" in site.first_line
         site.wait_for("ready after")
         pid = re.search(r"process (\d+) at", site.log)
         assert pid and site.get().body.decode() == pid[1]
@@ -109,7 +112,9 @@ def test_prefix_placeholder():
         assert told["words"][-1] == "base=/a/b"
         assert told["environment"]["BASE"] == "/a/b/"
         site.wait_for("| asked for /a/b/c\n")
-        assert re.findall(r"asked for (\S+)", site.log) == ["/a/b/up", "/a/b/c"]
+        # Each thread of that server writes its line when it comes to it.
+        site.wait_for("| asked for /a/b/up\n")
+        assert sorted(re.findall(r"asked for (\S+)", site.log)) == ["/a/b/c", "/a/b/up"]
 
 
 @pytest.mark.parametrize(

@@ -345,11 +345,12 @@ def test_public_is_about_secret_file(tmp_path, secret):
 )
 def test_require_forwarded_and_authorities(settings, expected, secret):
     resolved = {**resolve(MIDDLEWARE, {"doctor_file": secret}), **settings}
-    answers = examiner(resolved, lambda peer: False)
+    answers = examiner(resolved, lambda peer: False, "WSGIProxyMiddleware")
     assert answers is not None
-    found = examined(
-        lambda environ, start: answers.answer(environ, lambda restored: restored, start), asked()
-    )
+    answer = answers.answer(asked(), lambda restored: restored)
+    assert answer is not None
+    found = read_examination(json.loads(answer.body), NONCE)
+    assert found is not None
     assert (found.require_forwarded, found.authorities) == expected
 
 

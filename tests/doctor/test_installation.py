@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import wsgiproxy
+from tests.support.rounds import IN_FULL
 from tests.support.wheels import Environment, built, downloaded, made, package_tree
 from wsgiproxy.cli import main
 from wsgiproxy.doctor.installation import clash
@@ -231,6 +232,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(package_tree(folder), folder)
 
 
+@IN_FULL
 def test_the_cure_after_pip_installed_both(package: Path, tmp_path: Path) -> None:
     old = made("WSGIProxy2", "0.5.1", THEIRS, tmp_path)
     environment = Environment(tmp_path / "env")
@@ -250,6 +252,7 @@ def test_the_cure_after_pip_installed_both(package: Path, tmp_path: Path) -> Non
     assert environment.run(DOCTOR).returncode == 0
 
 
+@IN_FULL
 def test_the_cure_with_wsgiproxy2_of_the_index(package: Path, tmp_path: Path) -> None:
     real = downloaded("WSGIProxy2==0.5.1", tmp_path)
     environment = Environment(tmp_path / "env")

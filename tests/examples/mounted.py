@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -12,9 +13,10 @@ from typing import Any
 from tests.examples.running import needs, running
 from tests.support.connection import Script
 from tests.support.echo import CASE_FIELD, by_case
+from tests.support.rounds import FULL
 from tests.support.upstream import RawUpstream
 
-__all__ = ["MOUNTS", "Answer", "Mount", "Mounted", "mounted"]
+__all__ = ["ASGI_MOUNTS", "GRANIAN", "HYPERCORN", "MOUNTS", "Answer", "Mount", "Mounted", "mounted"]
 
 
 _NO_BYTES = "a path that is not UTF-8 is lost in "
@@ -29,6 +31,8 @@ class Mount:
     :param frames: the server frames an answer of unknown length, so that its end is certain.
     :param loses: paths that do not survive, and who is to blame.
     :param login: the form that opens it.
+    :param headers: those of each request.
+    :param server: another server than that of the example.
     """
 
     name: str
@@ -39,9 +43,11 @@ class Mount:
     frames: bool = True
     loses: Mapping[str, str] = field(default_factory=dict)
     login: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    server: str = ""
 
     def __str__(self) -> str:
-        return self.name + self.prefix.replace("/", ":")
+        return self.name + self.prefix.replace("/", ":") + self.server.partition(" ")[0]
 
 
 MOUNTS = [
@@ -76,6 +82,32 @@ MOUNTS = [
         loses={"/a%2Fb": "wsgiref hands over no raw target"},
     ),
 ]
+
+_BASIC = {"Authorization": "Basic " + base64.b64encode(b"bob:choose-one").decode()}
+HYPERCORN = "hypercorn --bind 127.0.0.1:8080"
+GRANIAN = "granian --interface asgi --port 8080"
+
+ASGI_MOUNTS = [
+    Mount("fastapi_app.py", "/grafana", ("fastapi", "uvicorn")),
+    Mount("fastapi_app.py", "/reports", ("fastapi", "uvicorn"), headers=_BASIC),
+    Mount("fastapi_app.py", "/files", ("fastapi", "uvicorn")),
+    Mount("fastapi_app.py", "/grafana", ("fastapi", "hypercorn"), server=HYPERCORN),
+    Mount("starlette_app.py", "/grafana", ("starlette", "granian"), server=GRANIAN),
+    Mount("starlette_app.py", "/reports", ("starlette", "uvicorn"), headers=_BASIC),
+    Mount("quart_app.py", "/grafana", ("quart", "uvicorn"), login={"user": "bob"}),
+    Mount("django_asgi.py", "/grafana", ("django", "uvicorn")),
+    Mount("litestar_app.py", "/grafana", ("litestar", "uvicorn"), headers=_BASIC),
+    Mount("beside_wsgi.py", "/grafana", ("a2wsgi", "flask", "uvicorn")),
+]
+if FULL:
+    ASGI_MOUNTS += [
+        Mount("fastapi_app.py", "/files", ("fastapi", "granian"), server=GRANIAN),
+        Mount(
+            *("starlette_app.py", "/reports", ("starlette", "hypercorn")),
+            headers=_BASIC,
+            server=HYPERCORN,
+        ),
+    ]
 
 
 @dataclass
@@ -173,9 +205,9 @@ def mounted(mount: Mount) -> Iterator[Mounted]:
     scripts: dict[str, Script] = {}
     with (
         RawUpstream(by_case(scripts)) as upstream,
-        running(mount.name, upstream.netloc) as (port, _),
+        running(mount.name, upstream.netloc, server=mount.server) as (port, _),
     ):
-        example = Mounted(mount, port, upstream, scripts)
+        example = Mounted(mount, port, upstream, scripts, dict(mount.headers))
         if mount.login is not None:
             example.log_in(mount.login)
         yield example

@@ -27,6 +27,7 @@ _ASSIGNMENT = re.compile(r"([A-Z_]+)=(.*)", re.DOTALL)
 #: Commands of packages, and the modules that they are: a test has no PATH to look in.
 _MODULES = {"python": [], "flask": ["-m", "flask"], "gunicorn": ["-m", "gunicorn"]}
 _MODULES["waitress-serve"] = ["-m", "waitress"]
+_MODULES |= {name: ["-m", name] for name in ("uvicorn", "hypercorn", "granian")}
 
 
 def needs(*packages: str) -> None:
@@ -54,14 +55,22 @@ def command_of(name: str) -> tuple[dict[str, str], list[str]]:
 
 @contextlib.contextmanager
 def running(
-    name: str, netloc: str, env: Mapping[str, str] | None = None
+    name: str,
+    netloc: str,
+    env: Mapping[str, str] | None = None,
+    server: str = "",
+    application: str = "",
 ) -> Iterator[tuple[int, Daemon]]:
     """The example in its server: its port, and the process.
 
     :param netloc: what it says ``localhost:3000`` for.
     :param env: variables of the test.
+    :param server: another command than that of the example, up to the name of the application.
+    :param application: another one than that of the command.
     """
     variables, words = command_of(name)
+    if server:
+        words = [*shlex.split(server), application or words[-1]]
     own = "3000" if "127.0.0.1:3000" in words else "8080"
     port = free_port()
     program, *arguments = [word.replace(own, str(port)) for word in words]

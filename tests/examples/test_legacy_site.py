@@ -12,6 +12,8 @@ from tests.support.connection import Script
 from tests.support.echo import by_case
 from tests.support.upstream import RawUpstream, answer
 
+pytestmark = pytest.mark.in_turns(2)
+
 SITE = Mount("legacy_site.py", "", ("flask",))
 
 

@@ -14,6 +14,8 @@ from tests.support.in_process import key_file
 from tests.support.upstream import RawUpstream
 from wsgiproxy.secretloader import new_key
 
+pytestmark = pytest.mark.in_turns(2)
+
 LOGIN = Mount("login_in_front.py", "", ("flask", "gunicorn"))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 FORGED = {

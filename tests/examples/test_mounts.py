@@ -10,11 +10,11 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.examples.mounted import MOUNTS, Mounted, mounted
+from tests.examples.mounted import ASGI_MOUNTS, MOUNTS, Mounted, mounted
 from tests.support.upstream import answer
 
 
-@pytest.fixture(scope="module", params=MOUNTS, ids=str)
+@pytest.fixture(scope="module", params=[*MOUNTS, *ASGI_MOUNTS], ids=str)
 def example(request: pytest.FixtureRequest) -> Iterator[Mounted]:
     with mounted(request.param) as running:
         yield running

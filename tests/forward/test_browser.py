@@ -12,7 +12,7 @@ from tests.forward.proxies import started
 from tests.forward.site import BIG, big_digest
 from tests.spawn.children import until
 
-pytestmark = pytest.mark.system("chromium")
+pytestmark = [pytest.mark.system("chromium"), pytest.mark.in_turns(3, "proxy")]
 
 #: What the page says when everything has gone through unchanged. An event is sent when the
 #: page has the one before, so all five say that nothing waits for a full buffer.

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -70,6 +71,8 @@ def run(where: Path, tests: Iterable[str], deselected: Mapping[str, str]) -> set
     path = os.pathsep.join([str(_ROOT), str(plugins)])
     # No proxy of whoever runs this, and no warnings of old code as errors.
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "default"}
+    # WebTest's own tests leave pages there.
+    environment["TMPDIR"] = tempfile.mkdtemp(dir=where.parent)
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         environment.pop(name, None)
         environment.pop(name.upper(), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.suite import Failed, downloaded, run
+from tests.support.rounds import IN_FULL
 
 
 @pytest.fixture
@@ -33,9 +34,11 @@ def test_this_package_is_the_one_that_they_import(suite: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        pytest.param("def test_a(): assert False", id="a failure"),
-        pytest.param("import nonesuch", id="an error"),
-        pytest.param("def test_a():\n    import pytest; pytest.skip('no')", id="a skip"),
+        pytest.param("def test_a(): assert False", id="a failure", marks=IN_FULL),
+        pytest.param("import nonesuch", id="an error", marks=IN_FULL),
+        pytest.param(
+            "def test_a():\n    import pytest; pytest.skip('no')", id="a skip", marks=IN_FULL
+        ),
         pytest.param(
             "def test_a():\n    import socket\n"
             "    with socket.socket() as sock:\n        sock.connect(('192.0.2.1', 80))",

@@ -223,7 +223,15 @@ def test_no_client_takes_a_path_for_an_authority(
         pytest.param({"HTTP_X_A": "x" * 9000}, 431, id="a long line"),
         pytest.param({"PATH_INFO": "/" + "x" * 9000}, 414, id="a long target"),
         pytest.param({"REQUEST_METHOD": "TRACE"}, 405, id="trace"),
-        pytest.param({"HTTP_UPGRADE": "websocket"}, 501, id="an upgrade"),
+        pytest.param(
+            {
+                "HTTP_CONNECTION": "Upgrade",
+                "HTTP_UPGRADE": "websocket",
+                "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+            },
+            501,
+            id="an upgrade",
+        ),
     ],
 )
 @pytest.mark.parametrize("client", CLIENTS)

@@ -408,7 +408,9 @@ def test_the_policy_sees_a_cleaned_answer() -> None:
     """Stage 5 before 6."""
     policy = Witness()
     headers = [("Connection", "X-Ours, X-A"), ("X-Ours", "evil"), ("X-A", "1"), ("B", "2")]
-    head, _ = client_response("GET", ResponseHead(200, "OK", headers), policy, "context")
+    head, _ = client_response(
+        Request("GET", "/", []), ResponseHead(200, "OK", headers), policy, "context"
+    )
     assert policy.seen == [("B", "2")]
     assert policy.context == "context"
     assert head == (200, "OK", [("B", "2"), ("X-Ours", "1")])
@@ -455,7 +457,9 @@ LENGTH = ("Content-Length", "5")
 )
 def test_answer(method: str, status: int, headers: Headers, expected: tuple[Headers, bool]) -> None:
     before = list(headers)
-    head, body = client_response(method, ResponseHead(status, "Why", headers), EXACT, None)
+    head, body = client_response(
+        Request(method, "/", []), ResponseHead(status, "Why", headers), EXACT, None
+    )
     assert (head.status, head.reason) == (status, "Why")
     assert (head.headers, body) == expected
     assert headers == before
@@ -472,7 +476,7 @@ def test_answer_of_the_reverse_proxy() -> None:
     ):
         policy = reverse(**options)
         context = sent(policy, SCRIPT_NAME="/m").context
-        head, _ = client_response("GET", upstream, policy, context)
+        head, _ = client_response(Request("GET", "/", []), upstream, policy, context)
         assert head.headers == [("Location", location), ("Set-Cookie", cookie)]
 
 
@@ -623,7 +627,7 @@ def test_one_request_or_none(policy: Policy, environ: dict[str, Any]) -> None:
     if result is None:
         return
     found, raw = result
-    method, target, headers, length, chunked, _ = found.request
+    method, target, headers, length, chunked, *_ = found.request
     expected = [(name.lower(), value.strip(" \t")) for name, value in headers]
     for requests in judged(raw, method):
         assert [(one.method, one.target) for one in requests] == [(method, target)]
@@ -699,13 +703,19 @@ def test_limits_hold_for_what_we_add_too() -> None:
 
 def test_a_205_has_no_content() -> None:
     head, body = client_response(
-        "GET", ResponseHead(205, "Reset Content", [("Content-Length", "5")]), ExactPolicy(), None
+        Request("GET", "/", []),
+        ResponseHead(205, "Reset Content", [("Content-Length", "5")]),
+        ExactPolicy(),
+        None,
     )
     assert (head.headers, body) == ([("Content-Length", "0")], False)
 
 
 def test_status_is_not_a_field_for_wsgi() -> None:
     head, _ = client_response(
-        "GET", ResponseHead(200, "OK", [("Status", "500 x")]), ExactPolicy(), None
+        Request("GET", "/", []),
+        ResponseHead(200, "OK", [("Status", "500 x")]),
+        ExactPolicy(),
+        None,
     )
     assert head.headers == []

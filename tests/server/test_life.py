@@ -26,7 +26,18 @@ def threads() -> list[str]:
 
 
 def ours() -> list[str]:
-    return [name for name in threads() if name.startswith("wsgiproxy-")]
+    """The threads of connections of this test."""
+    return [name for name in threads() if name.startswith("wsgiproxy-") and name not in _before]
+
+
+# Of a test before, in the same process, a client may not have left yet.
+_before: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _know_threads_of_others() -> None:
+    _before.clear()
+    _before.update(threads())
 
 
 @pytest.mark.parametrize("pooled", [True, False], ids=["pool", "threads"])

@@ -513,11 +513,19 @@ def test_our_fields_cannot_be_nominated_away(secret):
 
 
 @pytest.mark.parametrize(
-    "module", ["wsgiproxy.middleware", "wsgiproxy.signature", "wsgiproxy.secretloader"]
+    "module",
+    [
+        "wsgiproxy.asgi.middleware",
+        "wsgiproxy.middleware",
+        "wsgiproxy.restorer",
+        "wsgiproxy.secretloader",
+        "wsgiproxy.signature",
+    ],
 )
 def test_the_receiving_end_loads_no_transport(module):
+    # asyncio has ssl itself.
     heavy = [
-        "ssl",
+        *(["ssl"] if module != "wsgiproxy.asgi.middleware" else []),
         "webob",
         "urllib3",
         "httptools",

@@ -292,6 +292,7 @@ def test_signal_handlers_and_masks_of_the_program_are_untouched(spawn):
         wakeup = signal.set_wakeup_fd(-1)
         return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, []), wakeup
 
+    signal.set_wakeup_fd(-1)  # an event loop of another test may have left its own
     before = seen()
     app = spawn(child())
     during = ask(app).status, seen()

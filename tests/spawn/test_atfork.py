@@ -14,6 +14,8 @@ import pytest
 
 from tests.spawn.children import MARK, alive, child, processes, program, until
 
+pytestmark = pytest.mark.in_turns(2)
+
 WAITS = """
 import json, os, socket, threading
 from wsgiproxy.spawn.atfork import making

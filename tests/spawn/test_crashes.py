@@ -15,6 +15,8 @@ from tests.spawn.children import Pieces, alive, ask, child, environ, errors, lin
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.sansio.process.lifecycle import LONGEST_PAUSE
 
+pytestmark = pytest.mark.in_turns(2)
+
 
 @pytest.fixture(autouse=True)
 def _heard(caplog):

@@ -12,6 +12,8 @@ from tests.spawn.children import MARK, ask, errors
 from tests.spawn.programs import server, told
 from wsgiproxy.errors import ConfigurationError
 
+pytestmark = pytest.mark.in_turns(2)
+
 CANARY = "canary-5f2a"
 #: What deployments keep in the environment, and what only our own parent meant.
 SECRETS = (

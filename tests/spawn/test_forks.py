@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.spawn.children import MARK, alive, child, lines_of, processes, program, until
+from tests.support.rounds import rounds
 
 #: As in `test_orphans`.
 PROMISED = 1
@@ -136,7 +137,7 @@ tell(ask(app).status)
 
 def test_a_process_forked_at_the_beginning_of_a_start_can_start_its_own(mark, temporary):
     """The first use of tempfile takes its time, and a lock."""
-    for _ in range(20):
+    for _ in range(rounds(6, 20)):
         with program(FORKS_AT_ONCE, *child(), **{MARK: mark}) as parent:
             assert (parent.line(), parent.line()) == ("200", "200"), parent.stderr
             assert parent.wait() == 0, parent.stderr

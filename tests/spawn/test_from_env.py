@@ -26,6 +26,8 @@ from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.secretloader import SECRET_FILE, new_key
 from wsgiproxy.spawn import SpawningApplication
 
+pytestmark = pytest.mark.in_turns(2, "name")
+
 RESTORED = "tests.spawn.programs.site:restored"
 GUNICORN = ("--no-control-socket", "--worker-class", "gthread", "--threads", "8")
 #: Processes that believe their parent, as people would start them.

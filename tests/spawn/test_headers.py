@@ -10,6 +10,8 @@ import pytest
 from tests.spawn.children import ask
 from tests.spawn.programs import fields, server, told
 
+pytestmark = pytest.mark.in_turns(2, "asked")
+
 IPV6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6")
 MOUNT = {"SCRIPT_NAME": "/app"}
 

@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 
 from tests.spawn.children import Pieces, alive, ask, child, environ, lines_of, until
+from tests.support.rounds import rounds
 
 IDLE = 0.3  # seconds; long enough for a thread of ours to come late
 
@@ -80,13 +81,13 @@ def test_an_idle_stop_under_load_loses_nothing(spawn, starts):
     total = sum(answers, Counter())
     assert (troubles, set(total)) == ([], {200})
     assert total[200] > 40
-    assert len(lines_of(starts)) > 3
+    assert len(lines_of(starts)) > 1
 
 
 def test_requests_at_the_moment_of_an_idle_stop_are_served(spawn, starts):
     app = spawn(child(starts=starts), idle_shutdown=0.05)
     gaps = random.Random(4)
-    for _ in range(40):
+    for _ in range(rounds(16, 40)):
         answer = ask(app)
         assert (answer.status, answer.text) == (200, lines_of(starts)[-1])
         time.sleep(0.05 + gaps.uniform(-0.003, 0.01))  # the moment that is to be met

@@ -13,6 +13,8 @@ import pytest
 from tests.spawn.children import MARK, ask, child, lines_of, processes, program, until, zombies
 from tests.support.rounds import rounds
 
+pytestmark = pytest.mark.in_turns(2)
+
 
 def descriptors() -> dict[int, str]:
     """Those of this process, and what they are."""
@@ -71,7 +73,7 @@ def test_cycles_of_starting_and_stopping_leave_nothing(spawn, temporary, tmp_pat
         assert ask(app).status == 200
         app.stop()
 
-    count = rounds(25, 100)
+    count = rounds(12, 100)
     repeat(turn, count, temporary)
     commands = [int(line) for line in lines_of(starts)]
     assert len(commands) == len(supervisors) == count + 2
@@ -102,7 +104,7 @@ def test_cycles_of_applications_leave_nothing(spawn, temporary, tmp_path, comman
         with spawn(command(tmp_path / "detached"), **options) as app:
             assert ask(app).status == status
 
-    repeat(turn, rounds(5, 15), temporary)
+    repeat(turn, rounds(3, 15), temporary)
 
 
 def test_applications_that_are_garbage_leave_nothing(spawn, mark, temporary):
@@ -111,7 +113,7 @@ def test_applications_that_are_garbage_leave_nothing(spawn, mark, temporary):
         gc.collect()
         until(lambda: not processes(mark), "the end")
 
-    repeat(turn, rounds(5, 15), temporary)
+    repeat(turn, rounds(3, 15), temporary)
 
 
 def test_crashes_of_ready_processes_leave_nothing(spawn, temporary):
@@ -119,7 +121,7 @@ def test_crashes_of_ready_processes_leave_nothing(spawn, temporary):
         with spawn(child()) as app:
             assert ask(app, "/exit?1").status == 502
 
-    repeat(turn, rounds(5, 15), temporary)
+    repeat(turn, rounds(3, 15), temporary)
 
 
 def test_idle_stops_leave_nothing(spawn, temporary):
@@ -129,7 +131,7 @@ def test_idle_stops_leave_nothing(spawn, temporary):
         assert ask(app).status == 200
         until(lambda: app.state == "stopped", "the end")
 
-    repeat(turn, rounds(5, 15), temporary)
+    repeat(turn, rounds(3, 15), temporary)
 
 
 def test_stopped_starts_leave_nothing(spawn, temporary):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -163,6 +164,7 @@ def test_an_instance_that_is_stopped_while_it_is_checked_has_not_failed(messages
     lifecycle = Lifecycle(Coordination(None), ProcessLimits(30, 10, 60, 100))
     lifecycle.feed(Event.REQUEST)
     report = Report(logging.getLogger("wsgiproxy.spawn"), "command")
-    Monitor(lifecycle, None, None, report)._check_readiness(Exiting(messages))
+    gateways = SimpleNamespace(end_upgrades=lambda: None)
+    Monitor(lifecycle, gateways, None, report)._check_readiness(Exiting(messages))
     assert lifecycle.state.phase is Phase.DRAINING
     assert lifecycle.state_after_end(None).failures == failures

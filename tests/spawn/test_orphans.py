@@ -11,6 +11,8 @@ import pytest
 
 from tests.spawn.children import MARK, Program, alive, child, lines_of, processes, program, until
 
+pytestmark = pytest.mark.in_turns(2)
+
 #: Seconds after which nothing may be left, as promised.
 PROMISED = 1
 

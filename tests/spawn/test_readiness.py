@@ -12,6 +12,8 @@ from tests.spawn.programs import module, server, told
 from wsgiproxy.errors import ConfigurationError, ProxyError
 from wsgiproxy.spawn import SpawningApplication
 
+pytestmark = pytest.mark.in_turns(2)
+
 KINDS = {
     "inherit": server(),
     "unix": server(socket="{socket}"),

@@ -17,6 +17,8 @@ from tests.spawn.programs import FOLDER, module
 from tests.support.rounds import rounds
 from wsgiproxy.spawn import SpawningApplication
 
+pytestmark = pytest.mark.in_turns(2)
+
 SITE = "tests.spawn.programs.site:site"
 ASGI = "tests.spawn.programs.asgi:site"
 GUNICORN = module("gunicorn", "--no-control-socket", "--worker-class=gthread", "--threads=8")

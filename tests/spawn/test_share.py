@@ -17,6 +17,9 @@ from tests.spawn.children import LIMIT, alive, lines_of, until
 from tests.spawn.programs import server
 from tests.spawn.programs.front import WORKER
 from tests.spawn.programs.workers import COUNT, Workers, parent_of, told, workers
+from tests.support.rounds import rounds
+
+pytestmark = pytest.mark.in_turns(2)
 
 Serve = Callable[..., Workers]
 KINDS = {"inherit": server(), "unix": server(socket="{socket}"), "port": server(port="{port}")}
@@ -155,7 +158,7 @@ def test_workers_that_are_replaced_all_the_time_lose_nothing(serve):
     seen: list[tuple[int, list[str], str]] = []
 
     def come() -> None:
-        for _ in range(40):
+        for _ in range(rounds(20, 40)):
             response = running.ask()
             seen.append((response.status, response.values(WORKER), response.error))
 
@@ -295,13 +298,13 @@ def test_it_is_stopped_when_no_worker_uses_it(serve):
 
 def test_an_idle_stop_under_load_loses_nothing(serve):
     """The pauses between requests are about as long as that after which it is stopped."""
-    running = serve(idle_shutdown=0.05)
+    running, count = serve(idle_shutdown=0.05), rounds(25, 60)
     listens(running)
     pause = threading.Event()
     statuses: list[int] = []
 
     def come(own: float) -> None:
-        for number in range(60):
+        for number in range(count):
             statuses.append(running.ask().status)
             pause.wait(0.03 + own + number % 8 * 0.013)
 
@@ -310,6 +313,6 @@ def test_an_idle_stop_under_load_loses_nothing(serve):
         client.start()
     for client in clients:
         client.join(4 * LIMIT)
-    assert statuses == [200] * 120, running.log[-3000:]
+    assert statuses == [200] * 2 * count, running.log[-3000:]
     assert len(running.starts) > 1  # or it has not been stopped at all
-    assert len(lines_of(running.requests)) == 120
+    assert len(lines_of(running.requests)) == 2 * count

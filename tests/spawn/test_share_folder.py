@@ -19,6 +19,8 @@ from tests.spawn.programs import server, told
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import SpawningApplication
 
+pytestmark = pytest.mark.in_turns(2)
+
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 
 #: A program that shares: it answers each line of its stdin with the process that it reaches.

@@ -21,6 +21,8 @@ from wsgiproxy.sansio.process.procfs import Listening
 from wsgiproxy.spawn import listeners, sockets
 from wsgiproxy.spawn.sockets import Port, Taken
 
+pytestmark = pytest.mark.in_turns(2)
+
 KINDS = [server(), server(socket="{socket}"), server(port="{port}")]
 IPV6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6")
 

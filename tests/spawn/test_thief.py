@@ -20,6 +20,8 @@ from tests.spawn.programs.thief import Thief
 from tests.support.ports import free_port
 from tests.support.rounds import rounds
 
+pytestmark = pytest.mark.in_turns(2)
+
 IPV6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6")
 SECRET = {"HTTP_COOKIE": "session=secret", "HTTP_AUTHORIZATION": "Bearer secret"}
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from tests.support.ports import free_port
 
-__all__ = ["Daemon", "daemon", "haproxy", "nginx", "program"]
+__all__ = ["Daemon", "daemon", "haproxy", "nginx", "program", "redis_server"]
 
 _START_LIMIT = 30  # seconds
 _ROOT = Path(__file__).resolve().parents[2]
@@ -134,3 +134,13 @@ def haproxy(folder: Path, sections: str) -> Iterator[int]:
     config.write_text(_HAPROXY + sections.replace("bind :80\n", f"bind 127.0.0.1:{port}\n"))
     with daemon([program("haproxy"), "-db", "-f", str(config)], ("127.0.0.1", port)):
         yield port
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[Daemon]:
+    """A Redis at the socket ``redis.sock`` of a folder, with nothing on disk."""
+    path = str(folder / "redis.sock")
+    settings = {"port": "0", "unixsocket": path, "save": "", "appendonly": "no"}
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    with daemon([program("redis-server"), *options, "--dir", str(folder)], path) as running:
+        yield running

@@ -1,4 +1,4 @@
-"""Real WSGI servers in front of an application, each a process of its own.
+"""Real servers in front of an application, each a process of its own.
 
 They differ in nothing but their name; what a server needs is in `tests.support.serve`.
 """
@@ -19,20 +19,29 @@ from pathlib import Path
 from typing import IO
 
 from tests.support.client import RawClient, raw_exchange, request_bytes
-from tests.support.serve import SERVERS
+from tests.support.rounds import FULL
+from tests.support.serve import ASGI_SERVERS, SERVERS
 
-__all__ = ["ADAPTERS", "BACKENDS", "FRONTS", "Front", "Fronts"]
-__all__ += ["RawClient", "front", "raw_exchange", "request_bytes"]
+__all__ = ["ADAPTERS", "ASGI_FRONTS", "BACKENDS", "FRONTS", "Front", "Fronts"]
+__all__ += ["RawClient", "app_path", "front", "raw_exchange", "request_bytes"]
 
 #: Adapters for WSGI applications in an ASGI server; see `tests.test_adapters`.
 ADAPTERS = ("a2wsgi", "starlette")
 #: The servers in front. Paste decodes paths as UTF-8 and resolves dots, so that it cannot
 #: pass on what it was sent.
 FRONTS = tuple(name for name in SERVERS if name not in ("paste", *ADAPTERS))
+#: The servers for ASGI in front; uvicorn with its other parser in the long form alone.
+ASGI_FRONTS = tuple(name for name in ASGI_SERVERS if FULL or name != "uvicorn-h11")
 #: The servers behind; Werkzeug's is for development.
 BACKENDS = tuple(name for name in SERVERS if name not in ("werkzeug", *ADAPTERS))
 _ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT = 30  # seconds; a loaded machine starts six servers at once
+
+
+def app_path(name: str, app: str) -> str:
+    """Where the application called *app* is, of the kind that the server called *name* serves."""
+    kind = "asgi_apps" if name in ASGI_FRONTS else "apps"
+    return f"tests.support.{kind}:{app}"
 
 
 class Front:
@@ -88,9 +97,13 @@ class Front:
             if time.monotonic() > deadline:
                 raise self._failed("does not listen")
 
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End the process, and its group if it does not; once is enough."""
-        self._process.terminate()
+        self.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -137,6 +150,8 @@ class Fronts:
         return self._running[key]
 
     def stop(self) -> None:
+        for server in self._running.values():
+            server.terminate()  # they take a second each, and take it together
         for server in self._running.values():
             server.stop()
         self._running.clear()

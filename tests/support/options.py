@@ -17,9 +17,13 @@ from wsgiproxy.settings import (
     SPAWNED_SIGNING,
     SPAWNED_TRANSPORT,
     TRANSPORT,
+    TUNNEL,
+    UPGRADE,
+    WEBSOCKET,
     Setting,
     convert,
     forward,
+    websocket,
 )
 from wsgiproxy.settings.described import sentence
 from wsgiproxy.settings.setting import Choice
@@ -42,6 +46,7 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.leeway: "float | str",
     convert.nonces: 'Replay | Literal["memory"]',
     convert.path: _PATH,
+    convert.positive_count: "int | str",
     convert.probe: "str | Callable[[str], object]",
     convert.seconds: "float | str",
     convert.share: f"bool | {_PATH}",
@@ -52,6 +57,8 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.words: _WORDS,
     forward._credentials: f"{_PATH} | Callable[[str, str], bool]",
     forward._ports: _NUMBERS,
+    websocket._protocols: _WORDS,
+    websocket._message_size: "int | str",
     convert.guard: "Guard | bool | str",
 }
 
@@ -120,21 +127,40 @@ KINDS = [
         "ReverseOptions",
         (),
         "Options of a reverse proxy, whatever is behind it, as keyword arguments.",
-        without(APP, _HOST) + without(SIGNING, _CARRIED),
+        without(APP, _HOST) + without(SIGNING, _CARRIED) + UPGRADE,
+    ),
+    Kind(
+        "WebSocketOptions",
+        (),
+        "Options of a relay of WebSocket messages, as keyword arguments.",
+        WEBSOCKET,
     ),
     Kind(
         "AppOptions",
         ("ReverseOptions", "TransportOptions"),
         _of("app.WSGIProxyApp"),
+        only(APP, _HOST) + TUNNEL,
+    ),
+    Kind(
+        "ASGIAppOptions",
+        ("ReverseOptions", "TransportOptions", "WebSocketOptions"),
+        _of("asgi.ASGIProxyApp"),
         only(APP, _HOST),
     ),
     Kind(
-        "SpawnOptions",
+        "BothSpawnOptions",
         ("ReverseOptions", "LimitOptions"),
-        _of("spawn.SpawningApplication"),
+        "Options of a spawner, as keyword arguments.",
         without(SPAWN, _OF_THE_SPAWNER)
         + only(SPAWNED_APP, _HOST)
         + only(SPAWNED_SIGNING, _CARRIED),
+    ),
+    Kind("SpawnOptions", ("BothSpawnOptions",), _of("spawn.SpawningApplication"), TUNNEL),
+    Kind(
+        "ASGISpawnOptions",
+        ("BothSpawnOptions", "WebSocketOptions"),
+        _of("asgi.ASGISpawningApplication"),
+        (),
     ),
     Kind(
         "ForwardOptions",
@@ -143,9 +169,15 @@ KINDS = [
         FORWARD,
     ),
     Kind(
+        "UrlForwardOptions",
+        ("LimitOptions",),
+        _of("asgi.ASGIForwardProxy"),
+        forward.URL_FORWARD + without(forward.URL_FORWARD_TRANSPORT, _LOCAL),
+    ),
+    Kind(
         "MiddlewareOptions",
         (),
-        _of("middleware.WSGIProxyMiddleware"),
+        "Options of the two middlewares, for WSGI and for ASGI, as keyword arguments.",
         without(MIDDLEWARE, _OF_THE_MIDDLEWARE),
     ),
 ]
@@ -162,7 +194,8 @@ def annotation(take: Callable[[Any], Any]) -> str:
 def described(row: Setting) -> Iterator[str]:
     none = " | None" if row.default is None else ""
     yield f"    {row.name}: {annotation(row.convert)}{none}"
-    default = "" if "(default: " in row.help else f" Default: {row.default!r}."
+    is_said = "(default: " in row.help or row.default is None
+    default = "" if is_said else f" Default: {row.default!r}."
     text = f'"""{sentence(row)}{default}"""'
     yield textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    ")
 
@@ -176,7 +209,7 @@ def source() -> str:
         lines = [
             f"class {kind.name}({bases}, total=False):",
             f'    """{kind.about}"""',
-            "",
+            *([""] if kind.rows else []),
             *(line for row in kind.rows for line in described(row)),
         ]
         parts.append("\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ test can tell when it shows another one than that of today.
 from __future__ import annotations
 
 import html
+import os
 import re
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def take() -> None:
                     f"file://{folder}/page.html",
                 ],
                 check=True,
+                env={**os.environ, "TMPDIR": folder},  # where it leaves a folder
                 stderr=subprocess.DEVNULL,
                 timeout=60,
             )

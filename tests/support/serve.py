@@ -1,4 +1,4 @@
-"""``python -m tests.support.serve NAME module:app``: one WSGI application in one server.
+"""``python -m tests.support.serve NAME module:app``: one application in one server.
 
 It prints the port as its first line, and ends by SIGTERM or when its stdin ends. Nothing of
 a server is imported but by its own function.
@@ -7,21 +7,24 @@ a server is imported but by its own function.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["SERVERS"]
+__all__ = ["ASGI_SERVERS", "MORE_WITH_SOCKETS", "SERVERS"]
 
 HOST = "127.0.0.1"
 THREADS = 8
@@ -59,16 +62,17 @@ def serve_waitress(path: str) -> None:
     server.run()
 
 
-def serve_gunicorn(path: str) -> None:
+def serve_gunicorn(path: str, worker: str = "gthread") -> None:
     from gunicorn.app.base import BaseApplication
 
     class Gunicorn(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             settings = {
                 "bind": f"{HOST}:0",
-                "worker_class": "gthread",
-                "threads": THREADS,
+                "worker_class": worker,
+                "threads": THREADS if worker == "gthread" else 1,
                 "graceful_timeout": 1,
+                "certfile": os.environ.get("CERTIFICATE"),
                 "control_socket_disable": True,
                 "when_ready": lambda arbiter: announce(arbiter.LISTENERS[0].sock.getsockname()[1]),
             }
@@ -85,7 +89,25 @@ def serve_gunicorn(path: str) -> None:
 def serve_werkzeug(path: str) -> None:
     from werkzeug.serving import make_server
 
-    server = make_server(HOST, 0, load(path), threaded=True)
+    context = None
+    if "CERTIFICATE" in os.environ:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.environ["CERTIFICATE"])
+    server = make_server(HOST, 0, load(path), threaded=True, ssl_context=context)
+    announce(server.server_port)
+    server.serve_forever()
+
+
+def serve_pywsgi(path: str) -> None:
+    from gevent.monkey import patch_all
+
+    patch_all()
+    from gevent.pywsgi import WSGIServer
+
+    certificate = os.environ.get("CERTIFICATE")
+    options = {"certfile": certificate} if certificate else {}
+    server = WSGIServer((HOST, 0), load(path), **options)
+    server.init_socket()
     announce(server.server_port)
     server.serve_forever()
 
@@ -101,6 +123,11 @@ def serve_cheroot(path: str) -> None:
 
 def serve_granian(path: str) -> None:
     from granian.constants import Interfaces
+
+    run_granian(path, interface=Interfaces.WSGI, blocking_threads=THREADS)
+
+
+def run_granian(path: str, **options: Any) -> None:
     from granian.server import Server
 
     # Its workers bind by themselves, with SO_REUSEPORT; until then the port is held for them.
@@ -108,9 +135,7 @@ def serve_granian(path: str) -> None:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind((HOST, 0))
         port = holder.getsockname()[1]
-        server = Server(
-            path, HOST, port, interface=Interfaces.WSGI, blocking_threads=THREADS, websockets=False
-        )
+        server = Server(path, HOST, port, websockets="ASGI_WS" in os.environ, **options)
         announce(port)
         server.serve()
 
@@ -158,6 +183,54 @@ def serve_starlette(path: str) -> None:
     serve_asgi(path, "starlette.middleware.wsgi:WSGIMiddleware")
 
 
+def load_asgi(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def serve_uvicorn(path: str, http: str = "httptools", loop: str = "uvloop") -> None:
+    import uvicorn
+
+    listener = socket.create_server((HOST, 0))
+    announce(listener.getsockname()[1])
+    options: dict[str, Any] = {"http": http, "loop": loop, "log_level": "warning"}
+    options["ws"] = os.environ.get("ASGI_WS", "none")
+    uvicorn.Server(uvicorn.Config(load_asgi(path), **options)).run(sockets=[listener])
+
+
+def serve_uvicorn_h11(path: str) -> None:
+    serve_uvicorn(path, "h11", "asyncio")
+
+
+def serve_hypercorn(path: str) -> None:
+    import asyncio
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    listener = socket.create_server((HOST, 0))
+    port = listener.getsockname()[1]
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.graceful_timeout = 0.1
+    config.keep_alive_timeout = 2  # an answer in HTTP/2 that breaks off ends no sooner
+    config.errorlog = logging.getLogger("hypercorn.error")
+    announce(port)
+
+    async def main() -> None:
+        ends = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ends.set)
+        await serve(load_asgi(path), config, shutdown_trigger=ends.wait)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+
+
+def serve_granian_asgi(path: str) -> None:
+    from granian.constants import Interfaces
+
+    run_granian(path, interface=Interfaces.ASGI)
+
+
 SERVERS: dict[str, Callable[[str], None]] = {
     "wsgiref": serve_wsgiref,
     "waitress": serve_waitress,
@@ -171,6 +244,20 @@ SERVERS: dict[str, Callable[[str], None]] = {
     "starlette": serve_starlette,
 }
 
+#: They give the client's socket, as do some of the others.
+MORE_WITH_SOCKETS: dict[str, Callable[[str], None]] = {
+    "gunicorn-sync": partial(serve_gunicorn, worker="sync"),
+    "gunicorn-gevent": partial(serve_gunicorn, worker="gevent"),
+    "pywsgi": serve_pywsgi,
+}
+
+ASGI_SERVERS: dict[str, Callable[[str], None]] = {
+    "uvicorn": serve_uvicorn,
+    "uvicorn-h11": serve_uvicorn_h11,
+    "hypercorn": serve_hypercorn,
+    "granian-asgi": serve_granian_asgi,
+}
+
 
 def _end_with_parent() -> None:
     with contextlib.suppress(OSError):
@@ -181,7 +268,7 @@ def _end_with_parent() -> None:
 
 def main(name: str, path: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    SERVERS[name](path)
+    {**SERVERS, **MORE_WITH_SOCKETS, **ASGI_SERVERS}[name](path)
 
 
 if __name__ == "__main__":

@@ -47,12 +47,23 @@ def resolves(name: str) -> bool:
     return False
 
 
+#: What is public beside the names of the package itself.
+_OTHERS = (
+    "wsgiproxy.asgi.ASGIProxyApp",
+    "wsgiproxy.asgi.starlette.ProxyResponse",
+    "wsgiproxy.asgi.starlette.api_router",
+    "wsgiproxy.asgi.starlette.proxied",
+    "wsgiproxy.transport.AsyncPooledTransport",
+)
+
+
 def known_names() -> set[str]:
     """Settings, parameters and attributes of what is public."""
     tables = [vars(settings)[name] for name in settings.__all__ if name.isupper()]
     found = {row.name for table in tables for row in table}
-    for name in wsgiproxy.__all__:
-        thing = getattr(wsgiproxy, name)
+    for path in [*(f"wsgiproxy.{name}" for name in wsgiproxy.__all__), *_OTHERS]:
+        home, _, name = path.rpartition(".")
+        thing = getattr(importlib.import_module(home), name)
         found.add(name)
         if inspect.isclass(thing):
             found |= {each for each in dir(thing) if not each.startswith("_")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import select
 import socket
 import ssl
 import threading
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from tests.spawn.children import until
+from tests.support.parent import ParentProxy
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.errors import ConfigurationError, ConnectFailed, UpstreamLost, UpstreamTimeout
 from wsgiproxy.sansio.message import Origin, Request
@@ -113,58 +116,6 @@ def test_a_tls_upload_larger_than_all_buffers(tls_upstream, ca_file):
     assert reply.read() == b"x"
     assert len(tls_upstream.requests[0].body) == 1 << 22
     transport.close()
-
-
-class ParentProxy:
-    """An HTTP proxy that knows CONNECT alone, and one SOCKS5 command."""
-
-    def __init__(self) -> None:
-        self.asked: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=[client], daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client:
-            first = client.recv(65536)
-            if first[:1] == b"\x05":
-                client.sendall(b"\x05\x00")
-                first = client.recv(65536)
-                self.asked.append(first)
-                port = int.from_bytes(first[-2:], "big")
-                client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01" + first[-2:])
-            else:
-                self.asked.append(first)
-                port = int(first.split(b" ")[1].rpartition(b":")[2])
-                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            with socket.create_connection(("127.0.0.1", port)) as upstream:
-                back = threading.Thread(target=self._copy, args=[upstream, client], daemon=True)
-                back.start()
-                self._copy(client, upstream)
-                back.join(5)
-
-    @staticmethod
-    def _copy(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(5)
 
 
 @pytest.fixture
@@ -289,11 +240,15 @@ def test_an_upload_that_the_other_side_takes_slowly_loses_no_byte(tls_upstream, 
     body = random.Random(7).randbytes(6 * 1024 * 1024)
     blocks = [body[at : at + 65536] for at in range(0, len(body), 65536)]
 
+    def take_when_full(sock: socket.socket) -> None:
+        until(lambda: not select.select([], [sock], [], 0)[1], "a write that would block")
+        taken.set()
+
     def narrow(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        threading.Thread(target=take_when_full, args=[sock]).start()
 
     transport = PooledTransport(ca_file=ca_file, connected=narrow)
-    threading.Timer(0.5, taken.set).start()
     request = Request("PUT", "/", [("Host", "a")], content_length=len(body))
     assert transport.send(https(tls_upstream), request, blocks).read() == b"x"
     assert tls_upstream.requests[0].body == body

@@ -6,12 +6,14 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.spawn.children import until
 from tests.support.connection import Connection
 from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
 from wsgiproxy.errors import (
@@ -149,6 +151,84 @@ def test_a_forked_child_does_not_use_the_connections_of_its_parent(upstream, tra
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert transport.send(origin_of(upstream), GET).reused
+
+
+class Child:
+    """A forked child, which lives until it is told to end."""
+
+    def __init__(self, does: Callable[[], object] = lambda: None) -> None:
+        reads, self._writes = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                does()
+                os.close(self._writes)
+                os.read(reads, 1)
+            finally:
+                os._exit(0)
+        os.close(reads)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self._writes)
+        os.waitpid(self._pid, 0)
+
+
+def function_of(thread: threading.Thread) -> str:
+    """The function in which a thread is."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame.f_code.co_name if frame else ""
+
+
+NINE = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"
+UNBOUNDED = b"HTTP/1.1 200 OK\r\n\r\nabc"
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in-use", "kept"])
+def test_a_connection_that_is_closed_after_a_fork_ends(upstream, transport, kept):
+    """The child has its descriptor, and keeps it open."""
+    upstream.behaviour = answer(body=b"x") if kept else [("read",), ("send", UNBOUNDED)]
+    reply = transport.send(origin_of(upstream), GET)
+    with Child():
+        reply.close()
+        transport.close()
+        assert upstream.wait_closed()
+
+
+def test_a_forked_child_that_closes_an_answer_leaves_it_to_its_parent(upstream, transport):
+    closed, go = os.pipe(), threading.Event()
+    upstream.behaviour = [("read",), ("send", NINE), ("wait", go), ("send", b"defghi")]
+    reply = transport.send(origin_of(upstream), GET)
+    with Child(lambda: (reply.close(), transport.close(), os.write(closed[1], b"x"))):
+        assert os.read(closed[0], 1)
+        go.set()
+        assert reply.read() == b"abcdefghi"
+    for descriptor in closed:
+        os.close(descriptor)
+
+
+def test_an_answer_that_another_thread_gives_up_is_not_complete(upstream, transport):
+    upstream.behaviour = [("read",), ("send", UNBOUNDED), ("wait_ended",)]
+    reply = transport.send(origin_of(upstream), GET)
+    assert next(reply) == b"abc"
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            next(reply)
+        except BaseException as error:
+            errors.append(error)
+
+    reader = threading.Thread(target=read)
+    with Child():
+        reader.start()
+        until(lambda: function_of(reader) == "recv", "a read that waits")
+        reply.close()
+        reader.join(5)
+    # The second, where the read had not yet begun in the kernel.
+    assert [type(error) for error in errors] in ([ClientGone], [UpstreamLost])
 
 
 def test_many_threads_share_a_pool(upstream, transport):
@@ -434,6 +514,23 @@ def test_the_head_has_one_deadline(upstream, transport, script):
     assert upstream.wait_closed()
 
 
+@pytest.mark.parametrize("pulses", [False, True])
+def test_bytes_between_two_blocks_do_not_renew_the_idle_limit(upstream, transport, pulses):
+    """The upstream writes a chunk extension, byte by byte, and nothing of the body."""
+    head = answer(headers=[("Transfer-Encoding", "chunked")])
+    slowly = ("send_slowly", b"1;" + b"x" * 100, 0.05)
+    upstream.behaviour = [("read",), ("send", head + chunks(b"abc", last=False)), slowly]
+    reply = transport.send(origin_of(upstream), GET, None, Call(QUICK))
+    if pulses:
+        reply.pulse()
+    assert next(reply) == b"abc"
+    began = time.monotonic()
+    with pytest.raises(UpstreamTimeout, match="idle_timeout"):
+        while True:
+            next(reply)
+    assert time.monotonic() - began < QUICK.idle + 1
+
+
 def test_silence_in_the_body_meets_the_idle_limit(upstream, transport):
     upstream.behaviour = [("read",), ("send", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")]
     reply = transport.send(origin_of(upstream), GET, None, Call(QUICK))
@@ -541,7 +638,7 @@ def test_a_request_that_is_too_large_is_not_sent(upstream, transport):
 # -- connecting -----------------------------------------------------------
 
 
-def test_nobody_listens(transport):
+def test_a_port_without_a_listener(transport):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -619,7 +716,7 @@ def test_a_forked_child_has_nothing_in_flight(upstream, transport):
 def test_closing_the_pool_leaves_connections_in_use_alone(upstream, transport):
     upstream.behaviour = answer(body=b"x")
     transport.send(origin_of(upstream), GET).read()
-    wire = transport._kept(origin_of(upstream))
+    wire = transport._pool.take(origin_of(upstream))
     transport.close()
     assert wire is not None and wire.is_quiet()
     wire.close()
@@ -759,7 +856,7 @@ def test_a_connection_that_broke_while_it_was_written_to_is_not_kept(upstream, t
     """The first write fails; an answer that had been sent before counts all the same."""
     upstream.behaviour = answer(body=b"hello")
     assert transport.send(origin_of(upstream), GET).read() == b"hello"
-    ((wire,),) = transport._idle.values()
+    ((wire,),) = transport._pool._idle.values()
 
     class Broken:
         """A socket that takes nothing any more, and has an answer."""
@@ -767,7 +864,7 @@ def test_a_connection_that_broke_while_it_was_written_to_is_not_kept(upstream, t
         def __init__(self, sock: socket.socket) -> None:
             self._sock = sock
 
-        def send(self, data: bytes) -> int:
+        def send(self, data: bytes, flags: int = 0) -> int:
             self._sock.sendall(data)  # so that there is an answer to read
             raise BrokenPipeError
 
@@ -779,7 +876,7 @@ def test_a_connection_that_broke_while_it_was_written_to_is_not_kept(upstream, t
     request = Request("POST", "/", [("Host", "a")], content_length=4)
     reply = transport.send(origin_of(upstream), request, [b"body"])
     assert reply.read() == b"hello"
-    assert not any(transport._idle.values())
+    assert not any(transport._pool._idle.values())
     assert wire.sock.fileno() == -1
 
 
@@ -793,10 +890,10 @@ def test_a_connection_that_comes_back_while_the_pool_is_emptied_is_closed(upstre
             transport.close()
             super().append(wire)
 
-    (origin,) = transport._idle
-    transport._idle[origin] = kept = Emptied(transport._idle[origin])
+    (origin,) = transport._pool._idle
+    transport._pool._idle[origin] = kept = Emptied(transport._pool._idle[origin])
     (wire,) = kept
     reply = transport.send(origin_of(upstream), GET)
     assert (reply.read(), reply.reused) == (b"hello", True)
     assert wire.sock.fileno() == -1
-    assert not kept and not transport._idle
+    assert not kept and not transport._pool._idle

@@ -18,7 +18,7 @@ from tests.support.documented import literal_block
 from tests.support.fronts import BACKENDS, Front
 from wsgiproxy.app import WSGIProxyApp
 
-pytestmark = pytest.mark.system("haproxy")
+pytestmark = [pytest.mark.system("haproxy"), pytest.mark.in_turns(2)]
 
 Serve = Callable[..., Front]
 CLIENT = "127.0.0.5"

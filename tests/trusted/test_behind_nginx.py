@@ -19,7 +19,7 @@ from tests.support.documented import literal_block
 from tests.support.fronts import BACKENDS, Front
 from wsgiproxy.app import WSGIProxyApp
 
-pytestmark = pytest.mark.system("nginx")
+pytestmark = [pytest.mark.system("nginx"), pytest.mark.in_turns(2, "server")]
 
 Serve = Callable[..., Front]
 #: waitress removes the fields before anybody else sees them, unless told not to.

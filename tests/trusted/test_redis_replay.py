@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 from collections import Counter
@@ -15,7 +14,7 @@ import redis
 from webob import Request
 
 from tests.support.client import raw_exchange
-from tests.support.daemon import Daemon, daemon, program
+from tests.support.daemon import Daemon, redis_server
 from tests.support.documented import code_block
 from tests.support.fronts import Front, front
 from tests.support.upstream import RawUpstream
@@ -23,16 +22,6 @@ from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.replay import MemoryReplay
 
 pytestmark = pytest.mark.system("redis-server")
-
-
-@contextlib.contextmanager
-def redis_server(folder: Path) -> Iterator[Daemon]:
-    """On a Unix socket, and with nothing on disk."""
-    path = str(folder / "redis.sock")
-    settings = {"port": "0", "unixsocket": path, "save": "", "appendonly": "no"}
-    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    with daemon([program("redis-server"), *options, "--dir", str(folder)], path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.support.fronts import Front, front
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.secretloader import new_key
 
+pytestmark = pytest.mark.in_turns(2)
+
 THREADS = 4
 #: Answers to each thread before the next step: more than are on their way.
 ROUNDS = 10

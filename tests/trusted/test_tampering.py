@@ -19,6 +19,8 @@ from tests.support.judges import JudgedResponse
 from tests.support.upstream import RawUpstream
 from wsgiproxy.app import WSGIProxyApp
 
+pytestmark = pytest.mark.in_turns(2, "server")
+
 Serve = Callable[..., Front]
 
 FIELDS = ("WSGIProxy", "Signature-Input", "Signature")

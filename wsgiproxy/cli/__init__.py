@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from wsgiproxy.cli import demo, doctor, forward, keygen, run, serve
+from wsgiproxy.cli import check, demo, doctor, forward, keygen, run, serve
 from wsgiproxy.cli.hints import about_flag, complete, did_you_mean
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.spelling import as_typed
@@ -28,6 +28,8 @@ examples:
   wsgiproxy :3000                            the same in short
   wsgiproxy serve :3000 --prefix /app        at http://127.0.0.1:8080/app/
   wsgiproxy -- flask run --port {port}       a command, at the first request
+  wsgiproxy serve --config proxy.toml        several of them, by path or host
+  wsgiproxy check proxy.toml                 what is wrong in that file
   wsgiproxy forward                          be the proxy of a browser
   wsgiproxy keygen secret.txt                a key for a proxy and its backend
   wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
@@ -38,6 +40,7 @@ examples:
 COMMANDS = {
     "demo": demo.add_to,
     "serve": serve.add_to,
+    "check": check.add_to,
     "run": run.add_to,
     "forward": forward.add_to,
     "keygen": keygen.add_to,

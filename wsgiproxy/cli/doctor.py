@@ -51,7 +51,8 @@ _LONGEST = 1 << 18
 
 _EPILOG = """\
 URL is the address that the clients use. The backend behind it answers to the holder of its
-key file alone: WSGIProxyMiddleware(app, secret_file=FILE), or with doctor_file=FILE.
+key file alone: WSGIProxyMiddleware(app, secret_file=FILE), or with doctor_file=FILE;
+ASGIProxyMiddleware in the same way.
 Without URL, only the installation here is looked at: whether WSGIProxy2 lies over it.
 
 examples:

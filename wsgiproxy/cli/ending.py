@@ -17,7 +17,14 @@ from wsgiproxy.cli.signals import at_first_signal
 from wsgiproxy.sansio.process.lifecycle import Phase
 
 if TYPE_CHECKING:
-    from wsgiproxy.spawn import SpawningApplication
+    from typing import Protocol
+
+    class _Spawner(Protocol):
+        @property
+        def state(self) -> str: ...
+
+        def close(self) -> None: ...
+
 
 __all__ = ["Ending"]
 
@@ -26,7 +33,7 @@ _INTERVAL = 0.1
 
 
 class Ending:
-    """Ends the process of a spawner when the server ends.
+    """Ends the process of a spawner, of either interface, when the server ends.
 
     Requests that wait for a start are refused at once, or the server would wait for them. Those
     in progress may go on until the server has ended.
@@ -34,7 +41,7 @@ class Ending:
     :param first: process id of ``wsgiproxy serve``, of which this process may be a worker.
     """
 
-    def __init__(self, proxy: SpawningApplication, first: int) -> None:
+    def __init__(self, proxy: _Spawner, first: int) -> None:
         self._proxy = proxy
         self._lock = threading.Lock()
         atexit.register(self._at_exit)
@@ -48,9 +55,10 @@ class Ending:
         if self._proxy.state == "ready":
             # A server may wait without end for its threads; the command must not.
             sleep(GRACE)
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the process, and say so, once; it may block."""
         with self._lock:
             if self._proxy.state in ("starting", "ready"):
                 logger = logging.getLogger("wsgiproxy.spawn")
@@ -60,7 +68,7 @@ class Ending:
     def _at_exit(self) -> None:
         # The threads of waitress would log errors of its closed sockets.
         logging.getLogger("waitress").disabled = True
-        self._close()
+        self.close()
 
 
 def _end_with(parent: int) -> None:

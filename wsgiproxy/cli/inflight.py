@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING
 
 from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
-from wsgiproxy.wsgi.gateway import call_counted
+from wsgiproxy.wsgi.stream import call_counted
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["counted"]
+__all__ = ["counted", "log_in_progress"]
+
+
+def log_in_progress(number: int) -> None:
+    """Say how many exchanges the end of the server waits for."""
+    if number:
+        what = "1 request is" if number == 1 else f"{number} requests are"
+        logging.getLogger("wsgiproxy.cli").warning(
+            "ending: %s in progress, with %s s to finish; Ctrl-C again waits for nothing",
+            what,
+            GRACE,
+        )
 
 
 def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
@@ -29,15 +40,5 @@ def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
         leave = partial(exchanges.discard, exchange)
         return call_counted(application, environ, start_response, leave)
 
-    def log() -> None:
-        number = len(exchanges)
-        if number:
-            what = "1 request is" if number == 1 else f"{number} requests are"
-            logging.getLogger("wsgiproxy.cli").warning(
-                "ending: %s in progress, with %s s to finish; Ctrl-C again waits for nothing",
-                what,
-                GRACE,
-            )
-
-    at_first_signal(log)
+    at_first_signal(lambda: log_in_progress(len(exchanges)))
     return count

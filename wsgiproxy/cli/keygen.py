@@ -45,7 +45,7 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "keygen",
         help="make a key file for a proxy and its backend",
-        description="Make a key file for WSGIProxyApp and WSGIProxyMiddleware, with one new key.",
+        description="Make a key file for a proxy and its backend, with one new key.",
         epilog=_EPILOG,
     )
     parser.add_argument("file", metavar="FILE", help="where to write it")
@@ -101,11 +101,12 @@ def _new(arguments: argparse.Namespace, algorithm: str) -> _New:
 
 _SECRET_HEAD = """\
 # wsgiproxy keygen, {date}. Whoever reads this can speak for the proxy: keep it to yourself.
-# The first key signs, all of them verify. WSGIProxyApp(..., secret_file={path!r})
+# The first key signs, all of them verify. ASGIProxyApp or WSGIProxyApp(..., secret_file={path!r})
 """
 _PUBLIC_HEAD = """\
 # wsgiproxy keygen, {date}. Public halves: they verify what {name!r} signs.
-# WSGIProxyMiddleware(app, secret_file={path!r}, authorities=["HOST:PORT of that href"])
+# ASGIProxyMiddleware or WSGIProxyMiddleware(app, secret_file={path!r},
+# authorities=["HOST:PORT of that href"])
 """
 
 
@@ -129,9 +130,10 @@ def _create(path: str, new: _New) -> int:
     backend = public if new.public else path
     print(f"Wrote {path} with the key {new.keyid}", end="")
     print(f", and {public} with its public half." if new.public else ".")
-    print("At the front:")
+    print("At the front (ASGIProxyApp in the same way):")
     print(f'  WSGIProxyApp("http://...", secret_file={path!r})')
-    print(f"At the backend, with a copy of {'FILE.pub' if new.public else 'the file'}:")
+    copied = "FILE.pub" if new.public else "the file"
+    print(f"At the backend, with a copy of {copied} (ASGIProxyMiddleware in the same way):")
     more = ', authorities=["HOST:PORT of that href"]' if new.public else ""
     print(f"  app = WSGIProxyMiddleware(app, secret_file={backend!r}{more})")
     return 0

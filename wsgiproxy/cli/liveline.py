@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, TextIO
 from unicodedata import east_asian_width
 
+from wsgiproxy.cli.log import HANDLED
 from wsgiproxy.cli.terminal import is_terminal
 from wsgiproxy.sansio.process.lifecycle import Phase
 
@@ -101,7 +102,7 @@ class LiveLine(_Handler):
         live.setFormatter(before.formatter)
         live.filters = before.filters
         live.least = max(logger.level, logging.DEBUG)
-        for each in (logger, logging.getLogger("waitress")):
+        for each in map(logging.getLogger, HANDLED):
             each.removeHandler(before)
             each.addHandler(live)
         return True

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsgiproxy import errors
+from wsgiproxy.cli.accesslines import LINES, AccessLines
 from wsgiproxy.cli.logformat import FORMATS
+from wsgiproxy.cli.terminal import is_terminal
 from wsgiproxy.errors import ProxyError
 
-__all__ = ["LogStyle", "add_log", "log_to_stderr", "read_log"]
+__all__ = ["HANDLED", "LogStyle", "add_log", "log_to_stderr", "read_log", "write_in_batches"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 #: Loggers of single exchanges.
 _OF_EXCHANGES = ("wsgiproxy.access", "wsgiproxy.forward")
 #: Loggers of servers that log the traceback of a ProxyError when an answer breaks off.
-_OF_SERVERS = ("waitress", "gunicorn.error", "_granian")
+_OF_SERVERS = ("waitress", "gunicorn.error", "_granian", "uvicorn.error")
+#: Loggers without a handler of their own.
+HANDLED = ("wsgiproxy", "waitress", "uvicorn", "asyncio")
+#: What uvicorn says of a handshake, which has a line already, and of what it has cancelled.
+_OF_UVICORN = (
+    "Unsupported upgrade",
+    "No supported WebSocket",
+    "Cancel %s running task(s)",
+    '%s - "WebSocket %s"',
+    "connection ",
+)
 
 
 @dataclass(frozen=True)
@@ -46,23 +59,21 @@ def add_log(parser: argparse.ArgumentParser) -> None:
         metavar="{" + ",".join(_LEVELS) + "}",
         type=str.lower,
         choices=_LEVELS,
-        default="info",
-        help="the least that is written on stderr (default: %(default)s)",
+        help=f"the least that is written on stderr (default: {LogStyle.level})",
     )
     group.add_argument(
         "--log-format",
         choices=tuple(FORMATS),
-        default="text",
-        help="text, or one JSON object for each line (default: %(default)s)",
+        help=f"text, or one JSON object for each line (default: {LogStyle.format})",
     )
 
 
 def read_log(arguments: argparse.Namespace) -> LogStyle:
     """The log that the command line wants."""
-    level, access = arguments.log_level, arguments.access_log
+    level, access = arguments.log_level or LogStyle.level, arguments.access_log
     if access is None:
         access = level in ("debug", "info")
-    return LogStyle(level, arguments.log_format, access)
+    return LogStyle(level, arguments.log_format or LogStyle.format, access)
 
 
 def log_to_stderr(style: LogStyle) -> None:
@@ -74,9 +85,8 @@ def log_to_stderr(style: LogStyle) -> None:
     handler.setFormatter(FORMATS[style.format](handler.stream))
     if style.access:
         handler.addFilter(_is_no_second_line)
-    # waitress has no handler of its own.
-    for each in (logger, logging.getLogger("waitress")):
-        each.addHandler(handler)
+    for name in HANDLED:
+        logging.getLogger(name).addHandler(handler)
     logger.propagate = False
     logger.setLevel(style.level.upper())
     for name in _OF_EXCHANGES:
@@ -93,15 +103,36 @@ def log_to_stderr(style: LogStyle) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
+def write_in_batches(style: LogStyle | None) -> Callable[[], None]:
+    """Log on stderr, and many exchanges in one write, where no person looks on.
+
+    :param style: None for what is set up already, without exchanges.
+    :returns: writes what has to be written; to be called often, and at the end.
+    """
+    if style is not None:
+        log_to_stderr(style)
+        (handler,) = logging.getLogger("wsgiproxy").handlers
+        assert isinstance(handler, logging.StreamHandler)
+        if style.access and not is_terminal(handler.stream):
+            lines = AccessLines(handler.stream, LINES[style.format]())
+            lines.begin(handler)
+            return lines.flush
+    return lambda: None
+
+
 def _is_no_second_line(record: logging.LogRecord) -> bool:
     """Whether a record is not about an exchange, which has a line in the access log."""
     return not hasattr(record, "exchange_failed")
 
 
 def _is_no_error_of_ours(record: logging.LogRecord) -> bool:
-    """Whether a record of a server is not about a ProxyError, which has a line already."""
+    """Whether a record of a server is not about an exchange that has a line already."""
     if record.exc_info:
-        return not isinstance(record.exc_info[1], ProxyError)
+        error = record.exc_info[1]
+        # The name alone: waitress needs no asyncio.
+        return not isinstance(error, ProxyError) and type(error).__name__ != "CancelledError"
+    if str(record.msg).startswith(_OF_UVICORN):
+        return False
     # granian's message is a traceback itself.
     lines = record.getMessage().splitlines()
     name = lines[-1].partition(":")[0] if lines else ""

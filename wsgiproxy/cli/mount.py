@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from webob import Response
-
-from wsgiproxy.errors import NotFound
-from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.router import Route, not_found
-from wsgiproxy.wsgi.gateway import log_failure
+from wsgiproxy.errors import BadRequest, NotFound
+from wsgiproxy.observe.accesslog import Record, asked_in_scope
+from wsgiproxy.observe.failures import log_failure
+from wsgiproxy.router import Route
+from wsgiproxy.sansio.environ.scope import native
+from wsgiproxy.sansio.errorpage import Page
+from wsgiproxy.sansio.mount import is_bare, outside, path_in, shifted, slash_location
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Mount"]
+    from wsgiproxy.asgi.body import Receive, Scope, Send
+    from wsgiproxy.cli.servers import ASGIApplication
+
+__all__ = ["ASGIMount", "Mount"]
 
 _NOT_FOUND = """\
 <!DOCTYPE html>
@@ -25,6 +29,37 @@ _NOT_FOUND = """\
 <p>{why}What you look for may be at <a href="{link}">{link}</a>.</p>
 </html>
 """
+
+
+class _Outside(NamedTuple):
+    """A request for a path outside the prefix, by either interface."""
+
+    method: str
+    mount: str
+    path: str
+    referer: str
+    host: str
+
+    def page(self, prefix: str, record: Record) -> Page:
+        """The answer: from the root to the prefix, else a page that links there."""
+        link = self.mount + prefix + "/"
+        is_read = self.method in ("GET", "HEAD")
+        if self.path in ("", "/") and is_read:
+            record.end(302)
+            return _found(link)
+        error = outside(self.path, [prefix], mount=self.mount, referer=self.referer, host=self.host)
+        log_failure(error, record)
+        record.fail(error)
+        why = error.public.removeprefix(NotFound.public).strip()
+        text = _NOT_FOUND.format(link=escape(link), why=f"{escape(why)} " if why else "").encode()
+        fields = [("Content-Type", "text/html; charset=UTF-8"), ("Content-Length", str(len(text)))]
+        body = b"" if self.method == "HEAD" else text
+        record.end(404, sent=len(body))
+        return Page(404, "Not Found", fields, body)
+
+
+def _found(location: str) -> Page:
+    return Page(302, "Found", [("Location", location), ("Content-Length", "0")], b"")
 
 
 class Mount:
@@ -40,19 +75,65 @@ class Mount:
         answer = self._route.answer(environ, start_response)
         if answer is not None:
             return answer
-        prefix, path_info = self._route.prefix, environ.get("PATH_INFO", "")
-        link = environ.get("SCRIPT_NAME", "") + prefix + "/"
-        record = Record(environ)
-        if path_info in ("", "/") and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            # WebOb would make an absolute address of it, from the Host of the client.
-            start_response("302 Found", [("Location", link), ("Content-Length", "0")])
+        get = environ.get
+        request = _Outside(
+            environ["REQUEST_METHOD"],
+            get("SCRIPT_NAME", ""),
+            get("PATH_INFO", ""),
+            get("HTTP_REFERER", ""),
+            get("HTTP_HOST", ""),
+        )
+        page = request.page(self._route.prefix, Record(environ))
+        start_response(f"{page.status} {page.reason}", page.headers)
+        return [page.body] if page.body else []
+
+
+class ASGIMount:
+    """The same for an ASGI application, which gets all that is no request as well."""
+
+    def __init__(
+        self, application: ASGIApplication, prefix: str, *, is_folder: bool = False
+    ) -> None:
+        self._application = application
+        self._prefix = prefix
+        self._is_folder = is_folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, send)
+            return
+        root, path_info = path_in(scope.get("root_path", ""), scope["path"])
+        method = scope.get("method", "")
+        place = shifted(root, path_info, self._prefix)
+        if place is not None and not (self._is_folder and is_bare(method, *place)):
+            await self._application({**scope, "root_path": place[0]}, receive, send)
+            return
+        from wsgiproxy.asgi.answers import send_error, send_whole
+        from wsgiproxy.asgi.websocket import refuse_websocket
+
+        record = Record(scope, None, asked_in_scope)
+        if scope["type"] == "websocket":
+            error = outside(path_info, [self._prefix], mount=root, referer="", host="")
+            await receive()  # websocket.connect
+            await refuse_websocket(error, scope, send, record)
+            return
+        if place is None:
+            request = _Outside(
+                method, root, path_info, _field(scope, b"referer"), _field(scope, b"host")
+            )
+            page = request.page(self._prefix, record)
+        else:
+            try:
+                query = (scope.get("query_string") or b"").decode("latin-1")
+                page = _found(slash_location(native(place[0]), query))
+            except BadRequest as error:
+                await send_error(error, scope, send, record)
+                return
             record.end(302)
-            return []
-        error = not_found(environ, [prefix])
-        log_failure(error, record)
-        record.fail(error)
-        why = error.public.removeprefix(NotFound.public).strip()
-        text = _NOT_FOUND.format(link=escape(link), why=f"{escape(why)} " if why else "")
-        page = Response(text, status=404)(environ, start_response)
-        record.end(404, sent=sum(map(len, page)))
-        return page
+        await send_whole(page.status, page.headers, page.body, send)
+
+
+def _field(scope: Scope, name: bytes) -> str:
+    values = [value.decode("latin-1") for each, value in scope["headers"] if each == name]
+    return ", ".join(values)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wsgiproxy.cli.listen import Listen
+from wsgiproxy.cli.repeated import Variables, Words
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
 from wsgiproxy.sansio.href import parse_href
@@ -23,12 +25,16 @@ from wsgiproxy.settings import (
     SPAWN,
     SPAWNED_TRANSPORT,
     TRANSPORT,
+    TUNNEL,
+    UPGRADE,
+    WEBSOCKET,
     Setting,
     convert,
 )
 from wsgiproxy.settings.setting import Choice
 
 __all__ = [
+    "DEFAULT_LISTEN",
     "DEMO",
     "ELSEWHERE",
     "PROCESS",
@@ -70,14 +76,27 @@ SERVE: Groups = (
     ("what the proxy does", APP),
     ("signature", _SIGNATURE),
     ("connections", SPAWNED_TRANSPORT),
+    ("WebSocket", (*UPGRADE, *TUNNEL, *WEBSOCKET)),
     ("connections to a TARGET", ELSEWHERE),
 )
+
+
+def _probe(value: object) -> object:
+    convert.probe(value.replace("{prefix}", "/") if isinstance(value, str) else value)
+    return value
+
+
 # There is one process that serves, and the command has a place of its own.
 _NOT_TYPED = ("start_script", "share")
 #: Those of ``serve -- COMMAND`` alone.
-PROCESS = tuple(row for row in SPAWN if row.name not in _NOT_TYPED)
+PROCESS = tuple(
+    # Its path may begin with a prefix that is known later.
+    replace(row, convert=_probe) if row.name == "ready" else row
+    for row in SPAWN
+    if row.name not in _NOT_TYPED
+)
 #: All of ``serve -- COMMAND``.
-SPAWNED: Groups = (("COMMAND", PROCESS), *SERVE[:3])
+SPAWNED: Groups = (("COMMAND", PROCESS), *SERVE[:4])
 #: Those of ``run``. Its keys are its parent's.
 RUN: Groups = (
     (
@@ -101,6 +120,7 @@ _METAVARS: dict[Callable[[Any], Any], str] = {
     convert.leeway: "SECONDS",
     convert.size: "SIZE",
     convert.count: "N",
+    convert.positive_count: "N",
     convert.path: "FILE",
     convert.hosts: "HOSTS",
     convert.field_names: "NAMES",
@@ -111,44 +131,15 @@ _METAVARS: dict[Callable[[Any], Any], str] = {
     convert.variables: "NAME=VALUE",
     convert.environ_keys: "KEYS",
     convert.nonces: "memory",
-    convert.probe: "PATH",
+    _probe: "PATH",
 }
 _SHORT = re.compile(r":?[0-9]{1,5}(?:/.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}(?:/.*)?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 
 DEFAULT_HOST = "127.0.0.1"
-
-
-class _Words(argparse.Action):
-    """A list; a flag that is repeated adds to it."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        before = getattr(namespace, self.dest)
-        setattr(namespace, self.dest, values if before is None else f"{before} {values}")
-
-
-class _Variables(argparse.Action):
-    """One variable each time; its value may hold anything."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, equals, value = values.partition("=")
-        if not name or not equals:
-            raise ConfigurationError(f"{option_string} {values!r}: expected NAME=VALUE")
-        before = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**before, name: value})
+#: The object itself stands for a flag that was not typed.
+DEFAULT_LISTEN = f"{DEFAULT_HOST}:8080"
 
 
 def add_settings(parser: argparse.ArgumentParser, groups: Groups) -> None:
@@ -172,9 +163,9 @@ def add_rows(group: argparse._ArgumentGroup, rows: tuple[Setting, ...]) -> None:
 
 def _action(row: Setting) -> type[argparse.Action] | str:
     if isinstance(row.default, dict):
-        return _Variables
+        return Variables
     is_list = isinstance(row.default, (tuple, frozenset)) or row.convert is convert.words
-    return _Words if is_list else "store"
+    return Words if is_list else "store"
 
 
 def flag(row: Setting) -> str:
@@ -224,7 +215,7 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",
-        default="127.0.0.1:8080",
+        default=DEFAULT_LISTEN,
         help="the address to serve (default: %(default)s); port 0 takes a free one, and 0.0.0.0 "
         "is reachable from other machines",
     )

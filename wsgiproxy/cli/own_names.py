@@ -16,7 +16,7 @@ from wsgiproxy.wsgi.gateway import error_response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["own_names", "with_own_names"]
+__all__ = ["OwnNames", "own_names", "with_own_names"]
 
 
 def _named_by_target(environ: WSGIEnvironment) -> list[str]:
@@ -38,25 +38,44 @@ def own_names(listen: Listen) -> tuple[str, ...]:
     return ("localhost", ".localhost", "127.0.0.1", "::1", listen.host.lower())
 
 
+class OwnNames:
+    """Which names of the client a listener answers.
+
+    :param allowed: names besides its own.
+    """
+
+    def __init__(self, listen: Listen, allowed: Iterable[str]) -> None:
+        own = own_names(listen)
+        names = (*allowed, *own)
+
+        @remembered
+        def answered(host: str) -> bool:
+            return not own or is_answered(host, names)
+
+        self._is_answered = answered
+
+    def refusal(self, hosts: Iterable[str]) -> Misdirected | None:
+        """The error for a request that names these hosts; None if all of them are answered."""
+        for host in hosts:
+            if not self._is_answered(host):
+                return Misdirected(
+                    f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts"
+                )
+        return None
+
+
 def with_own_names(
     make: Callable[[], WSGIApplication], listen: Listen, allowed: Iterable[str]
 ) -> WSGIApplication:
     """Make an application; on a loopback address, other names than own and *allowed* get 421."""
-    application, own = make(), own_names(listen)
-    if not own:
+    application, names = make(), OwnNames(listen, allowed)
+    if not own_names(listen):
         return application
-    names = (*allowed, *own)
-
-    @remembered
-    def is_own(host: str) -> bool:
-        return is_answered(host, names)
 
     def check(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        hosts = [environ.get("HTTP_HOST", ""), *_named_by_target(environ)]
-        host = next((each for each in hosts if not is_own(each)), None)
-        if host is None:
+        error = names.refusal([environ.get("HTTP_HOST", ""), *_named_by_target(environ)])
+        if error is None:
             return application(environ, start_response)
-        error = Misdirected(f"Host {host[:100]!r} is no name of this machine, nor in allowed_hosts")
         return error_response(error, environ, start_response, Record(environ))
 
     return check

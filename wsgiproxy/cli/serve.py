@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
-from wsgiproxy.cli.causes import first_cause, words_of
+from wsgiproxy.cli.configured import Configured, read_configured
 from wsgiproxy.cli.inflight import counted
-from wsgiproxy.cli.listen import CannotStart, Listen
+from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
-from wsgiproxy.cli.log import LogStyle, add_log, log_to_stderr, read_log
+from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import own_names, with_own_names
-from wsgiproxy.cli.servers import SERVERS, Service, check_installed
+from wsgiproxy.cli.reloading import note_signals
+from wsgiproxy.cli.servers import (
+    MAX_MESSAGE,
+    SERVERS,
+    THREADS,
+    Service,
+    check_installed,
+    default_server,
+)
+from wsgiproxy.cli.site import Site
 from wsgiproxy.cli.spawned import Spawned, read_spawned
-from wsgiproxy.errors import ConfigurationError, ProxyError
-from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.transport import PooledTransport
+from wsgiproxy.cli.websocket import check_flags, limits
+from wsgiproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
-    from wsgiproxy.settings.options import AppOptions
-
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["Site", "add_to", "check_target"]
+__all__ = ["add_to"]
 
 _EPILOG = """\
 TARGET is http://host[:port][/path][?query], https://..., host:port, :port on
@@ -49,10 +51,16 @@ examples:
   wsgiproxy :3000
   wsgiproxy serve -- python -m http.server --bind 127.0.0.1 {port}
   wsgiproxy serve --idle-shutdown 600 -- gunicorn -b fd://{fd} site:app
+  wsgiproxy -- streamlit run app.py --server.port {port}
 
-WebSocket is not carried yet: a handshake gets 501. What lives by it, such as
-Streamlit or the live reload of a development server, shows an empty page or
-stands still.
+uvicorn, which the extra asgi installs, serves any number of exchanges at a
+time, and passes a request on while it arrives; without it waitress serves as
+many as there are --threads.
+
+uvicorn carries WebSocket, message by message. gunicorn carries it as bytes,
+and needs a thread for each. waitress and granian cannot: a handshake gets 501,
+and what lives by it, such as Streamlit or the live reload of a development
+server, shows an empty page or stands still.
 
 It ends with status 0 by Ctrl-C and SIGTERM, with 1 if the port is taken, if
 nothing answers at TARGET, or if there is no such COMMAND, and with 2 if the
@@ -60,67 +68,24 @@ command line is wrong. A second Ctrl-C waits for nothing.
 """
 
 
-@dataclass(frozen=True)
-class Site:
-    """A target to serve, in values that can be pickled.
-
-    :param prefix: the path below which it is mounted.
-    :param settings: rows of :mod:`wsgiproxy.settings`.
-    """
-
-    href: str
-    prefix: str
-    settings: Mapping[str, Any]
-    log: LogStyle
-
-    #: What :class:`~wsgiproxy.cli.spawned.Spawned` has as well.
-    note, shutdown_time = "", 0.0
-
-    @property
-    def title(self) -> str:
-        """The target, for people to read."""
-        return self.href
-
-    def proxy(self) -> WSGIProxyApp:
-        """The proxy alone.
-
-        :raises ConfigurationError: a wrong setting.
-        """
-        return WSGIProxyApp(self.href, **cast("AppOptions", self.settings))
-
-    def check(self, answers: bool) -> None:
-        """Check the settings, and the target, before it is served.
-
-        :param answers: whether the target has to answer.
-        :raises ConfigurationError: a wrong setting.
-        :raises CannotStart: the target does not answer.
-        """
-        proxy = self.proxy()
-        if answers:
-            check_target(proxy)
-
-    def application(self) -> WSGIApplication:
-        """The mounted proxy; to be called in the process that serves it."""
-        from wsgiproxy.cli.mount import Mount
-
-        log_to_stderr(self.log)
-        proxy = self.proxy()
-        if not self.prefix:
-            return proxy
-        return Mount(proxy, self.prefix, is_folder=parse_href(self.href).is_folder)
-
-
 def add_to(commands: Commands) -> None:
     """Add the parser of this command."""
     parser = commands.add_parser(
         "serve",
-        usage="%(prog)s TARGET [options]\n       %(prog)s [options] -- COMMAND ...",
+        usage="%(prog)s TARGET [options]\n       %(prog)s [options] -- COMMAND ...\n"
+        "       %(prog)s --config FILE [options]",
         help="serve a target, or a command, at an address of this machine",
         description="Serve TARGET, or what COMMAND serves, and let it know where it lives.",
         epilog=_EPILOG,
     )
     parser.add_argument(
         "target", metavar="TARGET", nargs="?", help="the application to put behind us"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="serve the routes of this TOML file, in place of a TARGET; `wsgiproxy check FILE`"
+        " says what is wrong in it",
     )
     options.add_listen(parser)
     _add_server(parser)
@@ -141,43 +106,70 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         choices=SERVERS,
-        default="waitress",
-        help="the server to use (default: %(default)s)",
+        help="the server to use (default: uvicorn if the extra asgi is installed, else waitress)",
     )
     parser.add_argument(
         "--threads",
         metavar="N",
-        default="8",
-        help="exchanges at the same time (default: %(default)s)",
+        help=f"exchanges at the same time (default: {THREADS}); uvicorn has no use for it",
     )
     parser.add_argument(
         "--check",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.config:
+        note_signals()  # one during the start is for a file that has changed
+    site = read_configured(arguments) if arguments.config else _site(arguments)
     listen = options.read_listen(arguments.listen)
-    threads = options.read_threads(arguments.threads)
-    site = _site(arguments)
-    check_installed(arguments.server)
-    site.check(arguments.check)
+    threads = options.read_threads(arguments.threads or str(THREADS))
+    server = arguments.server or default_server()
+    check_installed(server)
+    check_flags(arguments, server)
+    site.check(arguments.check is not False)
     allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
-    if allowed and own:
+    if allowed and own and not isinstance(site, Configured):
         site = replace(site, settings={**site.settings, "allowed_hosts": (*allowed, *own)})
-    how = f"{site.note}{arguments.server}, {threads} threads"
+    how = site.note + limits(server, threads, arguments.threads)
     if own and not allowed and site.settings.get("trusted_proxies"):
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
-    started = partial(_print_address, listen, site, how)
-    max_body = site.settings.get("max_body")
-    make = partial(counted, partial(with_own_names, site.application, listen, allowed))
-    service = Service(make, listen, threads, started, max_body, site.shutdown_time)
-    return SERVERS[arguments.server](service)
+    largest = site.largest if isinstance(site, Configured) else site.settings.get
+    service: Service[Any] = Service(
+        _maker(server, site, listen, allowed),
+        listen,
+        threads,
+        partial(_print_address, listen, site, how),
+        largest("max_body", None),
+        site.shutdown_time,
+        site.log,
+        largest("max_message", MAX_MESSAGE),
+        site.settings.get("deflate", False),
+    )
+    return SERVERS[server](service)
 
 
-def _site(arguments: argparse.Namespace) -> Site | Spawned:
+def _maker(
+    server: str, site: Site | Spawned | Configured, listen: Listen, allowed: Iterable[str]
+) -> Callable[[], object]:
+    """What makes the application for a server."""
+    if isinstance(site, Configured):  # names of its routes may change
+        if server == "uvicorn":
+            from wsgiproxy.cli.asgi_edge import asgi_counted
+
+            return partial(asgi_counted, site.asgi_application)
+        return partial(counted, site.application)
+    if server == "uvicorn":
+        from wsgiproxy.cli.asgi_edge import asgi_counted, asgi_with_own_names
+
+        make = partial(asgi_with_own_names, site.asgi_application, listen, allowed)
+        return partial(asgi_counted, make)
+    return partial(counted, partial(with_own_names, site.application, listen, allowed))
+
+
+def _site(arguments: argparse.Namespace) -> Site | Spawned | Configured:
     """The target or the command of the command line.
 
     :raises ConfigurationError: neither of them, or flags of the other.
@@ -200,7 +192,7 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned:
     )
 
 
-def _print_address(listen: Listen, site: Site | Spawned, how: str, port: int) -> None:
+def _print_address(listen: Listen, site: Site | Spawned | Configured, how: str, port: int) -> None:
     # The printed address must be answered: own names are, at loopback addresses alone.
     allowed = () if own_names(listen) else site.settings.get("allowed_hosts", ())
     names = sorted(
@@ -212,25 +204,3 @@ def _print_address(listen: Listen, site: Site | Spawned, how: str, port: int) ->
     log_to_stderr(site.log)  # this may be the parent of the process that serves
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
-
-
-def check_target(proxy: WSGIProxyApp) -> None:
-    """Connect to the target, with the TLS handshake if there is one, and hang up.
-
-    :raises CannotStart: it cannot be reached.
-    """
-    origin = parse_href(proxy.href).origin
-    transport = proxy.transport
-    assert isinstance(transport, PooledTransport)
-    try:
-        transport.check(origin)
-    except ProxyError as error:
-        cause = first_cause(error)
-        words = words_of(cause)
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            what = f"no trust in {proxy.href}: {words}; give --ca-file or --no-verify"
-        elif isinstance(cause, ssl.SSLError) or "handshake" in words:
-            what = f"no TLS at {proxy.href}: {words}; try http://"
-        else:
-            what = f"nothing answers at {proxy.href}: {words}; start it first"
-        raise CannotStart(f"{what}, or use --no-check to serve all the same") from error

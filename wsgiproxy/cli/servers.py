@@ -1,5 +1,7 @@
 """The servers that can carry an application: waitress, and others if they are installed.
 
+uvicorn alone takes ASGI applications, and is in a module of its own.
+
 Each is one function from a service to an exit status; a server is imported when it runs.
 """
 
@@ -16,30 +18,48 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from math import ceil
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from wsgiproxy.cli.listen import Listen, held_port, open_listener
+from wsgiproxy.cli.log import LogStyle
 from wsgiproxy.cli.signals import handle_interrupts
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.extras import extra
+from wsgiproxy.settings import WEBSOCKET
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from typing import TypeAlias
+
     from _typeshed.wsgi import WSGIApplication
 
+    from wsgiproxy.asgi.body import Receive, Scope, Send
     from wsgiproxy.cli.signals import Handler
 
+    ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 __all__ = [
+    "MAX_MESSAGE",
     "SERVERS",
+    "THREADS",
     "Service",
     "check_installed",
+    "default_server",
     "end_cleanly",
     "run_waitress",
     "waitress_settings",
 ]
 
+#: Exchanges at the same time, where a server has threads and no number is given.
+THREADS = 8
 #: Seconds that running exchanges have when the server is told to end.
 GRACE = 5
+
+#: Bytes of a message of a WebSocket, where no number is given.
+MAX_MESSAGE = next(row.default for row in WEBSOCKET if row.name == "max_message")
 
 # waitress counts sockets, and accepts no more at 100.
 _CONNECTIONS = 1000
@@ -48,8 +68,11 @@ _NO_LIMIT = sys.maxsize
 _STARTING = 30
 
 
+_A = TypeVar("_A")
+
+
 @dataclass(frozen=True)
-class Service:
+class Service(Generic[_A]):
     """An application, its address and its limits. It can be pickled: granian may spawn a worker.
 
     :param make: makes the application, in the process that serves it.
@@ -57,14 +80,20 @@ class Service:
     :param max_body: largest request body in bytes, None for no limit; the application
         enforces it as well, waitress before it has stored the body.
     :param shutdown_time: seconds that the application needs to end after its last exchange.
+    :param log: how exchanges are logged, where the server may put lines together.
+    :param max_message: largest message of a WebSocket of a client, in bytes.
+    :param deflate: compress messages, for clients that can (RFC 7692).
     """
 
-    make: Callable[[], WSGIApplication]
+    make: Callable[[], _A]
     listen: Listen
     threads: int
     started: Callable[[int], None]
     max_body: int | None = None
     shutdown_time: float = 0.0
+    log: LogStyle | None = None
+    max_message: int = MAX_MESSAGE
+    deflate: bool = False
 
 
 def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
@@ -83,7 +112,7 @@ def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
     }
 
 
-def run_waitress(service: Service, listener: socket.socket | None = None) -> int:
+def run_waitress(service: Service[WSGIApplication], listener: socket.socket | None = None) -> int:
     """Serve with waitress.
 
     :param listener: the socket to use; by default a new one.
@@ -116,7 +145,9 @@ def _block_interrupts() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
-def _gunicorn_settings(service: Service, listener: socket.socket) -> Mapping[str, object]:
+def _gunicorn_settings(
+    service: Service[WSGIApplication], listener: socket.socket
+) -> Mapping[str, object]:
     port = listener.getsockname()[1]
 
     def post_fork(arbiter: Any, worker: Any) -> None:
@@ -148,7 +179,7 @@ def _gunicorn_settings(service: Service, listener: socket.socket) -> Mapping[str
     }
 
 
-def _run_gunicorn(service: Service) -> int:
+def _run_gunicorn(service: Service[WSGIApplication]) -> int:
     from gunicorn.app.base import BaseApplication
 
     class Gunicorn(BaseApplication):  # type: ignore[misc]  # it has no types
@@ -168,7 +199,7 @@ def _run_gunicorn(service: Service) -> int:
     return 0
 
 
-def _run_granian(service: Service) -> int:
+def _run_granian(service: Service[WSGIApplication]) -> int:
     from granian.constants import Interfaces
     from granian.log import LogLevels
     from granian.server import Server
@@ -203,7 +234,7 @@ def _handle_interrupts_of_granian(server: Any) -> None:
     handle_interrupts(cast("Handler", signal.getsignal(signal.SIGINT)), kill)
 
 
-def _granian_worker(service: Service, port: int) -> WSGIApplication:
+def _granian_worker(service: Service[WSGIApplication], port: int) -> WSGIApplication:
     """Called in granian's worker, just before it listens; no hook is called after that."""
     _block_interrupts()
     watch = partial(_when_open, service.listen.host, port, partial(service.started, port))
@@ -223,12 +254,24 @@ def _when_open(host: str, port: int, then: Callable[[], None]) -> None:
         time.sleep(0.02)
 
 
+def _run_uvicorn(service: Service[ASGIApplication]) -> int:
+    from wsgiproxy.cli.uvicorn_server import run_uvicorn
+
+    return run_uvicorn(service)
+
+
 #: By the value of ``--server``.
-SERVERS: dict[str, Callable[[Service], int]] = {
+SERVERS: dict[str, Callable[[Service[Any]], int]] = {
+    "uvicorn": _run_uvicorn,
     "waitress": run_waitress,
     "gunicorn": _run_gunicorn,
     "granian": _run_granian,
 }
+
+
+def default_server() -> str:
+    """The name of the server that is taken where none is named."""
+    return "waitress" if find_spec("uvicorn") is None else "uvicorn"
 
 
 def check_installed(name: str) -> None:
@@ -239,6 +282,7 @@ def check_installed(name: str) -> None:
     try:
         import_module(name)
     except ImportError as error:
+        how = extra("asgi") if name == "uvicorn" else f"pip install {name}"
         raise ConfigurationError(
-            f"--server {name}: the package {name} is not installed; try: pip install {name}"
+            f"--server {name}: the package {name} is not installed; try: {how}"
         ) from error

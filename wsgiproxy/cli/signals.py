@@ -11,7 +11,7 @@ from types import FrameType
 
 from wsgiproxy.cli.liveline import erase
 
-__all__ = ["Handler", "SignalCount", "at_first_signal", "handle_interrupts"]
+__all__ = ["Handler", "SignalCount", "at_first_signal", "handle_interrupts", "handle_signals"]
 
 Handler = Callable[[int, "FrameType | None"], object]
 
@@ -56,6 +56,23 @@ def handle_interrupts(then: Handler, kill: Callable[[], None]) -> None:
 
 _signals = SignalCount()
 _callbacks: list[Callable[[], None]] = []
+_is_handled = False
+
+
+def handle_signals(then: Handler, kill: Callable[[], None]) -> None:
+    """Handle SIGINT and SIGTERM: the callbacks of :func:`at_first_signal`, and *then*.
+
+    To be called before any :func:`at_first_signal`, for a server that handles no signal itself.
+    """
+    global _signals, _is_handled
+    _signals, _is_handled = SignalCount(kill), True
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _note(number):
+            then(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
 
 
 def at_first_signal(callback: Callable[[], None]) -> None:
@@ -64,7 +81,11 @@ def at_first_signal(callback: Callable[[], None]) -> None:
     :param callback: called in a thread of its own, since a handler must not wait for locks.
     """
     _callbacks.append(callback)
-    if len(_callbacks) > 1 or threading.current_thread() is not threading.main_thread():
+    if (
+        _is_handled
+        or len(_callbacks) > 1
+        or threading.current_thread() is not threading.main_thread()
+    ):
         return
     _precede_handler(signal.SIGINT)
     if not _watch(signal.SIGTERM):

@@ -17,15 +17,19 @@ from wsgiproxy.cli.ending import Ending
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.liveline import LiveLine, plain
 from wsgiproxy.cli.log import LogStyle, log_to_stderr
+from wsgiproxy.cli.websocket import settings_of
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import SpawningApplication
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from wsgiproxy.settings.options import SpawnOptions
+    from wsgiproxy.asgi import ASGISpawningApplication
+    from wsgiproxy.asgi.body import Message, Receive, Scope, Send
+    from wsgiproxy.cli.servers import ASGIApplication
+    from wsgiproxy.settings.options import ASGISpawnOptions, SpawnOptions
 
-__all__ = ["Spawned", "read_spawned"]
+__all__ = ["Spawned", "read_spawned", "with_prefix"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Spawned:
 
         :raises ConfigurationError: a wrong setting.
         """
-        return SpawningApplication(self.command, **cast("SpawnOptions", self.settings))
+        settings = settings_of("SpawningApplication", self.settings)
+        return SpawningApplication(self.command, **cast("SpawnOptions", settings))
 
     def check(self, exists: bool) -> None:
         """Check the settings, and the command, before it is served.
@@ -88,20 +93,67 @@ class Spawned:
         """The mounted proxy; to be called in the process that serves it."""
         from wsgiproxy.cli.mount import Mount
 
-        log_to_stderr(self.log)
-        # The live line alone shows each state of the start.
-        if LiveLine.attach(self.title):
-            logging.getLogger("wsgiproxy.spawn").setLevel(logging.DEBUG)
+        self._begin_log()
         proxy = self.proxy()
         Ending(proxy, self.first)
         if self.now:
             proxy.start(wait=False)
         if not self.prefix:
             return proxy
+        return Mount(proxy, self.prefix, is_folder=self._is_folder)
+
+    def asgi_application(self) -> ASGIApplication:
+        """The same for a server that takes ASGI applications."""
+        from wsgiproxy.asgi import ASGISpawningApplication
+        from wsgiproxy.cli.mount import ASGIMount
+
+        self._begin_log()
+        settings = settings_of("ASGISpawningApplication", self.settings)
+        proxy = ASGISpawningApplication(self.command, **cast("ASGISpawnOptions", settings))
+        application = _with_ends(proxy, Ending(proxy, self.first), self.now)
+        if not self.prefix:
+            return application
+        return ASGIMount(application, self.prefix, is_folder=self._is_folder)
+
+    def _begin_log(self) -> None:
+        log_to_stderr(self.log)
+        # The live line alone shows each state of the start.
+        if LiveLine.attach(self.title):
+            logging.getLogger("wsgiproxy.spawn").setLevel(logging.DEBUG)
+
+    @property
+    def _is_folder(self) -> bool:
         # A command that gets the whole path may redirect by itself; one that takes slashes off
         # would then redirect without end.
-        strips = bool(self.settings.get("strip_script_name"))
-        return Mount(proxy, self.prefix, is_folder=strips)
+        return bool(self.settings.get("strip_script_name"))
+
+
+def _with_ends(proxy: ASGISpawningApplication, ending: Ending, now: bool) -> ASGIApplication:
+    """The application; its command ends with the server, as *ending* does it.
+
+    :param now: its command is started with the server, too.
+    """
+
+    from asyncio import to_thread
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_at_end() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await to_thread(ending.close)
+            return message
+
+        async def send_after_start(message: Message) -> None:
+            if now and message["type"] == "lifespan.startup.complete":
+                await proxy.start(wait=False)
+            await send(message)
+
+        if scope["type"] == "lifespan":
+            await proxy(scope, receive_at_end, send_after_start)
+        else:
+            await proxy(scope, receive, send)
+
+    return serve
 
 
 def _unusable(name: str, cwd: str, path: str | None) -> str:
@@ -125,6 +177,21 @@ def _unusable(name: str, cwd: str, path: str | None) -> str:
     return f"no such command: {plain(name)}; {hint}"
 
 
+def with_prefix(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Settings of a command, with *prefix* in the place of ``{prefix}``.
+
+    >>> with_prefix({"ready": "{prefix}/health", "script_env": {"ROOT": "{prefix}"}}, "/app")
+    {'ready': '/app/health', 'script_env': {'ROOT': '/app'}}
+    """
+    filled = dict(settings)
+    if filled.get("ready"):
+        filled["ready"] = filled["ready"].replace("{prefix}", prefix)
+    if "script_env" in filled:
+        variables = filled["script_env"].items()
+        filled["script_env"] = {name: each.replace("{prefix}", prefix) for name, each in variables}
+    return filled
+
+
 def read_spawned(arguments: argparse.Namespace, log: LogStyle) -> Spawned:
     """The command of the command line.
 
@@ -138,14 +205,10 @@ def read_spawned(arguments: argparse.Namespace, log: LogStyle) -> Spawned:
         raise ConfigurationError(
             f"TARGET {arguments.target!r} and a command: expected only one of them"
         )
-    if arguments.ready is not None:
-        arguments.ready = arguments.ready.replace("{prefix}", prefix)
-    for name, value in (arguments.script_env or {}).items():
-        arguments.script_env[name] = value.replace("{prefix}", prefix)
     return Spawned(
         tuple(word.replace("{prefix}", prefix) for word in arguments.command),
         prefix,
-        options.given_settings(arguments, options.SPAWNED),
+        with_prefix(options.given_settings(arguments, options.SPAWNED), prefix),
         log,
         arguments.now,
     )

@@ -60,6 +60,10 @@ class ClientTransport:
         self._location: str | None = None
         self._prefix: str | None = None
 
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        return headers
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3, as :func:`wsgiproxy.sansio.policy.wsgiproxy2.outgoing`."""
         self._prefix = inbound.script_name if self._proxied.strips else None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from wsgiproxy.settings.options import TransportOptions
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     import requests
     import urllib3
 
-__all__ = ["RequestsOptions", "Urllib3Options"]
+    from wsgiproxy.hooks import Hook
+
+__all__ = ["HookedOptions", "HookedUrllib3Options", "RequestsOptions", "Urllib3Options"]
 
 
 class Urllib3Options(TypedDict, total=False):
@@ -62,3 +67,15 @@ class RequestsOptions(TypedDict, total=False):
     """The path of our own certificate, or the paths of certificate and key."""
     json: Any
     """A value that is sent as JSON."""
+
+
+class HookedOptions(TransportOptions, total=False):
+    """Options of ``HostProxy`` with the client ``httplib``."""
+
+    hooks: Iterable[Hook]
+
+
+class HookedUrllib3Options(Urllib3Options, total=False):
+    """Options of ``HostProxy`` with the client ``urllib3``."""
+
+    hooks: Iterable[Hook]

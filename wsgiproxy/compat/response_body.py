@@ -155,10 +155,10 @@ class CompatReply:
             )
         self.complete = True
 
-    def pulse(self) -> None:
+    def pulse(self, seconds: float = 0.5) -> None:
         """Yield empty blocks while the upstream is silent, if the body is one of ours."""
         if isinstance(self._body, PooledReply):
-            self._body.pulse()
+            self._body.pulse(seconds)
 
     def __iter__(self) -> CompatReply:
         return self

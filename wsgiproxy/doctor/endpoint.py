@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.doctor.installation import clash
 from wsgiproxy.errors import ProxyError
@@ -34,20 +34,28 @@ from wsgiproxy.secretloader import KeyFile
 from wsgiproxy.version import __version__
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
     from wsgiproxy.replay import Replay
 
-    Restore = Callable[[WSGIEnvironment], WSGIEnvironment]
+    Restore = Callable[[dict[str, Any]], dict[str, Any]]
 
-__all__ = ["ENVIRON_KEY", "Examiner", "examiner"]
+__all__ = ["ENVIRON_KEY", "Answer", "Examiner", "examiner"]
 
 
-def examiner(settings: Mapping[str, Any], trusts: Callable[[str], bool]) -> Examiner | None:
+class Answer(NamedTuple):
+    """The answer to a question, of which the status is 200."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def examiner(
+    settings: Mapping[str, Any], trusts: Callable[[str], bool], middleware: str
+) -> Examiner | None:
     """The endpoint of a middleware; None without a key file to know doctors by.
 
     :param settings: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
     :param trusts: whether a peer is trusted.
+    :param middleware: the name of its class.
     :raises ConfigurationError: the key file cannot be read, or holds no key.
     """
     doctor, fronts = (
@@ -55,7 +63,7 @@ def examiner(settings: Mapping[str, Any], trusts: Callable[[str], bool]) -> Exam
         for name in ("doctor_file", "secret_file")
     )
     file = doctor or fronts
-    return Examiner(file, settings, trusts, fronts) if file else None
+    return Examiner(file, settings, trusts, fronts, middleware) if file else None
 
 
 class Examiner:
@@ -65,6 +73,7 @@ class Examiner:
     :param settings: the rows of :data:`wsgiproxy.settings.MIDDLEWARE`.
     :param trusts: whether a peer is trusted.
     :param fronts: the keys that requests are signed with; None if they are not.
+    :param middleware: the name of its class.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class Examiner:
         settings: Mapping[str, Any],
         trusts: Callable[[str], bool],
         fronts: KeyFile | None,
+        middleware: str,
     ) -> None:
         self._file = file
         self._trusts = trusts
@@ -89,12 +99,11 @@ class Examiner:
             fixed=tuple(name for name in Fixed._fields if settings[name] is not None),
             require_forwarded=settings["require_forwarded"],
             authorities=bool(settings["authorities"]),
+            middleware=middleware,
         )
 
-    def answer(
-        self, environ: WSGIEnvironment, restore: Restore, start_response: StartResponse
-    ) -> Iterable[bytes] | None:
-        """Answer a question (PEP 3333); None if *environ* holds no valid one.
+    def answer(self, environ: dict[str, Any], restore: Restore) -> Answer | None:
+        """The answer to a question; None if *environ* holds no valid one.
 
         :param restore: what the middleware does to an environ.
         """
@@ -119,8 +128,7 @@ class Examiner:
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
         ]
-        start_response("200 OK", headers)
-        return [body]
+        return Answer(headers, body)
 
     def _is_new(self, question: Question) -> bool:
         if self._replay is None:
@@ -133,7 +141,7 @@ class Examiner:
             return True
 
     def _examine(
-        self, environ: WSGIEnvironment, restore: Restore, question: Question, now: float
+        self, environ: dict[str, Any], restore: Restore, question: Question, now: float
     ) -> Examination:
         examination = self._middleware._replace(
             doctor=question.nonce,
@@ -179,7 +187,7 @@ def _created(signature_input: str) -> int:
     return 0
 
 
-def _carried(environ: WSGIEnvironment) -> tuple[str, ...]:
+def _carried(environ: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the carried keys; the signature has been verified."""
     carried = open_envelope(environ["HTTP_WSGIPROXY"]).carried
     return tuple(name for members in carried.values() for name in members)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import (
-    ClientGone,
     Forbidden,
     MethodNotAllowed,
     NotForProxy,
@@ -22,11 +20,10 @@ from wsgiproxy.errors import (
     ProxyAuthenticationRequired,
     ProxyError,
     Unavailable,
-    UpstreamLost,
-    UpstreamTimeout,
 )
 from wsgiproxy.forward.passwords import PasswordFile
 from wsgiproxy.guard import Guard
+from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.observe.warn import warn_of_wildcards
 from wsgiproxy.sansio.fields.forwarded import trust
@@ -38,18 +35,23 @@ from wsgiproxy.sansio.policy.forward import (
     requested,
     tunnel_authority,
 )
+from wsgiproxy.sansio.websocket import PROTOCOL
 from wsgiproxy.settings import FORWARD_TRANSPORT, resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.transport import PooledTransport
-from wsgiproxy.transport.threads.tunnel import Tunnel
+from wsgiproxy.worlds import wrong_call
 from wsgiproxy.wsgi.client import client_socket
-from wsgiproxy.wsgi.gateway import Gateway, call_counted, error_response
+from wsgiproxy.wsgi.gateway import Gateway, error_response
+from wsgiproxy.wsgi.stream import call_counted
+from wsgiproxy.wsgi.tunnels import ClientTunnels
+from wsgiproxy.wsgi.upgrade import Upgrades
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Unpack
 
+    from wsgiproxy.hooks import Hook
     from wsgiproxy.settings.options import ForwardOptions
 
 __all__ = ["ForwardProxy"]
@@ -58,13 +60,11 @@ _log = logging.getLogger("wsgiproxy.forward")
 
 # The clients that may use it by default: those of this machine.
 _LOOPBACK = ("127.0.0.0/8", "::1")
-# Seconds for closed tunnels to end.
-_LAST_WAIT = 2.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 @listing
-class ForwardProxy:
+class ForwardProxy(Hookable):
     """A WSGI application that is the proxy of a browser.
 
     Absolute-form requests go to the host that they name, with its name as Host, and ``CONNECT``
@@ -72,6 +72,8 @@ class ForwardProxy:
     :class:`wsgiproxy.server.Handler`, gunicorn and Werkzeug. By default it serves
     clients of this machine, and reaches public addresses at the ports 80 and 443.
 
+    :param hooks: functions that change requests and responses, the outermost first; see
+        :mod:`wsgiproxy.hooks`.
     :param options: the rows of :data:`wsgiproxy.settings.FORWARD` and
         :data:`~wsgiproxy.settings.FORWARD_TRANSPORT`; strings are converted.
     :raises ConfigurationError: naming the setting, its value and what was expected.
@@ -84,7 +86,8 @@ class ForwardProxy:
     '403 Forbidden'
     """
 
-    def __init__(self, **options: Unpack[ForwardOptions]) -> None:
+    def __init__(self, *, hooks: Iterable[Hook] = (), **options: Unpack[ForwardOptions]) -> None:
+        self._take_hooks(hooks)
         settings = resolve(PARTS["ForwardProxy"], options)
         credentials = settings["credentials"]
         self._is_right: Callable[[str, str, str], object] | None = None
@@ -101,23 +104,41 @@ class ForwardProxy:
         self.guard = Guard(**{name: settings[name] for name in ("allow", "deny", "ports")})
         self._connects = settings["connect"]
         self._timeout = settings["connect_timeout"]
-        self._idle = settings["tunnel_idle"]
         transport_options = {row.name: settings[row.name] for row in FORWARD_TRANSPORT}
         self.transport = PooledTransport(guard=self.guard, **transport_options)
         policy = ForwardPolicy(settings["via"] or f"wsgiproxy-{secrets.token_hex(4)}")
-        self._gateway = Gateway(policy, self.transport, max_body=settings["max_body"])
+        self._tunnels = ClientTunnels(settings["tunnel_idle"])
+        self._gateway = Gateway(
+            policy,
+            self.transport,
+            max_body=settings["max_body"],
+            upgrades=Upgrades((PROTOCOL,), self._tunnels),
+            hooks=self._hooks,
+        )
         self.max_connections: int = settings["max_connections"]
         self._changed = threading.Condition()
-        self._in_flight = self._closed = 0
-        self._tunnels: set[Tunnel] = set()
+        self._in_flight = 0
+
+    def _use_hooks(self) -> None:
+        self._gateway.hooks = self._hooks
 
     @property
     def in_flight(self) -> int:
         """Exchanges and tunnels that are not over."""
         return self._in_flight
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
         if environ.get("REQUEST_METHOD") == "CONNECT":
             return self._tunnelled(environ, start_response)
         wrong: ProxyError | None = None
@@ -187,78 +208,25 @@ class ForwardProxy:
             self._admit(environ)
             if not self._connects:
                 raise MethodNotAllowed("connect=False: no tunnels")
-            client = client_socket(environ)
-            if client is None or hasattr(client, "pending"):
-                raise NotSupported("the server does not give the client's socket, or only by TLS")
+            if client_socket(environ) is None:
+                raise NotSupported("the server does not give the client's socket")
             host, port = tunnel_authority(raw)
             record.origin = Origin("https", host, port)
             with contextlib.ExitStack() as stack:
                 self._enter()
                 stack.callback(self._leave)
-                closed = self._closed
+                since = self._tunnels.times_closed  # also while it connects
                 upstream = stack.enter_context(self.guard.connect(host, port, self._timeout))
-                tunnel = Tunnel(client, upstream, _early(environ, client))
-                stack.enter_context(self._registered(tunnel))
-                if closed == self._closed:  # else the proxy was closed while it connected
-                    self._pass(client, tunnel, record)
+                authority = f"{bracketed(host)}:{port}"
+                _log.info("tunnel to %s", authority, extra={"tunnel": authority})
+                self._tunnels.serve(environ, upstream, record, 200, head=_ESTABLISHED, since=since)
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
-        # The client's socket is shut down: the response of the server reaches no client.
         start_response("200 Connection established", [])
         return []
 
-    @contextlib.contextmanager
-    def _registered(self, tunnel: Tunnel) -> Iterator[None]:
-        """Register a tunnel, which :meth:`close` ends; close it at the end of the block."""
-        self._tunnels.add(tunnel)
-        try:
-            yield
-        finally:
-            tunnel.close()
-            with self._changed:
-                self._tunnels.discard(tunnel)
-                self._changed.notify_all()
-
-    def _pass(self, client: socket.socket, tunnel: Tunnel, record: Record) -> None:
-        """Pass bytes in both directions until both have ended."""
-        authority = record.origin and f"{bracketed(record.origin.host)}:{record.origin.port}"
-        _log.info("tunnel to %s", authority, extra={"tunnel": authority})
-        try:
-            client.settimeout(self._timeout)
-            client.sendall(_ESTABLISHED)
-            tunnel.run(self._idle)
-            if tunnel.was_silent:
-                record.fail(UpstreamTimeout(f"nothing has passed for tunnel_idle={self._idle:g} s"))
-        except OSError as error:
-            kind = UpstreamLost if tunnel.upstream_broke else ClientGone
-            record.fail(kind(str(error)))
-        finally:
-            record.end(200, tunnel.received)
-
     def close(self) -> None:
-        """End all tunnels, and close the connections that are kept."""
-        self._closed += 1
-        for tunnel in list(self._tunnels):
-            tunnel.close()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._tunnels, _LAST_WAIT)
+        """End all tunnels and WebSockets, and close the connections that are kept."""
+        self._tunnels.close()
+        self._gateway.beside.close()
         self.transport.close()
-
-
-def _early(environ: WSGIEnvironment, client: socket.socket) -> bytes:
-    """The bytes behind the head of a CONNECT that the server has read already."""
-    unread = environ.get("wsgiproxy.unread")
-    if unread is not None:
-        return bytes(unread)
-    body = environ.get("wsgi.input")
-    # gunicorn's body is behind a buffer of its own, in which the bytes stay.
-    buffer = getattr(getattr(getattr(body, "reader", None), "unreader", None), "buf", None)
-    if buffer is not None:
-        return bytes(buffer.getvalue())
-    peek = getattr(body, "peek", None)
-    if peek is not None:
-        # Werkzeug's is a buffered file, which returns the bytes that are there without waiting.
-        client.settimeout(0)
-        with contextlib.suppress(OSError, ValueError):
-            return bytes(peek())
-    return b""

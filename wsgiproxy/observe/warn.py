@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from wsgiproxy.errors import ProxyError
 
-__all__ = ["Refusals", "warn_of_wildcards", "warn_once"]
+__all__ = ["Refusals", "Seldom", "warn_of_wildcards", "warn_once"]
 
 _log = logging.getLogger("wsgiproxy.error")
 # Seconds between two lines about the same status.
@@ -51,3 +51,27 @@ class Refusals:
         unlogged = self._unlogged.pop(status, 0)
         more = f" (and {unlogged} more since the last line)" if unlogged else ""
         _log.warning("refused: %s %s: %s%s", status, type(error).__name__, error, more)
+
+
+class Seldom:
+    """A warning about something that fails for each request as long as it fails.
+
+    :param log: that gets it.
+    :param seconds: between two lines.
+    """
+
+    def __init__(self, log: logging.Logger, seconds: float = 60.0) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._next = 0.0
+        self._unlogged = 0
+
+    def warn(self, text: str) -> None:
+        """Log a line, or count it for the next one."""
+        now = time.monotonic()
+        if now < self._next:
+            self._unlogged += 1
+            return
+        more = f" (and {self._unlogged} more since the last line)" if self._unlogged else ""
+        self._next, self._unlogged = now + self._seconds, 0
+        self._log.warning("%s%s", text, more)

@@ -112,7 +112,7 @@ def _check_text(href: object, expected: str) -> None:
     if isinstance(href, int):
         raise ConfigurationError(f"href={href!r}: expected text, such as 'http://127.0.0.1:{href}'")
     if not isinstance(href, str):
-        what = "; an application is for WSGIProxyMiddleware" if callable(href) else ""
+        what = "; an application is for the middleware of a backend" if callable(href) else ""
         raise ConfigurationError(f"href={href!r}: expected text{what}; {expected}")
     shown = without_password(href)
     if "#" in href or not PRINTABLE.fullmatch(href):

@@ -90,6 +90,7 @@ class Inbound(NamedTuple):
     :param content_length: length of the body in bytes, None if the client gave none.
     :param chunked: the body ends where ``wsgi.input`` ends.
     :param login: there are credentials, perhaps of a scheme that is bound to a connection.
+    :param upgrade: the protocols that it wants to go over to, in lower case.
     """
 
     method: str
@@ -107,12 +108,13 @@ class Inbound(NamedTuple):
     content_length: int | None
     chunked: bool
     login: bool = False
+    upgrade: tuple[str, ...] = ()
 
 
 class Request(NamedTuple):
     """One request as it goes upstream.
 
-    The framing is its own two fields, and never a header (RFC 9112, 6.3).
+    The framing is its own two fields, and never a header (RFC 9112, 6.3); so is Upgrade.
 
     :param method: token.
     :param target: the request-target, byte for byte.
@@ -120,6 +122,7 @@ class Request(NamedTuple):
     :param content_length: length of the body in bytes, None if there is none to announce.
     :param chunked: send the body in chunks.
     :param login: there may be credentials among the headers; None if that is not known.
+    :param upgrade: the protocol to go over to (RFC 9110, 7.8); empty for an ordinary request.
     """
 
     method: str
@@ -128,6 +131,7 @@ class Request(NamedTuple):
     content_length: int | None = None
     chunked: bool = False
     login: bool | None = None
+    upgrade: str = ""
 
 
 class ResponseHead(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wsgiproxy.sansio.fields.names import words
 
-__all__ = ["IDEMPOTENT", "SAFE"]
+__all__ = ["IDEMPOTENT", "REGISTERED", "SAFE"]
 
 #: Methods that ask for nothing but an answer (RFC 9110, 9.2.1), so that a server may be asked
 #: twice, with the same content. CONNECT and TRACE never get as far; PRI is no method to send.
@@ -20,3 +20,6 @@ IDEMPOTENT = SAFE | words(
     "MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPPATCH PUT REBIND UNBIND "
     "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
 )
+
+#: All methods of that registry which may be proxied.
+REGISTERED = IDEMPOTENT | words("LOCK PATCH POST")

@@ -24,8 +24,9 @@ from wsgiproxy.sansio.fields.max_forwards import with_one_forward_less
 from wsgiproxy.sansio.fields.signature_members import cleaned
 from wsgiproxy.sansio.grammar import NO_CONTENT, NO_LENGTH
 from wsgiproxy.sansio.message import Headers, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.websocket import SWITCHING, check_switch
 
-__all__ = ["Outgoing", "Policy", "client_response", "outgoing", "whole_target"]
+__all__ = ["Outgoing", "Policy", "cleaned_lines", "client_response", "outgoing", "whole_target"]
 
 
 class Outgoing(NamedTuple):
@@ -54,6 +55,9 @@ class Policy(Protocol):
     #: Whether an upstream may command the server in front of us, as by X-Accel-Redirect.
     passes_commands: bool
 
+    def visible(self, headers: Headers) -> Headers:
+        """The cleaned field lines that hooks may see: those that may be sent to the upstream."""
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Stage 3: the outgoing request from the inbound one and its cleaned headers."""
 
@@ -67,34 +71,50 @@ def whole_target(inbound: Inbound) -> str:
 
 
 def request_for(inbound: Inbound, target: str, headers: Headers) -> Request:
-    """A request with the method and framing of *inbound*.
+    """A request with the method and framing of *inbound*, and the one protocol it may go over to.
 
     :param headers: the field lines; Host comes first (RFC 9110, 7.2).
     """
     length, chunked = inbound.content_length, inbound.chunked
-    return Request(inbound.method, target, headers, length, chunked, inbound.login)
+    upgrade = inbound.upgrade[0] if inbound.upgrade else ""
+    return Request(inbound.method, target, headers, length, chunked, inbound.login, upgrade)
 
 
-def outgoing(inbound: Inbound, policy: Policy) -> Outgoing:
+def cleaned_lines(headers: Headers, policy: Policy) -> Headers:
+    """Stages 1 and 2: the field lines as far as they may go on."""
+    return end_to_end(headers) if policy.keeps_namespace else cleaned(headers)
+
+
+def outgoing(
+    inbound: Inbound, policy: Policy, lines: Headers | None = None, *, is_clean: bool = False
+) -> Outgoing:
     """Stages 1 to 3.
 
+    :param lines: what hooks have made of the client's field lines; None for those themselves.
+    :param is_clean: *lines* have passed stages 1 and 2, and none that these remove is new.
     :raises BadRequest: the policy cannot make a request of it.
     """
-    headers = end_to_end(inbound.headers) if policy.keeps_namespace else cleaned(inbound.headers)
+    headers = inbound.headers if lines is None else lines
+    if not is_clean:
+        headers = cleaned_lines(headers, policy)
     if inbound.method == "OPTIONS":
         headers = with_one_forward_less(headers)
     return policy.request(inbound, headers)
 
 
 def client_response(
-    method: str, head: ResponseHead, policy: Policy, context: object
+    request: Request, head: ResponseHead, policy: Policy, context: object
 ) -> tuple[ResponseHead, bool]:
     """Stages 5 to 7: the head for the client, and whether a body follows.
 
+    :param request: as it was sent.
+    :param head: of the answer.
     :raises BadResponse: an answer that cannot be passed on.
     """
     status, reason, headers = head
-    if status == 426:
+    if request.upgrade:
+        check_switch(request, head)
+    elif status == 426:
         # It has to name a protocol in Upgrade, which an application may not send (RFC 9110,
         # 15.5.22; PEP 3333).
         raise BadResponse("the upstream answers 426: it wants another protocol than HTTP/1.1")
@@ -104,5 +124,6 @@ def client_response(
         headers = [field for field in headers if field[0].lower() != "content-length"]
         if status == 205:
             headers.append(("Content-Length", "0"))
-    body = method != "HEAD" and status not in NO_CONTENT
+    # Bytes of the other protocol follow a 101, whatever the method was.
+    body = status == SWITCHING or (request.method != "HEAD" and status not in NO_CONTENT)
     return ResponseHead(status, reason, headers), body

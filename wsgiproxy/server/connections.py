@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import sys
 import threading
 import time
 from typing import Any
@@ -39,6 +40,11 @@ class Connections:
         self._busy: set[ClientConnection] = set()
         self._leaving: dict[ClientConnection, None] = {}
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server ends."""
+        return self._closed
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._busy) + len(self._leaving)
@@ -149,6 +155,12 @@ class _LimitedServer:
             raise
         self._has_no_descriptors = False
         return accepted
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an error of a connection, unless the end of the server has cut it."""
+        is_of_a_socket = isinstance(sys.exc_info()[1], (OSError, ValueError))
+        if not (is_of_a_socket and self.wsgiproxy_connections.is_closed):
+            super().handle_error(request, client_address)  # type: ignore[misc]
 
     def server_close(self) -> None:
         """Close the listener, and the connections that have sent no request."""

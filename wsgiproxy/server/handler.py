@@ -182,7 +182,7 @@ class Handler(WSGIHandler):  # type: ignore[misc]  # Paste has no types
         else:
             self._client.limit(self._idle)
             made["wsgiproxy.socket"] = self._client.socket
-        if head.method == "CONNECT":
+        if head.method == "CONNECT" or "HTTP_UPGRADE" in made:  # a tunnel, perhaps
             made["wsgiproxy.unread"] = self._reader.surplus
         if hasattr(self.server, "thread_pool"):
             made["paste.httpserver.thread_pool"] = self.server.thread_pool

@@ -6,10 +6,11 @@ rows, so that a bad value is refused in the same words everywhere.
 
 from __future__ import annotations
 
-from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT
+from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT, URL_FORWARD
 from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SERVER, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
 from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
+from wsgiproxy.settings.websocket import TUNNEL, UPGRADE, WEBSOCKET
 
 __all__ = [
     "APP",
@@ -24,6 +25,10 @@ __all__ = [
     "SPAWNED_SIGNING",
     "SPAWNED_TRANSPORT",
     "TRANSPORT",
+    "TUNNEL",
+    "UPGRADE",
+    "URL_FORWARD",
+    "WEBSOCKET",
     "Setting",
     "resolve",
 ]

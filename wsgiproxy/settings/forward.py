@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsgiproxy.settings.convert import boolean, count, path, port, seconds, words
-from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS
+from wsgiproxy.settings.rows import APP, BOOLEAN, COUNT, NETWORKS, SECONDS, TRANSPORT
 from wsgiproxy.settings.setting import Setting
 from wsgiproxy.settings.spawn import SPAWNED_TRANSPORT
 
-__all__ = ["FORWARD", "FORWARD_TRANSPORT"]
+__all__ = ["FORWARD", "FORWARD_TRANSPORT", "URL_FORWARD", "URL_FORWARD_TRANSPORT"]
 
 
 def _ports(value: object) -> tuple[int, ...] | str:
@@ -90,3 +90,10 @@ FORWARD = (
 )
 #: Rows of :data:`TRANSPORT` for requests in plain text to any number of destinations.
 FORWARD_TRANSPORT = SPAWNED_TRANSPORT
+
+#: Of :class:`~wsgiproxy.asgi.ASGIForwardProxy`, which opens no tunnels and asks for no password.
+URL_FORWARD = tuple(
+    row for row in FORWARD if row.name not in ("credentials", "connect", "tunnel_idle")
+)
+#: Rows of :data:`TRANSPORT` beside them: the guard is its own, and a parent would look names up.
+URL_FORWARD_TRANSPORT = tuple(row for row in TRANSPORT if row.name not in ("guard", "parent_proxy"))

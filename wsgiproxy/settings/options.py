@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from wsgiproxy.replay import Replay
 
 __all__ = [
+    "ASGIAppOptions",
+    "ASGISpawnOptions",
     "AppOptions",
+    "BothSpawnOptions",
     "ForwardOptions",
     "LimitOptions",
     "MiddlewareOptions",
     "ReverseOptions",
     "SpawnOptions",
     "TransportOptions",
+    "UrlForwardOptions",
+    "WebSocketOptions",
 ]
 
 
@@ -51,16 +56,16 @@ class TransportOptions(LimitOptions, total=False):
     verify: bool | str
     """Verify the certificates of https upstreams; expects true or false. Default: True."""
     ca_file: str | os.PathLike[str] | None
-    """PEM file of the authorities to believe; expects the path of a file. Default: None."""
+    """PEM file of the authorities to believe; expects the path of a file."""
     client_cert: str | os.PathLike[str] | None
-    """PEM file with our own certificate; expects the path of a file. Default: None."""
+    """PEM file with our own certificate; expects the path of a file."""
     client_key: str | os.PathLike[str] | None
-    """PEM file with the key of client_cert; expects the path of a file. Default: None."""
+    """PEM file with the key of client_cert; expects the path of a file."""
     parent_proxy: str | None
     """The proxy through which to connect; expects http://[user:password@]host:port or
-    socks5h://host:port. Default: None."""
+    socks5h://host:port."""
     guard: Guard | bool | str | None
-    """Connect to public addresses alone; expects true, or a Guard. Default: None."""
+    """Connect to public addresses alone; expects true, or a Guard."""
 
 
 class ReverseOptions(TypedDict, total=False):
@@ -84,21 +89,43 @@ class ReverseOptions(TypedDict, total=False):
     forwarded: bool | str
     """Also announce in Forwarded (RFC 7239); expects true or false. Default: False."""
     via: str | None
-    """Our name in Via; a random one if not given; expects a token. Default: None."""
+    """Our name in Via; a random one if not given; expects a token."""
     rewrite_location: bool | str
     """Map Location and Refresh back; expects true or false. Default: True."""
     scope_cookies: bool | str
     """Map the Path of cookies to the mount; expects true or false. Default: False."""
     cookie_domain: str | None
-    """Replaces the Domain of cookies; expects a domain, or nothing to remove it. Default: None."""
+    """Replaces the Domain of cookies; expects a domain, or nothing to remove it."""
     max_body: int | str | None
-    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
-    None."""
+    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k."""
     allow_pickle: bool | str
     """Let pickle_keys be carried: any holder of the secret can run code at the backend; expects
     true or false. Default: False."""
     sign_body: bool | str
     """Cover request bodies, which are read first; expects true or false. Default: False."""
+    upgrade: str | Iterable[str]
+    """Protocols that a request may go over to; expects names of protocols other than those of HTTP
+    itself, such as websocket. Default: ('websocket',)."""
+    max_websockets: int | str | None
+    """WebSockets that may be open; expects a whole number from 1 on."""
+
+
+class WebSocketOptions(TypedDict, total=False):
+    """Options of a relay of WebSocket messages, as keyword arguments."""
+
+    max_websockets_per_client: int | str | None
+    """WebSockets that one client address may have open; expects a whole number from 1 on."""
+    websocket_lifetime: float | str | None
+    """Seconds after which a WebSocket is closed, and its client may come back; expects a number of
+    seconds above 0."""
+    max_message: int | str
+    """Largest message of a WebSocket, in bytes; expects a number of bytes, such as 65536 or 64k.
+    Default: 16777216."""
+    ping_interval: float | str
+    """Seconds between two pings to the target, which has as long to answer; 0 for none; expects a
+    number of seconds from 0 on. Default: 20.0."""
+    deflate: bool | str
+    """Compress messages, where both ends can (RFC 7692); expects true or false. Default: False."""
 
 
 class AppOptions(ReverseOptions, TransportOptions, total=False):
@@ -106,20 +133,30 @@ class AppOptions(ReverseOptions, TransportOptions, total=False):
 
     preserve_host: bool | str
     """Send the client's Host, not the target's; expects true or false. Default: False."""
+    tunnel_idle: float | str
+    """Seconds until a silent WebSocket is closed; expects a number of seconds above 0. Default:
+    600.0."""
 
 
-class SpawnOptions(ReverseOptions, LimitOptions, total=False):
-    """Options of :class:`wsgiproxy.spawn.SpawningApplication`, as keyword arguments."""
+class ASGIAppOptions(ReverseOptions, TransportOptions, WebSocketOptions, total=False):
+    """Options of :class:`wsgiproxy.asgi.ASGIProxyApp`, as keyword arguments."""
+
+    preserve_host: bool | str
+    """Send the client's Host, not the target's; expects true or false. Default: False."""
+
+
+class BothSpawnOptions(ReverseOptions, LimitOptions, total=False):
+    """Options of a spawner, as keyword arguments."""
 
     idle_ignore: str | Iterable[str]
     """Paths whose requests neither start it nor keep it running; expects paths such as /health or
     /api/*. Default: ()."""
     socket: Literal["inherit", "unix", "port"] | None
-    """How it gets its socket; as its placeholders say, if not given; expects inherit, unix or port.
-    Default: None."""
+    """How it gets its socket; as its placeholders say, if not given; expects inherit, unix or
+    port."""
     ready: str | Callable[[str], object] | None
-    """What has to answer before requests are sent; expects a path such as /health, or a function.
-    Default: None."""
+    """What has to answer before requests are sent; expects a path such as /health, or a
+    function."""
     start_timeout: float | str
     """Seconds that a start may take; expects a number of seconds above 0. Default: 30.0."""
     stop_timeout: float | str
@@ -131,13 +168,12 @@ class SpawnOptions(ReverseOptions, LimitOptions, total=False):
     """Requests that may wait for a start; expects a whole number from 0 on. Default: 500."""
     max_wait: float | str | None
     """Seconds that one of them may wait; 5 more than start_timeout, if not given; expects a number
-    of seconds above 0. Default: None."""
+    of seconds above 0."""
     waiting_page: float | str
     """Seconds after which a browser gets a page to wait with; expects a number of seconds from 0
     on. Default: 2.0."""
     share: bool | str | os.PathLike[str] | None
-    """One process for all workers of a server; expects true, false or the path of a folder.
-    Default: None."""
+    """One process for all workers of a server; expects true, false or the path of a folder."""
     debug: bool | str
     """Show the last lines of output to clients; expects true or false. Default: False."""
     sign: bool | str
@@ -147,7 +183,7 @@ class SpawnOptions(ReverseOptions, LimitOptions, total=False):
     preserve_host: bool | str
     """Send the client's Host, not the target's; expects true or false. Default: True."""
     secret_file: str | os.PathLike[str] | None
-    """Keys to sign with; see wsgiproxy keygen; expects the path of a file. Default: None."""
+    """Keys to sign with; see wsgiproxy keygen; expects the path of a file."""
     string_keys: str | Iterable[str]
     """Native strings to carry to the backend; expects environ keys other than wsgi.*, wsgiproxy.*,
     HTTP_* and those of CGI. Default: ()."""
@@ -162,12 +198,24 @@ class SpawnOptions(ReverseOptions, LimitOptions, total=False):
     wsgiproxy.*, HTTP_* and those of CGI. Default: ()."""
 
 
+class SpawnOptions(BothSpawnOptions, total=False):
+    """Options of :class:`wsgiproxy.spawn.SpawningApplication`, as keyword arguments."""
+
+    tunnel_idle: float | str
+    """Seconds until a silent WebSocket is closed; expects a number of seconds above 0. Default:
+    600.0."""
+
+
+class ASGISpawnOptions(BothSpawnOptions, WebSocketOptions, total=False):
+    """Options of :class:`wsgiproxy.asgi.ASGISpawningApplication`, as keyword arguments."""
+
+
 class ForwardOptions(LimitOptions, total=False):
     """Options of :class:`wsgiproxy.forward.ForwardProxy`, as keyword arguments."""
 
     allow_clients: str | Iterable[str] | None
     """Clients that may use it; if not given, those of this machine, or all with credentials;
-    expects addresses, networks such as 10.0.0.0/8, or 'unix'; or '*'. Default: None."""
+    expects addresses, networks such as 10.0.0.0/8, or 'unix'; or '*'."""
     allow: str | Iterable[str]
     """Destinations that are not public, or other ports; expects hosts, addresses, networks or *,
     each with or without :port. Default: ()."""
@@ -178,7 +226,7 @@ class ForwardOptions(LimitOptions, total=False):
     """Ports (default: 80 443); expects port numbers, or * for all."""
     credentials: str | os.PathLike[str] | Callable[[str, str], bool] | None
     """Who may use it, by name and password; expects the path of a htpasswd file (bcrypt), or a
-    function of user and password. Default: None."""
+    function of user and password."""
     connect: bool | str
     """Open tunnels (CONNECT), which https needs; expects true or false. Default: True."""
     max_connections: int | str
@@ -187,14 +235,43 @@ class ForwardOptions(LimitOptions, total=False):
     """Seconds until a silent tunnel is closed; expects a number of seconds above 0. Default:
     600.0."""
     via: str | None
-    """Our name in Via; a random one if not given; expects a token. Default: None."""
+    """Our name in Via; a random one if not given; expects a token."""
     max_body: int | str | None
-    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k. Default:
-    None."""
+    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k."""
+
+
+class UrlForwardOptions(LimitOptions, total=False):
+    """Options of :class:`wsgiproxy.asgi.ASGIForwardProxy`, as keyword arguments."""
+
+    allow_clients: str | Iterable[str] | None
+    """Clients that may use it; if not given, those of this machine, or all with credentials;
+    expects addresses, networks such as 10.0.0.0/8, or 'unix'; or '*'."""
+    allow: str | Iterable[str]
+    """Destinations that are not public, or other ports; expects hosts, addresses, networks or *,
+    each with or without :port. Default: ()."""
+    deny: str | Iterable[str]
+    """Destinations to refuse, whatever allow says; expects hosts, addresses, networks or *, each
+    with or without :port. Default: ()."""
+    ports: str | int | Iterable[int | str]
+    """Ports (default: 80 443); expects port numbers, or * for all."""
+    max_connections: int | str
+    """Exchanges and tunnels at the same time; expects a whole number from 0 on. Default: 500."""
+    via: str | None
+    """Our name in Via; a random one if not given; expects a token."""
+    max_body: int | str | None
+    """Largest request body in bytes; expects a number of bytes, such as 65536 or 64k."""
+    verify: bool | str
+    """Verify the certificates of https upstreams; expects true or false. Default: True."""
+    ca_file: str | os.PathLike[str] | None
+    """PEM file of the authorities to believe; expects the path of a file."""
+    client_cert: str | os.PathLike[str] | None
+    """PEM file with our own certificate; expects the path of a file."""
+    client_key: str | os.PathLike[str] | None
+    """PEM file with the key of client_cert; expects the path of a file."""
 
 
 class MiddlewareOptions(TypedDict, total=False):
-    """Options of :class:`wsgiproxy.middleware.WSGIProxyMiddleware`, as keyword arguments."""
+    """Options of the two middlewares, for WSGI and for ASGI, as keyword arguments."""
 
     family: Literal["x-forwarded", "historical", "forwarded"]
     """Which fields are believed under trust_ips; expects x-forwarded, historical or forwarded.
@@ -218,9 +295,9 @@ class MiddlewareOptions(TypedDict, total=False):
     5.0."""
     replay: Replay | Literal["memory"] | None
     """Remembers nonces, so that each signature is good for one request; expects 'memory', or an
-    object with add(key, ttl). Default: None."""
+    object with add(key, ttl)."""
     doctor_file: str | os.PathLike[str] | None
-    """Keys of the users of wsgiproxy doctor; expects the path of a file. Default: None."""
+    """Keys of the users of wsgiproxy doctor; expects the path of a file."""
     allowed_hosts: str | Iterable[str]
     """Hosts to answer for; all, if none is given; expects host names. Default: ()."""
     allow_pickle: bool | str
@@ -228,17 +305,12 @@ class MiddlewareOptions(TypedDict, total=False):
     sign_body: bool | str
     """Refuse bodies that are not covered; expects true or false. Default: False."""
     x_for: int | str | None
-    """How many proxies append to X-Forwarded-For; expects a whole number from 0 on. Default:
-    None."""
+    """How many proxies append to X-Forwarded-For; expects a whole number from 0 on."""
     x_proto: int | str | None
-    """How many proxies append to X-Forwarded-Proto; expects a whole number from 0 on. Default:
-    None."""
+    """How many proxies append to X-Forwarded-Proto; expects a whole number from 0 on."""
     x_host: int | str | None
-    """How many proxies append to X-Forwarded-Host; expects a whole number from 0 on. Default:
-    None."""
+    """How many proxies append to X-Forwarded-Host; expects a whole number from 0 on."""
     x_port: int | str | None
-    """How many proxies append to X-Forwarded-Port; expects a whole number from 0 on. Default:
-    None."""
+    """How many proxies append to X-Forwarded-Port; expects a whole number from 0 on."""
     x_prefix: int | str | None
-    """How many proxies append to X-Forwarded-Prefix; expects a whole number from 0 on. Default:
-    None."""
+    """How many proxies append to X-Forwarded-Prefix; expects a whole number from 0 on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,13 @@ __all__ = ["Choice", "Setting", "resolve", "shown"]
 
 
 def shown(value: object) -> str:
-    """A value for a message, without the password of a URL.
+    """A value for a message, without the password of a URL, and without those of variables.
 
-    >>> shown(["http://user:secret@host"])
-    "['http://***@host']"
+    >>> shown(["http://user:secret@host"]), shown({"TOKEN": "secret", "PORT": 80})
+    ("['http://***@host']", "{'TOKEN': '***', 'PORT': 80}")
     """
+    if isinstance(value, Mapping):
+        value = {name: "***" if isinstance(each, str) else each for name, each in value.items()}
     return without_password(repr(value))
 
 
@@ -75,8 +78,11 @@ class Setting:
         except ConfigurationError as error:  # which says more, perhaps by another name
             raise ConfigurationError(f"{self.name}={str(error).partition('=')[2]}") from error
         except (ValueError, TypeError) as error:
-            expected = self.expected
-            raise ConfigurationError(f"{self.name}={shown(value)}: expected {expected}") from error
+            if isinstance(self.default, dict) and isinstance(value, str):
+                # Where a variable ends may be what is wrong in a line of them.
+                value = re.sub("=.*", "=***", value, flags=re.DOTALL)
+            what = shown(value)
+            raise ConfigurationError(f"{self.name}={what}: expected {self.expected}") from error
 
 
 def resolve(rows: Iterable[Setting], options: Mapping[str, object]) -> dict[str, Any]:

@@ -18,14 +18,23 @@ from wsgiproxy.sansio.keys import Keyring, parse_keys
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.pipeline import whole_target
 from wsgiproxy.signature.signer import Signer, configured_signer, declared_keys
-from wsgiproxy.signature.verifier import Verifier, apply, is_signed
+from wsgiproxy.signature.verifier import (
+    Nonce,
+    Steps,
+    Verifier,
+    apply,
+    is_signed,
+    taken,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 __all__ = [
     "BadSignature",
+    "Nonce",
     "Signer",
+    "Steps",
     "Verifier",
     "apply",
     "check_request",
@@ -33,6 +42,7 @@ __all__ = [
     "declared_keys",
     "is_signed",
     "sign_request",
+    "taken",
 ]
 
 

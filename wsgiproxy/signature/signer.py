@@ -48,7 +48,7 @@ class Signer:
     ) -> None:
         self._keys = keys
         self._declared = {kind: names for kind, names in (declared or {}).items() if names}
-        self._covers_body = covers_body
+        self.covers_body = covers_body
 
     def seal(
         self,
@@ -68,7 +68,7 @@ class Signer:
         :raises ProxyError: a carried key cannot be carried.
         """
         headers, digest = request.headers, ""
-        if body is not None and self._covers_body:
+        if body is not None and self.covers_body:
             data = spooled(body)
             body = iter([data])
             headers, digest = with_digest(headers, data)

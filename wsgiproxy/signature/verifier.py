@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from wsgiproxy.errors import BadSignature, ConfigurationError, ContentTooLarge, Unavailable
 from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY, check_digest, spooled
@@ -23,12 +23,71 @@ if TYPE_CHECKING:
 
     from wsgiproxy.replay import Replay
 
-__all__ = ["Verifier", "apply", "is_signed"]
+    Checked = tuple["Proof", "Envelope", Mapping[str, Any]]
+
+__all__ = ["Body", "Nonce", "Steps", "Verifier", "Wish", "apply", "fulfilled", "is_signed", "taken"]
 
 _NEEDS_AUTHORITIES = (
     "expected authorities, the hosts by which the fronts reach this backend; else another backend"
     " that verifies by the same half could send on what it gets"
 )
+
+
+class Body(NamedTuple):
+    """What a check waits for: the request body, which is to be the answer.
+
+    :param length: bytes to read at most.
+    """
+
+    length: int
+
+
+class Nonce(NamedTuple):
+    """What a check waits for: whether a nonce is new, by :meth:`is_new`.
+
+    :param replay: the store of nonces; one of the user's may block.
+    :param key: key id and nonce.
+    :param ttl: seconds for which to remember it.
+    """
+
+    replay: Replay
+    key: str
+    ttl: float
+
+    def is_new(self) -> bool:
+        """Remember the nonce.
+
+        :raises Unavailable: the store fails.
+        """
+        try:
+            return self.replay.add(self.key, self.ttl)
+        except Exception as error:  # a store of the user's may raise anything
+            raise Unavailable(f"the store of nonces failed: {error!r}") from error
+
+
+_T = TypeVar("_T")
+Wish = Body | Nonce
+#: A check that yields what it waits for, and is sent the answer: one check for threads and loops.
+Steps = Generator[Wish, Any, _T]
+
+
+def fulfilled(wish: Wish, environ: WSGIEnvironment) -> object:
+    """The answer to what a check waits for, from ``wsgi.input`` and the store."""
+    if isinstance(wish, Body):
+        return spooled(blocks_of(environ, wish.length))
+    return wish.is_new()
+
+
+def taken(steps: Steps[_T], environ: WSGIEnvironment) -> _T:
+    """The result of all steps of a check, which may block."""
+    answer: object = None
+    while True:
+        try:
+            wish = steps.send(answer)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        answer = fulfilled(wish, environ)
 
 
 def apply(changes: Mapping[str, Any], environ: WSGIEnvironment) -> None:
@@ -79,7 +138,7 @@ class Verifier:
                     f"key {key.keyid!r} is a public half: {_NEEDS_AUTHORITIES}"
                 )
 
-    def check(self, environ: WSGIEnvironment) -> tuple[Proof, Envelope, Mapping[str, Any]]:
+    def check(self, environ: WSGIEnvironment) -> Checked:
         """Verify a request.
 
         :returns: the parameters of the signature, the envelope, and changes of the environ, if the
@@ -87,17 +146,24 @@ class Verifier:
         :raises BadSignature: with the reason, for the log.
         :raises Unavailable: the store of nonces fails.
         """
+        return taken(self.steps(environ), environ)
+
+    def steps(self, environ: Mapping[str, Any]) -> Steps[Checked]:
+        """The same, without waiting: a body is asked for when the signature has been verified."""
         proof = self.prove(environ)
         envelope = open_envelope(environ["HTTP_WSGIPROXY"])
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if not belongs(envelope.target, path):
             raise BadSignature(f"signed for {envelope.target!r}, but it came to {path!r}")
-        changes = self._body(environ, proof)
+        changes = yield from self._body(environ, proof)
         if self._replay is not None:
-            self._check_replay(self._replay, proof)
+            left = proof.created + self._max_age + self._clock_skew - time.time()
+            is_new = yield Nonce(self._replay, f"{proof.keyid}:{proof.nonce}", max(left, 1.0))
+            if not is_new:
+                raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")
         return proof, envelope, changes
 
-    def prove(self, environ: WSGIEnvironment) -> Proof:
+    def prove(self, environ: Mapping[str, Any]) -> Proof:
         """Verify the signature alone.
 
         :raises BadSignature: with the reason, for the log.
@@ -105,7 +171,7 @@ class Verifier:
         if not is_signed(environ):
             if "wsgiproxy.verified" in environ:
                 raise BadSignature("verified already: is the middleware applied twice?")
-            raise BadSignature("not signed; has WSGIProxyApp the same secret_file?")
+            raise BadSignature("not signed; has WSGIProxyApp or ASGIProxyApp the same secret_file?")
         keys = self._keys().keys
         host, scheme = environ.get("HTTP_HOST", ""), environ.get("wsgi.url_scheme", "http")
         signed_for = authority(host, scheme)
@@ -135,7 +201,7 @@ class Verifier:
             raise BadSignature(f"key {proof.keyid!r} is a public half: {_NEEDS_AUTHORITIES}")
         return proof
 
-    def _prove(self, environ: WSGIEnvironment, host: str, keys: Mapping[str, Key]) -> Proof:
+    def _prove(self, environ: Mapping[str, Any], host: str, keys: Mapping[str, Key]) -> Proof:
         get = environ.get
         components = {
             "@method": get("REQUEST_METHOD"),
@@ -155,7 +221,7 @@ class Verifier:
             clock_skew=self._clock_skew,
         )
 
-    def _body(self, environ: WSGIEnvironment, proof: Proof) -> Mapping[str, Any]:
+    def _body(self, environ: Mapping[str, Any], proof: Proof) -> Steps[Mapping[str, Any]]:
         covered = "content-digest" in proof.covered
         if not covered and not self._needs_body:
             return {}
@@ -166,22 +232,13 @@ class Verifier:
             return {}
         if length is not None and length > LARGEST_BODY:
             raise ContentTooLarge(f"a signed body of {length} bytes, over {LARGEST_BODY}")
-        data = spooled(blocks_of(environ, LARGEST_BODY + 1 if to_end else length or 0))
+        data = yield Body(LARGEST_BODY + 1 if to_end else length or 0)
         check_digest(environ, data)
         return {
             "wsgi.input": io.BytesIO(data),
             "CONTENT_LENGTH": str(len(data)),
             "HTTP_TRANSFER_ENCODING": None,
         }
-
-    def _check_replay(self, replay: Replay, proof: Proof) -> None:
-        left = proof.created + self._max_age + self._clock_skew - time.time()
-        try:
-            is_new = replay.add(f"{proof.keyid}:{proof.nonce}", max(left, 1.0))
-        except Exception as error:  # a store of the user's may raise anything
-            raise Unavailable(f"the store of nonces failed: {error!r}") from error
-        if not is_new:
-            raise BadSignature(f"nonce {proof.nonce!r} of key {proof.keyid!r} was used before")
 
 
 def is_signed(environ: Mapping[str, Any]) -> bool:

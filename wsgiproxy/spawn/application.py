@@ -2,52 +2,48 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.errors import ConfigurationError, NotReady, NotStarted, ProxyError, Unavailable
+from wsgiproxy.errors import ProxyError, Unavailable
+from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.sansio.process.command import meanings, socket_kind
-from wsgiproxy.sansio.process.lifecycle import Phase
-from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
-from wsgiproxy.sansio.target import matcher
+from wsgiproxy.sansio.websocket import asks_for_websocket
 from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
 from wsgiproxy.settings.parts import PARTS
-from wsgiproxy.spawn.backend import Backend
-from wsgiproxy.spawn.coordination import Coordination, Shared
-from wsgiproxy.spawn.gateways import Gateways
-from wsgiproxy.spawn.instance import Plan
-from wsgiproxy.spawn.readiness import readiness
-from wsgiproxy.spawn.state import ProcessLimits
+from wsgiproxy.spawn.admission import Admission
+from wsgiproxy.spawn.gateways import WSGIGateways
+from wsgiproxy.worlds import wrong_call
+from wsgiproxy.wsgi.client import ClientWatch
 from wsgiproxy.wsgi.errorpage import error_page
-from wsgiproxy.wsgi.gateway import call_counted, error_response
+from wsgiproxy.wsgi.gateway import error_response
+from wsgiproxy.wsgi.stream import call_counted
 
 if TYPE_CHECKING:
+    import logging
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Self, Unpack
 
+    from wsgiproxy.hooks import Hook
     from wsgiproxy.settings.options import SpawnOptions
 
 __all__ = ["SpawningApplication"]
 
-# Seconds that a request waits longer than a start may take, to get the reason of its failure.
-_MORE = 5.0
-
 
 @listing
-class SpawningApplication:
+class SpawningApplication(Hookable):
     """A WSGI application that is a process of its own, started by the first request.
 
     The first request starts the command and waits for it. The process, with all that it has
     started, ends with :meth:`close`, at the end of the program, after ``idle_shutdown``
-    seconds without a request, and whenever this process dies, however it dies.
+    seconds without a request, and whenever this process dies, however it dies. A WebSocket is a
+    request until it is closed; with the process, it ends.
 
     :param start_script: the command, which has to stay in the foreground: a list, or a string
         that is split as a shell would; no shell ever sees it. ``{port}`` (``__PORT__``),
@@ -58,6 +54,8 @@ class SpawningApplication:
     :param idle_shutdown: seconds without a request after which it is ended.
     :param logger: a logger or its name; ``wsgiproxy.spawn`` if not given. Its child ``output``
         gets the output of the command.
+    :param hooks: functions that change requests and responses, the outermost first; see
+        :mod:`wsgiproxy.hooks`.
     :param options: the rows of :data:`wsgiproxy.settings.SPAWN`,
         :data:`~wsgiproxy.settings.SPAWNED_APP`,
         :data:`~wsgiproxy.settings.SPAWNED_SIGNING` and
@@ -80,6 +78,8 @@ class SpawningApplication:
         spawned_port: int | str | None = None,
         idle_shutdown: float | str | None = None,
         logger: logging.Logger | str | None = None,
+        *,
+        hooks: Iterable[Hook] = (),
         **options: Unpack[SpawnOptions],
     ) -> None:
         positional = {
@@ -94,24 +94,33 @@ class SpawningApplication:
             **{name: value for name, value in positional.items() if value is not None},
         }
         settings = resolve(PARTS["SpawningApplication"], values)
-        self._backend = _backend(settings, logger)
+        self._take_hooks(hooks)
+        self._gateways = WSGIGateways(settings)
+        self._use_hooks()
+        self._admission = Admission(settings, self._gateways, logger)
+        self._backend = self._admission.backend
         self._leave = self._backend.lifecycle.leave
-        self._max_wait = settings["max_wait"] or settings["start_timeout"] + _MORE
-        self._waiting_page = settings["waiting_page"]
-        self._debug = settings["debug"]
-        self._is_ignored = matcher(settings["idle_ignore"])
         # An application that is garbage has no use for its process.
         weakref.finalize(self, self._backend.close, wait=False).atexit = False
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        if self._is_ignored is not None and self._is_ignored(environ.get("PATH_INFO", "")):
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse | None = None,
+        *more: object,
+    ) -> Iterable[bytes]:
+        """Serve one request (PEP 3333).
+
+        :raises TypeError: it was called as an ASGI application.
+        """
+        if start_response is None or more:
+            raise wrong_call(self, environ, start_response, *more)
+        if self._admission.is_ignored(environ.get("PATH_INFO", "")):
             return self._serve_ignored(environ, start_response)
-        seconds, start = self._max_wait, monotonic()
-        if self._backend.lifecycle.gateway is None and is_navigation(environ):
-            seconds = min(seconds, self._waiting_page)
+        start = monotonic()
         try:
-            gateway = self._backend.enter(environ, seconds)
+            seconds = self._admission.patience(environ)
+            gateway = self._backend.enter(seconds, ClientWatch(environ))
         except ProxyError as error:
             return self._refuse(error, environ, start_response, start)
         return call_counted(gateway, environ, start_response, self._leave)
@@ -125,7 +134,11 @@ class SpawningApplication:
         if gateway is None:
             # Without a log record: a page that is open for hours sends such requests.
             return error_page(Unavailable())(environ, start_response)
-        return call_counted(gateway, environ, start_response, partial(self._leave, used=False))
+        leave = partial(self._leave, used=False)
+        if asks_for_websocket(environ):  # which may last for days
+            leave()
+            return gateway(environ, start_response)
+        return call_counted(gateway, environ, start_response, leave)
 
     def _refuse(
         self,
@@ -135,20 +148,19 @@ class SpawningApplication:
         start: float,
     ) -> Iterable[bytes]:
         record = Record(environ, start)
-        if isinstance(error, NotReady) and is_navigation(environ):
-            lines = self._backend.lines if self._debug else []
-            state = self._backend.lifecycle.state
-            seconds = monotonic() - state.since if state.phase is Phase.STARTING else None
-            headers, body = waiting_page(error.retry_after, seconds, lines)
+        page = self._admission.page(error, environ)
+        if page is not None:
+            headers, body = page
             record.fail(error)
             record.end(error.status, sent=len(body))
             start_response("503 Service Unavailable", headers)
             return [body]
-        if isinstance(error, NotStarted) and not self._debug:
-            error.detail = ""
         return error_response(error, environ, start_response, record)
 
     # For the program
+
+    def _use_hooks(self) -> None:
+        self._gateways.use_hooks(self._hooks)
 
     @property
     def state(self) -> str:
@@ -169,7 +181,7 @@ class SpawningApplication:
         if not wait:
             self._backend.start()
             return
-        self._backend.enter({}, self._max_wait)
+        self._backend.enter(self._admission.max_wait)
         self._leave()
 
     def stop(self) -> None:
@@ -182,6 +194,7 @@ class SpawningApplication:
     def close(self) -> None:
         """End the process and wait for its end; every later request gets 503."""
         self._backend.close()
+        self._gateways.beside.close()
 
     def __enter__(self) -> Self:
         return self
@@ -191,52 +204,3 @@ class SpawningApplication:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._backend.command!r}: {self.state}>"
-
-
-def _backend(settings: Mapping[str, Any], logger: logging.Logger | str | None) -> Backend:
-    if not isinstance(logger, logging.Logger):
-        logger = logging.getLogger(logger or "wsgiproxy.spawn")
-    limits = ProcessLimits(
-        settings["start_timeout"],
-        settings["stop_timeout"],
-        settings["idle_shutdown"],
-        settings["max_waiting"],
-    )
-    plan, share = _plan(settings), settings["share"]
-    # A request for a host that is not allowed would get 400.
-    host = (*settings["allowed_hosts"], "localhost")[0].lstrip(".")
-    return Backend(
-        settings["start_script"],
-        Coordination(plan) if share is None else Shared(plan, share),
-        limits,
-        gateways=Gateways(settings),
-        check=readiness(settings["ready"], host),
-        log=logger,
-    )
-
-
-def _plan(settings: Mapping[str, Any]) -> Plan:
-    """The plan of an instance.
-
-    :raises ConfigurationError: two settings contradict each other.
-    """
-    command, variables = settings["start_script"], settings["script_env"]
-    tempfile.gettempdir()  # now, since its first call takes a lock that a fork may copy
-    texts = [*command, *variables.values()]
-    kind = socket_kind(texts, settings["socket"])
-    port = settings["spawned_port"]
-    if kind == "unix" and port is not None:
-        raise ConfigurationError(f"spawned_port={port!r}: expected none with a Unix socket")
-    secret_file = settings["secret_file"]
-    if secret_file is not None and not settings["sign"]:
-        raise ConfigurationError(f"secret_file={secret_file!r}: expected no sign=False beside it")
-    return Plan(
-        command,
-        settings["cwd"],
-        variables,
-        settings["inherit_env"],
-        kind,
-        port,
-        "fd" in meanings(texts),
-        os.path.abspath(secret_file) if secret_file else "" if settings["sign"] else None,
-    )

@@ -39,7 +39,10 @@ class Coordination:
     """The steps on which several processes would have to agree, for one process alone.
 
     :param plan: what to start.
+    :cvar has_files: the steps of a request read and write files.
     """
+
+    has_files = False
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -99,6 +102,8 @@ class Shared(Coordination):
     :param share: the folder in which they meet; empty for one of each parent process.
     :raises ConfigurationError: the folder cannot be used.
     """
+
+    has_files = True
 
     def __init__(self, plan: Plan, share: str) -> None:
         super().__init__(plan)

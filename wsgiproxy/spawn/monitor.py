@@ -6,7 +6,7 @@ import os
 import select
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.process.lifecycle import Event, Phase, State
@@ -27,31 +27,34 @@ __all__ = ["Monitor"]
 _FIRST_TICK = 0.002
 _LAST_TICK = 0.05
 
+G = TypeVar("G")
 
-class Monitor(threading.Thread):
+
+class Monitor(threading.Thread, Generic[G]):
     """Starts one instance and accompanies it to its end.
 
     :param lifecycle: the state that it changes.
     :param gateways: makes the gateway to the instance.
     :param check: finds out whether the instance is ready.
     :param report: writes the log.
+    :ivar is_over: all is done, also what follows from the end of the instance.
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, gateways: Gateways, check: Check, report: Report
+        self, lifecycle: Lifecycle[G], gateways: Gateways[G], check: Check, report: Report
     ) -> None:
         super().__init__(name="spawn", daemon=True)
         self._lifecycle = lifecycle
         self._gateways = gateways
         self._check = check
         self._report = report
-        self._gateway: Gateway | None = None
-        self._is_over = False
+        self._probe: Gateway | None = None
+        self.is_over = False
 
     def wait(self, seconds: float) -> None:
         """Wait for the thread's end; join() never returns where gevent was patched in later."""
         with self._lifecycle.changed:
-            self._lifecycle.changed.wait_for(lambda: self._is_over, seconds)
+            self._lifecycle.changed.wait_for(lambda: self.is_over, seconds)
 
     def run(self) -> None:
         """Run the thread."""
@@ -83,8 +86,8 @@ class Monitor(threading.Thread):
         finally:
             with self._lifecycle.changed:
                 self._lifecycle.set_ended(instead)
-                self._is_over = True
-                self._lifecycle.changed.notify_all()
+                self.is_over = True
+                self._lifecycle.notify()
 
     def _watch(self, instance: Instance) -> None:
         """Return when the command and all its descendants have ended."""
@@ -127,14 +130,16 @@ class Monitor(threading.Thread):
                 self._lifecycle.feed(Event.LATE)
             return
         if not missing:
-            self._gateway = self._gateway or self._gateways.to(instance)
-            missing = self._check(self._gateway, instance)
+            self._probe = self._probe or self._gateways.probe(instance)
+            missing = self._check(self._probe, instance)
         self._report.waiting(missing)
-        if missing or self._gateway is None:
+        if missing or self._probe is None:
             return
         # The command may have ended meanwhile, and a descendant have answered.
-        if self._receive(instance) and self._lifecycle.set_ready(instance, self._gateway):
-            self._report.ready(instance)
+        if self._receive(instance):
+            gateway = self._gateways.serving(self._probe, instance)
+            if self._lifecycle.set_ready(instance, gateway):
+                self._report.ready(instance)
 
     def _handle(self, instance: Instance, kind: str, text: str) -> None:
         """Handle a message of the supervisor; see :mod:`wsgiproxy.spawn.supervisor.loop`."""
@@ -153,8 +158,10 @@ class Monitor(threading.Thread):
                 self._report.held_back()
         elif kind == "L":
             self._report.output(f"({text} lines lost)")
-        elif kind == "D" and self._lifecycle.state.phase is not Phase.DRAINING:
-            self._lifecycle.feed(Event.STOP)  # another process has stopped it
+        elif kind == "D":
+            if self._lifecycle.state.phase is not Phase.DRAINING:
+                self._lifecycle.feed(Event.STOP)  # another process has stopped it
+            self._gateways.end_upgrades()
         elif kind == "X":
             instance.has_ended = True
             status, left = map(int, text.split())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from wsgiproxy.sansio.process.lifecycle import (
     STOPPED,
@@ -20,9 +21,10 @@ from wsgiproxy.sansio.process.lifecycle import (
 if TYPE_CHECKING:
     from wsgiproxy.spawn.coordination import Coordination
     from wsgiproxy.spawn.instance import Instance
-    from wsgiproxy.wsgi.gateway import Gateway
 
 __all__ = ["Lifecycle", "ProcessLimits"]
+
+G = TypeVar("G")
 
 
 class ProcessLimits(NamedTuple):
@@ -40,20 +42,30 @@ class ProcessLimits(NamedTuple):
     waiting: int
 
 
-class Lifecycle:
+class Lifecycle(Generic[G]):
     """The state of the instance; the condition ``changed`` is its lock, notified of each change.
+
+    Who cannot wait for a condition, such as an event loop, is one of its ``listeners``.
 
     :param coordination: the steps on which several processes have to agree.
     :param limits: limits of the process.
+    :param begin_end: called before the instance is told to end, with the lock held.
     :ivar state: changed by :meth:`step` alone.
     :ivar gateway: the gateway to the instance while it is ready, else None.
     :ivar instance: the instance from its start to its end, else None.
     :ivar postponed: the last start was not tried, since another process has just failed.
+    :ivar listeners: called after each change, in any thread and with the lock held.
     """
 
-    def __init__(self, coordination: Coordination, limits: ProcessLimits) -> None:
+    def __init__(
+        self,
+        coordination: Coordination,
+        limits: ProcessLimits,
+        begin_end: Callable[[], None] = lambda: None,
+    ) -> None:
         self.coordination = coordination
         self.limits = limits
+        self._begin_end = begin_end
         self.closed = False
         self.reset()
 
@@ -61,7 +73,8 @@ class Lifecycle:
         """Set the state in which nothing has been started."""
         self.changed = threading.Condition()
         self.state = STOPPED
-        self.gateway: Gateway | None = None
+        self.listeners = set[Callable[[], None]]()
+        self.gateway: G | None = None
         self.instance: Instance | None = None
         self.postponed = False
         self._in_flight = 0
@@ -71,7 +84,13 @@ class Lifecycle:
         self._claimed = False
         self._last_used = monotonic()
 
-    def step(self, event: Event, now: float, gateway: Gateway | None = None) -> Action:
+    def notify(self) -> None:
+        """Wake all that wait for a change; the caller holds the lock."""
+        self.changed.notify_all()
+        for listener in tuple(self.listeners):
+            listener()
+
+    def step(self, event: Event, now: float, gateway: G | None = None) -> Action:
         """Change the state by *event*; the caller holds the lock.
 
         :param now: of the monotonic clock.
@@ -82,8 +101,9 @@ class Lifecycle:
         if self.state is not before:
             self.gateway = gateway if self.state.phase is Phase.READY else None
             if action is Action.END:
+                self._begin_end()
                 self._end_instance()
-            self.changed.notify_all()
+            self.notify()
         return action
 
     def feed(self, event: Event) -> None:
@@ -102,7 +122,7 @@ class Lifecycle:
 
     # Use
 
-    def take(self) -> Gateway | None:
+    def take(self) -> G | None:
         """Begin a request; None if the instance cannot be used. The caller holds the lock."""
         if self.gateway is None:
             return None
@@ -111,6 +131,28 @@ class Lifecycle:
             return None
         self._in_flight += 1
         return self.gateway
+
+    def take_at_once(self) -> G | None:
+        """The same, without the lock, for an event loop: None also if it would have to wait."""
+        if self.gateway is None or not self.changed.acquire(blocking=False):
+            return None
+        try:
+            return self.take() if self._claimed or not self.coordination.has_files else None
+        finally:
+            self.changed.release()
+
+    def leave_at_once(self, *, used: bool = True) -> bool:
+        """As :meth:`leave`, for an event loop: False if it would have to wait."""
+        if not self.changed.acquire(blocking=False):
+            return False
+        try:
+            is_last = self._claimed and self._in_flight <= 1
+            if is_last and self.coordination.has_files:
+                return False
+            self.leave(used=used)
+            return True
+        finally:
+            self.changed.release()
 
     def leave(self, *, used: bool = True) -> None:
         """End a request that :meth:`take` has begun.
@@ -153,7 +195,7 @@ class Lifecycle:
             if self.state.phase is not Phase.STARTING:
                 self._end_instance()
 
-    def set_ready(self, instance: Instance, gateway: Gateway) -> bool:
+    def set_ready(self, instance: Instance, gateway: G) -> bool:
         """Let requests use the instance; False if it is being stopped already."""
         with self.changed:
             self._last_used = monotonic()
@@ -176,6 +218,6 @@ class Lifecycle:
         self.postponed = instead is not None
         if instead is not None:
             self.state = instead
-            self.changed.notify_all()
+            self.notify()
         self.step(Event.GONE, monotonic())
         self.coordination.set_ended(self.state)

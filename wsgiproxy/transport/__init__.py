@@ -5,12 +5,29 @@ It interprets no status, adds and changes no header, and has never seen an envir
 
 from __future__ import annotations
 
-from wsgiproxy.transport.base import Call, Reply, Timeouts, Transport
-from wsgiproxy.transport.pool import PooledTransport
+from typing import TYPE_CHECKING
+
+from wsgiproxy.transport.base import (
+    AsyncCall,
+    AsyncReply,
+    AsyncTransport,
+    Call,
+    Reply,
+    Timeouts,
+    Transport,
+)
 from wsgiproxy.transport.threads.connection import is_own_request
 from wsgiproxy.transport.threads.reply import PooledReply
+from wsgiproxy.transport.threads.transport import PooledTransport
+
+if TYPE_CHECKING:
+    from wsgiproxy.transport.aio.transport import AsyncPooledTransport
 
 __all__ = [
+    "AsyncCall",
+    "AsyncPooledTransport",
+    "AsyncReply",
+    "AsyncTransport",
     "Call",
     "PooledReply",
     "PooledTransport",
@@ -19,3 +36,17 @@ __all__ = [
     "Transport",
     "is_own_request",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # asyncio takes 30 ms to import, for nothing where there are threads alone.
+    if name == "AsyncPooledTransport":
+        from wsgiproxy.transport.aio.transport import AsyncPooledTransport
+
+        return AsyncPooledTransport
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All public names, those that are not loaded yet included."""
+    return sorted({*globals(), *__all__})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Iterator
 from functools import partial
 from http.client import HTTPException
 from importlib.util import find_spec
@@ -31,7 +32,7 @@ from wsgiproxy.sansio.message import Origin
 if TYPE_CHECKING:
     from wsgiproxy.guard import Guard
 
-__all__ = ["Dialler"]
+__all__ = ["Dialler", "failures", "unix_address"]
 
 _PARENT_PORTS = {"http": 3128, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
@@ -123,26 +124,26 @@ class Dialler:
         self._tls: ssl.SSLContext | None = None
         if ca_file or client_cert:
             self._tls = tls_context(*self._identity)  # bad files fail now, not later
-        self._parent = _parent(parent_proxy) if parent_proxy else None
-        if guard is not None and self._parent is not None:
+        self.parent = _parent(parent_proxy) if parent_proxy else None
+        if guard is not None and self.parent is not None:
             raise ConfigurationError(
                 f"guard={guard!r}: expected no parent_proxy beside it, since that looks names up"
                 " again, and connects to what it finds"
             )
-        self._guard = guard
+        self.guard = guard
 
     def check(self, origin: Origin) -> None:
         """Ask the guard, if there is one, whether the origin may be talked to; no look-up.
 
         :raises DestinationForbidden: it may not.
         """
-        if self._guard is None:
+        if self.guard is None:
             return
         if origin.unix:
             raise DestinationForbidden(
                 f"{_where(origin)} is refused: a guard knows addresses alone"
             )
-        self._guard.check(origin.host, origin.port)
+        self.guard.check(origin.host, origin.port)
 
     def dial(self, origin: Origin, timeout: float) -> socket.socket:
         """Connect, and do the TLS handshake for https.
@@ -153,15 +154,26 @@ class Dialler:
         :raises UpstreamTimeout: there was none in time.
         """
         self.check(origin)
-        try:
+        with failures(origin, timeout):
             if origin.unix:
                 return _dial_unix(origin.unix, timeout)
             return self._dial_tcp(origin, timeout)
-        except (exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
-            # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
-            # that does not speak HTTP.
-            kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
-            raise kind(f"connecting to {_where(origin)}: {_reason(error, timeout)}") from error
+
+    def tunnel(self, origin: Origin, timeout: float) -> socket.socket:
+        """Connect through the parent proxy, and leave the TLS handshake to the caller.
+
+        :raises ConnectFailed: there is no connection; nothing was sent.
+        :raises UpstreamTimeout: there was none in time.
+        """
+        with failures(origin, timeout):
+            return self._dial_tcp(origin._replace(scheme="http"), timeout)
+
+    def context(self) -> ssl.SSLContext:
+        """The TLS side of its connections."""
+        if self._tls is None:
+            # Loading the system's authorities takes 20 ms, for nothing if all is http.
+            self._tls = tls_context(*self._identity)
+        return self._tls
 
     def _dial_tcp(self, origin: Origin, timeout: float) -> socket.socket:
         connection = self._connection(origin, timeout)
@@ -181,16 +193,13 @@ class Dialler:
     def _connection(self, origin: Origin, timeout: float) -> HTTPConnection:
         options: dict[str, Any] = {"timeout": timeout}
         if origin.scheme == "https":
-            if self._tls is None:
-                # Loading the system's authorities takes 20 ms, for nothing if all is http.
-                self._tls = tls_context(*self._identity)
-            options["ssl_context"] = self._tls
+            options["ssl_context"] = self.context()
             options["server_hostname"] = origin.host
-        if self._guard is not None:
+        if self.guard is not None:
             guarded = _GuardedHTTPS if origin.scheme == "https" else _Guarded
-            return guarded(self._guard, origin, **options)
+            return guarded(self.guard, origin, **options)
         kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
-        parent = self._parent
+        parent = self.parent
         if parent is None:
             return kind(origin.host, origin.port, **options)
         if parent.scheme != "http":
@@ -236,6 +245,23 @@ def _socks_connection(parent: _Parent, origin: Origin, options: dict[str, Any]) 
     return kind(settings, origin.host, origin.port, **options)
 
 
+@contextlib.contextmanager
+def failures(origin: Origin, timeout: float) -> Iterator[None]:
+    """Failures to connect to *origin*, as errors of ours.
+
+    :param timeout: the limit that the message names.
+    :raises ConnectFailed: there is no connection; nothing was sent.
+    :raises UpstreamTimeout: there was none in time.
+    """
+    try:
+        yield
+    except (exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
+        # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
+        # that does not speak HTTP.
+        kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
+        raise kind(f"connecting to {_where(origin)}: {_reason(error, timeout)}") from error
+
+
 def _is_timeout(error: Exception) -> bool:
     # urllib3 derives NewConnectionError ("refused") from ConnectTimeoutError.
     if isinstance(error, exceptions.NewConnectionError):
@@ -269,7 +295,15 @@ def _dial_unix(path: str, timeout: float) -> socket.socket:
     with contextlib.ExitStack() as stack:
         stack.callback(sock.close)
         sock.settimeout(timeout)
-        # "@name" is Linux's abstract namespace, as systemd and ss write it.
-        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+        sock.connect(unix_address(path))
         stack.pop_all()
     return sock
+
+
+def unix_address(path: str) -> str:
+    """The address of a Unix socket; ``@name`` is Linux's abstract namespace, as systemd writes it.
+
+    >>> unix_address("/run/app.sock"), unix_address("@app")
+    ('/run/app.sock', '\\x00app')
+    """
+    return "\0" + path[1:] if path.startswith("@") else path

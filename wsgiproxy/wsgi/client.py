@@ -5,17 +5,23 @@ PEP 3333 has no word for it: without one of these keys it cannot be known.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["ClientWatch", "client_socket", "client_watch", "looks_at_blocks"]
+__all__ = ["ClientWatch", "client_socket", "client_watch", "looks_at_blocks", "reset", "unread"]
 
 # The peer's end of the connection is closed: Linux says so even behind unread bytes. A client
 # that has only ended its own side looks the same, as it does to nginx.
 _ENDED = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+
+# A struct linger: on, and no second.
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def client_watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
@@ -68,7 +74,36 @@ def client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
         sock = environ.get(name)
         if isinstance(sock, socket.socket):
             return sock
+    if str(environ.get("SERVER_SOFTWARE")).startswith("gevent/"):  # None under waitress
+        # pywsgi gives the file that it reads the request from. Unless the process is patched, its
+        # sockets are of another class, and a wait of ours would stop all of its greenlets.
+        sock = getattr(getattr(_file_of_pywsgi(environ), "raw", None), "_sock", None)
+        if isinstance(sock, socket.socket):
+            return sock
     return None
+
+
+def reset(environ: Mapping[str, Any]) -> None:
+    """Break the client's connection by a TCP reset (RFC 9293, 3.5.2), if there is its socket.
+
+    The server keeps a socket with the same number, at which it fails to write as it does when a
+    client has left. It could not keep one that is closed: the number might be another's by then.
+    """
+    client = client_socket(environ)
+    if client is None:
+        return
+    here, there = socket.socketpair()
+    there.close()
+    with here, contextlib.suppress(OSError):
+        # Closed by dup2(2), for this is its only descriptor, and without waiting (socket(7)).
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        os.dup2(here.fileno(), client.fileno(), inheritable=False)
+
+
+def _file_of_pywsgi(environ: Mapping[str, Any]) -> Any:
+    # The file itself in a handshake of WebSocket, else it is in the object for the body.
+    body = environ.get("wsgi.input")
+    return getattr(body, "rfile", body)
 
 
 def _has_gone(sock: socket.socket) -> bool:
@@ -80,3 +115,23 @@ def _has_gone(sock: socket.socket) -> bool:
     except ValueError:  # closed by the server itself
         return True
     return bool(poll.poll(0))
+
+
+def unread(environ: Mapping[str, Any], client: socket.socket) -> bytes:
+    """The bytes behind the head that the server has read already, and has not taken for a body."""
+    found = environ.get("wsgiproxy.unread")
+    if found is not None:
+        return bytes(found)
+    body = environ.get("wsgi.input")
+    # gunicorn's body is behind a buffer of its own, in which the bytes stay.
+    buffer = getattr(getattr(getattr(body, "reader", None), "unreader", None), "buf", None)
+    if buffer is not None:
+        return bytes(buffer.getvalue())
+    peek = getattr(_file_of_pywsgi(environ), "peek", None)
+    if peek is not None:
+        # That of Werkzeug and pywsgi is a buffered file: it returns the bytes that are there,
+        # without waiting.
+        client.settimeout(0)
+        with contextlib.suppress(OSError, ValueError):
+            return bytes(peek())
+    return b""

@@ -6,9 +6,8 @@ It decides nothing about headers; the rules are in :mod:`wsgiproxy.sansio`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 from wsgiproxy.errors import (
     BadRequest,
@@ -16,35 +15,38 @@ from wsgiproxy.errors import (
     ContentTooLarge,
     LoopDetected,
     ProxyError,
-    WebSocketNotCarried,
 )
+from wsgiproxy.hooks.hookable import Chained
 from wsgiproxy.observe.accesslog import Record
-from wsgiproxy.observe.warn import warn_once
+from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
-from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Request, ResponseHead
-from wsgiproxy.sansio.pipeline import Policy, client_response, outgoing, whole_target
+from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Origin, Request, ResponseHead
+from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing, whole_target
+from wsgiproxy.sansio.websocket import PROTOCOL, SWITCHING
 from wsgiproxy.transport import Call, PooledTransport, Timeouts, Transport, is_own_request
+from wsgiproxy.wsgi import hooked
+from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
 from wsgiproxy.wsgi.errorpage import error_page
 from wsgiproxy.wsgi.input import blocks_of, read
+from wsgiproxy.wsgi.stream import Stream
+from wsgiproxy.wsgi.upgrade import Upgrades
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from wsgiproxy.sansio.hooks import Hook
     from wsgiproxy.signature import Signer
     from wsgiproxy.transport import Reply
+    from wsgiproxy.transport.base import SwitchedReply
 
-__all__ = ["Gateway", "Stream", "error_response", "call_counted", "log_failure"]
+__all__ = ["Gateway", "error_response"]
 
 _log = logging.getLogger("wsgiproxy.error")
-_NO_WEBSOCKET = (
-    "A WebSocket handshake was refused (501), and so are all others: WebSocket is not carried yet."
-    " A page that needs one may stay empty"
-)
 
 
-class Gateway:
+class Gateway(Chained):
     """A WSGI application that sends requests on as a policy decides.
 
     :param policy: the rules of one kind of proxy.
@@ -52,6 +54,10 @@ class Gateway:
         if none is given.
     :param max_body: largest request body in bytes; None for no limit (413 beyond it).
     :param signer: puts the signature on what is sent (stage 4); None for none.
+    :param upgrades: the protocols that requests may go over to; None for WebSocket.
+    :param hooks: what changes requests and responses, the outermost first, checked.
+    :param fetcher: what sends the requests of their own; *transport* if not given.
+    :param beside: the threads of what they begin beside requests; some of its own if not given.
     """
 
     def __init__(
@@ -61,23 +67,37 @@ class Gateway:
         *,
         max_body: int | None = None,
         signer: Signer | None = None,
+        upgrades: Upgrades | None = None,
+        hooks: Sequence[Hook] = (),
+        fetcher: Transport | None = None,
+        beside: BesideThreads | None = None,
     ) -> None:
         self.policy = policy
         self.transport: Transport = transport or PooledTransport()
         self.max_body = max_body
         self.signer = signer
+        self.hooks = hooks
+        self._fetcher = fetcher
+        self.beside = BesideThreads() if beside is None else beside
+        self.upgrades = Upgrades((PROTOCOL,)) if upgrades is None else upgrades
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333). The environ is read and never changed."""
         record = Record(environ)
         try:
             head, reply = self.exchange(environ, record)
+            if head.status == SWITCHING:
+                switched = cast("SwitchedReply", reply)
+                status = self.upgrades.pass_bytes(environ, head, switched, record)
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
             _log.exception("unexpected failure before the answer")
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
             return error_response(unexpected, environ, start_response, record)
+        if head.status == SWITCHING:
+            start_response(status, [])
+            return []
         status, whole = f"{head.status} {head.reason}", b"" if reply is None else reply.whole
         if reply is None or whole is not None:
             try:
@@ -108,24 +128,43 @@ class Gateway:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), None
-        origin, request, context, facts = outgoing(inbound, self.policy)
+        if inbound.upgrade:
+            inbound = self.upgrades.asked(environ, inbound)
+        if self.links:
+            return hooked.exchange(self, environ, inbound, record)
+        going = outgoing(inbound, self.policy)
+        body, request = self.body(environ, inbound, going.request)
+        return self.send(environ, going, request, body, record)
+
+    def send(
+        self,
+        environ: WSGIEnvironment,
+        going: Outgoing,
+        request: Request,
+        body: Iterator[bytes] | None,
+        record: Record,
+    ) -> tuple[ResponseHead, Reply | None]:
+        """Stage 4, the transport, and stages 5 to 7.
+
+        :param going: what the policy has made of the client's request.
+        :param request: the same request with its final framing.
+        :param body: its blocks; None if it has none.
+        :returns: as :meth:`exchange`.
+        :raises ProxyError: there is no answer.
+        """
+        origin, _, context, facts = going
         record.origin = origin
-        body, request = self._body(environ, inbound, request)
         if self.signer is not None and facts is not None:
             body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
-        reply = self.transport.send(
-            origin,
-            request,
-            body,
-            call=Call(
-                _timeouts(environ) if "webob.client.timeout" in environ else None,
-                ClientWatch(environ),
-                _early_hints(environ) if "wsgi.early_hints" in environ else None,
-            ),
+        call = Call(
+            _timeouts(environ) if "webob.client.timeout" in environ else None,
+            ClientWatch(environ),
+            _early_hints(environ) if "wsgi.early_hints" in environ else None,
         )
+        reply = self.transport.send(origin, request, body, call)
         record.reused = reply.reused
         try:
-            head, has_body = client_response(inbound.method, reply.head, self.policy, context)
+            head, has_body = client_response(request, reply.head, self.policy, context)
         except BaseException:
             reply.close()
             raise
@@ -134,7 +173,22 @@ class Gateway:
             return head, None
         return head, reply
 
-    def _body(
+    def fetch(
+        self,
+        environ: WSGIEnvironment,
+        origin: Origin,
+        request: Request,
+        body: Iterator[bytes] | None,
+    ) -> Reply:
+        """Send a request of a hook's own, with the limits in time of the client's.
+
+        :raises ProxyError: there is no answer.
+        """
+        limits = _timeouts(environ) if "webob.client.timeout" in environ else None
+        call = Call(limits, ClientWatch(environ))
+        return (self._fetcher or self.transport).send(origin, request, body, call)
+
+    def body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request
     ) -> tuple[Iterator[bytes] | None, Request]:
         """The blocks of the request body, and the request with its final framing."""
@@ -153,93 +207,6 @@ class Gateway:
         if limit is not None and length > limit:
             raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
         return blocks_of(environ, length), request
-
-
-class Stream:
-    """An answer that is still arriving: an iterable without a length (PEP 3333).
-
-    A class, since the ``finally`` of a generator that was never started does not run.
-
-    :param pulses: give empty blocks while the upstream is silent.
-    """
-
-    __slots__ = ("_at_end", "_greeting", "_record", "_reply", "_status")
-
-    def __init__(self, reply: Reply, status: int, record: Record, *, pulses: bool = False) -> None:
-        if pulses:
-            reply.pulse()
-        self._at_end: Callable[[], None] | None = None
-        self._reply = reply
-        self._status = status
-        self._record = record
-        # Servers that send the head with the first block, whatever it holds, send it now:
-        # the upstream may say nothing more for minutes.
-        self._greeting = not reply.received
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> bytes:
-        """The next block.
-
-        :raises ProxyError: the answer breaks off; the server then breaks the connection.
-        """
-        if self._greeting:
-            self._greeting = False
-            return b""
-        try:
-            return next(self._reply)
-        except ProxyError as error:
-            log_failure(error, self._record)
-            self._record.fail(error)
-            raise
-
-    def at_end(self, callback: Callable[[], None]) -> None:
-        """Have *callback* called once, when the stream is closed, after earlier ones."""
-        before = self._at_end
-        self._at_end = callback if before is None else partial(_both, before, callback)
-
-    def __del__(self) -> None:
-        # Dropped by an application that should have closed it: its caller counts those in use.
-        if self._at_end is not None:
-            self.close()
-
-    def close(self) -> None:
-        """Called by the server at the end, whatever the end was."""
-        callback, self._at_end = self._at_end, None
-        if callback is not None:
-            callback()
-        self._reply.close()
-        if not self._reply.complete:
-            self._record.fail(ClientGone("the server closed the answer before its end"))
-        self._record.end(self._status, self._reply.received)
-
-
-def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    first()
-    second()
-
-
-def call_counted(
-    application: WSGIApplication,
-    environ: WSGIEnvironment,
-    start_response: StartResponse,
-    leave: Callable[[], None],
-) -> Iterable[bytes]:
-    """The answer of *application*, for a caller that counts the exchanges in flight.
-
-    :param leave: called once, at the end of the answer or without one.
-    """
-    try:
-        blocks = application(environ, start_response)
-    except BaseException:
-        leave()
-        raise
-    if isinstance(blocks, Stream):
-        blocks.at_end(leave)
-    else:
-        leave()
-    return blocks
 
 
 def _timeouts(environ: WSGIEnvironment) -> Timeouts:
@@ -302,13 +269,3 @@ def error_response(
     finally:
         record.end(error.status, sent=sum(map(len, body)) if isinstance(body, list) else 0)
     return body
-
-
-def log_failure(error: ProxyError, record: Record) -> None:
-    """Say what was asked for, of which upstream, and why it has failed."""
-    if isinstance(error, WebSocketNotCarried):  # once, since pages try again and again
-        warn_once(_NO_WEBSOCKET)
-    level = logging.INFO if error.side == "client" else logging.WARNING
-    # The access log says it too: a handler may want one line for each exchange.
-    line, reason = record.failure(error)
-    _log.log(level, "%s%s", line, reason, extra={"exchange_failed": reason})

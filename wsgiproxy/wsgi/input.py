@@ -15,11 +15,16 @@ __all__ = ["blocks_of", "read"]
 
 
 def blocks_of(environ: WSGIEnvironment, length: int) -> Iterator[bytes]:
-    """At most *length* bytes of ``wsgi.input``."""
+    """The *length* bytes of ``wsgi.input``.
+
+    :raises BadRequest: there are fewer, so that the request is not a whole one.
+    """
     left = length
     while left and (block := read(environ, min(left, BLOCK))):
         left -= len(block)
         yield block
+    if left:
+        raise BadRequest(f"the request body ended {left} of {length} bytes too early")
 
 
 def read(environ: WSGIEnvironment, size: int) -> bytes:

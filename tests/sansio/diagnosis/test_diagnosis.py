@@ -64,6 +64,7 @@ def signed(**more: Any) -> Examination:
         clock=NOW,
         version="1.0",
         python="3.13",
+        middleware="WSGIProxyMiddleware",
         mode="secret_file",
         arrived={**PLAIN_ENVIRON, **ANNOUNCED, "HTTP_WSGIPROXY": "(300 characters)"},
         seen=SEEN,
@@ -277,10 +278,10 @@ def test_answer_names_mode_and_server(found, text):
     [
         pytest.param(signed(), "ok", "with key 'k1'", "", id="verified"),
         pytest.param(
-            refused("not signed; has WSGIProxyApp the same secret_file?"),
+            refused("not signed; has WSGIProxyApp or ASGIProxyApp the same secret_file?"),
             "bad",
-            "refuses it with 403: not signed; has WSGIProxyApp the same secret_file?",
-            "Give WSGIProxyApp the key file",
+            "with 403: not signed; has WSGIProxyApp or ASGIProxyApp the same secret_file?",
+            "Give the proxy the key file: WSGIProxyApp or ASGIProxyApp(href,",
             id="proxy-does-not-sign",
         ),
         pytest.param(
@@ -302,7 +303,7 @@ def test_answer_names_mode_and_server(found, text):
         pytest.param(
             refused("verified already: is it twice?", inner=True), "bad", "", "once", id="inner"
         ),
-        pytest.param(signed(verified=""), "warn", "lets it in", "Give WSGI", id="strip"),
+        pytest.param(signed(verified=""), "warn", "lets it in", "Give the proxy", id="strip"),
     ],
 )
 def test_signature_finding(found, level, text, cure):
@@ -602,6 +603,28 @@ WAITRESS = {**PLAIN_ENVIRON, "SERVER_SOFTWARE": "waitress"}
 def test_trusted_peer_without_its_client_field(found, forged, level, text, cure):
     observed = {} if forged is None else {"forged": forged}
     assert holds(one(found_in(found, **observed), "trust"), level, text, cure)
+
+
+@pytest.mark.parametrize(
+    ("middleware", "named"),
+    [
+        pytest.param("WSGIProxyMiddleware", "WSGIProxyMiddleware", id="WSGI"),
+        pytest.param("ASGIProxyMiddleware", "ASGIProxyMiddleware", id="ASGI"),
+        pytest.param("", "WSGIProxyMiddleware or ASGIProxyMiddleware", id="an-earlier-version"),
+        pytest.param("rm -r ", "WSGIProxyMiddleware or ASGIProxyMiddleware", id="another-name"),
+    ],
+)
+def test_the_class_that_has_answered_is_named(middleware, named):
+    findings = found_in(trusting(middleware=middleware, require_forwarded=False))
+    assert one(findings, "answer").sentence.startswith(f"{named} 1.0 answered")
+    assert one(findings, "unannounced").cure.startswith(f"{named}(app, ..., require_forwarded")
+
+
+def test_where_nothing_has_answered_both_classes_are_named():
+    observed = {"plain": Observed(None, 403, NOW)}
+    finding = one(diagnose(INSTALLATION, TARGET._replace(keyid="k1"), observed), "answer")
+    assert "backend has WSGIProxyMiddleware or ASGIProxyMiddleware, its" in finding.sentence
+    assert "WSGIProxyMiddleware or ASGIProxyMiddleware(app, secret_file" in finding.cure
 
 
 @pytest.mark.parametrize(

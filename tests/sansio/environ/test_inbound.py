@@ -15,7 +15,6 @@ from wsgiproxy.errors import (
     MethodNotAllowed,
     NotSupported,
     ProxyError,
-    WebSocketNotCarried,
 )
 from wsgiproxy.sansio.environ.inbound import read
 from wsgiproxy.sansio.fields.framing import body_framing
@@ -346,10 +345,6 @@ def test_host(changes: dict[str, Any], host: str) -> None:
         *(
             pytest.param({"HTTP_EXPECT": expect}, ExpectationFailed, id=f"{expect!r}")
             for expect in ("y 100-continue", "100-continue, y", "200-ok", "100-continue;a=b")
-        ),
-        pytest.param({"HTTP_UPGRADE": "websocket"}, WebSocketNotCarried, id="websocket"),
-        pytest.param(
-            {"HTTP_UPGRADE": "h2c, WebSocket"}, WebSocketNotCarried, id="websocket-in-a-list"
         ),
     ],
 )

@@ -486,3 +486,9 @@ def test_a_host_is_printable_and_splits(text: str) -> None:
         name, port = split_host(text, 80)
         assert name
         assert 0 <= port <= 65535
+
+
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Key", "sec-websocket-version", "Host"])
+def test_a_handshake_is_not_the_clients_to_break(name: str) -> None:
+    headers = [("Connection", f"upgrade, {name}, X-A"), (name, "1"), ("X-A", "2")]
+    assert end_to_end(headers) == [(name, "1")]

@@ -765,7 +765,7 @@ def test_any_answer_is_legal_for_wsgi_or_none(raw: bytes, surplus: bytes, method
     if found is None:
         return
     assert found.head is not None
-    head, has_body = client_response(method, found.head, ExactPolicy(), None)
+    head, has_body = client_response(Request(method, "/", []), found.head, ExactPolicy(), None)
     assert 200 <= head.status <= 599
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsgiproxy.errors import BadRequest, LoopDetected, NotForProxy
 from wsgiproxy.sansio.environ import inbound as environs
-from wsgiproxy.sansio.message import Inbound, Origin, ResponseHead
+from wsgiproxy.sansio.message import Inbound, Origin, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import client_response, outgoing
 from wsgiproxy.sansio.policy.forward import (
     ForwardPolicy,
@@ -177,7 +177,7 @@ def test_a_loop_is_found():
 )
 def test_via_is_in_the_answer_too(before, after):
     head = ResponseHead(200, "OK", [("Location", "http://a/x"), *before])
-    found, _ = client_response("GET", head, ForwardPolicy("us"), None)
+    found, _ = client_response(Request("GET", "/", []), head, ForwardPolicy("us"), None)
     assert found.headers == [("Location", "http://a/x"), ("Via", after)]
 
 

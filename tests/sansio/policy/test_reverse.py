@@ -23,7 +23,7 @@ from wsgiproxy.sansio.environ.restore import by_envelope
 from wsgiproxy.sansio.fields.envelope import open_envelope, seal
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.href import Base
-from wsgiproxy.sansio.message import Headers, Origin, ResponseHead
+from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Outgoing, client_response, outgoing, whole_target
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
 from wsgiproxy.sansio.policy.spawned import SpawnPolicy
@@ -241,7 +241,9 @@ def test_a_trusted_proxy_is_believed() -> None:
 def mapped(policy: SpawnPolicy, name: str, value: str, **changes: Any) -> str:
     """What a client gets for one field of an answer."""
     context = sent(policy, **changes).context
-    head, _ = client_response("GET", ResponseHead(302, "Found", [(name, value)]), policy, context)
+    head, _ = client_response(
+        Request("GET", "/", []), ResponseHead(302, "Found", [(name, value)]), policy, context
+    )
     return head.headers[0][1]
 
 

@@ -19,13 +19,17 @@ from tests.support.echo import CASE_FIELD
 from tests.support.fronts import Front
 from tests.support.judges import JudgedResponse
 from tests.support.messages import HeaderList, RawRequest
+from tests.support.serve import ASGI_SERVERS
 from tests.support.upstream import RawUpstream
 
-__all__ = ["ALL", "REVERSE", "Case", "Differs", "Expect", "but", "judge", "play", "refused"]
+__all__ = ["ALL", "ASGI", "REVERSE", "Case", "Differs", "Expect", "asgi_app", "but", "judge"]
+__all__ += ["mount_of", "on_asgi", "play", "refused"]
 
 #: The three kinds of proxy that stand behind every front server.
 ALL = ("reverse", "mounted", "exact")
 REVERSE = ("reverse", "mounted")
+#: Those behind the servers for ASGI; see `tests.support.asgi_apps`.
+ASGI = ("reverse", "mounted", "rooted")
 _numbers = itertools.count(1)
 
 
@@ -62,6 +66,11 @@ def refused(status: int) -> Expect:
     return Expect(status, reached=False)
 
 
+def on_asgi(why: str, **changes: Any) -> dict[str, Differs]:
+    """What differs on every server for ASGI."""
+    return dict.fromkeys(ASGI_SERVERS, but(why, **changes))
+
+
 def but(why: str, **changes: Any) -> Differs:
     """Everything as expected, but for *changes*; fields are added to those expected."""
     return Differs(why, changes)
@@ -96,11 +105,27 @@ class Case:
 
     def request(self, app: str, mark: str) -> bytes:
         """The bytes for *app*, with *mark* to know them by."""
-        mount = MOUNT if app == "mounted" else ""
+        mount = mount_of(app)
         target = mount + self.target if self.target.startswith("/") else self.target
         line = f"{self.method} {target.replace('{mount}', mount)}"
         headers = [*self.headers, (CASE_FIELD, mark)]
         return request_bytes(line, headers, self.body)
+
+
+def mount_of(app: str) -> str:
+    """The path below which *app* is; empty if it is at the root."""
+    return MOUNT if app in ("mounted", "rooted") else ""
+
+
+def asgi_app(case: Case, turn: int) -> str | None:
+    """The application that *case* meets in a server for ASGI; None if there is none for it.
+
+    With the server's number as a part of *turn*, each server sees each case once, and each case
+    sees each application.
+    """
+    kinds = {"reverse": "reverse", "mounted": "mounted", "rooted": "mounted"}
+    apps = [app for app in ASGI if kinds[app] in case.apps]
+    return apps[turn % len(apps)] if apps else None
 
 
 def play(

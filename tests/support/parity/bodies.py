@@ -57,6 +57,18 @@ BODIES = [
         except_on=_NO_CHUNKS_ON,
     ),
     Case(
+        "body: trailers are dropped",
+        Expect(sent_body=b"hello", sent={"x-sum": []}),
+        method="POST",
+        headers=[("Transfer-Encoding", "chunked")],
+        body=chunks(b"hello")[:-2] + b"X-Sum: 1\r\n\r\n",
+        except_on={
+            **_NO_CHUNKS_ON,
+            "werkzeug": but("it refuses them", status=400, reached=False),
+            "uvicorn": but("it takes early ones for fields of the head", sent={"x-sum": ["1"]}),
+        },
+    ),
+    Case(
         "body: a chunked DELETE is not cut off (CVE-2026-29057)",
         Expect(line="DELETE /x HTTP/1.1", sent_body=b"hello"),
         method="DELETE",

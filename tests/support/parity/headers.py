@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.parity import Case, Expect, but
+from tests.support.parity import Case, Expect, but, on_asgi
 
 __all__ = ["HEADERS"]
 
+_BELIEVES = "it believes clients on 127.0.0.1 (forwarded_allow_ips)"
 _UNDERSCORES = "it lets underscores in names pass, and WSGI cannot tell them from hyphens"
 
 
@@ -87,6 +88,7 @@ HEADERS = [
             "waitress": but("it joins with a space", sent={"x-twice": ["1, 2"]}),
             "handler": but("it joins with a space", sent={"x-twice": ["1, 2"]}),
             "cheroot": but("it keeps the last alone", sent={"x-twice": ["2"]}),
+            **on_asgi("a scope has them apart", sent={"x-twice": ["1", "2"]}),
         },
     ),
     Case(
@@ -116,6 +118,7 @@ HEADERS = [
             "wsgiref": but(_UNDERSCORES, sent={"x-auth-user": ["evil"]}),
             "cheroot": but(_UNDERSCORES, sent={"x-auth-user": ["evil"]}),
             "granian": but(_UNDERSCORES, sent={"x-auth-user": ["evil"]}),
+            **on_asgi("a scope has names as they were sent", sent={"x_auth_user": ["evil"]}),
         },
     ),
     Case(
@@ -177,6 +180,10 @@ HEADERS = [
             ("Remote-User", "root"),
         ],
         apps=["reverse"],
+        except_on={
+            "uvicorn": but(_BELIEVES, sent={"x-forwarded-for": ["6.6.6.6"]}),
+            "uvicorn-h11": but(_BELIEVES, sent={"x-forwarded-for": ["6.6.6.6"]}),
+        },
     ),
     Case(
         "header: no client sets the scheme",
@@ -184,10 +191,8 @@ HEADERS = [
         headers=[("X-Forwarded-Proto", "https")],
         apps=["reverse"],
         except_on={
-            "gunicorn": but(
-                "it believes clients on 127.0.0.1 (forwarded_allow_ips)",
-                sent={"x-forwarded-proto": ["https"], "x-forwarded-port": ["443"]},
-            )
+            name: but(_BELIEVES, sent={"x-forwarded-proto": ["https"], "x-forwarded-port": ["443"]})
+            for name in ("gunicorn", "uvicorn", "uvicorn-h11")
         },
     ),
     Case(
@@ -212,7 +217,7 @@ HEADERS = [
         apps=["reverse"],
         except_on={
             "gunicorn": but(
-                "it believes clients on 127.0.0.1 (forwarded_allow_ips)",
+                _BELIEVES,
                 line="GET /x HTTP/1.1",
                 sent={"x-forwarded-prefix": ["/adm"]},
             )

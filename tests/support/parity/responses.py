@@ -5,10 +5,12 @@ from __future__ import annotations
 from unittest.mock import ANY
 
 from tests.support.messages import answer, chunked_answer
-from tests.support.parity import Case, Expect, but
+from tests.support.parity import Case, Expect, but, on_asgi
 
 __all__ = ["RESPONSES", "breaks", "says"]
 
+_OWN = "it adds its own"
+_NO_STATUS = "uvicorn would break the connection, and a 502 is a legal answer on all of them"
 _REASON = "it takes the reason from the status"
 _ADDS_ZERO = "it adds Content-Length: 0 to an empty body"
 _DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -28,19 +30,29 @@ RESPONSES = [
         "response: status and reason pass",
         Expect(299, "Rather Fine", body=b"hello"),
         script=says(answer(299, body=b"hello", reason="Rather Fine")),
-        except_on={"granian": but(_REASON, reason="<none>")},
+        except_on={
+            "granian": but(_REASON, reason="<none>"),
+            **on_asgi(_REASON, reason=""),
+            "granian-asgi": but(_REASON, reason="<none>"),
+        },
     ),
     Case(
         "response: an error of the upstream is an answer",
         Expect(418, "Short and stout", body=b"teapot"),
         script=says(answer(418, body=b"teapot", reason="Short and stout")),
-        except_on={"granian": but(_REASON, reason="I'm a teapot")},
+        except_on={
+            "granian": but(_REASON, reason="I'm a teapot"),
+            **on_asgi(_REASON, reason=ANY),
+        },
     ),
     Case(
         "response: a status above 599 passes with its reason",
         Expect(999, "Request denied", body=b"no"),
         script=says(answer(999, body=b"no", reason="Request denied")),
-        except_on={"granian": but(_REASON, reason="<none>")},
+        except_on={
+            "granian": but(_REASON, reason="<none>"),
+            **on_asgi(_NO_STATUS, status=502, reason=ANY, body=ANY),
+        },
     ),
     Case(
         "response: a blank before the colon is removed",
@@ -51,7 +63,7 @@ RESPONSES = [
         "response: an empty reason is legal",
         Expect(200, "", body=b"hello"),
         script=says(answer(200, body=b"hello", reason="")),
-        except_on={"granian": but(_REASON, reason="OK")},
+        except_on={"granian": but(_REASON, reason="OK"), **on_asgi(_REASON, reason=ANY)},
     ),
     Case(
         "response: repeated fields stay apart and in order",
@@ -161,6 +173,7 @@ RESPONSES = [
         except_on={
             "waitress": but("it removes the length", headers={"content-length": []}),
             "granian": but("it removes the length", headers={"content-length": []}),
+            "granian-asgi": but("it removes the length", headers={"content-length": []}),
         },
     ),
     Case(
@@ -183,9 +196,11 @@ RESPONSES = [
         script=says(answer(headers=[("Server", "Origin/1"), ("Date", _DATE)])),
         except_on={
             "gunicorn": but("it replaces both", headers={"server": ["gunicorn"], "date": [ANY]}),
-            "werkzeug": but(
-                "it adds its own", headers={"server": [ANY, "Origin/1"], "date": [ANY, _DATE]}
-            ),
+            **{
+                name: but(_OWN, headers={"server": [ANY, "Origin/1"], "date": [ANY, _DATE]})
+                for name in ("werkzeug", "uvicorn", "uvicorn-h11")
+            },
+            "hypercorn": but(_OWN, headers={"server": ["Origin/1", ANY], "date": [_DATE, ANY]}),
         },
     ),
     Case(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.support.parity import REVERSE, Case, Expect, but, refused
+from tests.support.parity import REVERSE, Case, Expect, but, on_asgi, refused
 
 __all__ = ["TARGETS"]
 
 _LOST = "it hands over no raw target, so what was encoded is decoded"
 _NO_ABSOLUTE = "it refuses absolute-form, or mangles it beyond use"
 _UPPER = "it refuses methods in lower case itself"
+_NOT_ROUTED = "Starlette finds no route for a path that holds the authority"
 _ONE_SLASH = "it makes one slash of several at the start, in PATH_INFO at least"
 
 
@@ -57,6 +58,7 @@ TARGETS = [
         except_on={
             "wsgiref": but("it has no raw target", line="GET /x HTTP/1.1"),
             "granian": but("it has no raw target", line="GET /x HTTP/1.1"),
+            **on_asgi("a scope does not tell it from none", line="GET /x HTTP/1.1"),
         },
     ),
     Case(
@@ -118,6 +120,10 @@ TARGETS = [
             "wsgiref/mounted": but("no PATH_INFO is below the mount", status=404, reached=False),
             "cheroot": but(_NO_ABSOLUTE, status=400, reached=False),
             "granian": but("it forgets it", sent={"x-forwarded-host": ["front.example"]}),
+            "uvicorn": but("it forgets it", sent={"x-forwarded-host": ["front.example"]}),
+            "granian-asgi": but("it forgets it", sent={"x-forwarded-host": ["front.example"]}),
+            "uvicorn-h11/mounted": but(_NOT_ROUTED, status=404, reached=False),
+            "hypercorn/mounted": but(_NOT_ROUTED, status=404, reached=False),
         },
     ),
     Case(
@@ -143,6 +149,8 @@ TARGETS = [
             "waitress": but(_UPPER, status=400, reached=False),
             "gunicorn": but(_UPPER, status=400, reached=False),
             "cheroot": but(_UPPER, status=400, reached=False),
+            "uvicorn": but(_UPPER, status=400, reached=False),
+            "hypercorn": but("it makes it upper case", line="GET /x HTTP/1.1"),
         },
     ),
     Case("method: OPTIONS passes", Expect(line="OPTIONS /x HTTP/1.1"), method="OPTIONS"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -175,3 +177,41 @@ def test_it_can_be_closed_from_outside(made):
     made.tunnel.close()
     made.end()
     assert made.client.recv(1) == made.server.recv(1) == b""
+
+
+# The interpreter waits for the threads of a pool, as that of gunicorn's threads.
+_POOLED = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+from wsgiproxy.transport.threads.tunnel import Tunnel
+from wsgiproxy.transport.threads.tunnels import Tunnels
+
+near, far = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+tunnels = Tunnels()
+pool = ThreadPoolExecutor()
+
+def serve():
+    tunnel = Tunnel(near, far, b"begun")
+    with tunnels.opened(tunnel):
+        tunnel.run(600)
+
+begun = pool.submit(serve)
+while not len(tunnels) and not begun.done():
+    pass
+"""
+
+
+def test_it_ends_with_the_process():
+    client, near = socket.socketpair()
+    server, far = socket.socketpair()
+    with client, near, server, far:
+        numbers = [near.fileno(), far.fileno()]
+        command = [sys.executable, "-c", _POOLED, *map(str, numbers)]
+        process = subprocess.Popen(command, pass_fds=numbers)
+        near.close()
+        far.close()
+        server.settimeout(20)
+        assert read_all(server) in (b"", b"begun")
+        assert process.wait(20) == 0
+        client.settimeout(20)
+        assert read_all(client) == b""

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from _typeshed import SupportsRead
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EVENTS", "REQUEST_ID", "DemoBackend", "verified"]
+__all__ = ["EVENTS", "RECEIVED", "REQUEST_ID", "DemoBackend", "verified"]
 
 #: The field by which the backend finds the request of the client.
 REQUEST_ID = "X-Request-Id"
 #: How many events a stream has.
 EVENTS = 10
 
-_RECEIVED = "demo.received"
+#: The key of an environ, or of a scope, with the request before the middleware.
+RECEIVED = "demo.received"
 _BLOCK = 65536
 _JSON, _HTML, _STREAM = "application/json", "text/html", "text/event-stream"
 _POLICY = (
@@ -44,7 +45,7 @@ def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
     middleware = WSGIProxyMiddleware(backend, secret_file, accept_keys=[CARRIED], replay="memory")
 
     def remember(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return middleware({**environ, _RECEIVED: seen_in(environ)}, start_response)
+        return middleware({**environ, RECEIVED: seen_in(environ)}, start_response)
 
     return remember
 
@@ -70,7 +71,7 @@ class DemoBackend:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        request, seen = Request(environ), environ.get(_RECEIVED) or seen_in(environ)
+        request, seen = Request(environ), environ.get(RECEIVED) or seen_in(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith("/static/"):
             response = _static(path.removeprefix("/static/"))

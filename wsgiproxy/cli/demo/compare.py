@@ -6,16 +6,18 @@ The explanations follow the rules of the proxy, and not its own words.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.sansio.fields.connection import connection_options, end_to_end, is_hop_or_ours
-from wsgiproxy.sansio.fields.names import environ_field, normalized_name
+from wsgiproxy.sansio.fields.names import environ_field, normalized_name, spelled
 from wsgiproxy.sansio.message import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["CARRIED", "STATES", "Change", "Shown", "Seen", "compare", "facts", "seen_in"]
+__all__ = ["CARRIED", "STATES", "Change", "Seen", "Shown", "compare", "facts", "seen_in"]
+__all__ += ["seen_in_scope"]
 
 #: The environ key that the front carries to the backend.
 CARRIED = "demo.front"
@@ -88,6 +90,22 @@ def seen_in(environ: WSGIEnvironment) -> Seen:
         environ.get("SERVER_PROTOCOL", ""),
         environ.get("REMOTE_ADDR", ""),
         sorted(headers, key=lambda field: field[0].lower()),
+    )
+
+
+def seen_in_scope(scope: Mapping[str, Any]) -> Seen:
+    """The request in an ASGI scope, written as :func:`seen_in` writes it."""
+    headers: dict[str, str] = {}
+    for field, value in scope["headers"]:
+        name, text = spelled(field.decode("latin-1")), value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    client, query = scope.get("client"), scope["query_string"].decode("latin-1")
+    return Seen(
+        scope["method"],
+        scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
+        f"HTTP/{scope['http_version']}",
+        client[0] if client else "",
+        sorted(headers.items(), key=lambda field: field[0].lower()),
     )
 
 

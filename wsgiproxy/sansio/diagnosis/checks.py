@@ -58,11 +58,11 @@ TOPICS = {
     "application": "-status", "forgery": "", "underscores": "", "twice": "-unanswered", "path": "",
 }
 _HOW = (
-    "At the backend: app = WSGIProxyMiddleware(app, secret_file=FILE), with the file of"
+    "At the backend: app = {middleware}(app, secret_file=FILE), with the file of"
     " --secret-file. Where trust_ips is used instead, doctor_file=FILE beside it."
 )
-_WHO = "WSGIProxyMiddleware {version} answered (Python {python}{software}); it "
-_GIVE = "Give WSGIProxyApp the key file: WSGIProxyApp(href, secret_file=...)."
+_WHO = "{middleware} {version} answered (Python {python}{software}); it "
+_GIVE = "Give the proxy the key file: {front}(href, secret_file=...)."
 _ITSELF = "you may have asked the backend itself. Ask the address of the proxy."
 _LOST = "The application takes {seen!r} for the client; the doctor asks from {asked!r}."
 _UNLIKE = "You asked for {asked!r}, but the application sees {seen!r}"
@@ -78,7 +78,7 @@ _MAYBE = (
 )
 _UNANSWERED = "The question {what} was not answered: {answer}."
 _KEPT_OUT = "Something refuses the question {what} ({answer}), and keeps it out."
-_TWICE = "WSGIProxyMiddleware is applied twice, one inside of the other"
+_TWICE = "{middleware} is applied twice, one inside of the other"
 _ONCE = "Apply it once, outermost."
 _NTP = "Let both machines keep time by NTP"
 _LOG = "The same line is in the log of the backend"
@@ -103,8 +103,8 @@ CHECKS = (
     Check("answer", "unanswered http_401", BAD, "It answers with 401: a login is in front of it.",
           "Give what gets you in: --header 'Authorization: ...' or --header 'Cookie: ...'"),
     Check("answer", "unanswered http_403", BAD, "It answers with 403: it is refused, and the"
-          " question was not understood. If the backend has a WSGIProxyMiddleware, its key file is"
-          " not ours, or something on the way removes headers, X-Doctor among them.", _HOW),
+          " question was not understood. If the backend has {middleware}, its key"
+          " file is not ours, or something on the way removes headers, X-Doctor among them.", _HOW),
     Check("answer", "unanswered http_407", BAD, "It answers with 407: a proxy on the way wants a"
           " login.", "Ask from a machine that needs none."),
     Check("answer", "unanswered no_backend", BAD, "It answers with {http}: the proxy is there, but"
@@ -151,8 +151,8 @@ CHECKS = (
     Check("refused", "", BAD, "{refusal}", f"{_LOG}, as wsgiproxy.error."),
     Check("trust", "nothing -announced", OK, "Nobody is believed, and nobody has told anything."),
     Check("trust", "nothing", BAD, "A proxy has told the backend about the client, but the backend"
-          " believes nobody.", "If {peer!r} is your proxy: WSGIProxyMiddleware(app,"
-          " trust_ips={peer!r}). Or, if it is WSGIProxyApp, the same secret_file on both sides."),
+          " believes nobody.", "If {peer!r} is your proxy: {middleware}(app,"
+          " trust_ips={peer!r}). Or, if it is {front}, the same secret_file on both sides."),
     Check("trust", "-peer_trusted -announced", OK, "It came from {peer!r}, which is not trusted,"
           " and told nothing."),
     Check("trust", "-peer_trusted", BAD, "It came from {peer!r}, which is not in trust_ips: nothing"
@@ -165,7 +165,7 @@ CHECKS = (
           f" trusted_proxy_headers), and give the middleware no trust_ips. If nothing is in front"
           f" of it, {_ITSELF}"),
     Check("trust", "other_family", BAD, _SILENT + " in {client_field}, which is read here; its"
-          " {other_field} is not.", "WSGIProxyMiddleware(app, trust_ips=...,"
+          " {other_field} is not.", "{middleware}(app, trust_ips=...,"
           " family={other_family!r}), if the proxy sets or removes all fields of that family; or"
           " let it send {client_field}."),
     Check("trust", "removed", BAD, _SILENT + ": something on the way removes {client_field}, also"
@@ -178,10 +178,10 @@ CHECKS = (
     Check("everybody", "", WARN, _REACH, "Name the proxy in trust_ips, or use a secret_file."),
     Check("unannounced", "", WARN, "A trusted peer that tells nothing about the client is taken for"
           " the client itself: one malformed line is enough to make some servers lose the fields.",
-          "WSGIProxyMiddleware(app, ..., require_forwarded=True) refuses such requests."),
+          "{middleware}(app, ..., require_forwarded=True) refuses such requests."),
     Check("authorities", "", WARN, "The backend verifies by a public key, and does not know its own"
           " names: another backend of the same front can send it the requests that it has got"
-          " itself.", "WSGIProxyMiddleware(app, ..., authorities=[...]), with the host and port by"
+          " itself.", "{middleware}(app, ..., authorities=[...]), with the host and port by"
           " which the front asks this backend."),
     Check("clock", "seconds", WARN, "The backend's clock is {seconds} {how} {other}.",
           f"{_NTP}; signatures are good for seconds only."),
@@ -212,10 +212,10 @@ CHECKS = (
     Check("mount", "", BAD, "The middleware is inside of a mount at {mounted!r}, and undoes it: the"
           " application is asked for {seen_path!r} instead of {arrived_path!r}, and may answer"
           " 404.",
-          "Put WSGIProxyMiddleware outermost, around the DispatcherMiddleware or what mounts."),
+          "Put {middleware} outermost, around the DispatcherMiddleware or what mounts."),
     Check("fields", "", OK, "Arrived as well, and count for nothing: {unused}."),
     Check("carried", "", WARN, "The front hands over {lost_text}, which the backend drops.",
-          "WSGIProxyMiddleware(app, ..., accept_keys={lost_keys!r})"),
+          "{middleware}(app, ..., accept_keys={lost_keys!r})"),
     Check("application", "inner inner_status", BAD, f"{_TWICE}, and the inner one refuses what the"
           f" outer one lets in ({{inner_reason}}).", _ONCE),
     Check("application", "inner", WARN, f"{_TWICE}.", _ONCE),
@@ -248,7 +248,7 @@ CHECKS = (
           " remove them. {line_host}"),
     Check("forgery", "may_be_us", WARN, _MAYBE,
           "Name no more in trusted_proxies and trust_ips than proxies."),
-    Check("forgery", "", BAD, _FORGE, "WSGIProxyApp believes the peer: name no more than your"
+    Check("forgery", "", BAD, _FORGE, "{front} believes the peer: name no more than your"
           " proxies in trusted_proxies. If a proxy is in front of it, that one must set these"
           " fields itself."),
     Check("underscores", "unanswered kept_out", OK, _KEPT_OUT),
@@ -285,19 +285,19 @@ SOURCES = (
     ("", "from the connection itself"),
 )
 _FRONT = (
-    "WSGIProxyApp was told so by its own server. If another proxy is in front of it, name that one"
+    "{front} was told so by its own server. If another proxy is in front of it, name that one"
     " in trusted_proxies, and let it send the X-Forwarded-* fields."
 )
 #: Condition and text: what gives the application the right value. The first that holds counts.
 CURES = (
-    ("fixed", "The setting {fixed} of WSGIProxyMiddleware says so; is it still right?"),
+    ("fixed", "The setting {fixed} of {middleware} says so; is it still right?"),
     ("verified home",
-     "Whatever takes the prefix off in front of WSGIProxyApp must tell it: by SCRIPT_NAME if that"
-     " is WSGI, else by X-Forwarded-Prefix, and be named in trusted_proxies."),
+     "Whatever takes the prefix off in front of {front} must tell it: by SCRIPT_NAME (WSGI),"
+     " root_path (ASGI) or else X-Forwarded-Prefix, and be named in trusted_proxies."),
     ("verified", _FRONT),
-    ("-believing", "WSGIProxyMiddleware with trust_ips or secret_file restores it."),
+    ("-believing", "{middleware} with trust_ips or secret_file restores it."),
     ("by_front field_value", _FRONT),
-    ("-field", "No field of this family tells it; a setting of WSGIProxyMiddleware can."),
+    ("-field", "No field of this family tells it; a setting of {middleware} can."),
     ("field_value", "{field} says {field_value!r}; what writes it has to be told better."),
     ("line", "Let the proxy send {field}. {line}"),
     ("", "Let the proxy send {field}."),

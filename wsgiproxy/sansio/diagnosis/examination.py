@@ -39,6 +39,7 @@ class Examination(NamedTuple):
     require_forwarded: bool = True
     public: bool = False  # the key file holds a public half
     authorities: bool = False  # the setting is there
+    middleware: str = ""  # the name of its class
 
     @property
     def path(self) -> str:

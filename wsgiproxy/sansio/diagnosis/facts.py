@@ -27,6 +27,8 @@ from wsgiproxy.sansio.target import decoded
 
 __all__ = ["collect"]
 
+_FRONTS = "WSGIProxyApp or ASGIProxyApp"
+_MIDDLEWARES = "WSGIProxyMiddleware or ASGIProxyMiddleware"
 _MODES = ("secret_file", "trust_ips", "counts", "nothing")
 _FAMILIES = {
     "x-forwarded": "the X-Forwarded-* fields",
@@ -74,6 +76,7 @@ def collect(
     cases["installation"] = [Found(where=where, clash_text=text) for where, text in clashes]
     cases["path"] = []
     stack = Found(observed=observed, keyid=target.keyid, here=installation.version)
+    stack.update(front=_FRONTS, middleware=_MIDDLEWARES)
     stack.update(plain.facts())
     if plain.examination is None:
         return stack, cases
@@ -112,6 +115,7 @@ def _stack(target: Asking, examination: Examination, plain: Observed) -> dict[st
         "believing": examination.mode not in ("nothing", "secret_file"),
         "family": _FAMILIES.get(examination.reads, examination.reads),
         "software": f", {software}" if software else "",
+        "middleware": _named(examination.middleware),
         "waitress": software.lower().startswith("waitress"),
         "peer": peer_of(arrived),
         # A proxy between the two has written a field of its own.
@@ -131,6 +135,11 @@ def _stack(target: Asking, examination: Examination, plain: Observed) -> dict[st
         "lost_keys": lost,
         "lost_text": ", ".join(map(repr, lost)),
     }
+
+
+def _named(middleware: str) -> str:
+    """The class that has answered; both, where an earlier version does not tell."""
+    return middleware if middleware in _MIDDLEWARES.split(" or ") else _MIDDLEWARES
 
 
 def _client_field(target: Asking, examination: Examination, forged: Observed) -> dict[str, Any]:

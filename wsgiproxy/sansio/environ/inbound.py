@@ -9,21 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsgiproxy.errors import (
-    BadRequest,
-    MethodNotAllowed,
-    WebSocketNotCarried,
-)
+from wsgiproxy.errors import BadRequest, MethodNotAllowed
 from wsgiproxy.sansio.fields.expect import check_expect
 from wsgiproxy.sansio.fields.framing import body_framing
 from wsgiproxy.sansio.fields.host import is_host
-from wsgiproxy.sansio.fields.names import environ_field, list_members
+from wsgiproxy.sansio.fields.names import environ_field
 from wsgiproxy.sansio.grammar import is_token, port_number
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, bracketed
 from wsgiproxy.sansio.target import Absolute, Target, absolute_form, raw_target, rebuilt_target
+from wsgiproxy.sansio.websocket import protocols_asked
 
-__all__ = ["read"]
+__all__ = ["checked_host", "checked_method", "read"]
 
 _VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
 # CONNECT wants a tunnel and TRACE would echo our own fields to the client (RFC 9110, 9.3).
@@ -32,21 +29,17 @@ _METHOD_LIMIT = 32
 
 
 @remembered(limit=256)
-def _checked_method(method: str) -> str:
+def checked_method(method: str) -> str:
+    """The method, if it may be sent.
+
+    :raises MethodNotAllowed: CONNECT wants a tunnel, TRACE would echo our own fields.
+    :raises BadRequest: it is not a token, or too long to be a method.
+    """
     if method in _REFUSED:
         raise MethodNotAllowed(f"method {method}")
     if len(method) > _METHOD_LIMIT or not is_token(method):
         raise BadRequest(f"method {method[:40]!r} is not a token of at most {_METHOD_LIMIT}")
     return method
-
-
-def _check_expectations(environ: Mapping[str, Any]) -> None:
-    check_expect(environ.get("HTTP_EXPECT", ""))
-    # A client that asks for h2c in passing is content with HTTP/1.1 (RFC 9110, 7.8), but a
-    # WebSocket client is not, and an ordinary answer would only puzzle it.
-    upgrade = environ.get("HTTP_UPGRADE")
-    if upgrade is not None and "websocket" in list_members(upgrade):
-        raise WebSocketNotCarried("a WebSocket handshake: WebSocket is not carried yet")
 
 
 def _target(environ: Mapping[str, Any], raw: str, absolute: Absolute | None) -> Target:
@@ -94,6 +87,14 @@ def _host(environ: Mapping[str, Any], scheme: str, absolute: Absolute | None) ->
         port = str(environ.get("SERVER_PORT", ""))
         if port and port != str(DEFAULT_PORTS[scheme]):
             host = f"{host}:{port}"
+    return checked_host(host)
+
+
+def checked_host(host: str) -> str:
+    """The host that the client asked for, if it is one (RFC 9110, 7.2).
+
+    :raises BadRequest: it is not ``host[:port]``.
+    """
     if not is_host(host):
         raise BadRequest(f"Host {host!r} is not host[:port]")
     return host
@@ -123,6 +124,11 @@ def _headers(environ: Mapping[str, Any]) -> Headers:
     return headers
 
 
+def _upgrade(environ: Mapping[str, Any], version: str) -> tuple[str, ...]:
+    connection = environ.get("HTTP_CONNECTION", "")
+    return protocols_asked(version, [environ["HTTP_UPGRADE"]], [connection])
+
+
 def read(environ: Mapping[str, Any]) -> Inbound:
     """Read one environ.
 
@@ -136,16 +142,16 @@ def read(environ: Mapping[str, Any]) -> Inbound:
     scheme = get("wsgi.url_scheme", "http")
     if scheme not in DEFAULT_PORTS:
         raise BadRequest(f"scheme {scheme!r} is neither http nor https")
-    method = _checked_method(get("REQUEST_METHOD", "GET"))
-    if "HTTP_EXPECT" in environ or "HTTP_UPGRADE" in environ:
-        _check_expectations(environ)
-    raw = get("REQUEST_URI") or get("RAW_URI") or ""
-    raw = raw if raw or "asgi.scope" not in environ else _scope_target(environ["asgi.scope"])
+    method = checked_method(get("REQUEST_METHOD", "GET"))
+    if "HTTP_EXPECT" in environ:
+        check_expect(environ["HTTP_EXPECT"])
+    raw = get("REQUEST_URI") or get("RAW_URI") or _scope_target(get("asgi.scope"))
     # An absolute-form target decides over Host (RFC 9112, 3.2.2).
     absolute = None if raw[:1] in ("/", "") else absolute_form(raw)
     script_name, path, query = _target(environ, raw, absolute)
     if path == "*" and method != "OPTIONS":
         raise BadRequest("the target * is for OPTIONS alone")
+    version = _version(get("SERVER_PROTOCOL", "HTTP/1.1"))
     return Inbound(
         method,
         scheme,
@@ -158,7 +164,8 @@ def read(environ: Mapping[str, Any]) -> Inbound:
         _headers(environ),
         get("REMOTE_ADDR") or "",
         str(get("REMOTE_PORT") or ""),
-        _version(get("SERVER_PROTOCOL", "HTTP/1.1")),
+        version,
         *body_framing(environ),
         "HTTP_AUTHORIZATION" in environ,
+        _upgrade(environ, version) if "HTTP_UPGRADE" in environ else (),
     )

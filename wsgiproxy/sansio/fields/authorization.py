@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from wsgiproxy.sansio.fields.names import words
-from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.message import Headers, Request
 
-__all__ = ["has_login", "names_login"]
+__all__ = ["has_login", "is_bound_to_user", "names_login"]
 
 _FIELDS = words("authorization proxy-authorization www-authenticate proxy-authenticate")
 # Nego2 and NegoEx are Microsoft's later ones, Kerberos and SPNEGO other names for Negotiate, and
@@ -37,3 +37,12 @@ def has_login(headers: Headers) -> bool:
     True
     """
     return any(names_login(value) for name, value in headers if name.lower() in _FIELDS)
+
+
+def is_bound_to_user(request: Request) -> bool:
+    """Whether the connection that *request* goes over may belong to its user from then on.
+
+    >>> is_bound_to_user(Request("GET", "/", [("Authorization", "NTLM TlRM")]))
+    True
+    """
+    return request.login is not False and has_login(request.headers)

@@ -28,9 +28,12 @@ _HOP_BY_HOP = words(
     "proxy-authenticate proxy-authorization proxy-authentication-info http2-settings alpn "
     "close security-scheme proxy-features proxy-instruction"
 )
-# The length of a message and its destination are not the client's to remove, whatever its
-# Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
-_NEVER_REMOVED = frozenset(["host", "content-length"])
+# The length of a message, its destination and a handshake are not the client's to remove, whatever
+# its Connection header names (RFC 9110, 7.6.1: "must not list end-to-end fields").
+_NEVER_REMOVED = words(
+    "host content-length sec-websocket-key sec-websocket-version sec-websocket-protocol"
+    " sec-websocket-extensions"
+)
 # httpoxy: CGI programs behind us would take Proxy for their outgoing proxy (CVE-2016-5385).
 # Expect is the server's to answer: it has, or it will when the body is read.
 _NEVER_SENT = frozenset(["proxy", "expect"])
@@ -71,7 +74,7 @@ def end_to_end(headers: Headers) -> Headers:
     >>> end_to_end([("Connection", "x-a"), ("X-A", "1"), ("X-B", "2"), ("TE", "trailers")])
     [('X-B', '2')]
     """
-    return partition(headers, _is_hop_by_hop)[0]
+    return _without(headers, _is_hop_by_hop)
 
 
 def partition(headers: Headers, dropped: Callable[[str], bool]) -> tuple[Headers, Headers]:
@@ -81,14 +84,19 @@ def partition(headers: Headers, dropped: Callable[[str], bool]) -> tuple[Headers
 
     :param dropped: whether a name is removed; Connection has to be.
     """
-    kept = [field for field in headers if not dropped(field[0])]
+    kept = _without(headers, dropped)
     if len(kept) == len(headers):
         return kept, []
-    gone = [field for field in headers if dropped(field[0])]
-    named = connection_options(gone)
+    return kept, [field for field in headers if dropped(field[0])]
+
+
+def _without(headers: Headers, dropped: Callable[[str], bool]) -> Headers:
+    kept = [field for field in headers if not dropped(field[0])]
+    # With none removed, there is no Connection to list others.
+    named = connection_options(headers) if len(kept) < len(headers) else None
     if named:
-        kept = [field for field in kept if normalized_name(field[0]) not in named]
-    return kept, gone
+        return [field for field in kept if normalized_name(field[0]) not in named]
+    return kept
 
 
 # The upstream's own alternatives are not those of the address that the client asked for, and
@@ -114,4 +122,4 @@ def for_client(headers: Headers, *, commands: bool = False) -> Headers:
 
     :param commands: leave the fields that a server in front obeys, such as X-Accel-Redirect.
     """
-    return partition(headers, _is_not_for_wsgi if commands else _is_not_for_clients)[0]
+    return _without(headers, _is_not_for_wsgi if commands else _is_not_for_clients)

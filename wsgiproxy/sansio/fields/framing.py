@@ -13,7 +13,7 @@ from typing import Any
 from wsgiproxy.errors import BadRequest, BadResponse, LengthRequired, NotSupported
 from wsgiproxy.sansio.grammar import NO_BODY, is_length
 
-__all__ = ["End", "body_framing", "request_framing", "response_framing"]
+__all__ = ["End", "body_framing", "decoded_framing", "request_framing", "response_framing"]
 
 
 class End(Enum):
@@ -111,19 +111,40 @@ def body_framing(environ: Mapping[str, Any]) -> tuple[int | None, bool]:
     """
     length = environ.get("CONTENT_LENGTH")
     coding = environ.get("HTTP_TRANSFER_ENCODING")
-    if coding is not None:
-        if coding.strip(" \t").lower() != "chunked":
-            raise NotSupported(f"transfer coding {coding!r}")
-        if _is_terminated(environ):
-            return None, True
-        if length:
-            raise BadRequest("both Content-Length and Transfer-Encoding")
-        raise LengthRequired("a chunked body that the server has not decoded")
-    if length is None or length == "":
+    if coding is None and not length:
         # HTTP/2 and 3 frame bodies without either field; HTTP/1 without both has none.
         later = environ.get("SERVER_PROTOCOL", "").startswith(("HTTP/2", "HTTP/3"))
         return None, later and _is_terminated(environ)
-    if not is_length(str(length)):
+    framing = decoded_framing(None if coding is not None else str(length), coding)
+    if coding is None or _is_terminated(environ):
+        return framing
+    if length:
+        raise BadRequest("both Content-Length and Transfer-Encoding")
+    raise LengthRequired("a chunked body that the server has not decoded")
+
+
+def decoded_framing(
+    length: str | None, coding: str | None, *, later: bool = False
+) -> tuple[int | None, bool]:
+    """Where a request body ends whose chunks the server has decoded, as all servers for ASGI do.
+
+    :param length: Content-Length.
+    :param coding: Transfer-Encoding, which overrides it (RFC 9112, 6.3).
+    :param later: the request is one of HTTP/2 or 3, which frame bodies without either field.
+    :returns: length in bytes or None, and whether to read until the end.
+    :raises BadRequest: a length that is no number.
+    :raises NotSupported: another transfer coding than exactly ``chunked``.
+
+    >>> decoded_framing("3", None), decoded_framing(None, "chunked"), decoded_framing(None, None)
+    ((3, False), (None, True), (None, False))
+    """
+    if coding is not None:
+        if coding.strip(" \t").lower() != "chunked":
+            raise NotSupported(f"transfer coding {coding!r}")
+        return None, True
+    if length is None:
+        return None, later
+    if not is_length(length):
         raise BadRequest(f"Content-Length {length!r} is not a number")
     return int(length), False
 

@@ -49,6 +49,8 @@ INDEX = (
         "fields.namespace", "removed, since clients must not write them"),
     Row("X-Accel-*, X-Archive-*, X-Sendfile*, X-Lighttpd-*, X-LiteSpeed-*, X-Reproxy-*",
         "fields.namespace", "removed, since upstreams must not command the server in front"),
+    Row("Trailer", "fields.trailers",
+        "which fields behind a body go to the client, where the server can send them"),
     Row("X-Traversal-Path", "fields.forwarded.incoming",
         "the path that a proxy has put before the client's"),
     Row("Host", "fields.host", "host and port, their spellings, and lists of allowed hosts"),
@@ -56,6 +58,9 @@ INDEX = (
         "addresses of the upstream become public ones"),
     Row("Max-Forwards", "fields.max_forwards", "one less for OPTIONS, which ends at 0"),
     Row("Referer", "reference", "whether a page below a prefix has a link past it"),
+    Row("Sec-WebSocket-Key, Sec-WebSocket-Accept, Sec-WebSocket-Version, Sec-WebSocket-Protocol,"
+        " Sec-WebSocket-Extensions", "websocket",
+        "the handshake of WebSocket, and whether its answer is the right one (RFC 6455)"),
     Row("Signature, Signature-Input", "fields.signature",
         "what is signed and verified (RFC 9421)"),
     Row("Signature, Signature-Input", "fields.signature_members",

@@ -23,7 +23,7 @@ def is_final_recipient(inbound: Inbound) -> bool:
 def with_one_forward_less(headers: Headers) -> Headers:
     """The field lines with Max-Forwards decremented, where it is a number (RFC 9110, 7.6.2)."""
     return [
-        (name, str(int(value) - 1))
+        (name, str(max(int(value) - 1, 0)))
         if name == "Max-Forwards" and value.isascii() and value.isdigit() and len(value) < 10
         else (name, value)
         for name, value in headers

@@ -15,6 +15,7 @@ __all__ = [
     "environ_key",
     "list_members",
     "normalized_name",
+    "spelled",
     "values",
     "without",
     "words",
@@ -62,6 +63,15 @@ _SPELLING = {
 }
 
 
+def spelled(name: str) -> str:
+    """A field name as most programs write it, from one whose letter case is lost.
+
+    >>> spelled("x-request-id"), spelled("etag")
+    ('X-Request-Id', 'ETag')
+    """
+    return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
+
+
 # CONTENT_TYPE and CONTENT_LENGTH have their own keys (PEP 3333). A server that also passes
 # `Content_Length: 5` as HTTP_CONTENT_LENGTH must not frame our message. Host is the policy's.
 _OWN_KEY = frozenset(["content-length", "content-type", "host"])
@@ -84,7 +94,7 @@ def environ_field(key: str) -> str | None:
     if name.lower() == "authorization" and name != "AUTHORIZATION":
         # PEP 3333 has capitals; by this key it is known whether there are credentials at all.
         raise BadRequest(f"header name {key[5:]!r} is not in capitals")
-    return _SPELLING.get(name.lower()) or "-".join(part.capitalize() for part in name.split("-"))
+    return spelled(name)
 
 
 def environ_key(name: str) -> str:

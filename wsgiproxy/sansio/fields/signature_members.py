@@ -83,6 +83,21 @@ def foreign_members(fields: Fields, *, joinable: bool = False) -> Fields:
 
 
 _NAMES = ("Signature-Input", "Signature")
+_SPELLED = {normalized_name(name): name for name in _NAMES}
+
+
+def spelled(headers: Headers) -> Headers:
+    """The field lines with the names of signatures as :func:`cleaned` knows them.
+
+    >>> spelled([("signature_input", "a=()"), ("accept", "*/*")])
+    [('Signature-Input', 'a=()'), ('accept', '*/*')]
+    """
+    return [(_SPELLED.get(normalized_name(name), name), value) for name, value in headers]
+
+
+def is_removed(name: str) -> bool:
+    """Whether :func:`cleaned` removes fields of that name, or members of them, in any spelling."""
+    return is_hop_or_ours(name) or normalized_name(name) in _SPELLED
 
 
 @remembered

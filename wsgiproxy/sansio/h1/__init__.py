@@ -9,7 +9,7 @@ from __future__ import annotations
 from wsgiproxy.sansio.h1.exchange import Exchange, Stale
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.h1.request_reader import ArrivingHead, RequestReader
-from wsgiproxy.sansio.h1.request_writer import BodyWriter, request_head
+from wsgiproxy.sansio.h1.request_writer import BodyWriter, is_replayable, request_head
 from wsgiproxy.sansio.h1.response_reader import ResponseReader
 from wsgiproxy.sansio.h1.response_writer import ResponseWriter
 
@@ -22,5 +22,6 @@ __all__ = [
     "ResponseReader",
     "ResponseWriter",
     "Stale",
+    "is_replayable",
     "request_head",
 ]

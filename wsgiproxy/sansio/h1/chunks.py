@@ -10,6 +10,7 @@ import re
 
 from wsgiproxy.errors import BadResponse, ProxyError
 from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
+from wsgiproxy.sansio.message import Headers
 
 __all__ = ["LAST_CHUNK", "Chunks", "chunk"]
 
@@ -35,8 +36,7 @@ _AT_SIZE, _IN_DATA, _BEHIND_DATA, _IN_TRAILER = range(4)
 
 
 class Chunks:
-    """A chunked body, decoded. Trailers go nowhere: they must not be merged into the head (RFC
-    9110, 6.5.1), and WSGI has no place for them.
+    """A chunked body, decoded. Trailers are never merged into the head (RFC 9110, 6.5.1).
 
     :param limit: bytes of one line, and of all trailers.
     :param error: what a malformed body raises: the fault of the upstream, or of the client.
@@ -47,7 +47,17 @@ class Chunks:
     (b'ab', True, False)
     """
 
-    __slots__ = ("_buffer", "_error", "_left", "_limit", "_line", "_state", "complete", "doubtful")
+    __slots__ = (
+        "_buffer",
+        "_error",
+        "_left",
+        "_limit",
+        "_line",
+        "_state",
+        "complete",
+        "doubtful",
+        "trailers",
+    )
 
     def __init__(self, limit: int, error: type[ProxyError] = BadResponse) -> None:
         self._limit = limit
@@ -60,6 +70,8 @@ class Chunks:
         self.complete = False
         #: Bytes came after the end, or blanks where the grammar has none.
         self.doubtful = False
+        #: The fields behind the last chunk.
+        self.trailers: Headers = []
 
     def feed(self, data: bytes) -> bytes:
         """The content in *data*.
@@ -131,6 +143,8 @@ class Chunks:
             raise self._error("chunk extensions or trailers without end")
         if not _TRAILER.fullmatch(line) or _NEVER_IN_TRAILER.match(line):
             raise self._error(f"trailer {line[:40]!r}")
+        name, _, value = line.decode("latin-1").partition(":")
+        self.trailers.append((name, value.strip(" \t\r\n")))
 
 
 def chunk(block: bytes) -> bytes:

@@ -13,7 +13,7 @@ from wsgiproxy.errors import UpstreamLost, UpstreamTimeout
 from wsgiproxy.sansio.h1.limits import Timeouts
 from wsgiproxy.sansio.h1.request_writer import BodyWriter
 from wsgiproxy.sansio.h1.response_reader import ResponseReader
-from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = ["Exchange", "Stale"]
 
@@ -196,6 +196,11 @@ class Exchange:
         self._interims += len(found)
         return found
 
+    @property
+    def trailers(self) -> Headers:
+        """The fields behind the body of the response, when it is whole (RFC 9110, 6.5)."""
+        return self._reader.trailers
+
     def keeps_connection(self) -> bool:
         """Whether the connection may serve another request of any client (RFC 9112, 9.3)."""
         reader = self._reader
@@ -206,6 +211,11 @@ class Exchange:
     def resume(self, now: float) -> None:
         """The next read of the body begins; the time between two of them is the client's."""
         self._until = now + self._timeouts.idle
+
+    @property
+    def shortest_limit(self) -> float:
+        """Seconds; whatever happens next has no limit in time below it."""
+        return min(self._timeouts.head, self._timeouts.idle)
 
     def tick(self, now: float) -> float:
         """Look at the clock.

@@ -10,8 +10,9 @@ from wsgiproxy.sansio.grammar import FIELD_VALUE, TOKEN
 from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
 from wsgiproxy.sansio.h1.limits import Limits
 from wsgiproxy.sansio.message import Request
+from wsgiproxy.sansio.methods import IDEMPOTENT, SAFE
 
-__all__ = ["BodyWriter", "request_head"]
+__all__ = ["BodyWriter", "is_replayable", "request_head"]
 
 _HEAD = re.compile(rf"{TOKEN} [!-~]+ HTTP/1\.1\r\n(?:{TOKEN}:{FIELD_VALUE}\r\n)+\r\n")
 #: RFC 9110, 8.6: a server expects a length with these methods, even for no content.
@@ -27,8 +28,10 @@ def request_head(request: Request, limits: Limits) -> bytes:
     >>> request_head(Request("POST", "/", [("Host", "a")]), Limits())
     b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 0\\r\\n\\r\\n'
     """
-    method, target, headers, length, chunked, _ = request
+    method, target, headers, length, chunked, _, upgrade = request
     lines = [f"{name}: {value}" for name, value in headers]
+    if upgrade:
+        lines += ["Connection: Upgrade", f"Upgrade: {upgrade}"]
     if chunked:
         lines.append("Transfer-Encoding: chunked")
     elif length is not None:
@@ -105,3 +108,15 @@ class BodyWriter:
             raise BadRequest(f"the request body ended {self._left} bytes short of {self._length}")
         self.complete = True
         return self._held
+
+
+def is_replayable(method: str, body: BodyWriter | None) -> bool:
+    """Whether a request may go out a second time on another connection (RFC 9110, 9.2.2).
+
+    :param body: its body, of which the first part is framed; None if it has none. What is still
+        to be read could not be sent again.
+
+    >>> is_replayable("PUT", None), is_replayable("POST", None)
+    (True, False)
+    """
+    return method in IDEMPOTENT if body is None else body.complete and method in SAFE

@@ -19,7 +19,17 @@ from wsgiproxy.sansio.message import Headers, ResponseHead
 __all__ = ["ResponseReader"]
 
 _BAD_REASON = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@remembered(limit=256)
+def _is_reason(text: str) -> bool:
+    return not _BAD_REASON.search(text)
+
+
+_NO_FIELDS: Headers = []
 _HEAD_END = b"\r\n\r\n"
+#: Switching Protocols (RFC 9110, 15.2.2).
+_SWITCH = 101
 _VERSIONS = frozenset([b"HTTP/1.0", b"HTTP/1.1"])
 # llhttp has checked the lines before this cuts them. That it finds as many fields as there
 # are lines, and that their names are tokens, is a second opinion: older ones of llhttp took a
@@ -62,6 +72,8 @@ class ResponseReader:
 
     :param method: the request's method; a HEAD has no body in its answer.
     :param limits: bounds of the head.
+    :param upgrade: the request asks for another protocol: a 101 is the final head then, and what
+        follows it, up to the end of the connection, comes as its body.
 
     >>> reader = ResponseReader("GET", Limits())
     >>> reader.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nab")
@@ -77,16 +89,19 @@ class ResponseReader:
         "_left",
         "_limits",
         "_method",
+        "_upgrade",
         "bound",
         "complete",
         "head",
         "interims",
         "reusable",
+        "trailers",
     )
 
-    def __init__(self, method: str, limits: Limits) -> None:
+    def __init__(self, method: str, limits: Limits, upgrade: bool = False) -> None:
         self._method = method
         self._limits = limits
+        self._upgrade = upgrade
         self._buffer = b""
         self._chunks: Chunks | None = None
         self._end = _AT_HEAD
@@ -96,6 +111,8 @@ class ResponseReader:
         self.head: ResponseHead | None = None
         #: The interim heads (1xx) so far.
         self.interims: list[ResponseHead] = []
+        #: The fields behind the body, when it is whole.
+        self.trailers: Headers = _NO_FIELDS
         #: The message has ended where its framing says.
         self.complete = False
         #: Another request may follow on the connection (RFC 9112, 9.3).
@@ -149,6 +166,7 @@ class ResponseReader:
         if chunks.complete:
             self.complete = True
             self._chunks = None
+            self.trailers = chunks.trailers
             if chunks.doubtful:
                 self.reusable = False
         return content
@@ -163,10 +181,13 @@ class ResponseReader:
             head = self._parse(data[:end] if end < len(data) else data)
             old = data[7:8] == b"0"
             data = data[end:]
-            if head.status >= 200:
+            if head.status >= 200 or head.status == _SWITCH:
                 self.head = head
                 self._buffer = b""
-                self._frame(head, old)
+                if head.status == _SWITCH:
+                    self._switch()
+                else:
+                    self._frame(head, old)
                 return data
             self._add_interim(head)
             if not data:
@@ -197,11 +218,12 @@ class ResponseReader:
         parser = HttpResponseParser(None)
         try:
             parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
+        except HttpParserUpgrade:
+            pass  # a 101, at whose end llhttp stops
+        except HttpParserError as error:
             mended = _BLANK.sub(_without_blank, data)
             if mended != data:
                 return self._parse(mended)
-            # A 101, which was not asked for, comes here too: llhttp stops at it.
             raise BadResponse(f"head: {error}") from error
         status = parser.get_status_code()
         text = data.decode("latin-1")
@@ -216,7 +238,7 @@ class ResponseReader:
         if " \r\n" in lines or ":  " in lines:
             fields = [(name, value.strip(" ")) for name, value in fields]
         # RFC 9110, 15: those above 599 are not valid, and in use all the same (999, 799).
-        if not 100 <= status <= 999 or _BAD_REASON.search(reason):
+        if not 100 <= status <= 999 or not _is_reason(reason):
             raise BadResponse(f"status {status} or its reason phrase")
         if len(data) > self._limits.line or len(fields) > self._limits.fields:
             self._check_size(len(data), fields)
@@ -227,6 +249,12 @@ class ResponseReader:
         excess = self._limits.excess(size, longest, len(fields))
         if excess:
             raise BadResponse(excess)
+
+    def _switch(self) -> None:
+        """What follows is another protocol, up to the end of the connection."""
+        if not self._upgrade:
+            raise BadResponse("101, which was not asked for")
+        self._end = _AT_CLOSE
 
     def _frame(self, head: ResponseHead, old: bool) -> None:
         """Where the body ends (RFC 9112, 6.3); llhttp has refused conflicting fields.

@@ -34,6 +34,10 @@ class ExactPolicy:
     def __init__(self, pseudonym: str = "") -> None:
         self._pseudonym = pseudonym
 
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        return headers
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Nothing is added; the connect address and the target stay two values.
 

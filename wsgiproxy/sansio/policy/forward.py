@@ -12,16 +12,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from wsgiproxy.errors import BadRequest, NotForProxy
+from wsgiproxy.sansio.environ.scope import target_of
 from wsgiproxy.sansio.fields.host import is_host, split_host
+from wsgiproxy.sansio.fields.names import without, words
 from wsgiproxy.sansio.fields.via import with_response_via, with_via
 from wsgiproxy.sansio.message import DEFAULT_PORTS, Headers, Inbound, Origin
 from wsgiproxy.sansio.pipeline import Outgoing, request_for, whole_target
-from wsgiproxy.sansio.target import Absolute, absolute_form, decoded, rebuilt_target
+from wsgiproxy.sansio.reference import path_of, resolved
+from wsgiproxy.sansio.target import ABSOLUTE, Absolute, absolute_form, decoded, rebuilt_target
 
 __all__ = [
     "ORIGIN",
     "ForwardPolicy",
+    "UrlPathPolicy",
     "absolute_changes",
+    "asked_scope",
     "basic_credentials",
     "requested",
     "tunnel_authority",
@@ -155,15 +160,119 @@ class ForwardPolicy:
     def __init__(self, pseudonym: str) -> None:
         self._pseudonym = pseudonym
 
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        return headers
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """Host is the authority of the target, whatever the client's Host was.
 
         :raises LoopDetected: it comes from ourselves.
         """
-        origin = Origin("http", *split_host(inbound.host, "http"))
+        origin = Origin(inbound.scheme, *split_host(inbound.host, inbound.scheme))
         lines = with_via([("Host", inbound.host), *headers], inbound.protocol, self._pseudonym)
         return Outgoing(origin, request_for(inbound, whole_target(inbound), lines))
 
     def response(self, headers: Headers, context: object) -> Headers:
         """Stage 6: Via alone."""
         return with_response_via(headers, self._pseudonym)
+
+
+def asked_scope(scope: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The scope of the request to the origin, from that of the request to the proxy.
+
+    The URL is the path below the mount (``/http://example.com/a``), or the request has
+    absolute-form, where the server hands that over.
+
+    :returns: the scope, and the mount if the URL is in the path; None for absolute-form.
+    :raises NotForProxy: neither, or a scheme other than http and https.
+    :raises BadRequest: userinfo, a fragment, or no proper host.
+
+    >>> scope, mount = asked_scope({"root_path": "/get", "path": "/get/https://a.example/b",
+    ...     "raw_path": b"/get/https://a.example/b", "headers": [(b"host", b"proxy")]})
+    >>> scope["scheme"], scope["raw_path"], scope["headers"], mount
+    ('https', b'/b', [(b'host', b'a.example')], '/get')
+    """
+    target, absolute = target_of(scope)
+    mount = None
+    if absolute is None:
+        mount = target.script_name
+        absolute = absolute_form(target.path[1:] + target.query)
+    if absolute is None or absolute.scheme not in DEFAULT_PORTS:
+        shown = target.path[:200]  # what is asked may be a secret
+        raise NotForProxy(f"the path {shown!r} is not a http or https URL")
+    path, _, query = absolute.rest.partition("?")
+    others = [field for field in scope["headers"] if field[0].lower() != b"host"]
+    return {
+        **scope,
+        "scheme": absolute.scheme,
+        "root_path": "",
+        "path": decoded(path).encode("latin-1").decode("utf-8", "replace") or "/",
+        "raw_path": path.encode("latin-1") or b"/",
+        "query_string": query.encode("latin-1"),
+        "headers": [(b"host", absolute.authority.encode("latin-1")), *others],
+        ORIGIN: f"{absolute.scheme}://{absolute.authority}",
+    }, mount
+
+
+# To a browser, the destination and the application around the proxy are one origin: what belongs to
+# that origin does not go to a destination, and no destination may command it.
+_NOT_SENT = words("authorization cookie origin referer")
+_NOT_FOR_THE_ORIGIN = words(
+    "clear-site-data nel public-key-pins report-to reporting-endpoints service-worker-allowed "
+    "set-cookie strict-transport-security"
+)
+_ADDRESSES = frozenset(["location", "content-location"])
+_OTHER_SCHEME = re.compile(r"(?!https?:)[A-Za-z][A-Za-z0-9+.-]*:", re.IGNORECASE)
+
+
+class UrlPathPolicy(ForwardPolicy):
+    """The same for a URL that stands in the path of the proxy's own.
+
+    What a client says of forwarding, its login and its cookies are for the application around the
+    proxy, and end here.
+
+    :param mount: the raw path of the proxy, below which the URL stands.
+    """
+
+    keeps_namespace = False
+
+    def __init__(self, pseudonym: str, mount: str) -> None:
+        super().__init__(pseudonym)
+        self._mount = mount
+
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        return without(headers, _NOT_SENT)
+
+    def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
+        """As :meth:`ForwardPolicy.request`, without what is not for the destination."""
+        found = super().request(inbound, without(headers, _NOT_SENT))
+        origin = f"{inbound.scheme}://{inbound.host}"
+        return found._replace(context=Absolute(inbound.scheme, origin, whole_target(inbound)))
+
+    def response(self, headers: Headers, context: object) -> Headers:
+        """Stage 6: Via; Location leads to the proxy again, and no field is for its origin."""
+        assert isinstance(context, Absolute)
+        mapped = [
+            (name, self._mapped(value, context) if name.lower() in _ADDRESSES else value)
+            for name, value in without(headers, _NOT_FOR_THE_ORIGIN)
+        ]
+        return super().response(mapped, context)
+
+    def _mapped(self, value: str, asked: Absolute) -> str:
+        """An address as a client of the proxy has to ask for it.
+
+        :param asked: scheme, origin and target that were asked for.
+        """
+        if not value or value[0] == "#" or _OTHER_SCHEME.match(value):
+            return value
+        if value[:2] == "//":
+            value = f"{asked.scheme}:{value}"
+        elif value[0] == "/":
+            value = asked.authority + value
+        elif not ABSOLUTE.match(value):
+            path = path_of(asked.rest)
+            rest = path + value if value[0] == "?" else resolved(path, value)
+            value = asked.authority + rest
+        return f"{self._mount}/{value}"

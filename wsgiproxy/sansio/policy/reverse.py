@@ -88,6 +88,13 @@ class ReversePolicy:
         if base.query:
             self._fixed.append(("X-Traversal-Query-String", base.query))
 
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        if not self._suppresses:
+            return headers
+        headers = without(headers, self._options["suppress_headers"])
+        return not_sent(headers, self._options["suppress_cookies"])
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """The outgoing request.
 
@@ -97,8 +104,7 @@ class ReversePolicy:
         """
         base, options = self._base, self._options
         if self._suppresses:
-            headers = without(headers, options["suppress_headers"])
-            headers = not_sent(headers, options["suppress_cookies"])
+            headers = self.visible(headers)
         if inbound.path[:1] == "*":
             raise BadRequest("the target * has no place behind a reverse proxy")
         # The path of href is a wall, and so is the mount: a backend that resolves dots

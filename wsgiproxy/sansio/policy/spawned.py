@@ -43,6 +43,10 @@ class SpawnPolicy:
         self._mounted = remembered(limit=16)(mounted)
         self._root = mounted("")
 
+    def visible(self, headers: Headers) -> Headers:
+        """As of :meth:`.Policy.visible`."""
+        return self._root.visible(headers)
+
     def request(self, inbound: Inbound, headers: Headers) -> Outgoing:
         """As :meth:`ReversePolicy.request`."""
         return self._mounted(inbound.script_name).request(inbound, headers)

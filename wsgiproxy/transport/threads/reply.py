@@ -6,6 +6,7 @@ breaks and a cut answer never looks complete.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -13,12 +14,9 @@ from wsgiproxy.errors import ClientGone
 from wsgiproxy.sansio.h1 import Exchange
 from wsgiproxy.sansio.message import Request, ResponseHead
 from wsgiproxy.transport.base import Call
-from wsgiproxy.transport.threads.connection import Connection
+from wsgiproxy.transport.threads.connection import SLICE, Connection
 
 __all__ = ["PooledReply"]
-
-# A wait is cut into slices, so that a client that has left is noticed within a second.
-_SLICE = 0.5
 
 
 class PooledReply:
@@ -43,6 +41,7 @@ class PooledReply:
         "_exchange",
         "_first",
         "_is_silent",
+        "_longest",
         "_next_look",
         "_on_interim",
         "_pulses",
@@ -70,6 +69,7 @@ class PooledReply:
         self._first = b""
         self._next_look = 0.0
         self._is_silent = self._pulses = False
+        self._longest = SLICE
         self.reused = connection.reused
         self.whole: bytes | None = None
 
@@ -136,9 +136,13 @@ class PooledReply:
         self.received += len(block)
         return block
 
-    def pulse(self) -> None:
-        """Give an empty block after each half second of silence (PEP 3333: nothing yet)."""
+    def pulse(self, seconds: float = SLICE) -> None:
+        """Give an empty block after each half second of silence (PEP 3333: nothing yet).
+
+        :param seconds: of silence, where that is less, from the next wait on.
+        """
         self._pulses = True
+        self._longest = seconds if seconds < SLICE else SLICE
 
     def _write(self, connection: Connection) -> None:
         """Write what there is room for, at once."""
@@ -156,10 +160,11 @@ class PooledReply:
         :returns: bytes of the body, which may be none; None if nothing has arrived.
         """
         exchange = self._exchange
-        # What has arrived comes first, since reading the next block may wait for a client that
-        # waits for its answer.
-        while exchange.wants_body and not connection.has_arrived():
-            exchange.supply(next(self._blocks, b""), monotonic())
+        if exchange.sending:
+            # What has arrived comes first, since reading the next block may wait for a client
+            # that waits for its answer.
+            while exchange.wants_body and not connection.has_arrived():
+                exchange.supply(next(self._blocks, b""), monotonic())
         try:
             if exchange.sending:
                 data = self._send_or_receive(connection)
@@ -168,7 +173,12 @@ class PooledReply:
         except OSError as error:
             exchange.receive_failed(error)
             raise
-        return None if data is None else exchange.received(data)
+        if not data:
+            if data is None:
+                return None
+            if self._connection is None:  # the end is not the upstream's
+                raise ClientGone("the answer was given up in another thread")
+        return exchange.received(data)
 
     def _receive(self, connection: Connection) -> bytes | None:
         """Bytes from the upstream, none at its end; None after a slice without any, if it pulses.
@@ -176,17 +186,20 @@ class PooledReply:
         :raises OSError: the connection is broken.
         """
         # TLS may hold decrypted bytes of which the kernel knows nothing.
-        ready = connection.is_tls or connection.poll(self._slice())
-        while True:
-            if ready:
-                data = connection.recv_now()
-                if data is not None:
-                    return data
+        data = connection.recv() if connection.is_tls else None
+        while data is None:
+            limit = self._slice()
+            if connection.recv_may_wait(limit):
+                data = connection.recv(waits=True)
+                is_silent = data is None
             else:
+                is_silent = not connection.poll(limit)
+                data = None if is_silent else connection.recv()
+            if is_silent:
                 self._look_at_client()
                 if self._pulses:
-                    return None
-            ready = connection.poll(self._slice())
+                    break
+        return data
 
     def _send_or_receive(self, connection: Connection) -> bytes | None:
         """For one slice: receive what has arrived, or send what there is room for.
@@ -197,7 +210,7 @@ class PooledReply:
         """
         exchange = self._exchange
         readable, writable = connection.wait(self._slice())
-        data = connection.recv_now() if readable else None
+        data = connection.recv() if readable else None
         if data is None and writable and exchange.pending:
             self._write(connection)
         elif not readable and not writable:
@@ -206,16 +219,16 @@ class PooledReply:
 
     def _slice(self) -> float:
         """The milliseconds of a single wait; one more, since poll counts whole ones."""
-        left = self._exchange.tick(monotonic())
-        return (left if left < _SLICE else _SLICE) * 1000 + 1
+        left, longest = self._exchange.tick(monotonic()), self._longest
+        return (left if left < longest else longest) * 1000 + 1
 
     def _look_in_time(self) -> None:
         """Look at the client after each slice, also while something goes on all the time."""
         now = monotonic()
         if not self._next_look:
-            self._next_look = now + _SLICE
+            self._next_look = now + SLICE
         elif now >= self._next_look:
-            self._next_look = now + _SLICE
+            self._next_look = now + SLICE
             self._look_at_client()
 
     def _look_at_client(self) -> None:
@@ -246,6 +259,14 @@ class PooledReply:
         self._first = b""
         if connection is not None:
             connection.close()
+
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """The connection of a 101, which is the caller's to close, and what has come behind it."""
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        connection.end()
+        first, self._first = self._first, b""
+        return connection.sock, first
 
     def read(self) -> bytes:
         """The whole body, for answers that are known to be small."""

@@ -1,0 +1,1 @@
+"""Tests of what hooks see, and of chains against a model."""

@@ -1,0 +1,31 @@
+"""One connection of uvicorn that has gone over to WebSocket; it needs the package websockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+__all__ = ["WebSocketProtocol"]
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """As uvicorn's, which logs an error about each handshake that is refused with a response."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._serves = self.app
+        self.app = self._serve
+
+    async def _serve(self, *arguments: Any) -> None:
+        await self._serves(*arguments)
+        if self.close_sent:  # a refusal is a complete handshake, too
+            self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        """Called when the server begins to end; it refuses handshakes by itself."""
+        is_refused = not self.handshake_complete
+        super().shutdown()
+        if is_refused:
+            # What the application sends now fails, as when the client has left (ASGI 2.4).
+            self.disconnected = self.handshake_complete = True

@@ -1,0 +1,76 @@
+"""Another path for the backend than the client has asked for.
+
+It works on the encoded path, so that nothing is decoded or encoded on the way, and it is
+anchored: what is replaced stands at the beginning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import Any
+
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.hooks.checks import named, require
+from wsgiproxy.hooks.messages import Request
+from wsgiproxy.sansio.hooks import Hook
+from wsgiproxy.sansio.target import PRINTABLE, under
+
+__all__ = ["replace_path"]
+
+
+def replace_path(old: str | re.Pattern[str], new: str) -> Hook:
+    r"""Replace the beginning of the path, where it is *old*; other paths stay as they are.
+
+    Addresses in answers are not changed back.
+
+    :param old: a prefix, which ends where a segment ends; or a compiled pattern.
+    :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern.
+    :raises ConfigurationError: *old* does not begin with a slash, or *new* does not fit it.
+
+    >>> from wsgiproxy import WSGIProxyApp
+    >>> hooks = [replace_path("/api", "/v2"), replace_path(re.compile(r"/u/(\d+)"), r"/users/\1")]
+    >>> app = WSGIProxyApp("http://localhost:3000", hooks=hooks)
+    """
+    require(
+        _is_path(new) and new[:1] in ("", "/"),
+        "new",
+        new,
+        "an encoded path that begins with a slash",
+    )
+    if isinstance(old, re.Pattern):
+        return named(_by_pattern(old, new), f"replace_path({old.pattern})")
+    right = _is_path(old) and old.startswith("/")
+    require(right, "old", old, "an encoded path that begins with a slash, or a compiled pattern")
+    return named(_by_prefix(old.rstrip("/"), new.rstrip("/")), f"replace_path({old})")
+
+
+def _is_path(text: object) -> bool:
+    right = isinstance(text, str) and PRINTABLE.fullmatch(text) and not set(text) & {"?", "#"}
+    return bool(right)
+
+
+def _by_prefix(old: str, new: str) -> Hook:
+    def hook(request: Request) -> Generator[Any, Any, None]:
+        if under(request.raw_path, old):
+            request.raw_path = new + request.raw_path[len(old) :] or "/"
+        yield request
+
+    return hook
+
+
+def _by_pattern(old: re.Pattern[str], new: str) -> Hook:
+    try:
+        old.sub(new, "")
+    except (re.error, IndexError, TypeError) as error:
+        raise ConfigurationError(
+            f"new={new!r}: expected a replacement for {old.pattern!r}: {error}"
+        ) from error
+
+    def hook(request: Request) -> Generator[Any, Any, None]:
+        match = old.match(request.raw_path)
+        if match is not None:
+            request.raw_path = match.expand(new) + request.raw_path[match.end() :] or "/"
+        yield request
+
+    return hook

@@ -1,0 +1,1 @@
+"""The asyncio side of the transport: it waits by await."""
