@@ -16,6 +16,7 @@ import pytest
 
 from tests.transport.threads.test_tunnel import Ends, tcp_pair
 from wsgiproxy.transport.threads.tunnel import Tunnel
+from wsgiproxy.transport.threads.tunnel_end import End
 
 TLSFiles: TypeAlias = "tuple[ssl.SSLContext, Path]"
 WHERE = [("client",), ("server",), ("client", "server")]
@@ -218,3 +219,54 @@ def test_it_can_be_closed_from_outside(made):
     for sock in (made.client, made.server):
         with suppress(ssl.SSLEOFError):  # cut, and it shows
             assert sock.recv(1) == b""
+
+
+@pytest.fixture
+def ends(version: ssl.TLSVersion, tls_files: TLSFiles) -> Iterator[tuple[ssl.SSLSocket, End]]:
+    far, near = tls_pair(tls_files, near_is_server=True, version=version)
+    with far, near:
+        far.settimeout(10)
+        near.settimeout(0)
+        yield far, End(near)
+
+
+def read_now(end: End) -> bytes:
+    while (block := end.read()) is None:
+        assert select.select([end.sock], [], [], 10)[0]
+    return block
+
+
+def test_what_has_come_before_the_end_was_said_is_still_read(ends):
+    far, near = ends
+    for block in (b"one", b"two"):
+        far.sendall(block)
+    assert select.select([near.sock], [], [], 10)[0]
+    assert near.end_writing()
+    assert read_all(far) == b""
+    found = b""
+    while len(found) < 6:
+        found += read_now(near)
+    assert found == b"onetwo"
+    end_writing(far)
+    assert read_now(near) == b""
+
+
+def test_the_end_waits_for_room(ends):
+    far, near = ends
+    assert near.write(b"x") == 1
+    assert far.recv(1) == b"x"  # with the tickets of TLS 1.3 before it
+    number, filled = near.sock.fileno(), 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += os.write(number, bytes(1 << 16))
+    assert not near.end_writing()
+    assert near.has_unsaid
+    found = b""
+    while not (near.end_writing() and len(found) > filled):
+        assert select.select([far], [], [], 10)[0]
+        found += os.read(far.fileno(), 1 << 20)
+    assert not near.has_unsaid
+    assert found[:filled] == bytes(filled)
+    content_type = 21 if far.version() == "TLSv1.2" else 23  # of the alert; TLS 1.3 hides it
+    assert found[filled] == content_type
+    assert len(found) - filled == 5 + int.from_bytes(found[filled + 3 : filled + 5], "big")

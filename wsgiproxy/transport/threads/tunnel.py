@@ -14,10 +14,6 @@ from wsgiproxy.transport.threads.tunnel_end import End
 
 __all__ = ["Tunnel"]
 
-# Seconds for which nothing has come from an end before TLS tells it that the other one has ended.
-# TLS 1.3 can be ended one way (RFC 8446, 6.1), but OpenSSL takes bytes that come just then for an
-# error, and all that follows is lost.
-_QUIET = 0.1
 # Reading or writing then says what it is: an end with bytes before it, or a failure.
 _OVER = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
@@ -144,13 +140,8 @@ class Tunnel:
                 if self._is_steady and self._pass_blocks(idle):
                     limit = monotonic() + idle
                     continue
-                ending = [way for way, _ in self._ways if way.is_ending]
-                if self._turn(min(left, _QUIET) if ending else left):
+                if self._turn(left):
                     limit = monotonic() + idle
-                    continue
-                for way in ending:
-                    if not way.target.has_arrived():
-                        way.end()
         finally:
             for end in (self._client, self._upstream):
                 self._want(end, 0)
@@ -165,12 +156,12 @@ class Tunnel:
 
     def _look(self) -> bool:
         """Say what is waited for; False when both ways have ended."""
-        for way, other in self._ways:
-            if way.is_ending and not (other.reads and way.target.is_tls):
+        for way, _ in self._ways:
+            if way.is_ending:
                 way.end()
         for way, other in self._ways:
             wanted = way.source.to_read if way.reads and not way.pending else 0
-            if other.pending:
+            if other.pending or way.source.has_unsaid:
                 wanted |= way.source.to_write
             self._want(way.source, wanted)
         return not (self._up.has_ended and self._down.has_ended)

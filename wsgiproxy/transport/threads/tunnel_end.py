@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import ssl
+import threading
 
 __all__ = ["End"]
 
@@ -27,7 +29,9 @@ class End:
         self.sock = sock
         self.to_read, self.to_write = select.POLLIN, select.POLLOUT
         self.is_broken = False
-        self._has_ended = False
+        self._has_ended = self._says_end = False
+        self._alert = b""
+        self._lock = threading.Lock()
 
     def read(self) -> bytes | None:
         """The bytes that are there, none at their end; None if there is nothing right now.
@@ -73,38 +77,61 @@ class End:
         return isinstance(self.sock, ssl.SSLSocket)
 
     def end_writing(self) -> bool:
-        """Say that nothing more is written; False if that cannot be said right now."""
+        """Say that nothing more is written; False if that cannot be said right now.
+
+        :raises OSError: the process may open no more files.
+        """
         if not isinstance(self.sock, ssl.SSLSocket):
             with contextlib.suppress(OSError):  # it has ended both ways already
                 self.sock.shutdown(socket.SHUT_WR)
             return True
+        if not self._says_end:
+            if self.sock.pending():  # to be read first: see _close_notify
+                return False
+            self._says_end = True
+            self._alert = self._close_notify(self.sock)
         try:
-            self.sock.unwrap()
-        except ssl.SSLWantReadError:  # said; the other end has not said so
-            return True
-        except ssl.SSLWantWriteError:
-            return False
-        except (OSError, ValueError):  # it has ended both ways already
-            return True
-        # Both ends have said so. What came now would not be encrypted.
-        self._has_ended = True
-        return True
+            self._alert = self._alert[os.write(self.sock.fileno(), self._alert) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # it has ended both ways already
+            self._alert = b""
+        return not self._alert
+
+    def _close_notify(self, sock: ssl.SSLSocket) -> bytes:
+        """The record by which TLS ends one way (RFC 8446, 6.1).
+
+        OpenSSL writes it, and Python has it read then: bytes that have come from the other side
+        meanwhile are an error to it, and all that follows is lost. So it reads and writes a pair of
+        sockets that stands in for the connection.
+        """
+        number = sock.fileno()
+        inside, outside = socket.socketpair()
+        with inside, outside, self._lock:
+            inside.setblocking(False)
+            kept = os.dup(number)
+            try:
+                os.dup2(inside.fileno(), number, inheritable=False)
+                sock.unwrap()
+                # Both ends have said so. What came now would not be encrypted.
+                self._has_ended = True
+            except (OSError, ValueError):  # the other end has not said so, or it is broken
+                pass
+            finally:
+                os.dup2(kept, number, inheritable=False)
+                os.close(kept)
+            inside.shutdown(socket.SHUT_WR)
+            return outside.recv(_BLOCK)
+
+    @property
+    def has_unsaid(self) -> bool:
+        """Whether a part of the end of writing waits for room."""
+        return bool(self._alert)
 
     @property
     def holds_bytes(self) -> bool:
         """Whether there is something to read of which the kernel knows nothing."""
         return self._has_ended or (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending() > 0)
-
-    def has_arrived(self) -> bool:
-        """Whether there is something to read."""
-        if self.holds_bytes:
-            return True
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        try:
-            return bool(poll.poll(0))
-        finally:
-            poll.unregister(self.sock)
 
     def cut(self) -> None:
         """End it both ways, from another thread as well; the socket stays open."""
@@ -112,5 +139,5 @@ class End:
         if isinstance(self.sock, ssl.SSLSocket):
             # Its own takes TLS off the socket, which the tunnel's thread may be using.
             cut = super(ssl.SSLSocket, self.sock).shutdown
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
             cut(socket.SHUT_RDWR)
