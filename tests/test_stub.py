@@ -45,6 +45,7 @@ def test_it_is_later_than_wsgiproxy2_and_requires_this_package(stub: Path) -> No
     assert metadata.get_all("Requires-Dist") == ["wsgiproxy>=1"]
 
 
+@IN_FULL
 def test_what_requires_wsgiproxy2_gets_this_package(
     stub: Path, package: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ from websockets.http11 import Request, Response
 from tests.support.fronts import Front, Fronts, app_path
 from tests.support.rounds import rounds
 
+pytestmark = pytest.mark.in_turns(2)
+
 LIMIT = 10
 #: The bytes of a message that the proxy lets pass.
 LARGEST = 4 << 20

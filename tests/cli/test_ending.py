@@ -17,7 +17,7 @@ from tests.spawn.children import alive, child, until
 from tests.support.client import RawClient, raw_exchange
 from tests.support.upstream import answer
 
-pytestmark = pytest.mark.in_turns(2)
+pytestmark = pytest.mark.in_turns(4)
 
 # Says that it was asked, and answers when there is a file.
 _SLOW = """

@@ -17,7 +17,7 @@ from tests.spawn.children import child, until
 from wsgiproxy.cli.liveline import LiveLine, fitted, hidden, plain
 from wsgiproxy.sansio.process.lifecycle import Phase
 
-pytestmark = pytest.mark.in_turns(2, "server")
+pytestmark = pytest.mark.in_turns(4, "server")
 
 SERVE = child(port="{port}")
 

@@ -25,7 +25,7 @@ from wsgiproxy.cli.log import LogStyle, _is_no_error_of_ours, read_log
 from wsgiproxy.cli.logformat import JsonFormatter, TextFormatter
 from wsgiproxy.cli.spelling import as_typed
 
-pytestmark = pytest.mark.in_turns(2, "server")
+pytestmark = pytest.mark.in_turns(4, "server")
 
 LISTEN = ("--listen", "127.0.0.1:0")
 CUT = [

@@ -16,7 +16,7 @@ from tests.support.echo import echo as echo_behaviour
 from tests.support.upstream import RawUpstream
 from wsgiproxy.cli import main
 
-pytestmark = pytest.mark.in_turns(2, "server")
+pytestmark = pytest.mark.in_turns(4, "server")
 
 SERVERS = ["uvicorn", "waitress", "gunicorn", "granian"]
 

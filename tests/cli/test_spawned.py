@@ -14,7 +14,7 @@ from tests.spawn.children import alive, child, until
 from tests.support.ports import free_port
 from wsgiproxy.cli.websocket import limits
 
-pytestmark = pytest.mark.in_turns(2, "server")
+pytestmark = pytest.mark.in_turns(4, "server")
 
 #: Answers a few paths; `JSON_SERVER` answers all.
 SERVE = child(port="{port}")

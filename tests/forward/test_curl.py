@@ -17,7 +17,7 @@ from tests.forward.site import BIG, Site, big_blocks, big_digest
 from tests.support.daemon import nginx, program
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.system("curl")
+pytestmark = [pytest.mark.system("curl"), pytest.mark.in_turns(3)]
 
 _LIMIT = 30  # seconds
 # What curl exits with.

@@ -107,7 +107,7 @@ wait()
 
 def test_a_process_that_is_forked_during_a_start_does_not_keep_it_alive_either(mark, temporary):
     """At any moment: the connection to the supervisor may be old, or just have been made."""
-    for _ in range(10):
+    for _ in range(rounds(4, 10)):
         with program(FORKS_WHILE_IT_STARTS, *child(), **{MARK: mark}) as parent:
             status, first, *forks = map(int, parent.line().split())
             try:
@@ -137,7 +137,7 @@ tell(ask(app).status)
 
 def test_a_process_forked_at_the_beginning_of_a_start_can_start_its_own(mark, temporary):
     """The first use of tempfile takes its time, and a lock."""
-    for _ in range(rounds(6, 20)):
+    for _ in range(rounds(3, 20)):
         with program(FORKS_AT_ONCE, *child(), **{MARK: mark}) as parent:
             assert (parent.line(), parent.line()) == ("200", "200"), parent.stderr
             assert parent.wait() == 0, parent.stderr

@@ -17,7 +17,7 @@ from tests.spawn.programs import FOLDER, module
 from tests.support.rounds import rounds
 from wsgiproxy.spawn import SpawningApplication
 
-pytestmark = pytest.mark.in_turns(2)
+pytestmark = pytest.mark.in_turns(3)
 
 SITE = "tests.spawn.programs.site:site"
 ASGI = "tests.spawn.programs.asgi:site"

@@ -20,6 +20,8 @@ from wsgiproxy.errors import ClientGone, UpstreamTimeout
 from wsgiproxy.sansio.message import Request
 from wsgiproxy.transport import Call, Timeouts
 
+pytestmark = pytest.mark.in_turns(3)
+
 GET = Request("GET", "/", [("Host", "a")])
 POST = Request("POST", "/", [("Host", "a")], content_length=1 << 23)
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
