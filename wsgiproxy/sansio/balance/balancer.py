@@ -1,0 +1,361 @@
+"""Choosing one of several upstreams for each request, and learning from how requests end.
+
+It is called by one thread at a time: the caller holds a lock, for which both calls of a request are
+short enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.balance.member import NO_LIMIT, Health, Member, Outcome
+from wsgiproxy.sansio.balance.policies import checked_members, parse_policy
+from wsgiproxy.sansio.balance.ways import Least, Rendezvous, Rotation, TwoChoices, Way, smooth
+
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["SESSIONS", "Balancer"]
+
+#: Sessions whose upstream is remembered; the ones that were asked for longest ago are forgotten.
+SESSIONS = 10_000
+
+_GOOD = Outcome.GOOD
+_NEUTRAL = Outcome.NEUTRAL
+
+
+class Balancer:
+    """Chooses an upstream for each request.
+
+    **Passive health.** A member that fails some times in a row (:class:`Health`) is put aside for
+    a pause. After it one request, which the policy would have sent there anyway, is its probe: a
+    good end brings it back, a failure begins a pause twice as long. While its probe is open it
+    gets no other request. This is a circuit breaker, closed, open and half open; there is no second
+    one. An answer of 429 is about the client and counts neither way: a breaker that opened on it
+    would let one greedy client take an upstream from all. The first end of a request tells how the
+    probe went, also if the request is an older one that was in flight before the pause.
+
+    **Panic.** A single member is never put aside. If all of several are, they are chosen as if all
+    were up: a try is better than a certain 503, and all the load on one of them would be too much
+    for the first that recovers (Envoy does so below a half, and calls it the panic mode). As soon
+    as one of them answers, the others get their probe. A request for which all that are up have
+    been tried goes to the one that resumes first. Members that fail active checks come last.
+
+    **Room.** A member with *max_in_flight* requests is full and is passed over. With ``sticky``
+    and ``session``, a request whose own upstream is up and full has to wait for it, since the
+    others do not know its session; if that upstream is put aside, another one is chosen.
+
+    :param policy: ``round-robin``, smooth and weighted; ``least``, the fewest requests in flight
+        by weight; ``two-choices``, the better of two drawn; ``hash:client`` and ``hash:HEADER``,
+        the same upstream for the same value; ``sticky``, the upstream that a cookie names;
+        ``session:HEADER``, the upstream that a session came from. Without a value, the latter
+        three choose as ``round-robin``.
+    :param members: a key and a weight, from 1 to 256, of each.
+    :param health: the limits of passive health.
+    :param max_in_flight: requests at each member at a time; None for any number.
+    :param random: random numbers: for two-choices, and for where the rotation begins. Without
+        it, it begins with the first, and two-choices draws the same numbers each time.
+    :raises ConfigurationError: an unknown policy, no members, one twice, or a bad number.
+
+    >>> balancer = Balancer("round-robin", [("a:80", 2), ("b:80", 1)])
+    >>> for _ in range(3):
+    ...     member = balancer.choose(now=0.0)
+    ...     print(member.key)
+    ...     balancer.end(member, now=0.1, outcome=Outcome.GOOD)
+    a:80
+    b:80
+    a:80
+    """
+
+    def __init__(
+        self,
+        policy: str,
+        members: Sequence[tuple[str, int]],
+        *,
+        health: Health = Health(),  # noqa: B008 - immutable
+        max_in_flight: int | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._kind, self.wants = parse_policy(policy)
+        self.policy = policy
+        if not members:
+            raise ConfigurationError("an empty list of upstreams: expected at least one")
+        if max_in_flight is not None and max_in_flight < 1:
+            raise ConfigurationError(
+                f"max_in_flight={max_in_flight!r}: expected 1 or more, or None"
+            )
+        self._health = health.checked()
+        self._room = NO_LIMIT if max_in_flight is None else max_in_flight
+        number = _numbers().__next__ if random is None else random.random
+        self._way: Way
+        self._changed: Callable[[Member, bool], None] | None = None
+        if self._kind == "least":
+            self._way = least = Least()
+            self._changed = least.changed
+        elif self._kind == "two-choices":
+            self._way = TwoChoices(number)
+        else:
+            self._way = Rotation(0.0 if random is None else number())
+        self._hashed = Rendezvous() if self._kind == "hash" else None
+        self._has_owners = self._kind in ("sticky", "session")
+        self._sessions: dict[str, str] = {}
+        self._members: dict[str, Member] = {}
+        self._due = -math.inf
+        self.members: tuple[Member, ...] = ()
+        self.update(members)
+
+    def choose(self, now: float, value: str = "", tried: Sequence[Member] = ()) -> Member | None:
+        """The member for a request, which is counted as in flight there.
+
+        :param now: seconds of a monotonic clock.
+        :param value: what *wants* asks for: the client's address, the value of the header field,
+            the key that a sticky cookie names, or the session; empty if there is none.
+        :param tried: members that have had this request and are not to have it again.
+        :return: None if all that are not in *tried* are full, and :meth:`is_full` then says so;
+            or if there is none.
+        """
+        if now < self._due and not tried and not value:
+            member = self._way.pick("")
+            if member is not None and member.in_flight < member.limit:
+                member.in_flight += 1
+                if self._changed is not None:
+                    self._changed(member, True)
+                return member
+        return self._search(now, value, tried)
+
+    def end(self, member: Member, now: float, outcome: Outcome) -> None:
+        """Count out a request, once for each member that was chosen, and learn from its end.
+
+        :param member: what :meth:`choose` gave; it may have been removed meanwhile.
+        :param now: seconds of a monotonic clock.
+        :param outcome: how the request ended.
+        """
+        member.in_flight -= 1
+        if self._changed is not None:
+            self._changed(member, False)
+        # A member that is not up has failed at least once.
+        if member.fails or outcome is not _GOOD:
+            self._learn(member, now, outcome)
+
+    def remember(self, session: str, member: Member) -> None:
+        """Note that *member* gave a session, for the policy ``session:HEADER``.
+
+        :param session: the value of the header field in its answer.
+        """
+        self._sessions.pop(session, None)
+        self._sessions[session] = member.key
+        if len(self._sessions) > SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    def checked(
+        self, member: Member, now: float, is_good: bool, *, passes: int = 2, fails: int = 3
+    ) -> None:
+        """Take the result of an active check.
+
+        The last good check of a row also ends a pause: the next request is the probe.
+
+        :param member: one of the members.
+        :param now: seconds of a monotonic clock.
+        :param is_good: whether the check was answered as it should be.
+        :param passes: good checks in a row after which a member is no longer down.
+        :param fails: bad checks in a row after which it is down.
+        """
+        if is_good == (member.is_down or member.stage == "paused"):
+            member.checks += 1
+        else:
+            member.checks = 0
+        if member.checks < (passes if is_good else fails):
+            return
+        member.checks = 0
+        member.is_down = not is_good
+        if is_good and member.stage == "paused":
+            member.resumes_at = now
+        self._refresh()
+
+    def update(self, members: Sequence[tuple[str, int]]) -> None:
+        """Take a new list, such as a new answer of DNS.
+
+        What is known of a key that stays is kept. Requests at a member that goes end as usual.
+
+        :param members: a key and a weight, from 1 to 256, of each; there may be none for now.
+        :raises ConfigurationError: a bad weight, or a key twice; the old list stays.
+        """
+        checked_members(members)
+        for member in self.members:
+            member.limit = -1
+        found = {}
+        for key, weight in members:
+            member = self._members.get(key) or Member(key, weight)
+            member.weight = weight
+            found[key] = member
+        self._members = found
+        self.members = tuple(found.values())
+        self._turn = smooth(self.members)
+        if len(self.members) == 1:
+            self.members[0].stage = "up"
+            self.members[0].fails = 0
+        self._refresh()
+
+    def retry_after(self, now: float) -> float | None:
+        """Seconds until the next pause ends; None if no member is paused.
+
+        :param now: seconds of a monotonic clock.
+        """
+        ends = [member.resumes_at for member in self.members if member.stage == "paused"]
+        return max(0.0, min(ends) - now) if ends else None
+
+    def is_full(self, tried: Sequence[Member] = ()) -> bool:
+        """Whether a free place would have helped, after :meth:`choose` has given None.
+
+        :param tried: what was passed to it.
+        """
+        return any(member not in tried for member in self.members)
+
+    def _search(self, now: float, value: str, tried: Sequence[Member]) -> Member | None:
+        """Choose where the short way does not do: health, room and *value* count."""
+        if not self.members:
+            return None
+        if now >= self._due:
+            self._wake(now)
+
+        def refuses(member: Member) -> bool:
+            return member in tried or not self._has_room(member)
+
+        member = None
+        if value and self._has_owners:
+            member = self._owner(value)
+            if member is not None and member not in tried and member.limit >= 0:
+                if member.in_flight >= self._room:
+                    return None
+                member = None if refuses(member) else member
+            else:
+                member = None
+        elif value and self._hashed is not None:
+            member = self._hashed.pick(value)
+            if member is not None and refuses(member):
+                member = self._hashed.pick(value, refuses)
+        if member is None:
+            member = self._way.pick(value, refuses) or self._last(tried)
+        return self._taken(member)
+
+    def _taken(self, member: Member | None) -> Member | None:
+        if member is not None:
+            member.in_flight += 1
+            member.is_asked = member.stage == "probing"
+            if self._changed is not None:
+                self._changed(member, True)
+        return member
+
+    def _owner(self, value: str) -> Member | None:
+        """The member that a sticky cookie names, or that a session came from."""
+        if self._kind == "sticky":
+            return self._members.get(value)
+        key = self._sessions.pop(value, None)
+        if key is None:
+            return None
+        # Now it is the one that was asked for last.
+        self._sessions[value] = key
+        return self._members.get(key)
+
+    def _has_room(self, member: Member) -> bool:
+        if member.limit:
+            return member.in_flight < member.limit
+        return not member.is_asked and member.in_flight < self._room
+
+    def _last(self, tried: Sequence[Member]) -> Member | None:
+        """The member that resumes first, if all that are up have been tried."""
+        left = [member for member in self.members if member not in tried]
+        if any(member.limit > 0 for member in left):
+            return None
+        left = [member for member in left if member.in_flight < self._room]
+        return min(left, key=lambda member: (member.is_down, member.resumes_at), default=None)
+
+    def _learn(self, member: Member, now: float, outcome: Outcome) -> None:
+        if self._members.get(member.key) is not member:
+            return
+        if outcome is _NEUTRAL:
+            # A probe that says nothing is made again.
+            member.is_asked = False
+        elif outcome is _GOOD:
+            self._succeed(member, now)
+        elif member.stage == "probing":
+            self._pause(member, now)
+        elif member.stage == "up":
+            if now - member.failing_since > self._health.window:
+                member.fails = 0
+            if not member.fails:
+                member.failing_since = now
+            member.fails += 1
+            if member.fails >= self._health.max_fails and len(self.members) > 1:
+                self._pause(member, now)
+
+    def _succeed(self, member: Member, now: float) -> None:
+        if member.stage == "up":
+            member.fails = 0
+            return
+        if member.stage == "paused" and member.limit < 0:
+            # An older request: an upstream that has too much to do still ends some of them well.
+            return
+        is_panic = member.limit > 0
+        member.stage = "up"
+        member.fails = 0
+        member.resumed_at = now
+        if is_panic:
+            for other in self.members:
+                if other.stage == "paused":
+                    other.resumes_at = now
+        self._refresh()
+
+    def _pause(self, member: Member, now: float) -> None:
+        if now - member.resumed_at > self._health.longest:
+            member.pauses = 0
+        member.resumes_at = now + self._health.length(member.pauses)
+        member.pauses += 1
+        member.stage = "paused"
+        member.is_asked = False
+        self._refresh()
+
+    def _wake(self, now: float) -> None:
+        """Let those whose pause is over have their probe."""
+        for member in self.members:
+            if member.stage == "paused" and member.resumes_at <= now:
+                member.stage = "probing"
+                member.is_asked = False
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Work out from the states who can be chosen, and until when that holds."""
+        checked = [member for member in self.members if not member.is_down] or self.members
+        is_panic = not any(member.stage == "up" for member in checked)
+        ready = []
+        for member in self.members:
+            member.limit = -1
+        for member in checked:
+            if is_panic or member.stage == "up":
+                member.limit = self._room
+            elif member.stage == "probing":
+                member.limit = 0
+            if member.limit >= 0:
+                ready.append(member)
+        self._due = min(
+            (member.resumes_at for member in checked if member.stage == "paused"),
+            default=math.inf,
+        )
+        if not ready:
+            self._due = -math.inf
+            return
+        turn = [member for member in self._turn if member.limit >= 0]
+        self._way.fill(ready, turn)
+        if self._hashed is not None:
+            self._hashed.fill(ready, turn)
+
+
+def _numbers() -> Iterator[float]:
+    """Random numbers that are the same each time (Knuth's MMIX generator)."""
+    state = 0
+    while True:
+        state = (state * 6364136223846793005 + 1442695040888963407) & ((1 << 64) - 1)
+        yield (state >> 11) / (1 << 53)
