@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.reverse import ReverseProxy
-from wsgiproxy.sansio.policy.reverse import ReversePolicy
+from wsgiproxy.reverse import Href, ReverseProxy
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport import PooledTransport, Transport
 from wsgiproxy.worlds import wrong_call
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from wsgiproxy.hooks import Hook
+    from wsgiproxy.sansio.pipeline import Policy
     from wsgiproxy.settings.options import AppOptions
+    from wsgiproxy.transport.upstreams import Upstreams
 
 __all__ = ["WSGIProxyApp"]
 
@@ -31,7 +32,9 @@ class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
     """A WSGI application that is another web application, somewhere else.
 
     :param href: the upstream: ``http://host[:port][/path][?query]``, https, or
-        ``unix:/path/of.sock[:/path]``. It may be reassigned at any time.
+        ``unix:/path/of.sock[:/path]``. Several of them in a list, each alone or in a pair with its
+        weight, ``dns:name:port``, or a function that returns such a list: see ``balance``. It may
+        be reassigned at any time.
     :param secret_file: path of a key file (``wsgiproxy keygen``); requests are then signed, and
         :class:`~wsgiproxy.middleware.WSGIProxyMiddleware` with the same file restores them.
     :param string_keys: environ keys to carry to the backend: native strings.
@@ -55,7 +58,7 @@ class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
 
     def __init__(
         self,
-        href: str,
+        href: Href,
         secret_file: str | os.PathLike[str] | None = None,
         string_keys: Iterable[str] | None = None,
         unicode_keys: Iterable[str] | None = None,
@@ -82,7 +85,7 @@ class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
     def _make_upgrades(self, settings: Mapping[str, Any]) -> Upgrades:
         return Upgrades.configured(settings)
 
-    def _make_gateway(self, policy: ReversePolicy) -> Gateway:
+    def _make_gateway(self, policy: Policy, upstreams: Upstreams | None) -> Gateway:
         return Gateway(
             policy,
             self.transport,
@@ -91,6 +94,7 @@ class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
             upgrades=self._upgrades,
             hooks=self._hooks,
             beside=self._beside,
+            upstreams=upstreams,
         )
 
     def __call__(
@@ -114,5 +118,7 @@ class WSGIProxyApp(ReverseProxy[Transport, Gateway, Upgrades]):
         """
         self._beside.close()
         self._upgrades.close()
+        if self._upstreams is not None:
+            self._upstreams.close()
         if self._owns_transport and isinstance(self.transport, PooledTransport):
             self.transport.close()

@@ -12,9 +12,11 @@ __all__ = [
     "BadRequest",
     "BadResponse",
     "BadSignature",
+    "Busy",
     "ClientGone",
     "ConfigurationError",
     "ConnectFailed",
+    "ConnectTimeout",
     "ContentTooLarge",
     "DestinationForbidden",
     "ExpectationFailed",
@@ -36,6 +38,7 @@ __all__ = [
     "RequestTimeout",
     "TargetTooLong",
     "Unavailable",
+    "TooManyRequests",
     "UpstreamLost",
     "UpstreamTimeout",
     "WebSocketNotCarried",
@@ -191,6 +194,10 @@ class UpstreamTimeout(ProxyError):
     side = "upstream"
 
 
+class ConnectTimeout(UpstreamTimeout):
+    """There was no connection to the upstream in time; nothing was sent."""
+
+
 class Forbidden(ProxyError):
     """The request is understood and refused (RFC 9110, 15.5.4)."""
 
@@ -249,6 +256,28 @@ class Unavailable(ProxyError):
 
     status = 503
     public = "The service is not available at the moment."
+
+
+class Busy(Unavailable):
+    """All that may serve the request has as many requests as it takes, or has failed just now.
+
+    :ivar retry_after: seconds after which another attempt makes sense.
+    """
+
+    public = "The service is busy at the moment. Please try again."
+    retry_after = 1
+
+
+class TooManyRequests(ProxyError):
+    """The client has as many requests in progress as one may have (RFC 6585, section 4).
+
+    :ivar retry_after: seconds after which another attempt makes sense.
+    """
+
+    status = 429
+    public = "You have too many requests in progress. Please wait for some of them."
+    side = "client"
+    retry_after = 1
 
 
 class NotReady(Unavailable):

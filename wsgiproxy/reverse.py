@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.warn import warn_of_wildcards
+from wsgiproxy.sansio.balance.policies import parse_policy
 from wsgiproxy.sansio.hooks import Hook
-from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.href import Base, parse_href
 from wsgiproxy.sansio.message import bracketed
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
-from wsgiproxy.settings import APP, TRANSPORT, resolve
+from wsgiproxy.sansio.upstreams import Source, Targets, read_href
+from wsgiproxy.settings import APP, BALANCE, TRANSPORT, resolve
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.signature import configured_signer
+from wsgiproxy.transport.stickiness import Sticky
+from wsgiproxy.transport.threads.transport import PooledTransport
+from wsgiproxy.transport.upstreams import Upstreams
 from wsgiproxy.worlds import check_transport
 
-__all__ = ["ReverseProxy"]
+if TYPE_CHECKING:
+    from wsgiproxy.sansio.balance import Member
+    from wsgiproxy.sansio.pipeline import Policy
+
+__all__ = ["Href", "ReverseProxy"]
+
+#: What ``href`` takes: an address, several in one text or in a list, or a function.
+Href = str | Iterable[str | tuple[str, int]] | Source
 
 T = TypeVar("T")
 G = TypeVar("G")
@@ -42,14 +55,14 @@ class ReverseProxy(Hookable, Generic[T, G, U]):
 
     def __init__(
         self,
-        href: str,
+        href: Href,
         options: Mapping[str, Any],
         transport: T | None,
         hooks: Iterable[Hook] = (),
     ) -> None:
         given = {name: value for name, value in options.items() if value is not None}
         values = resolve(PARTS[type(self)._part()], given)
-        self._options = {row.name: values[row.name] for row in APP}
+        self._options = {row.name: values[row.name] for row in (*APP, *BALANCE)}
         self._signer = configured_signer(values)
         self._pseudonym = self._options["via"] or f"wsgiproxy-{secrets.token_hex(4)}"
         names = {row.name for row in TRANSPORT}
@@ -65,6 +78,10 @@ class ReverseProxy(Hookable, Generic[T, G, U]):
         self._upgrades = self._make_upgrades(values)
         self._owns_transport = transport is None
         self.transport = self._make_transport(theirs) if transport is None else transport
+        # Checks are sent from a thread, with the same limits and certificates.
+        self._make_checker = partial(PooledTransport, **theirs)
+        self._upstreams: Upstreams | None = None
+        self._sticky = self._make_sticky()
         self.href = href
         warn_of_wildcards("trusted_proxies", values["trusted_proxies"])
 
@@ -79,26 +96,67 @@ class ReverseProxy(Hookable, Generic[T, G, U]):
         """What serves requests for other protocols, whatever ``href`` is."""
         raise NotImplementedError
 
-    def _make_gateway(self, policy: ReversePolicy) -> G:
+    def _make_gateway(self, policy: Policy, upstreams: Upstreams | None) -> G:
         raise NotImplementedError
 
+    def _make_sticky(self) -> Sticky | None:
+        """What knows the cookies of balance="sticky".
+
+        :raises ConfigurationError: there is no key to make them with.
+        """
+        if self._options["balance"] != "sticky":
+            return None
+        if self._signer is None:
+            raise ConfigurationError("balance='sticky': expected secret_file, for its cookies")
+        return Sticky(self._signer.keys)
+
+    def _make_upstreams(self, targets: Targets) -> Upstreams | None:
+        """The upstreams; None where all there is to know is one address."""
+        options = self._options
+        wants_counts = ("check_path", "max_in_flight", "max_in_flight_per_client")
+        if len(targets.addresses) == 1 and all(options[name] is None for name in wants_counts):
+            parse_policy(options["balance"])
+            return None
+        names = () if self._sticky is None else (self._sticky.name,)
+        options = {**options, "suppress_cookies": (*options["suppress_cookies"], *names)}
+
+        def policy_for(base: Base) -> ReversePolicy:
+            return ReversePolicy(base, options, self._pseudonym)
+
+        return Upstreams(targets, policy_for, options, self._sticky, self._make_checker)
+
     @property
-    def href(self) -> str:
-        """The address of the upstream; assigning another one moves the proxy there."""
+    def href(self) -> Href:
+        """The address of the upstream, or those of several, as it was given.
+
+        Assigning another one moves the proxy there.
+        """
         return self._href
 
     @href.setter
-    def href(self, href: str) -> None:
-        base = parse_href(href)
-        policy = ReversePolicy(base, self._options, self._pseudonym)
+    def href(self, href: Href) -> None:
+        targets = read_href(href)
+        upstreams = self._make_upstreams(targets)
+        if upstreams is not None:
+            policy = upstreams.policy
+        else:
+            policy = ReversePolicy(targets.addresses[0].base, self._options, self._pseudonym)
+        before, self._upstreams = self._upstreams, upstreams
         # One assignment: a request in another thread sees the old target or the new one.
-        self.gateway = self._make_gateway(policy)
-        self._base = base
+        self.gateway = self._make_gateway(policy, upstreams)
+        self._base = targets.base or parse_href("http://upstream")
         self._href = href
+        if before is not None:
+            before.close()
+
+    @property
+    def upstreams(self) -> tuple[Member, ...]:
+        """What is known of each of several upstreams; empty where there is but one address."""
+        return () if self._upstreams is None else self._upstreams.members
 
     @property
     def href_scheme(self) -> str:
-        """``http`` or ``https``."""
+        """``http`` or ``https``; this and the following are those of the first upstream."""
         return self._base.origin.scheme
 
     @property

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.places import Places, Target, repeatable
+from wsgiproxy.sansio.upstreams import are_addresses, read_href
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.setting import resolve, shown
 from wsgiproxy.worlds import check_application
@@ -75,7 +75,7 @@ def _made(text: str, what: object, common: Mapping[str, Any], makers: Makers) ->
     try:
         target = what if isinstance(what, Target) else Target(what)
         address = target.address
-        if isinstance(address, str):
+        if isinstance(address, str) or are_addresses(address):
             return _remote(address, _options(makers.names[0], common, target), makers)
         if isinstance(address, Sequence) and not isinstance(address, (bytes, bytearray)):
             return _spawned(address, _options(makers.names[1], common, target), makers)
@@ -101,8 +101,8 @@ def _listed(hooks: Any) -> Iterable[Any]:
     return hooks if is_list else [hooks]
 
 
-def _remote(href: str, options: Mapping[str, Any], makers: Makers) -> Standing:
-    is_folder = parse_href(href).is_folder
+def _remote(href: Any, options: Mapping[str, Any], makers: Makers) -> Standing:
+    is_folder = read_href(href).is_folder
     return Standing(makers.proxy(href, **options), is_folder)
 
 

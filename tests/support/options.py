@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from wsgiproxy.settings import (
     APP,
+    BALANCE,
     FORWARD,
     MIDDLEWARE,
     SIGNING,
@@ -25,6 +26,7 @@ from wsgiproxy.settings import (
     forward,
     websocket,
 )
+from wsgiproxy.settings import balance as several
 from wsgiproxy.settings.described import sentence
 from wsgiproxy.settings.setting import Choice
 
@@ -57,6 +59,8 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.words: _WORDS,
     forward._credentials: f"{_PATH} | Callable[[str, str], bool]",
     forward._ports: _NUMBERS,
+    several._path: "str",
+    several._statuses: _NUMBERS,
     websocket._protocols: _WORDS,
     websocket._message_size: "int | str",
     convert.guard: "Guard | bool | str",
@@ -136,14 +140,20 @@ KINDS = [
         WEBSOCKET,
     ),
     Kind(
-        "AppOptions",
+        "BalanceOptions",
         ("ReverseOptions", "TransportOptions"),
+        "Options of a reverse proxy to one upstream or several, as keyword arguments.",
+        BALANCE,
+    ),
+    Kind(
+        "AppOptions",
+        ("BalanceOptions",),
         _of("app.WSGIProxyApp"),
         only(APP, _HOST) + TUNNEL,
     ),
     Kind(
         "ASGIAppOptions",
-        ("ReverseOptions", "TransportOptions", "WebSocketOptions"),
+        ("BalanceOptions", "WebSocketOptions"),
         _of("asgi.ASGIProxyApp"),
         only(APP, _HOST),
     ),

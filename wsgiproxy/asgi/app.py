@@ -11,8 +11,7 @@ from wsgiproxy.asgi.gateway import ASGIGateway
 from wsgiproxy.asgi.other_scopes import serve_other
 from wsgiproxy.asgi.served import Served
 from wsgiproxy.asgi.websocket import WebSockets
-from wsgiproxy.reverse import ReverseProxy
-from wsgiproxy.sansio.policy.reverse import ReversePolicy
+from wsgiproxy.reverse import Href, ReverseProxy
 from wsgiproxy.settings.described import listing
 from wsgiproxy.transport.aio.transport import AsyncPooledTransport
 from wsgiproxy.transport.base import AsyncTransport
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
 
     from wsgiproxy.asgi.message_hooks import Hook as MessageHook
     from wsgiproxy.hooks import Hook
+    from wsgiproxy.sansio.pipeline import Policy
     from wsgiproxy.settings.options import ASGIAppOptions
+    from wsgiproxy.transport.upstreams import Upstreams
 
 __all__ = ["ASGIProxyApp"]
 
@@ -36,7 +37,9 @@ class ASGIProxyApp(Served, ReverseProxy[AsyncTransport, ASGIGateway, WebSockets]
     It serves scopes of type ``http``, ``websocket`` and ``lifespan``.
 
     :param href: the upstream: ``http://host[:port][/path][?query]``, https, or
-        ``unix:/path/of.sock[:/path]``. It may be reassigned at any time.
+        ``unix:/path/of.sock[:/path]``. Several of them in a list, each alone or in a pair with its
+        weight, ``dns:name:port``, or a function that returns such a list: see ``balance``. It may
+        be reassigned at any time.
     :param secret_file: path of a key file (``wsgiproxy keygen``); requests are then signed, and
         ``ASGIProxyMiddleware`` or
         :class:`~wsgiproxy.middleware.WSGIProxyMiddleware` with the same file restores them.
@@ -66,7 +69,7 @@ class ASGIProxyApp(Served, ReverseProxy[AsyncTransport, ASGIGateway, WebSockets]
 
     def __init__(
         self,
-        href: str,
+        href: Href,
         secret_file: str | os.PathLike[str] | None = None,
         string_keys: Iterable[str] | None = None,
         unicode_keys: Iterable[str] | None = None,
@@ -97,7 +100,7 @@ class ASGIProxyApp(Served, ReverseProxy[AsyncTransport, ASGIGateway, WebSockets]
     def _make_upgrades(self, settings: Mapping[str, Any]) -> WebSockets:
         return WebSockets(settings, *self._message_hooks)
 
-    def _make_gateway(self, policy: ReversePolicy) -> ASGIGateway:
+    def _make_gateway(self, policy: Policy, upstreams: Upstreams | None) -> ASGIGateway:
         return ASGIGateway(
             policy,
             self.transport,
@@ -106,6 +109,7 @@ class ASGIProxyApp(Served, ReverseProxy[AsyncTransport, ASGIGateway, WebSockets]
             websockets=self._upgrades,
             hooks=self._hooks,
             beside=self._beside,
+            upstreams=upstreams,
         )
 
     def _serving(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
@@ -124,6 +128,8 @@ class ASGIProxyApp(Served, ReverseProxy[AsyncTransport, ASGIGateway, WebSockets]
         """
         self._beside.close()
         self._upgrades.close()
+        if self._upstreams is not None:
+            self._upstreams.close()
         if self._owns_transport and isinstance(self.transport, AsyncPooledTransport):
             self.transport.close()
 

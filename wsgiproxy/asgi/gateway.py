@@ -9,7 +9,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.asgi import hooked
+from wsgiproxy.asgi import balanced, hooked
 from wsgiproxy.asgi.answers import relay, send_error, start_message, to_client
 from wsgiproxy.asgi.beside import BesideTasks
 from wsgiproxy.asgi.body import Body, Receive, Scope, Send, read_whole, until_gone
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from wsgiproxy.asgi.websocket import WebSockets
     from wsgiproxy.sansio.hooks import Hook
     from wsgiproxy.signature import Signer
+    from wsgiproxy.transport.upstreams import Upstreams
 
 __all__ = ["ASGIGateway", "end_exchange"]
 
@@ -63,6 +64,8 @@ class ASGIGateway(Chained):
     :param fetcher: what sends the requests of hooks' own; *transport* if not given.
     :param beside: the tasks of what they begin beside requests; some of its own if not given.
     :param websockets: what serves WebSocket; None where that is not carried.
+    :param upstreams: those among which one is chosen for each request; None for the one that the
+        policy names.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class ASGIGateway(Chained):
         hooks: Sequence[Hook] = (),
         fetcher: AsyncTransport | None = None,
         beside: BesideTasks | None = None,
+        upstreams: Upstreams | None = None,
     ) -> None:
         self.policy = policy
+        self.upstreams = upstreams
         self.transport = transport
         self.max_body = max_body
         self.signer = signer
@@ -151,8 +156,13 @@ class ASGIGateway(Chained):
         if self.links:
             steps = hooked.exchange(self, scope, receive, send, inbound, record, handshake)
             return await steps
-        going = outgoing(inbound, self.policy)
-        request = going.request if handshake is None else handshake(going.request)
+        if self.upstreams is not None:
+            sending = partial(self.send, scope, receive, send, inbound, record=record)
+            made = partial(_made, inbound, handshake)
+            framed = partial(self.body, receive, inbound)
+            return await balanced.exchange(self.upstreams, inbound, sending, made, framed)
+        going = _made(inbound, handshake, self.policy)
+        request = going.request
         body: Body | None = None
         if inbound.chunked or inbound.content_length:
             body, request = await self.body(receive, inbound, request)
@@ -219,6 +229,8 @@ class ASGIGateway(Chained):
     ) -> tuple[Body | None, Request]:
         """The blocks of the request body, and the request with its final framing."""
         length, limit = inbound.content_length, self.max_body
+        if not length and not inbound.chunked:
+            return None, request
         if length is not None and limit is not None and length > limit:
             raise ContentTooLarge(f"a body of {length} bytes, over max_body={limit}")
         body = Body(receive, limit)
@@ -249,6 +261,14 @@ class ASGIGateway(Chained):
         data = await read_whole(body, LARGEST_BODY)
         blocks, request = signer.seal(view, facts, scheme, request, iter([data]))
         return Body(_no_more, first=blocks or ()), request
+
+
+def _made(
+    inbound: Inbound, handshake: Callable[[Request], Request] | None, policy: Policy
+) -> Outgoing:
+    """What a policy makes of a request, or of the handshake that stands for it."""
+    going = outgoing(inbound, policy)
+    return going if handshake is None else going._replace(request=handshake(going.request))
 
 
 def _not_upgraded(inbound: Inbound, *, is_taken: bool) -> Inbound:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from wsgiproxy.asgi import balanced
 from wsgiproxy.asgi.body import Body, Receive, Scope, Send, until_gone
 from wsgiproxy.errors import ClientGone
 from wsgiproxy.hooks import body as bodies
@@ -18,7 +20,8 @@ from wsgiproxy.hooks.steps import fetched, sent, still_true
 from wsgiproxy.sansio import hooks
 from wsgiproxy.sansio.message import Headers, Inbound, ResponseHead
 from wsgiproxy.sansio.message import Request as Outgoing
-from wsgiproxy.sansio.pipeline import cleaned_lines, outgoing
+from wsgiproxy.sansio.pipeline import Outgoing as Going
+from wsgiproxy.sansio.pipeline import Policy, cleaned_lines, outgoing
 
 if TYPE_CHECKING:
     from wsgiproxy.asgi.gateway import ASGIGateway
@@ -127,23 +130,45 @@ class _Steps(Exchange):
 
     async def _send(self, request: Request) -> Response:
         inbound, lines, content, changes, is_clean = sent(request, self.inbound)
-        going = outgoing(inbound, self._gateway.policy, lines, is_clean=is_clean)
-        final = going.request if self._handshake is None else self._handshake(going.request)
-        blocks: AsyncIterator[bytes] | None = None
-        if content is None and self.has_body:
-            blocks, final = await self._own_body(final)
-            if blocks is None:  # HTTP/2 may announce a body that is empty
-                request.body = b""
-                request.body.is_same = True
-            if changes is not None and blocks is not None:
-                blocks = _through(blocks, changes)
-        elif content is not None and (final.content_length or final.chunked):
-            blocks = _each(content)
-        scope, receive, send = self._ends
-        head, reply = await self._gateway.send(
-            scope, receive, send, inbound, going, final, blocks, self._record
-        )
+        gateway = self._gateway
+
+        def made(policy: Policy) -> Going:
+            going = outgoing(inbound, policy, lines, is_clean=is_clean)
+            if self._handshake is None:
+                return going
+            return going._replace(request=self._handshake(going.request))
+
+        framed = partial(self._framed, request, content, changes)
+        sending = partial(gateway.send, *self._ends, inbound, record=self._record)
+        if gateway.upstreams is not None:
+            head, reply = await balanced.exchange(
+                gateway.upstreams, inbound, sending, made, framed, request.upstream
+            )
+        else:
+            self.check_upstream(request)
+            going = made(gateway.policy)
+            blocks, final = await framed(going.request)
+            head, reply = await sending(going, final, blocks)
         return self.received(head, reply, is_fit=True)
+
+    async def _framed(
+        self,
+        request: Request,
+        content: Iterator[bytes] | None,
+        changes: Changes | None,
+        final: Outgoing,
+    ) -> tuple[AsyncIterator[bytes] | None, Outgoing]:
+        """The body to send, which hooks may have set, and the request with its final framing."""
+        if content is not None:
+            return (_each(content) if final.content_length or final.chunked else None), final
+        if not self.has_body:
+            return None, final
+        blocks, final = await self._own_body(final)
+        if blocks is None:  # HTTP/2 may announce a body that is empty
+            request.body = b""
+            request.body.is_same = True
+            return None, final
+        return (blocks if changes is None else _through(blocks, changes)), final
 
     async def _own_body(self, request: Outgoing) -> tuple[Body | None, Outgoing]:
         self.begin_body()

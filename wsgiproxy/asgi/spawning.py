@@ -7,13 +7,12 @@ import contextlib
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.asgi.ahead import ReadAhead
 from wsgiproxy.asgi.answers import send_error, send_error_page, send_whole
 from wsgiproxy.asgi.awaited import AwaitedBackend, Worker
 from wsgiproxy.asgi.body import Receive, Scope, Send
-from wsgiproxy.asgi.counted import CountedReply
 from wsgiproxy.asgi.gateway import ASGIGateway
 from wsgiproxy.asgi.gateways import ASGIGateways
 from wsgiproxy.asgi.other_scopes import serve_other
@@ -31,6 +30,7 @@ from wsgiproxy.settings.described import listing
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.spawn.admission import Admission
 from wsgiproxy.transport.base import AsyncReply
+from wsgiproxy.transport.counted import CountedReply
 
 if TYPE_CHECKING:
     import logging
@@ -235,8 +235,8 @@ class ASGISpawningApplication(Served, Hookable):
             head, reply = await gateway.exchange(scope, ahead, None, record)
             if reply is not None:
                 # From here on the reply ends the request, and not this call.
-                reply = CountedReply(reply, ends.pop_all().close)
-        return head, reply
+                return head, cast("AsyncReply", CountedReply(reply, ends.pop_all().close))
+        return head, None
 
     def waiting_page(self, error: ProxyError, scope: Scope, record: Record) -> Page | None:
         """The page with which a browser waits after such an error; None if there is none."""

@@ -20,6 +20,7 @@ from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import escapes
 from wsgiproxy.settings import (
     APP,
+    BALANCE,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
@@ -78,6 +79,7 @@ SERVE: Groups = (
     ("connections", SPAWNED_TRANSPORT),
     ("WebSocket", (*UPGRADE, *TUNNEL, *WEBSOCKET)),
     ("connections to a TARGET", ELSEWHERE),
+    ("several targets", BALANCE),
 )
 
 

@@ -13,8 +13,9 @@ from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.log import LogStyle, log_to_stderr
 from wsgiproxy.cli.websocket import settings_of
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.upstreams import Targets, read_href
 from wsgiproxy.transport import PooledTransport
+from wsgiproxy.transport.attendant import looked_up
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -73,7 +74,7 @@ class Site:
         proxy = self.proxy()
         if not self.prefix:
             return proxy
-        return Mount(proxy, self.prefix, is_folder=parse_href(self.href).is_folder)
+        return Mount(proxy, self.prefix, is_folder=read_href(self.href).is_folder)
 
     def asgi_application(self) -> ASGIApplication:
         """The same for a server that takes ASGI applications."""
@@ -84,7 +85,26 @@ class Site:
         proxy = ASGIProxyApp(self.href, **cast("ASGIAppOptions", settings))
         if not self.prefix:
             return proxy
-        return ASGIMount(proxy, self.prefix, is_folder=parse_href(self.href).is_folder)
+        return ASGIMount(proxy, self.prefix, is_folder=read_href(self.href).is_folder)
+
+
+def _check_one_of(transport: PooledTransport, targets: Targets) -> None:
+    """Connect to the first upstream that answers.
+
+    :raises ProxyError: none does; the failure of the last one.
+    :raises OSError: a name has no address.
+    """
+    if targets.lookup is None:
+        origins = [each.base.origin for each in targets.addresses]
+    else:
+        origins = list(looked_up(targets.lookup).values())
+    for number, origin in enumerate(origins, 1):
+        try:
+            transport.check(origin)
+            return
+        except ProxyError:
+            if number == len(origins):
+                raise
 
 
 def check_target(proxy: WSGIProxyApp) -> None:
@@ -92,12 +112,11 @@ def check_target(proxy: WSGIProxyApp) -> None:
 
     :raises CannotStart: it cannot be reached.
     """
-    origin = parse_href(proxy.href).origin
     transport = proxy.transport
     assert isinstance(transport, PooledTransport)
     try:
-        transport.check(origin)
-    except ProxyError as error:
+        _check_one_of(transport, read_href(proxy.href))
+    except (ProxyError, OSError) as error:
         cause = first_cause(error)
         words = words_of(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsgiproxy.errors import BadResponse, ContentTooLarge
 from wsgiproxy.hooks.body import Body, Changes
-from wsgiproxy.hooks.messages import Response
+from wsgiproxy.hooks.messages import Request, Response
 from wsgiproxy.hooks.steps import head_of
 from wsgiproxy.sansio.grammar import NO_CONTENT
 from wsgiproxy.sansio.hooks import HookFailed
@@ -51,6 +51,17 @@ class Exchange:
         self._is_sent = False
         self._is_over = False
         self._replies: list[Any] = []
+
+    @staticmethod
+    def check_upstream(request: Request) -> None:
+        """Check that no upstream is chosen where there is but one.
+
+        :raises HookFailed: one is.
+        """
+        if request.upstream:
+            raise HookFailed(
+                f"request.upstream={request.upstream!r}: expected an href with several addresses"
+            )
 
     def begin_body(self) -> None:
         """The client's own body is read now, which can be done once.

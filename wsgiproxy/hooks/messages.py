@@ -84,6 +84,8 @@ class Request(_Message):
     :param headers: fields.
     :param body: bytes, text or an iterable of bytes.
     :ivar state: what hooks tell each other; a fresh dict for each request.
+    :ivar upstream: the address of the upstream to send it to, as it stands in a list ``href``;
+        empty to have one chosen.
 
     >>> request = Request("POST", "http://auth.internal/check", {"Accept": "*/*"}, b"{}")
     >>> request.headers["accept"], request.path
@@ -92,7 +94,7 @@ class Request(_Message):
 
     __slots__ = (
         *("_environ", "_inbound", "_scope"),
-        *("method", "query", "raw_path", "state", "url"),
+        *("method", "query", "raw_path", "state", "upstream", "url"),
     )
 
     def __init__(
@@ -113,6 +115,7 @@ class Request(_Message):
         self.method, self.url = method, url
         self.raw_path, self.query = parts.path or "/", parts.query
         self.state: dict[str, Any] = {}
+        self.upstream = ""
         self._inbound: Inbound | None = None
         self._environ: Mapping[str, Any] | None = None
         self._scope: Mapping[str, Any] | None = None
@@ -131,7 +134,7 @@ class Request(_Message):
         """
         self = cls.__new__(cls)
         _Message.__init__(self, lines)
-        self.url = ""
+        self.url = self.upstream = ""
         self.method, self.raw_path, self.query = inbound.method, inbound.path, inbound.query[1:]
         self.state = {}
         self._inbound, self._environ, self._scope = inbound, environ, scope

@@ -8,6 +8,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import (
+    Busy,
     ClientGone,
     LoopDetected,
     MethodNotAllowed,
@@ -15,6 +16,7 @@ from wsgiproxy.errors import (
     NotReady,
     NotStarted,
     ProxyError,
+    TooManyRequests,
 )
 from wsgiproxy.sansio.message import ALLOWED, Headers
 
@@ -85,7 +87,7 @@ def error_page(
     """
     page = load_pages()[error.status](body_template="${explanation}")
     page.explanation = error.public
-    if isinstance(error, NotReady):
+    if isinstance(error, (Busy, NotReady, TooManyRequests)):
         page.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, NotStarted) and error.detail:
         _show_detail(page, error)

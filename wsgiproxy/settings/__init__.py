@@ -6,6 +6,7 @@ rows, so that a bad value is refused in the same words everywhere.
 
 from __future__ import annotations
 
+from wsgiproxy.settings.balance import BALANCE
 from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT, URL_FORWARD
 from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SERVER, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
@@ -14,6 +15,7 @@ from wsgiproxy.settings.websocket import TUNNEL, UPGRADE, WEBSOCKET
 
 __all__ = [
     "APP",
+    "BALANCE",
     "EXACT",
     "FORWARD",
     "FORWARD_TRANSPORT",

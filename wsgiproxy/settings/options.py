@@ -19,6 +19,7 @@ __all__ = [
     "ASGIAppOptions",
     "ASGISpawnOptions",
     "AppOptions",
+    "BalanceOptions",
     "BothSpawnOptions",
     "ForwardOptions",
     "LimitOptions",
@@ -128,7 +129,41 @@ class WebSocketOptions(TypedDict, total=False):
     """Compress messages, where both ends can (RFC 7692); expects true or false. Default: False."""
 
 
-class AppOptions(ReverseOptions, TransportOptions, total=False):
+class BalanceOptions(ReverseOptions, TransportOptions, total=False):
+    """Options of a reverse proxy to one upstream or several, as keyword arguments."""
+
+    balance: str
+    """How one of several targets is chosen; expects round-robin, least, two-choices, hash:client,
+    hash:HEADER, sticky or session:HEADER. Default: 'round-robin'."""
+    retries: int | str
+    """Other targets that get an idempotent request after one that has failed with it; expects a
+    whole number from 0 on. Default: 0."""
+    retry_statuses: str | int | Iterable[int | str]
+    """Statuses after which another target is asked; expects statuses from 400 to 599, such as 429
+    503 529. Default: ()."""
+    max_fails: int | str
+    """Failures in a row after which a target is left out for a second, and longer each time;
+    expects a whole number from 1 on. Default: 3."""
+    check_path: str | None
+    """Asked of each target between requests, and to be answered with 2xx or 3xx; expects a path
+    such as /health."""
+    check_interval: float | str
+    """Seconds between two checks of a target; expects a number of seconds above 0. Default: 5.0."""
+    lookup_interval: float | str
+    """Seconds between two look-ups of dns:name; expects a number of seconds above 0. Default:
+    30.0."""
+    max_in_flight: int | str | None
+    """Requests that one target has at once; expects a whole number from 1 on."""
+    max_in_flight_per_client: int | str | None
+    """Requests that one client address may have at once; expects a whole number from 1 on."""
+    queue_size: int | str
+    """Requests that wait for room; others get 503, or 429 for a client of its own; expects a whole
+    number from 0 on. Default: 0."""
+    queue_timeout: float | str
+    """Seconds to wait for room; expects a number of seconds above 0. Default: 5.0."""
+
+
+class AppOptions(BalanceOptions, total=False):
     """Options of :class:`wsgiproxy.app.WSGIProxyApp`, as keyword arguments."""
 
     preserve_host: bool | str
@@ -138,7 +173,7 @@ class AppOptions(ReverseOptions, TransportOptions, total=False):
     600.0."""
 
 
-class ASGIAppOptions(ReverseOptions, TransportOptions, WebSocketOptions, total=False):
+class ASGIAppOptions(BalanceOptions, WebSocketOptions, total=False):
     """Options of :class:`wsgiproxy.asgi.ASGIProxyApp`, as keyword arguments."""
 
     preserve_host: bool | str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsgiproxy.settings.balance import BALANCE
 from wsgiproxy.settings.forward import (
     FORWARD,
     FORWARD_TRANSPORT,
@@ -19,7 +20,7 @@ _SPAWN = (*SPAWN, *SPAWNED_APP, *SPAWNED_SIGNING, *SPAWNED_TRANSPORT)
 
 #: Name of the class -> the rows of all its options.
 PARTS: dict[str, tuple[Setting, ...]] = {
-    "WSGIProxyApp": (*APP, *UPGRADE, *TUNNEL, *SIGNING, *TRANSPORT),
+    "WSGIProxyApp": (*APP, *BALANCE, *UPGRADE, *TUNNEL, *SIGNING, *TRANSPORT),
     "WSGIProxyMiddleware": MIDDLEWARE,
     "ASGIProxyMiddleware": MIDDLEWARE,
     "SpawningApplication": (*_SPAWN, *UPGRADE, *TUNNEL),
@@ -28,6 +29,6 @@ PARTS: dict[str, tuple[Setting, ...]] = {
     "ExactProxy": EXACT,
     "PooledTransport": TRANSPORT,
     "AsyncPooledTransport": TRANSPORT,
-    "ASGIProxyApp": (*APP, *UPGRADE, *WEBSOCKET, *SIGNING, *TRANSPORT),
+    "ASGIProxyApp": (*APP, *BALANCE, *UPGRADE, *WEBSOCKET, *SIGNING, *TRANSPORT),
     "ASGISpawningApplication": (*_SPAWN, *UPGRADE, *WEBSOCKET),
 }

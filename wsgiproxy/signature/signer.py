@@ -46,7 +46,7 @@ class Signer:
         *,
         covers_body: bool = False,
     ) -> None:
-        self._keys = keys
+        self.keys = keys
         self._declared = {kind: names for kind, names in (declared or {}).items() if names}
         self.covers_body = covers_body
 
@@ -78,7 +78,7 @@ class Signer:
         if digest:
             components["content-digest"] = digest
         nonce = base64url(os.urandom(12))
-        key = self._keys().signer()
+        key = self.keys().signer()
         fields = sign(components, key, created=int(time.time()), nonce=nonce)
         headers = with_members([*headers, ("WSGIProxy", components["wsgiproxy"])], fields)
         return body, request._replace(headers=headers)

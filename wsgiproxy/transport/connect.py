@@ -22,8 +22,8 @@ from urllib3.util import make_headers
 from wsgiproxy.errors import (
     ConfigurationError,
     ConnectFailed,
+    ConnectTimeout,
     DestinationForbidden,
-    UpstreamTimeout,
 )
 from wsgiproxy.sansio.extras import extra
 from wsgiproxy.sansio.href import without_password
@@ -258,7 +258,7 @@ def failures(origin: Origin, timeout: float) -> Iterator[None]:
     except (exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
         # ValueError: a name that IDNA or the resolver cannot take; HTTPException: a parent
         # that does not speak HTTP.
-        kind = UpstreamTimeout if _is_timeout(error) else ConnectFailed
+        kind = ConnectTimeout if _is_timeout(error) else ConnectFailed
         raise kind(f"connecting to {_where(origin)}: {_reason(error, timeout)}") from error
 
 

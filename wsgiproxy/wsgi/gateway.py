@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from wsgiproxy.errors import (
@@ -25,7 +27,7 @@ from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Origin, Request, R
 from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing, whole_target
 from wsgiproxy.sansio.websocket import PROTOCOL, SWITCHING
 from wsgiproxy.transport import Call, PooledTransport, Timeouts, Transport, is_own_request
-from wsgiproxy.wsgi import hooked
+from wsgiproxy.wsgi import balanced, hooked
 from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
 from wsgiproxy.wsgi.errorpage import error_page
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from wsgiproxy.signature import Signer
     from wsgiproxy.transport import Reply
     from wsgiproxy.transport.base import SwitchedReply
+    from wsgiproxy.transport.upstreams import Upstreams
 
 __all__ = ["Gateway", "error_response"]
 
@@ -58,6 +61,8 @@ class Gateway(Chained):
     :param hooks: what changes requests and responses, the outermost first, checked.
     :param fetcher: what sends the requests of their own; *transport* if not given.
     :param beside: the threads of what they begin beside requests; some of its own if not given.
+    :param upstreams: those among which one is chosen for each request; None for the one that the
+        policy names.
     """
 
     def __init__(
@@ -71,8 +76,10 @@ class Gateway(Chained):
         hooks: Sequence[Hook] = (),
         fetcher: Transport | None = None,
         beside: BesideThreads | None = None,
+        upstreams: Upstreams | None = None,
     ) -> None:
         self.policy = policy
+        self.upstreams = upstreams
         self.transport: Transport = transport or PooledTransport()
         self.max_body = max_body
         self.signer = signer
@@ -88,7 +95,8 @@ class Gateway(Chained):
             head, reply = self.exchange(environ, record)
             if head.status == SWITCHING:
                 switched = cast("SwitchedReply", reply)
-                status = self.upgrades.pass_bytes(environ, head, switched, record)
+                with closing(switched):
+                    status = self.upgrades.pass_bytes(environ, head, switched, record)
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
@@ -132,6 +140,9 @@ class Gateway(Chained):
             inbound = self.upgrades.asked(environ, inbound)
         if self.links:
             return hooked.exchange(self, environ, inbound, record)
+        if self.upstreams is not None:
+            made, framed = partial(outgoing, inbound), partial(self.body, environ, inbound)
+            return balanced.exchange(self, self.upstreams, environ, inbound, record, made, framed)
         going = outgoing(inbound, self.policy)
         body, request = self.body(environ, inbound, going.request)
         return self.send(environ, going, request, body, record)

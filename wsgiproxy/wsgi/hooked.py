@@ -6,10 +6,11 @@ import time
 from _thread import TIMEOUT_MAX
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone
-from wsgiproxy.hooks.body import Body
+from wsgiproxy.hooks.body import Body, Changes
 from wsgiproxy.hooks.exchange import Changed, Exchange, Made, Reading, report, report_beside
 from wsgiproxy.hooks.messages import Request, Response
 from wsgiproxy.hooks.steps import fetched, sent
@@ -29,6 +30,7 @@ from wsgiproxy.sansio.message import Inbound, ResponseHead
 from wsgiproxy.sansio.message import Request as Outgoing
 from wsgiproxy.sansio.pipeline import cleaned_lines, outgoing
 from wsgiproxy.sansio.target import decoded
+from wsgiproxy.wsgi import balanced
 from wsgiproxy.wsgi.client import ClientWatch, reset
 
 if TYPE_CHECKING:
@@ -118,23 +120,40 @@ class _Steps(Exchange):
 
     def _send(self, request: Request) -> Response:
         inbound, lines, content, changes, is_clean = sent(request, self.inbound)
-        going = outgoing(inbound, self._gateway.policy, lines, is_clean=is_clean)
-        blocks, final = content, going.request
-        if content is None and self.has_body:
-            blocks, final = self._own_body(going.request)
-            if blocks is None:
-                self._is_sent = False  # HTTP/2 may announce a body that is empty
-            if changes is not None and blocks is not None:
-                blocks = changes.through(blocks)
-        elif content is not None and not final.content_length and not final.chunked:
-            blocks = None
-        environ = self._environ
+        made = partial(outgoing, inbound, lines=lines, is_clean=is_clean)
+        framed = partial(self._framed, content, changes)
+        gateway, environ, record = self._gateway, self._environ, self._record
         if not is_clean and not request.has_own_target:
             # What is signed is what hooks have made of it.
             path, query = decoded(inbound.path), inbound.query[1:]
             environ = {**environ, "PATH_INFO": path, "QUERY_STRING": query}
-        head, reply = self._gateway.send(environ, going, final, blocks, self._record)
+        if gateway.upstreams is not None:
+            head, reply = balanced.exchange(
+                gateway,
+                gateway.upstreams,
+                *(environ, inbound, record, made, framed, request.upstream),
+            )
+        else:
+            self.check_upstream(request)
+            going = made(gateway.policy)
+            blocks, final = framed(going.request)
+            head, reply = gateway.send(environ, going, final, blocks, record)
         return self.received(head, reply, is_fit=True)
+
+    def _framed(
+        self, content: Iterator[bytes] | None, changes: Changes | None, final: Outgoing
+    ) -> tuple[Iterator[bytes] | None, Outgoing]:
+        """The body to send, which hooks may have set, and the request with its final framing."""
+        if content is not None:
+            return (content if final.content_length or final.chunked else None), final
+        if not self.has_body:
+            return None, final
+        blocks, final = self._own_body(final)
+        if blocks is None:
+            self._is_sent = False  # HTTP/2 may announce a body that is empty
+        elif changes is not None:
+            blocks = changes.through(blocks)
+        return blocks, final
 
     def _own_body(self, request: Outgoing) -> tuple[Iterator[bytes] | None, Outgoing]:
         self.begin_body()

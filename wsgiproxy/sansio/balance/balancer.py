@@ -140,6 +140,23 @@ class Balancer:
         if member.fails or outcome is not _GOOD:
             self._learn(member, now, outcome)
 
+    def begin(self, member: Member) -> None:
+        """Count a request for a member that something else has chosen, such as a hook."""
+        member.in_flight += 1
+        if self._changed is not None:
+            self._changed(member, True)
+
+    def rest(self, member: Member, until: float) -> None:
+        """Put a member aside that asks for it, as by Retry-After; a single one is not.
+
+        :param until: seconds of a monotonic clock.
+        """
+        if len(self.members) > 1 and self._members.get(member.key) is member:
+            member.stage = "paused"
+            member.resumes_at = max(until, member.resumes_at)
+            member.is_asked = False
+            self._refresh()
+
     def remember(self, session: str, member: Member) -> None:
         """Note that *member* gave a session, for the policy ``session:HEADER``.
 

@@ -13,7 +13,7 @@ from wsgiproxy.sansio.fields.location import public_path
 from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["map_cookie", "not_sent", "not_set"]
+__all__ = ["cookie_values", "map_cookie", "not_sent", "not_set"]
 
 # Some servers join the lines of Cookie by a comma, and some applications part them there.
 _PART = re.compile("([;,])")
@@ -22,6 +22,17 @@ _PART = re.compile("([;,])")
 def _name(pair: str) -> str:
     # Browsers send a cookie without a name back as its value: "=session=x" is "session=x".
     return pair.lstrip("= \t").partition("=")[0].strip(" \t")
+
+
+def cookie_values(headers: Headers, name: str) -> list[str]:
+    """The values of the cookies with *name* in a request, in their order (RFC 6265, 5.4).
+
+    >>> cookie_values([("Cookie", "a=1; b=2"), ("Cookie", "a=3")], "a")
+    ['1', '3']
+    """
+    fields = [value for key, value in headers if key.lower() == "cookie"]
+    pairs = [pair.strip(" \t").partition("=") for field in fields for pair in field.split(";")]
+    return [value for key, _, value in pairs if key == name]
 
 
 def not_sent(headers: Headers, names: Container[str]) -> Headers:

@@ -16,6 +16,7 @@ __all__ = [
     "list_members",
     "normalized_name",
     "spelled",
+    "value_of",
     "values",
     "without",
     "words",
@@ -119,6 +120,12 @@ def values(headers: Headers, name: str) -> list[str]:
     """The values of all fields called *name*, in order."""
     name = name.lower()
     return [value for field, value in headers if field.lower() == name]
+
+
+def value_of(headers: Headers, name: str) -> str:
+    """The value of the first field with *name*, without regard to case; empty if there is none."""
+    name = name.lower()
+    return next((value for key, value in headers if key.lower() == name), "")
 
 
 def without(headers: Headers, names: Iterable[str]) -> Headers:

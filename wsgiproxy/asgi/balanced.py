@@ -1,0 +1,97 @@
+"""Several upstreams under ASGI: one request, sent until one of them answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.transport.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from wsgiproxy.sansio.message import Inbound, Request, ResponseHead
+    from wsgiproxy.sansio.pipeline import Outgoing
+    from wsgiproxy.transport.base import AsyncReply
+    from wsgiproxy.transport.upstreams import Upstream, Upstreams
+
+__all__ = ["exchange"]
+
+Made = Callable[[Any], "Outgoing"]
+Framed = Callable[["Request"], "Awaitable[tuple[AsyncIterator[bytes] | None, Request]]"]
+Sending = Callable[..., "Awaitable[tuple[ResponseHead, AsyncReply | None]]"]
+
+
+async def exchange(
+    upstreams: Upstreams,
+    inbound: Inbound,
+    send: Sending,
+    made: Made,
+    framed: Framed,
+    wanted: str = "",
+) -> tuple[ResponseHead, AsyncReply | None]:
+    """As :meth:`.ASGIGateway.send`, to one of several upstreams.
+
+    :param send: that method, with what the policy has made, the request and its body.
+    :param made: what a policy makes of the request.
+    :param framed: its body, which is read once, and the request with its final framing.
+    :param wanted: the address of the upstream that a hook has chosen.
+    """
+    if not upstreams.is_settled and not upstreams.is_ready():
+        await asyncio.get_running_loop().run_in_executor(None, upstreams.look_up)
+    turn = Turn(upstreams, inbound, wanted)
+    try:
+        upstream = turn.choose() or await _wait_for_room(turn, upstreams)
+        going = upstream.going(made)
+        blocks, request = await framed(going.request)
+        body, framing = turn.kept(blocks), (request.content_length, request.chunked)
+        while True:
+            try:
+                head, reply = await send(going, request, body)
+            except ProxyError as error:
+                other = turn.choose() if turn.failed(error, body) else None
+                if other is None:
+                    raise
+            else:
+                other = turn.after(head, body)
+                if other is None:
+                    return turn.answered(head, reply)
+                if reply is not None:
+                    reply.close()
+            going = other.going(made)
+            length, chunked = framing
+            request = going.request._replace(content_length=length, chunked=chunked)
+    except BaseException:
+        turn.end()
+        raise
+
+
+async def _wait_for_room(turn: Turn, upstreams: Upstreams) -> Upstream:
+    event = asyncio.Event()
+    # A thread or another event loop may be the one that makes room.
+    wake = partial(_wake, asyncio.get_running_loop(), event)
+    limit = monotonic() + turn.begin_waiting()
+    while True:
+        upstreams.queue(wake)
+        try:
+            found = turn.choose()
+            if found is None:
+                try:
+                    await asyncio.wait_for(event.wait(), max(limit - monotonic(), 0))
+                except (asyncio.TimeoutError, TimeoutError):
+                    raise turn.no_room() from None
+                found = turn.choose()
+        finally:
+            upstreams.unqueue(wake)
+        if found is not None:
+            return found
+        event.clear()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,194 @@
+"""One request among several upstreams, from the first that is chosen to the end of its answer."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.errors import (
+    ConnectFailed,
+    ConnectTimeout,
+    ProxyError,
+    TooManyRequests,
+)
+from wsgiproxy.sansio.balance import Outcome
+from wsgiproxy.sansio.fields.names import value_of
+from wsgiproxy.sansio.fields.retry_after import retry_after
+from wsgiproxy.sansio.message import BLOCK, Inbound, ResponseHead
+from wsgiproxy.sansio.methods import IDEMPOTENT
+from wsgiproxy.transport.counted import CountedReply
+from wsgiproxy.transport.rewindable import Rewindable
+
+if TYPE_CHECKING:
+    from wsgiproxy.sansio.balance import Member
+    from wsgiproxy.transport.upstreams import Upstream, Upstreams
+
+__all__ = ["Turn"]
+
+# Bytes of a body that are kept where a request may be sent again after a failure.
+_KEPT = 1024 * 1024
+_GATEWAY_ERRORS = frozenset([502, 503, 504])
+_TOO_MANY = 429
+_GOOD = Outcome.GOOD
+
+
+class Turn:
+    """One request: which upstream gets it, and whether another one does after that.
+
+    :param upstreams: those of the proxy.
+    :param inbound: the request of the client.
+    :param wanted: the address of the upstream that a hook has chosen; empty for none.
+    """
+
+    __slots__ = (
+        *("_has_entered", "_inbound", "_member", "_named"),
+        *("_retries", "_tried", "_upstreams", "_value"),
+    )
+
+    def __init__(self, upstreams: Upstreams, inbound: Inbound, wanted: str = "") -> None:
+        self._named = wanted
+        self._upstreams = upstreams
+        self._inbound = inbound
+        self._member: Member | None = None
+        self._tried: list[Member] = []
+        self._retries = upstreams.retries
+        self._has_entered = False
+        wants = upstreams.wants
+        self._value = "" if wants is None else self._wanted(wants)
+
+    def _wanted(self, wants: str) -> str:
+        if wants == "client":
+            return self._upstreams.client_of(self._inbound)
+        if wants == "sticky":
+            assert self._upstreams.sticky is not None
+            return self._upstreams.sticky.key(self._inbound.headers, self._upstreams.members)
+        return value_of(self._inbound.headers, wants)
+
+    # -- choosing
+
+    def choose(self) -> Upstream | None:
+        """The upstream to ask; None if none has room for it now.
+
+        :raises ProxyError: there is none.
+        """
+        upstreams = self._upstreams
+        if upstreams.limits_clients and not self._has_entered:
+            if not upstreams.enter(upstreams.client_of(self._inbound)):
+                return None
+            self._has_entered = True
+        if self._named:
+            found = None if self._tried else upstreams.named(self._named)
+        else:
+            found = upstreams.choose(self._value, self._tried)
+        if found is None:
+            return None
+        self._member, upstream = found
+        return upstream
+
+    def begin_waiting(self) -> float:
+        """Seconds for which a request may wait for room.
+
+        :raises ProxyError: it may not, or no room will come.
+        """
+        settings = self._upstreams.settings
+        if not settings["queue_size"]:
+            raise self.no_room()
+        return float(settings["queue_timeout"])
+
+    def no_room(self) -> ProxyError:
+        """What the client gets if there is no room."""
+        if self._upstreams.limits_clients and not self._has_entered:
+            return TooManyRequests(f"client {self._upstreams.client_of(self._inbound)}")
+        return self._upstreams.no_room(self._tried)
+
+    def kept(self, body: Any) -> Rewindable | None:
+        """The body, so that it can be sent again; None for none."""
+        if body is None:
+            return None
+        return Rewindable(body, _KEPT if self._retries else BLOCK)
+
+    # -- how it went
+
+    def failed(self, error: ProxyError, body: Rewindable | None) -> bool:
+        """Whether another upstream may be asked after a failure."""
+        is_theirs = error.side == "upstream"
+        member = self._member
+        self._end(Outcome.FAILED if is_theirs else Outcome.NEUTRAL)
+        if not is_theirs or member is None:
+            return False
+        reached_it = not isinstance(error, (ConnectFailed, ConnectTimeout))  # and may be served
+        is_repeatable = self._inbound.method in IDEMPOTENT
+        if reached_it and not (is_repeatable and self._may_retry()):
+            return False
+        return self._again(member, body)
+
+    def after(self, head: ResponseHead, body: Rewindable | None) -> Upstream | None:
+        """The upstream that is asked because of what this one has answered; None for none."""
+        member = self._member
+        if head.status not in self._upstreams.retry_statuses or member is None:
+            return None
+        seconds = retry_after(head.headers, time.time())
+        if seconds:
+            self._upstreams.rest(member, seconds)
+        if not self._may_retry() or not self._again(member, body):
+            return None
+        other = self.choose()
+        if other is not None:
+            self._upstreams.end(member, self._outcome(head.status))
+        return other
+
+    def _may_retry(self) -> bool:
+        if self._retries <= 0 or not self._upstreams.may_retry():
+            return False
+        self._retries -= 1
+        return True
+
+    def _again(self, member: Member, body: Rewindable | None) -> bool:
+        if body is not None and not body.rewind():
+            return False
+        self._tried.append(member)
+        return True
+
+    @staticmethod
+    def _outcome(status: int) -> Outcome:
+        if status in _GATEWAY_ERRORS:
+            return Outcome.FAILED
+        return Outcome.NEUTRAL if status == _TOO_MANY else Outcome.GOOD
+
+    def answered(self, head: ResponseHead, reply: Any) -> tuple[ResponseHead, Any]:
+        """The answer for the client; the upstream is done with it when that is closed."""
+        upstreams, member = self._upstreams, self._member
+        assert member is not None
+        if upstreams.sticky is not None:
+            if self._value != member.key:
+                head = self._with_cookie(head, member)
+        elif upstreams.gives_sessions:
+            session = value_of(head.headers, upstreams.wants or "")
+            if session:
+                upstreams.remember(session, member)
+        outcome = _GOOD if head.status < 429 else self._outcome(head.status)
+        if reply is None or reply.whole is not None:
+            self.end(outcome)
+            return head, reply
+        return head, CountedReply(reply, partial(self.end, outcome))
+
+    def _with_cookie(self, head: ResponseHead, member: Member) -> ResponseHead:
+        assert self._upstreams.sticky is not None
+        public = self._upstreams.public(self._inbound)
+        cookie = self._upstreams.sticky.cookie(
+            member.key, secure=public.scheme == "https", path=public.prefix or "/"
+        )
+        return head._replace(headers=[*head.headers, ("Set-Cookie", cookie)])
+
+    def _end(self, outcome: Outcome) -> None:
+        member, self._member = self._member, None
+        if member is not None:
+            self._upstreams.end(member, outcome)
+
+    def end(self, outcome: Outcome = Outcome.NEUTRAL) -> None:
+        """It is over."""
+        self._end(outcome)
+        if self._has_entered:
+            self._has_entered = False
+            self._upstreams.leave(self._upstreams.client_of(self._inbound))

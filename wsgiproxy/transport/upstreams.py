@@ -1,0 +1,341 @@
+"""Several upstreams: which one gets a request, and what happens to a request that failed at one.
+
+Which one is chosen is decided in :mod:`wsgiproxy.sansio.balance`; here is the lock around it, what
+the requests of this process have in progress, and the queue of those that wait for room.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wsgiproxy.errors import Busy, Unavailable
+from wsgiproxy.sansio.balance import Balancer, Budget, Health, Member, Outcome
+from wsgiproxy.sansio.fields.forwarded import Public, direct, public, trust
+from wsgiproxy.sansio.hooks import HookFailed
+from wsgiproxy.sansio.href import Base, parse_href
+from wsgiproxy.sansio.message import Inbound, Origin
+from wsgiproxy.sansio.pipeline import Outgoing, Policy
+from wsgiproxy.sansio.upstreams import Address, Targets, read_addresses
+from wsgiproxy.transport.attendant import Attendant
+from wsgiproxy.transport.stickiness import Sticky
+from wsgiproxy.transport.threads.transport import PooledTransport
+
+if TYPE_CHECKING:
+    from wsgiproxy.transport.base import Transport
+
+__all__ = ["Upstream", "Upstreams"]
+
+_log = logging.getLogger("wsgiproxy.error")
+
+
+class Upstream(NamedTuple):
+    """One of several upstreams, as a request is sent there.
+
+    :param base: what its address says.
+    :param policy: what makes the request for it.
+    :param origin: where to connect, if that is not what the policy says: an address of its name.
+    """
+
+    base: Base
+    policy: Policy
+    origin: Origin | None = None
+
+    def going(self, made: Callable[[Policy], Outgoing]) -> Outgoing:
+        """The request for it.
+
+        :param made: what a policy makes of a request.
+        """
+        found = made(self.policy)
+        return found if self.origin is None else found._replace(origin=self.origin)
+
+
+class Upstreams:
+    """The upstreams of one proxy, for threads and event loops alike.
+
+    :param targets: what ``href`` says.
+    :param policy_for: makes the policy for one address.
+    :param settings: the rows of :data:`wsgiproxy.settings.BALANCE`, and ``trusted_proxies``.
+    :param sticky: knows the cookies of ``balance="sticky"``; None for another policy.
+    :param make_transport: makes what the checks of ``check_path`` are sent with.
+    :raises ConfigurationError: a policy that does not exist.
+    """
+
+    def __init__(
+        self,
+        targets: Targets,
+        policy_for: Callable[[Base], Policy],
+        settings: Mapping[str, Any],
+        sticky: Sticky | None = None,
+        make_transport: Callable[[], Transport] = PooledTransport,
+    ) -> None:
+        self.targets = targets
+        self.settings = settings
+        self.sticky = sticky
+        self._policy_for = policy_for
+        self._trusts = trust(settings["trusted_proxies"])
+        self._lock = threading.Lock()
+        self._upstreams: dict[str, Upstream] = {}
+        self._balancer = self._make_balancer([("http://upstream", 1)])
+        #: Whether the addresses are known.
+        self.is_known = False
+        self._given: Any = None
+        self._budget = Budget()
+        # Asked of for each request.
+        self.retries: int = settings["retries"]
+        self.retry_statuses = frozenset(settings["retry_statuses"])
+        self.limits_clients = settings["max_in_flight_per_client"] is not None
+        #: Whether an upstream keeps the sessions that it has given.
+        self.gives_sessions: bool = settings["balance"].startswith("session:")
+        #: As :attr:`.Balancer.wants`.
+        self.wants = self._balancer.wants
+        self._clients: dict[str, int] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        #: What is the same for all of them, such as what is kept from hooks.
+        self.policy = policy_for(targets.base or parse_href("http://upstream"))
+        self._attendant = Attendant(self, make_transport)
+        #: Whether there is nothing to do before a request.
+        self.is_settled = bool(targets.addresses) and not self._attendant.is_needed
+        if targets.addresses:
+            self.use(targets.addresses)
+        _all.add(self)
+
+    def _make_balancer(self, members: list[tuple[str, int]]) -> Balancer:
+        settings = self.settings
+        return Balancer(
+            settings["balance"],
+            members,
+            health=Health(max_fails=settings["max_fails"]),
+            max_in_flight=settings["max_in_flight"],
+            random=Random(),  # processes begin with different ones
+        )
+
+    @property
+    def name(self) -> str:
+        """What gives the addresses, where they are not known beforehand."""
+        lookup = self.targets.lookup
+        return repr(self.targets.source) if lookup is None else f"dns:{lookup.name}"
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What is known of each upstream: its address, state and requests in progress."""
+        return self._balancer.members if self.is_known else ()
+
+    def use(self, addresses: tuple[Address, ...], origins: Mapping[str, Origin] = {}) -> None:
+        """Use these upstreams from now on; what is known of those that stay is kept.
+
+        :param origins: where to connect for an address, if it is not what that says.
+        """
+        members = [(each.text, each.weight) for each in addresses]
+        known = self._upstreams
+        found = {
+            text: known.get(text) or Upstream(base, self._policy_for(base), origins.get(text))
+            for text, base, _ in addresses
+        }
+        with self._lock:
+            self._upstreams = found
+            if self.is_known:
+                self._balancer.update(members)
+            else:
+                self._balancer = self._make_balancer(members)
+                self.is_known = True
+
+    def is_ready(self) -> bool:
+        """Whether the addresses are known; else :meth:`look_up` is to be called, which waits.
+
+        :raises Unavailable: a function gives none.
+        """
+        self._attendant.attend()
+        if self.targets.source is not None:
+            self._ask(self.targets.source)
+        return self.is_known
+
+    def _ask(self, source: Callable[[], Any]) -> None:
+        try:
+            given = source()
+            if given != self._given or not self.is_known:
+                given = list(given)
+                self.use(read_addresses(given))
+                self._given = given
+        except Exception as error:
+            raise Unavailable(f"{self.name} gives no upstreams: {error!r}") from error
+
+    def look_up(self) -> None:
+        """Wait for the addresses of a name that has not been looked up yet.
+
+        :raises Unavailable: there are none.
+        """
+        if self.targets.lookup is not None and not self.is_known:
+            self._attendant.look_up_now()
+        if not self.is_known:
+            raise Unavailable(f"no upstream of {self.name} is known")
+
+    def places(self) -> list[tuple[Member, Upstream]]:
+        """Each upstream, and what is known of it."""
+        with self._lock:
+            return [(each, self._upstreams[each.key]) for each in self.members]
+
+    def close(self) -> None:
+        """End the checks; the next request begins them again."""
+        self._attendant.close()
+
+    # -- one request
+
+    def public(self, inbound: Inbound) -> Public:
+        """The address under which the client knows us."""
+        if self._trusts(inbound.peer):
+            return public(inbound, self._trusts)
+        peer, port = inbound.peer, inbound.server_port
+        return direct(inbound.scheme, inbound.host, inbound.script_name, peer, port)
+
+    def may_retry(self) -> bool:
+        """Whether there may be one more retry, as a share of all requests."""
+        with self._lock:
+            return self._budget.take(monotonic())
+
+    def client_of(self, inbound: Inbound) -> str:
+        """The client's address, as a trusted peer states it."""
+        if self._trusts(inbound.peer):
+            return public(inbound, self._trusts).client
+        return inbound.peer
+
+    def enter(self, client: str) -> bool:
+        """Count a request of a client; False if it has as many as it may have."""
+        limit = self.settings["max_in_flight_per_client"]
+        with self._lock:
+            count = self._clients.get(client, 0)
+            if count >= limit:
+                return False
+            self._clients[client] = count + 1
+            return True
+
+    def leave(self, client: str) -> None:
+        """Count it out."""
+        with self._lock:
+            count = self._clients.get(client, 0) - 1
+            if count > 0:
+                self._clients[client] = count
+            else:
+                self._clients.pop(client, None)
+        self._let_one_in()
+
+    def choose(self, value: str, tried: list[Member]) -> tuple[Member, Upstream] | None:
+        """The upstream for a request, counted in; None if there is none, or no room."""
+        now = monotonic()
+        with self._lock:
+            if self.retries and not tried:
+                self._budget.request(now)
+            member = self._balancer.choose(now, value, tried)
+            return None if member is None else (member, self._upstreams[member.key])
+
+    def named(self, text: str) -> tuple[Member, Upstream]:
+        """The upstream with an address, counted in.
+
+        :raises HookFailed: there is none.
+        """
+        with self._lock:
+            for member in self._balancer.members:
+                if member.key == text:
+                    self._balancer.begin(member)
+                    return member, self._upstreams[text]
+            known = ", ".join(self._upstreams)
+        raise HookFailed(f"request.upstream={text!r}: expected one of {known}")
+
+    def end(self, member: Member, outcome: Outcome) -> None:
+        """A request at an upstream is over."""
+        now = monotonic()
+        with self._lock:
+            before = member.stage
+            self._balancer.end(member, now, outcome)
+            after = member.stage
+        if before is not after:
+            self._note(member)
+        if self._waiting:
+            self._let_one_in()
+
+    def rest(self, member: Member, seconds: float) -> None:
+        """Leave an upstream out for as long as it wants."""
+        with self._lock:
+            self._balancer.rest(member, monotonic() + seconds)
+
+    def checked(self, member: Member, is_good: bool) -> None:
+        """The result of an active check."""
+        with self._lock:
+            before = member.state
+            self._balancer.checked(member, monotonic(), is_good)
+        if before != member.state:
+            self._note(member)
+
+    def remember(self, session: str, member: Member) -> None:
+        """An upstream has given a session, and keeps it."""
+        with self._lock:
+            self._balancer.remember(session, member)
+
+    def no_room(self, tried: list[Member]) -> Unavailable:
+        """What a request gets for which there is none."""
+        if not self.members:
+            return Unavailable("no upstream is known")
+        with self._lock:
+            after = self._balancer.retry_after(monotonic())
+        error = Busy(f"no upstream has room for a request ({len(tried)} of them failed with it)")
+        if after is not None:
+            error.retry_after = max(1, min(int(after) + 1, 3600))
+        return error
+
+    @staticmethod
+    def _note(member: Member) -> None:
+        level = logging.INFO if member.state == "up" else logging.WARNING
+        _log.log(level, "upstream %s is %s", member.key, member.state)
+
+    # -- the queue
+
+    def queue(self, wake: Callable[[], None]) -> None:
+        """Have *wake* called when there may be room.
+
+        :raises Busy: as many wait as may.
+        """
+        with self._lock:
+            if len(self._waiting) >= self.settings["queue_size"]:
+                raise Busy(f"queue_size={self.settings['queue_size']} requests wait for room")
+            self._waiting.append(wake)
+
+    def unqueue(self, wake: Callable[[], None]) -> None:
+        """It waits no longer; if it has been called meanwhile, the next one is."""
+        with self._lock:
+            if wake in self._waiting:
+                self._waiting.remove(wake)
+                return
+        self._let_one_in()
+
+    def _let_one_in(self) -> None:
+        with self._lock:
+            wake = self._waiting.popleft() if self._waiting else None
+        if wake is not None:
+            wake()
+
+    def forget(self) -> None:
+        """The requests in progress are those of the parent process."""
+        self._lock = threading.Lock()
+        self._attendant.forget()
+        self._clients.clear()
+        self._waiting.clear()
+        for member in self._balancer.members:
+            member.in_flight = 0
+
+
+_all: weakref.WeakSet[Upstreams] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for upstreams in list(_all):
+        upstreams.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

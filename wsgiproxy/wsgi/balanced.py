@@ -1,0 +1,96 @@
+"""Several upstreams under WSGI: one request, sent until one of them answers it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.errors import ClientGone, ProxyError
+from wsgiproxy.transport.turn import Turn
+from wsgiproxy.wsgi.client import ClientWatch
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from wsgiproxy.observe.accesslog import Record
+    from wsgiproxy.sansio.message import Inbound, Request, ResponseHead
+    from wsgiproxy.sansio.pipeline import Outgoing
+    from wsgiproxy.transport import Reply
+    from wsgiproxy.transport.upstreams import Upstream, Upstreams
+    from wsgiproxy.wsgi.gateway import Gateway
+
+__all__ = ["exchange"]
+
+# Seconds after which one that waits for room looks whether its client has left.
+_SLICE = 0.5
+
+Made = Callable[[Any], "Outgoing"]
+Framed = Callable[["Request"], "tuple[Iterator[bytes] | None, Request]"]
+
+
+def exchange(
+    gateway: Gateway,
+    upstreams: Upstreams,
+    environ: WSGIEnvironment,
+    inbound: Inbound,
+    record: Record,
+    made: Made,
+    framed: Framed,
+    wanted: str = "",
+) -> tuple[ResponseHead, Reply | None]:
+    """As :meth:`.Gateway.send`, to one of several upstreams.
+
+    :param made: what a policy makes of the request.
+    :param framed: its body, which is read once, and the request with its final framing.
+    :param wanted: the address of the upstream that a hook has chosen.
+    """
+    if not upstreams.is_settled and not upstreams.is_ready():
+        upstreams.look_up()
+    turn = Turn(upstreams, inbound, wanted)
+    try:
+        upstream = turn.choose() or _wait_for_room(turn, upstreams, environ)
+        going = upstream.going(made)
+        blocks, request = framed(going.request)
+        body, framing = turn.kept(blocks), (request.content_length, request.chunked)
+        while True:
+            try:
+                head, reply = gateway.send(environ, going, request, body, record)
+            except ProxyError as error:
+                other = turn.choose() if turn.failed(error, body) else None
+                if other is None:
+                    raise
+            else:
+                other = turn.after(head, body)
+                if other is None:
+                    return turn.answered(head, reply)
+                if reply is not None:
+                    reply.close()
+            going = other.going(made)
+            length, chunked = framing
+            request = going.request._replace(content_length=length, chunked=chunked)
+    except BaseException:
+        turn.end()
+        raise
+
+
+def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -> Upstream:
+    event = threading.Event()
+    has_gone = ClientWatch(environ)
+    limit = monotonic() + turn.begin_waiting()
+    while True:
+        upstreams.queue(event.set)
+        try:
+            found = turn.choose()
+            while found is None and not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
+                if monotonic() >= limit:
+                    raise turn.no_room()
+                if has_gone():
+                    raise ClientGone("the client left while it waited for room")
+            found = found or turn.choose()
+        finally:
+            upstreams.unqueue(event.set)
+        if found is not None:
+            return found
+        event.clear()
