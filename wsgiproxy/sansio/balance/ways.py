@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from hashlib import blake2b
+from itertools import chain
 from typing import Protocol
 
 from wsgiproxy.sansio.balance.member import Member
@@ -95,12 +96,12 @@ class Rotation:
 
     def pick(self, value: str, refuses: Refuses | None = None) -> Member | None:
         """The next member."""
-        turn: Sequence[Member] = self._turn
-        index: int = self._next
+        turn = self._turn
+        index = self._next
         if refuses is None:
             self._next = index + 1 if index + 1 < len(turn) else 0
             return turn[index]
-        for place in (*range(index, len(turn)), *range(index)):
+        for place in chain(range(index, len(turn)), range(index)):
             if not refuses(turn[place]):
                 self._next = (place + 1) % len(turn)
                 return turn[place]
