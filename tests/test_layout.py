@@ -100,6 +100,7 @@ PURE = {
     "enum",
     "functools",
     "hashlib",
+    "heapq",
     "hmac",
     "html",
     "httptools",

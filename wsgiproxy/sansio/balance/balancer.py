@@ -6,14 +6,14 @@ short enough.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.balance.member import NO_LIMIT, Health, Member, Outcome
-from wsgiproxy.sansio.balance.policies import checked_members, parse_policy
-from wsgiproxy.sansio.balance.ways import Least, Rendezvous, Rotation, TwoChoices, Way, smooth
+from wsgiproxy.sansio.balance.policies import parse_policy
+from wsgiproxy.sansio.balance.roster import Roster
+from wsgiproxy.sansio.balance.ways import Least, Rendezvous, Rotation, TwoChoices, Way
 
 if TYPE_CHECKING:
     from random import Random
@@ -24,7 +24,6 @@ __all__ = ["SESSIONS", "Balancer"]
 SESSIONS = 10_000
 
 _GOOD = Outcome.GOOD
-_NEUTRAL = Outcome.NEUTRAL
 
 
 class Balancer:
@@ -87,7 +86,6 @@ class Balancer:
             raise ConfigurationError(
                 f"max_in_flight={max_in_flight!r}: expected 1 or more, or None"
             )
-        self._health = health.checked()
         self._room = NO_LIMIT if max_in_flight is None else max_in_flight
         number = _numbers().__next__ if random is None else random.random
         self._way: Way
@@ -102,10 +100,13 @@ class Balancer:
         self._hashed = Rendezvous() if self._kind == "hash" else None
         self._has_owners = self._kind in ("sticky", "session")
         self._sessions: dict[str, str] = {}
-        self._members: dict[str, Member] = {}
-        self._due = -math.inf
-        self.members: tuple[Member, ...] = ()
-        self.update(members)
+        self._roster = Roster(health, self._room, self._fill)
+        self._roster.update(members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members, in the order of the list."""
+        return self._roster.members
 
     def choose(self, now: float, value: str = "", tried: Sequence[Member] = ()) -> Member | None:
         """The member for a request, which is counted as in flight there.
@@ -117,7 +118,7 @@ class Balancer:
         :return: None if all that are not in *tried* are full, and :meth:`is_full` then says so;
             or if there is none.
         """
-        if now < self._due and not tried and not value:
+        if now < self._roster.due and not tried and not value:
             member = self._way.pick("")
             if member is not None and member.in_flight < member.limit:
                 member.in_flight += 1
@@ -138,7 +139,18 @@ class Balancer:
             self._changed(member, False)
         # A member that is not up has failed at least once.
         if member.fails or outcome is not _GOOD:
-            self._learn(member, now, outcome)
+            self._roster.learn(member, now, outcome)
+
+    def answered(self, member: Member, now: float) -> None:
+        """Note that the head of a good answer has come, while its body is still to follow.
+
+        For a probe whose answer may last for hours, such as a stream: it need not end first.
+        Worth a call only if ``member.fails`` is not 0.
+
+        :param member: what :meth:`choose` gave.
+        :param now: seconds of a monotonic clock.
+        """
+        self._roster.learn(member, now, _GOOD)
 
     def begin(self, member: Member) -> None:
         """Count a request for a member that something else has chosen, such as a hook."""
@@ -180,17 +192,7 @@ class Balancer:
         :param passes: good checks in a row after which a member is no longer down.
         :param fails: bad checks in a row after which it is down.
         """
-        if is_good == (member.is_down or member.stage == "paused"):
-            member.checks += 1
-        else:
-            member.checks = 0
-        if member.checks < (passes if is_good else fails):
-            return
-        member.checks = 0
-        member.is_down = not is_good
-        if is_good and member.stage == "paused":
-            member.resumes_at = now
-        self._refresh()
+        self._roster.checked(member, now, is_good, passes, fails)
 
     def update(self, members: Sequence[tuple[str, int]]) -> None:
         """Take a new list, such as a new answer of DNS.
@@ -200,21 +202,7 @@ class Balancer:
         :param members: a key and a weight, from 1 to 256, of each; there may be none for now.
         :raises ConfigurationError: a bad weight, or a key twice; the old list stays.
         """
-        checked_members(members)
-        for member in self.members:
-            member.limit = -1
-        found = {}
-        for key, weight in members:
-            member = self._members.get(key) or Member(key, weight)
-            member.weight = weight
-            found[key] = member
-        self._members = found
-        self.members = tuple(found.values())
-        self._turn = smooth(self.members)
-        if len(self.members) == 1:
-            self.members[0].stage = "up"
-            self.members[0].fails = 0
-        self._refresh()
+        self._roster.update(members)
 
     def retry_after(self, now: float) -> float | None:
         """Seconds until the next pause ends; None if no member is paused.
@@ -233,13 +221,13 @@ class Balancer:
 
     def _search(self, now: float, value: str, tried: Sequence[Member]) -> Member | None:
         """Choose where the short way does not do: health, room and *value* count."""
-        if not self.members:
+        roster = self._roster
+        if not roster.members:
             return None
-        if now >= self._due:
-            self._wake(now)
+        roster.wake(now)
 
         def refuses(member: Member) -> bool:
-            return member in tried or not self._has_room(member)
+            return member in tried or not roster.has_room(member, now)
 
         member = None
         if value and self._has_owners:
@@ -255,13 +243,19 @@ class Balancer:
             if member is not None and refuses(member):
                 member = self._hashed.pick(value, refuses)
         if member is None:
-            member = self._way.pick(value, refuses) or self._last(tried)
-        return self._taken(member)
+            member = self._way.pick(value, refuses) or roster.last(tried)
+        return self._taken(member, now)
 
-    def _taken(self, member: Member | None) -> Member | None:
+    def _fill(self, members: Sequence[Member], turn: Sequence[Member]) -> None:
+        self._way.fill(members, turn)
+        if self._hashed is not None:
+            self._hashed.fill(members, turn)
+
+    def _taken(self, member: Member | None, now: float) -> Member | None:
         if member is not None:
             member.in_flight += 1
-            member.is_asked = member.stage == "probing"
+            if member.stage == "probing":
+                member.asked_at = now
             if self._changed is not None:
                 self._changed(member, True)
         return member
@@ -269,105 +263,13 @@ class Balancer:
     def _owner(self, value: str) -> Member | None:
         """The member that a sticky cookie names, or that a session came from."""
         if self._kind == "sticky":
-            return self._members.get(value)
+            return self._roster.get(value)
         key = self._sessions.pop(value, None)
         if key is None:
             return None
         # Now it is the one that was asked for last.
         self._sessions[value] = key
-        return self._members.get(key)
-
-    def _has_room(self, member: Member) -> bool:
-        if member.limit:
-            return member.in_flight < member.limit
-        return not member.is_asked and member.in_flight < self._room
-
-    def _last(self, tried: Sequence[Member]) -> Member | None:
-        """The member that resumes first, if all that are up have been tried."""
-        left = [member for member in self.members if member not in tried]
-        if any(member.limit > 0 for member in left):
-            return None
-        left = [member for member in left if member.in_flight < self._room]
-        return min(left, key=lambda member: (member.is_down, member.resumes_at), default=None)
-
-    def _learn(self, member: Member, now: float, outcome: Outcome) -> None:
-        if self._members.get(member.key) is not member:
-            return
-        if outcome is _NEUTRAL:
-            # A probe that says nothing is made again.
-            member.is_asked = False
-        elif outcome is _GOOD:
-            self._succeed(member, now)
-        elif member.stage == "probing":
-            self._pause(member, now)
-        elif member.stage == "up":
-            if now - member.failing_since > self._health.window:
-                member.fails = 0
-            if not member.fails:
-                member.failing_since = now
-            member.fails += 1
-            if member.fails >= self._health.max_fails and len(self.members) > 1:
-                self._pause(member, now)
-
-    def _succeed(self, member: Member, now: float) -> None:
-        if member.stage == "up":
-            member.fails = 0
-            return
-        if member.stage == "paused" and member.limit < 0:
-            # An older request: an upstream that has too much to do still ends some of them well.
-            return
-        is_panic = member.limit > 0
-        member.stage = "up"
-        member.fails = 0
-        member.resumed_at = now
-        if is_panic:
-            for other in self.members:
-                if other.stage == "paused":
-                    other.resumes_at = now
-        self._refresh()
-
-    def _pause(self, member: Member, now: float) -> None:
-        if now - member.resumed_at > self._health.longest:
-            member.pauses = 0
-        member.resumes_at = now + self._health.length(member.pauses)
-        member.pauses += 1
-        member.stage = "paused"
-        member.is_asked = False
-        self._refresh()
-
-    def _wake(self, now: float) -> None:
-        """Let those whose pause is over have their probe."""
-        for member in self.members:
-            if member.stage == "paused" and member.resumes_at <= now:
-                member.stage = "probing"
-                member.is_asked = False
-        self._refresh()
-
-    def _refresh(self) -> None:
-        """Work out from the states who can be chosen, and until when that holds."""
-        checked = [member for member in self.members if not member.is_down] or self.members
-        is_panic = not any(member.stage == "up" for member in checked)
-        ready = []
-        for member in self.members:
-            member.limit = -1
-        for member in checked:
-            if is_panic or member.stage == "up":
-                member.limit = self._room
-            elif member.stage == "probing":
-                member.limit = 0
-            if member.limit >= 0:
-                ready.append(member)
-        self._due = min(
-            (member.resumes_at for member in checked if member.stage == "paused"),
-            default=math.inf,
-        )
-        if not ready:
-            self._due = -math.inf
-            return
-        turn = [member for member in self._turn if member.limit >= 0]
-        self._way.fill(ready, turn)
-        if self._hashed is not None:
-            self._hashed.fill(ready, turn)
+        return self._roster.get(key)
 
 
 def _numbers() -> Iterator[float]:

@@ -90,7 +90,7 @@ class Member:
     __slots__ = (
         *("key", "weight", "in_flight", "limit"),
         *("fails", "failing_since", "pauses", "resumes_at", "resumed_at"),
-        *("stage", "is_asked", "is_down", "checks"),
+        *("stage", "asked_at", "is_down", "checks"),
         *("served", "stamp"),
     )
 
@@ -107,10 +107,10 @@ class Member:
         self.resumes_at = -math.inf
         self.resumed_at = -math.inf
         self.stage = "up"
-        #: Whether the one request of a probe is on its way.
-        self.is_asked = False
+        #: When the request of a probe was sent that has not ended.
+        self.asked_at = -math.inf
         self.is_down = False
-        #: Checks in a row that speak against what `is_down` says.
+        #: Active checks in a row: good ones above 0, bad ones below.
         self.checks = 0
         # For the policy "least": requests so far by weight, and the number of the valid entry.
         self.served = 0.0

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from hashlib import blake2b
+from itertools import chain
 from typing import Protocol
 
 from wsgiproxy.sansio.balance.member import Member
@@ -18,6 +19,8 @@ Refuses = Callable[[Member], bool]
 
 # Additions to make the order of the rotation in nginx's way, a few milliseconds.
 _STEPS = 100_000
+# Members for which a look at each is faster than a heap.
+_FEW = 8
 # Values whose member is remembered.
 _KNOWN = 10_000
 _MASK = (1 << 64) - 1
@@ -98,7 +101,7 @@ class Rotation:
         if refuses is None:
             self._next = index + 1 if index + 1 < len(turn) else 0
             return turn[index]
-        for place in (*range(index, len(turn)), *range(index)):
+        for place in chain(range(index, len(turn)), range(index)):
             if not refuses(turn[place]):
                 self._next = (place + 1) % len(turn)
                 return turn[place]
@@ -108,11 +111,12 @@ class Rotation:
 class Least:
     """The member with the fewest requests in flight by weight; of equals, the one served least.
 
-    The members lie in a heap. One whose load changes gets a new entry, and its old ones are
-    skipped, so that a choice takes log n steps among any number of members.
+    Few members are looked at one by one. Many lie in a heap: one whose load changes gets a new
+    entry, and its old ones are skipped, so that a choice takes log n steps.
     """
 
     def __init__(self) -> None:
+        self._few: Sequence[Member] = ()
         self._heap: list[tuple[float, float, int, Member]] = []
         self._stamp = 0
         self._longest = 0
@@ -120,28 +124,43 @@ class Least:
 
     def fill(self, members: Sequence[Member], turn: Sequence[Member]) -> None:
         """Take these members. Those that were away have not saved up turns."""
-        for _, _, stamp, member in self._heap:
-            if stamp == member.stamp:
-                member.stamp = 0
-        self._heap = []
+        for member in (*self._few, *(entry[3] for entry in self._heap)):
+            member.stamp = 0
+        self._few = members if len(members) <= _FEW else ()
         self._longest = 4 * len(members) + 64
+        self._heap = []
         for member in members:
             member.served = max(member.served, self._served)
-            self._push(member)
+            if not self._few:
+                self._stamp = member.stamp = self._stamp + 1
+                load = member.in_flight / member.weight
+                self._heap.append((load, member.served, member.stamp, member))
+        heapq.heapify(self._heap)
 
     def changed(self, member: Member, is_chosen: bool) -> None:
         """Note that *member* has one more request in flight, or one less."""
+        heap = self._heap
+        weight = member.weight
+        old = member.stamp
         if is_chosen:
-            self._served = max(self._served, member.served)
-            member.served += 1 / member.weight
-        if member.stamp:
-            self._push(member)
-            if len(self._heap) > self._longest:
-                self._heap = [entry for entry in self._heap if entry[2] == entry[3].stamp]
-                heapq.heapify(self._heap)
+            self._served = member.served
+            member.served += 1 / weight
+        if not old:
+            return
+        self._stamp = member.stamp = stamp = self._stamp + 1
+        entry = (member.in_flight / weight, member.served, stamp, member)
+        if heap[0][2] == old:
+            heapq.heapreplace(heap, entry)
+            return
+        heapq.heappush(heap, entry)
+        if len(heap) > self._longest:
+            self._heap = [entry for entry in heap if entry[2] == entry[3].stamp]
+            heapq.heapify(self._heap)
 
     def pick(self, value: str, refuses: Refuses | None = None) -> Member | None:
         """The member with the least load."""
+        if self._few:
+            return self._of_few(refuses)
         heap = self._heap
         aside = []
         found = None
@@ -158,11 +177,16 @@ class Least:
             heapq.heappush(heap, entry)
         return found
 
-    def _push(self, member: Member) -> None:
-        self._stamp += 1
-        member.stamp = self._stamp
-        load = member.in_flight / member.weight
-        heapq.heappush(self._heap, (load, member.served, self._stamp, member))
+    def _of_few(self, refuses: Refuses | None) -> Member | None:
+        found = None
+        least = math.inf
+        for member in self._few:
+            if refuses is not None and refuses(member):
+                continue
+            load = member.in_flight / member.weight
+            if load < least or (load == least and found and member.served < found.served):
+                found, least = member, load
+        return found
 
 
 class TwoChoices:
