@@ -73,6 +73,7 @@ OWNERS = {
     ],
     "webob": ["wsgiproxy.sansio.errorpage", "wsgiproxy.cli"],
     "jwt": ["wsgiproxy.hooks.identity_jwt"],
+    "dns": ["wsgiproxy.transport.srv"],
     "redis": ["wsgiproxy.hooks.redis_rates"],
     "brotli": ["wsgiproxy.hooks.compress"],
     "zstandard": ["wsgiproxy.hooks.compress"],
@@ -97,6 +98,7 @@ PURE = {
     "contextlib",
     "cryptography",
     "dataclasses",
+    "email.utils",
     "enum",
     "functools",
     "hashlib",
@@ -122,6 +124,8 @@ PURE = {
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
+# Made of the rows of the settings, one entry each.
+TABLE = "wsgiproxy.settings.options"
 LINES_OF_A_MODULE = 320
 LINES_OF_A_FUNCTION = 40
 
@@ -254,7 +258,7 @@ def too_long(sources: Sources) -> list[str]:
     found = []
     for name, source in sources.items():
         lines = len(source.splitlines())
-        if lines > LINES_OF_A_MODULE:
+        if lines > LINES_OF_A_MODULE and name != TABLE:
             found.append(f"{name} has {lines} lines")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -562,7 +562,10 @@ def test_what_a_setting_needs_is_a_setting_of_the_same_part():
             "href='localhost:3000/x': .*; did you mean 'http://localhost:3000/x'\\?",
         ),
         (lambda: WSGIProxyApp(":3000"), "did you mean 'http://127.0.0.1:3000'\\?"),
-        (lambda: WSGIProxyApp(print), "an application is for the middleware of a backend"),
+        (
+            lambda: WSGIProxyApp(lambda environ, start_response: []),
+            "an application is for the middleware of a backend",
+        ),
         (
             lambda: WSGIProxyApp("http://u:canary@host"),
             "href='http://\\*\\*\\*@host': expected no user and password",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from wsgiproxy.asgi.body import Message, Scope, Send
@@ -12,9 +12,10 @@ from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.sansio.errorpage import Page, error_page, load_pages
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
 __all__ = [
+    "early_hints",
     "error_of",
     "page_of",
     "relay",
@@ -107,3 +108,19 @@ async def send_whole(status: int, headers: Headers, body: bytes, send: Send) -> 
     with contextlib.suppress(OSError):
         await send(start_message(status, headers))
         await send({"type": "http.response.body", "body": body})
+
+
+def early_hints(scope: Scope, send: Send) -> Callable[[ResponseHead], Awaitable[None]] | None:
+    """What passes 103 on to the client (RFC 8297), where the server offers that."""
+    if "http.response.early_hint" not in (scope.get("extensions") or ()):
+        return None
+
+    async def on_interim(head: ResponseHead) -> None:
+        links = [value.encode("latin-1") for name, value in head.headers if name.lower() == "link"]
+        if head.status == 103 and links:
+            try:
+                await send({"type": "http.response.early_hint", "links": links})
+            except OSError as error:
+                raise ClientGone(f"sending early hints: {error}") from error
+
+    return on_interim

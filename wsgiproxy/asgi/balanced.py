@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.transport.turn import Turn
+from wsgiproxy.transport.turn import Turn, close, reframed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,9 +36,9 @@ async def exchange(
 ) -> tuple[ResponseHead, AsyncReply | None]:
     """As :meth:`.ASGIGateway.send`, to one of several upstreams.
 
-    :param send: that method, with what the policy has made, the request and its body.
+    :param send: that method; gets what the policy has made, the request and its body.
     :param made: what a policy makes of the request.
-    :param framed: its body, which is read once, and the request with its final framing.
+    :param framed: its body, read once, and the request with its final framing.
     :param wanted: the address of the upstream that a hook has chosen.
     """
     if not upstreams.is_settled and not upstreams.is_ready():
@@ -48,7 +48,7 @@ async def exchange(
         upstream = turn.choose() or await _wait_for_room(turn, upstreams)
         going = upstream.going(made)
         blocks, request = await framed(going.request)
-        body, framing = turn.kept(blocks), (request.content_length, request.chunked)
+        body = turn.kept(blocks)
         while True:
             try:
                 head, reply = await send(going, request, body)
@@ -60,11 +60,9 @@ async def exchange(
                 other = turn.after(head, body)
                 if other is None:
                     return turn.answered(head, reply)
-                if reply is not None:
-                    reply.close()
+                close(reply)
             going = other.going(made)
-            length, chunked = framing
-            request = going.request._replace(content_length=length, chunked=chunked)
+            request = reframed(going.request, request)
     except BaseException:
         turn.end()
         raise
@@ -76,7 +74,7 @@ async def _wait_for_room(turn: Turn, upstreams: Upstreams) -> Upstream:
     wake = partial(_wake, asyncio.get_running_loop(), event)
     limit = monotonic() + turn.begin_waiting()
     while True:
-        upstreams.queue(wake)
+        upstreams.room.queue(wake)
         try:
             found = turn.choose()
             if found is None:
@@ -86,7 +84,7 @@ async def _wait_for_room(turn: Turn, upstreams: Upstreams) -> Upstream:
                     raise turn.no_room() from None
                 found = turn.choose()
         finally:
-            upstreams.unqueue(wake)
+            upstreams.room.unqueue(wake)
         if found is not None:
             return found
         event.clear()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi import balanced, hooked
-from wsgiproxy.asgi.answers import relay, send_error, start_message, to_client
+from wsgiproxy.asgi.answers import early_hints, relay, send_error, start_message, to_client
 from wsgiproxy.asgi.beside import BesideTasks
 from wsgiproxy.asgi.body import Body, Receive, Scope, Send, read_whole, until_gone
 from wsgiproxy.asgi.broken import break_off
@@ -37,7 +37,7 @@ from wsgiproxy.sansio.websocket import PROTOCOL, switches_to
 from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from wsgiproxy.asgi.websocket import WebSockets
     from wsgiproxy.sansio.hooks import Hook
@@ -158,8 +158,7 @@ class ASGIGateway(Chained):
             return await steps
         if self.upstreams is not None:
             sending = partial(self.send, scope, receive, send, inbound, record=record)
-            made = partial(_made, inbound, handshake)
-            framed = partial(self.body, receive, inbound)
+            made, framed = partial(_made, inbound, handshake), partial(self.body, receive, inbound)
             return await balanced.exchange(self.upstreams, inbound, sending, made, framed)
         going = _made(inbound, handshake, self.policy)
         request = going.request
@@ -193,7 +192,7 @@ class ASGIGateway(Chained):
             body, request = await self._seal(
                 self.signer, scope, inbound, facts, origin.scheme, request, body
             )
-        hints = None if send is None else _early_hints(scope, send)
+        hints = None if send is None else early_hints(scope, send)
         call = AsyncCall(None, partial(until_gone, receive), hints)
         reply = await self.transport.send(origin, request, body, call)
         record.reused = reply.reused
@@ -319,19 +318,3 @@ def end_exchange(reply: AsyncReply | None, status: int, record: Record) -> None:
         record.fail(ClientGone("the server gave the answer up before its end"))
     reply.close()
     record.end(status, reply.received)
-
-
-def _early_hints(scope: Scope, send: Send) -> Callable[[ResponseHead], Awaitable[None]] | None:
-    """What passes 103 on to the client (RFC 8297), where the server offers that."""
-    if "http.response.early_hint" not in (scope.get("extensions") or ()):
-        return None
-
-    async def on_interim(head: ResponseHead) -> None:
-        links = [value.encode("latin-1") for name, value in head.headers if name.lower() == "link"]
-        if head.status == 103 and links:
-            try:
-                await send({"type": "http.response.early_hint", "links": links})
-            except OSError as error:
-                raise ClientGone(f"sending early hints: {error}") from error
-
-    return on_interim

@@ -75,7 +75,7 @@ class RouteTable:
     """One ``[[route]]``, checked.
 
     :param prefix: as it is written, without a slash at its end.
-    :param target: the ``href``; empty for a command.
+    :param target: the ``href``, or several with blanks between them; empty for a command.
     :param settings: its own, converted.
     :param hooks: as they are written.
     :param lines: of its keys; that of its head is under the empty one.
@@ -172,9 +172,7 @@ class _Reader:
         href = ""
         words: tuple[str, ...] = ()
         if not has_command and "target" in found:
-            href = self.tried(
-                table, "target", "", lambda: options.read_target(str(found["target"]), "target")
-            )
+            href = self.tried(table, "target", "", lambda: _target(found["target"]))
         if has_command:
             words = self.tried(table, "command", (), lambda: _words(found["command"]))
         if place is None or len(self.faults) > before:
@@ -236,6 +234,14 @@ def _prefix(prefix: object) -> str:
         raise ConfigurationError(f"prefix={prefix!r}: expected a path such as /app")
     read_place(prefix)
     return prefix
+
+
+def _target(given: object) -> str:
+    """The ``href`` of a target, or of a list of them."""
+    parts = given if isinstance(given, list) else [given]
+    if not parts or not all(isinstance(each, (str, int)) for each in parts):
+        raise ConfigurationError(f"target={given!r}: expected an address, or a list of addresses")
+    return options.read_target(" ".join(map(str, parts)), "target")
 
 
 def _words(command: object) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.repeated import Variables, Words
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.href import parse_href
 from wsgiproxy.sansio.target import escapes
+from wsgiproxy.sansio.upstreams import read_href
 from wsgiproxy.settings import (
     APP,
     BALANCE,
@@ -231,23 +231,27 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _whole(text: str) -> str:
+    """A target without what may be left out."""
+    if _SHORT.fullmatch(text):
+        return f"http://{DEFAULT_HOST}:{text.lstrip(':')}"
+    return f"http://{text}" if _HOST_PORT.fullmatch(text) else text
+
+
 def read_target(text: str, what: str = "TARGET") -> str:
-    """The ``href`` that a target stands for.
+    """The ``href`` that a target stands for, or several with blanks between them.
 
     :param what: what the command line calls it.
     :raises ConfigurationError: it stands for none.
 
     >>> read_target(":3000"), read_target("3000"), read_target("localhost:3000/app")
     ('http://127.0.0.1:3000', 'http://127.0.0.1:3000', 'http://localhost:3000/app')
+    >>> read_target(":3000 weight=2 :3001")
+    'http://127.0.0.1:3000 weight=2 http://127.0.0.1:3001'
     """
-    if _SHORT.fullmatch(text):
-        href = f"http://{DEFAULT_HOST}:{text.lstrip(':')}"
-    elif _HOST_PORT.fullmatch(text):
-        href = f"http://{text}"
-    else:
-        href = text
+    href = " ".join(map(_whole, text.split())) or text
     try:
-        parse_href(href)
+        read_href(href)
     except ConfigurationError as error:
         # It does not repeat a password.
         reason = str(error).removeprefix("href=")

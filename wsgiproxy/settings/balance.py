@@ -71,6 +71,7 @@ BALANCE = (
         None,
         "a path such as /health",
         "asked of each target between requests, and to be answered with 2xx or 3xx",
+        metavar="PATH",
     ),
     Setting(
         "check_interval",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.upstreams import read_href
 from wsgiproxy.settings.convert import boolean, path, seconds, size, text, words
 from wsgiproxy.settings.rows import BOOLEAN, SECONDS, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
@@ -17,9 +17,9 @@ __all__ = ["HREF", "LOGGER", "check", "fallback", "without_none", "host_options"
 
 
 def _href(value: object) -> str:
-    """The address of an upstream, as it was written."""
+    """The address of an upstream, or of several, as it was written."""
     href = text(value)
-    parse_href(href)
+    read_href(href)
     return href
 
 

@@ -15,7 +15,7 @@ from wsgiproxy.errors import (
 from wsgiproxy.sansio.balance import Outcome
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.fields.retry_after import retry_after
-from wsgiproxy.sansio.message import BLOCK, Inbound, ResponseHead
+from wsgiproxy.sansio.message import BLOCK, Inbound, Request, ResponseHead
 from wsgiproxy.sansio.methods import IDEMPOTENT
 from wsgiproxy.transport.counted import CountedReply
 from wsgiproxy.transport.rewindable import Rewindable
@@ -24,13 +24,24 @@ if TYPE_CHECKING:
     from wsgiproxy.sansio.balance import Member
     from wsgiproxy.transport.upstreams import Upstream, Upstreams
 
-__all__ = ["Turn"]
+__all__ = ["Turn", "close", "reframed"]
 
 # Bytes of a body that are kept where a request may be sent again after a failure.
 _KEPT = 1024 * 1024
 _GATEWAY_ERRORS = frozenset([502, 503, 504])
 _TOO_MANY = 429
 _GOOD = Outcome.GOOD
+
+
+def close(reply: Any) -> None:
+    """Give up the rest of an answer, if it has one."""
+    if reply is not None:
+        reply.close()
+
+
+def reframed(request: Request, before: Request) -> Request:
+    """A request for another upstream, with the framing of the one that was sent before."""
+    return request._replace(content_length=before.content_length, chunked=before.chunked)
 
 
 class Turn:
@@ -73,8 +84,8 @@ class Turn:
         :raises ProxyError: there is none.
         """
         upstreams = self._upstreams
-        if upstreams.limits_clients and not self._has_entered:
-            if not upstreams.enter(upstreams.client_of(self._inbound)):
+        if upstreams.room.limit is not None and not self._has_entered:
+            if not upstreams.room.enter(upstreams.client_of(self._inbound)):
                 return None
             self._has_entered = True
         if self._named:
@@ -98,7 +109,7 @@ class Turn:
 
     def no_room(self) -> ProxyError:
         """What the client gets if there is no room."""
-        if self._upstreams.limits_clients and not self._has_entered:
+        if self._upstreams.room.limit is not None and not self._has_entered:
             return TooManyRequests(f"client {self._upstreams.client_of(self._inbound)}")
         return self._upstreams.no_room(self._tried)
 
@@ -171,6 +182,8 @@ class Turn:
         if reply is None or reply.whole is not None:
             self.end(outcome)
             return head, reply
+        if member.fails and outcome is _GOOD:
+            upstreams.answered(member)
         return head, CountedReply(reply, partial(self.end, outcome))
 
     def _with_cookie(self, head: ResponseHead, member: Member) -> ResponseHead:
@@ -191,4 +204,4 @@ class Turn:
         self._end(outcome)
         if self._has_entered:
             self._has_entered = False
-            self._upstreams.leave(self._upstreams.client_of(self._inbound))
+            self._upstreams.room.leave(self._upstreams.client_of(self._inbound))

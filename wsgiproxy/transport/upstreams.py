@@ -1,7 +1,6 @@
 """Several upstreams: which one gets a request, and what happens to a request that failed at one.
 
-Which one is chosen is decided in :mod:`wsgiproxy.sansio.balance`; here is the lock around it, what
-the requests of this process have in progress, and the queue of those that wait for room.
+Which one is chosen is decided in :mod:`wsgiproxy.sansio.balance`; here is the lock around it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import logging
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from time import monotonic
@@ -25,6 +23,7 @@ from wsgiproxy.sansio.message import Inbound, Origin
 from wsgiproxy.sansio.pipeline import Outgoing, Policy
 from wsgiproxy.sansio.upstreams import Address, Targets, read_addresses
 from wsgiproxy.transport.attendant import Attendant
+from wsgiproxy.transport.room import Room
 from wsgiproxy.transport.stickiness import Sticky
 from wsgiproxy.transport.threads.transport import PooledTransport
 
@@ -91,13 +90,12 @@ class Upstreams:
         # Asked of for each request.
         self.retries: int = settings["retries"]
         self.retry_statuses = frozenset(settings["retry_statuses"])
-        self.limits_clients = settings["max_in_flight_per_client"] is not None
         #: Whether an upstream keeps the sessions that it has given.
         self.gives_sessions: bool = settings["balance"].startswith("session:")
         #: As :attr:`.Balancer.wants`.
         self.wants = self._balancer.wants
-        self._clients: dict[str, int] = {}
-        self._waiting: deque[Callable[[], None]] = deque()
+        #: How many requests clients have, and those that wait.
+        self.room = Room(settings["max_in_flight_per_client"], settings["queue_size"])
         #: What is the same for all of them, such as what is kept from hooks.
         self.policy = policy_for(targets.base or parse_href("http://upstream"))
         self._attendant = Attendant(self, make_transport)
@@ -206,26 +204,6 @@ class Upstreams:
             return public(inbound, self._trusts).client
         return inbound.peer
 
-    def enter(self, client: str) -> bool:
-        """Count a request of a client; False if it has as many as it may have."""
-        limit = self.settings["max_in_flight_per_client"]
-        with self._lock:
-            count = self._clients.get(client, 0)
-            if count >= limit:
-                return False
-            self._clients[client] = count + 1
-            return True
-
-    def leave(self, client: str) -> None:
-        """Count it out."""
-        with self._lock:
-            count = self._clients.get(client, 0) - 1
-            if count > 0:
-                self._clients[client] = count
-            else:
-                self._clients.pop(client, None)
-        self._let_one_in()
-
     def choose(self, value: str, tried: list[Member]) -> tuple[Member, Upstream] | None:
         """The upstream for a request, counted in; None if there is none, or no room."""
         now = monotonic()
@@ -257,8 +235,13 @@ class Upstreams:
             after = member.stage
         if before is not after:
             self._note(member)
-        if self._waiting:
-            self._let_one_in()
+        self.room.let_one_in()
+
+    def answered(self, member: Member) -> None:
+        """A good answer has begun, though its body may follow for hours."""
+        with self._lock:
+            self._balancer.answered(member, monotonic())
+        self._note(member)
 
     def rest(self, member: Member, seconds: float) -> None:
         """Leave an upstream out for as long as it wants."""
@@ -294,38 +277,11 @@ class Upstreams:
         level = logging.INFO if member.state == "up" else logging.WARNING
         _log.log(level, "upstream %s is %s", member.key, member.state)
 
-    # -- the queue
-
-    def queue(self, wake: Callable[[], None]) -> None:
-        """Have *wake* called when there may be room.
-
-        :raises Busy: as many wait as may.
-        """
-        with self._lock:
-            if len(self._waiting) >= self.settings["queue_size"]:
-                raise Busy(f"queue_size={self.settings['queue_size']} requests wait for room")
-            self._waiting.append(wake)
-
-    def unqueue(self, wake: Callable[[], None]) -> None:
-        """It waits no longer; if it has been called meanwhile, the next one is."""
-        with self._lock:
-            if wake in self._waiting:
-                self._waiting.remove(wake)
-                return
-        self._let_one_in()
-
-    def _let_one_in(self) -> None:
-        with self._lock:
-            wake = self._waiting.popleft() if self._waiting else None
-        if wake is not None:
-            wake()
-
     def forget(self) -> None:
         """The requests in progress are those of the parent process."""
         self._lock = threading.Lock()
         self._attendant.forget()
-        self._clients.clear()
-        self._waiting.clear()
+        self.room.forget()
         for member in self._balancer.members:
             member.in_flight = 0
 

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone, ProxyError
-from wsgiproxy.transport.turn import Turn
+from wsgiproxy.transport.turn import Turn, close, reframed
 from wsgiproxy.wsgi.client import ClientWatch
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def exchange(
         upstream = turn.choose() or _wait_for_room(turn, upstreams, environ)
         going = upstream.going(made)
         blocks, request = framed(going.request)
-        body, framing = turn.kept(blocks), (request.content_length, request.chunked)
+        body = turn.kept(blocks)
         while True:
             try:
                 head, reply = gateway.send(environ, going, request, body, record)
@@ -65,11 +65,9 @@ def exchange(
                 other = turn.after(head, body)
                 if other is None:
                     return turn.answered(head, reply)
-                if reply is not None:
-                    reply.close()
+                close(reply)
             going = other.going(made)
-            length, chunked = framing
-            request = going.request._replace(content_length=length, chunked=chunked)
+            request = reframed(going.request, request)
     except BaseException:
         turn.end()
         raise
@@ -80,7 +78,7 @@ def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -
     has_gone = ClientWatch(environ)
     limit = monotonic() + turn.begin_waiting()
     while True:
-        upstreams.queue(event.set)
+        upstreams.room.queue(event.set)
         try:
             found = turn.choose()
             while found is None and not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
@@ -90,7 +88,7 @@ def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -
                     raise ClientGone("the client left while it waited for room")
             found = found or turn.choose()
         finally:
-            upstreams.unqueue(event.set)
+            upstreams.room.unqueue(event.set)
         if found is not None:
             return found
         event.clear()

@@ -163,11 +163,7 @@ class Balancer:
 
         :param until: seconds of a monotonic clock.
         """
-        if len(self.members) > 1 and self._members.get(member.key) is member:
-            member.stage = "paused"
-            member.resumes_at = max(until, member.resumes_at)
-            member.is_asked = False
-            self._refresh()
+        self._roster.rest(member, until)
 
     def remember(self, session: str, member: Member) -> None:
         """Note that *member* gave a session, for the policy ``session:HEADER``.

@@ -98,6 +98,14 @@ class Roster:
         elif member.stage == "up":
             self._fail(member, now)
 
+    def rest(self, member: Member, until: float) -> None:
+        """Put a member aside that asks for it; a single one is not."""
+        if len(self.members) > 1 and self.get(member.key) is member:
+            member.stage = "paused"
+            member.resumes_at = max(until, member.resumes_at)
+            member.asked_at = -math.inf
+            self._refresh()
+
     def checked(self, member: Member, now: float, is_good: bool, passes: int, fails: int) -> None:
         """Take the result of an active check; see :meth:`.Balancer.checked`."""
         if self._by_key.get(member.key) is not member:

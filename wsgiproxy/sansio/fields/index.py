@@ -49,6 +49,8 @@ INDEX = (
         "fields.namespace", "removed, since clients must not write them"),
     Row("X-Accel-*, X-Archive-*, X-Sendfile*, X-Lighttpd-*, X-LiteSpeed-*, X-Reproxy-*",
         "fields.namespace", "removed, since upstreams must not command the server in front"),
+    Row("Retry-After", "fields.retry_after",
+        "how long one of several upstreams is left alone; the field itself passes"),
     Row("Trailer", "fields.trailers",
         "which fields behind a body go to the client, where the server can send them"),
     Row("X-Traversal-Path", "fields.forwarded.incoming",
