@@ -26,6 +26,7 @@ __all__ = ["exchange"]
 # Seconds after which one that waits for room looks whether its client has left.
 _SLICE = 0.5
 
+#: What a policy makes of the request; and its body, read once, with the request as it is framed.
 Made = Callable[[Any], "Outgoing"]
 Framed = Callable[["Request"], "tuple[Iterator[bytes] | None, Request]"]
 
@@ -42,8 +43,6 @@ def exchange(
 ) -> tuple[ResponseHead, Reply | None]:
     """As :meth:`.Gateway.send`, to one of several upstreams.
 
-    :param made: what a policy makes of the request.
-    :param framed: its body, which is read once, and the request with its final framing.
     :param wanted: the address of the upstream that a hook has chosen.
     """
     if not upstreams.is_settled and not upstreams.is_ready():
