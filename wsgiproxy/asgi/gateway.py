@@ -92,6 +92,8 @@ class ASGIGateway(Chained):
         :raises ProxyError: the answer breaks off; the server then breaks the connection.
         """
         record = Record(scope, None, asked_in_scope)
+        # Trailers are fields that no hook could change.
+        has_trailers = not self.links and _TRAILERS in (scope.get("extensions") or ())
         try:
             head, reply = await self.exchange(scope, receive, send, record)
         except ProxyError as error:
@@ -107,7 +109,6 @@ class ASGIGateway(Chained):
             record.end(ClientGone.status)
             raise
         try:
-            has_trailers = _TRAILERS in (scope.get("extensions") or ())
             if reply is not None and (reply.whole is None or has_trailers):
                 await _send_streaming(head, reply, send, has_trailers=has_trailers)
             else:
@@ -183,7 +184,8 @@ class ASGIGateway(Chained):
             body, request = await self._seal(
                 self.signer, scope, inbound, facts, origin.scheme, request, body
             )
-        hints = None if send is None else _early_hints(scope, send)
+        # Early hints are Links that no hook could change.
+        hints = None if send is None or self.links else _early_hints(scope, send)
         call = AsyncCall(None, partial(until_gone, receive), hints)
         reply = await self.transport.send(origin, request, body, call)
         record.reused = reply.reused

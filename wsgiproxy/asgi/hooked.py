@@ -14,7 +14,7 @@ from wsgiproxy.hooks import body as bodies
 from wsgiproxy.hooks.body import Changes
 from wsgiproxy.hooks.exchange import Changed, Exchange, Made, Reading, report, report_beside
 from wsgiproxy.hooks.messages import Request, Response
-from wsgiproxy.hooks.steps import fetched, sent, still_true
+from wsgiproxy.hooks.steps import fetched, sent
 from wsgiproxy.sansio import hooks
 from wsgiproxy.sansio.message import Headers, Inbound, ResponseHead
 from wsgiproxy.sansio.message import Request as Outgoing
@@ -210,15 +210,8 @@ async def _through(blocks: AsyncIterator[bytes], changes: Changes) -> AsyncItera
 class _Changed(Changed):
     """The same in an event loop."""
 
-    def __init__(self, reply: AsyncReply, changes: Changes) -> None:
-        super().__init__(reply, changes)
-        self._is_mapped = changes.is_mapped
-
-    @property
-    def trailers(self) -> Headers:
-        """Those of the upstream that still hold."""
-        found = self._reply.trailers
-        return still_true(found, found) if self._is_mapped else found
+    #: No hook could change those of the upstream.
+    trailers: Headers = []
 
     def __aiter__(self) -> _Changed:
         return self
