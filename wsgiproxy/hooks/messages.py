@@ -92,7 +92,7 @@ class Request(_Message):
 
     __slots__ = (
         *("_environ", "_inbound", "_scope"),
-        *("method", "query", "raw_path", "state", "url"),
+        *("method", "moved", "query", "raw_path", "state", "url"),
     )
 
     def __init__(
@@ -113,6 +113,8 @@ class Request(_Message):
         self.method, self.url = method, url
         self.raw_path, self.query = parts.path or "/", parts.query
         self.state: dict[str, Any] = {}
+        #: The beginning of the path that a hook has replaced, and what stands there now.
+        self.moved: tuple[str, str] | None = None
         self._inbound: Inbound | None = None
         self._environ: Mapping[str, Any] | None = None
         self._scope: Mapping[str, Any] | None = None
@@ -133,7 +135,7 @@ class Request(_Message):
         _Message.__init__(self, lines)
         self.url = ""
         self.method, self.raw_path, self.query = inbound.method, inbound.path, inbound.query[1:]
-        self.state = {}
+        self.state, self.moved = {}, None
         self._inbound, self._environ, self._scope = inbound, environ, scope
         return self
 

@@ -22,7 +22,8 @@ __all__ = ["replace_path"]
 def replace_path(old: str | re.Pattern[str], new: str) -> Hook:
     r"""Replace the beginning of the path, where it is *old*; other paths stay as they are.
 
-    Addresses in answers are not changed back.
+    In ``Location``, ``Content-Location`` and ``Refresh`` of an answer, a prefix is put back, wherever
+    an address begins with *new*. What a pattern has replaced is not: many paths may have become one.
 
     :param old: a prefix, which ends where a segment ends; or a compiled pattern.
     :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern.
@@ -54,9 +55,24 @@ def _by_prefix(old: str, new: str) -> Hook:
     def hook(request: Request) -> Generator[Any, Any, None]:
         if under(request.raw_path, old):
             request.raw_path = new + request.raw_path[len(old) :] or "/"
+            request.moved = _both(request.moved, (old, new))
         yield request
 
     return hook
+
+
+def _both(first: tuple[str, str] | None, then: tuple[str, str]) -> tuple[str, str]:
+    """Two replacements as one.
+
+    >>> _both(("/api", "/v1/shop"), ("/v1", "/v2"))
+    ('/api', '/v2/shop')
+    >>> _both(("/api", ""), ("/shop", "/v2"))
+    ('/api/shop', '/v2')
+    """
+    old, new = first or ("", "")
+    if under(new, then[0]):
+        return old, then[1] + new[len(then[0]) :]
+    return old + then[0][len(new) :], then[1]
 
 
 def _by_pattern(old: re.Pattern[str], new: str) -> Hook:
