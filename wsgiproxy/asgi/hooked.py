@@ -43,7 +43,7 @@ async def exchange(
     steps = _Steps(gateway, scope, receive, send, inbound, record, handshake)
     try:
         lines = gateway.policy.visible(cleaned_lines(inbound.headers, gateway.policy))
-        request = Request.served(inbound, lines, scope=scope)
+        request = steps.keep(Request.served(inbound, lines, scope=scope))
         return steps.answer(await _driven(hooks.run(gateway.links, request, report), steps))
     finally:
         steps.close()
@@ -93,7 +93,7 @@ class _Steps(Exchange):
         if isinstance(step, hooks.Read):
             return await self._read(step.message, step.limit)
         if isinstance(step, hooks.Fetch):
-            origin, request, content = fetched(step.request)
+            origin, request, content = fetched(self.keep(step.request))
             blocks = None if content is None else _each(content)
             reply = await self._gateway.fetch(origin, request, blocks)
             return self.fetched(reply, request.method)

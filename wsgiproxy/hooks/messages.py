@@ -58,7 +58,10 @@ class _Message(Fields, Message):
 
     @body.setter
     def body(self, content: Content) -> None:
-        self.seen_body = Body(content=content_from(content))
+        body, replaced = Body(content=content_from(content)), self.seen_body
+        if replaced is not None and replaced.can_close:
+            body.replaced = replaced
+        self.seen_body = body
 
     @property
     def source(self) -> Any:

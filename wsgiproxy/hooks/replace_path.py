@@ -22,8 +22,8 @@ __all__ = ["replace_path"]
 def replace_path(old: str | re.Pattern[str], new: str) -> Hook:
     r"""Replace the beginning of the path, where it is *old*; other paths stay as they are.
 
-    In ``Location``, ``Content-Location`` and ``Refresh`` of an answer, a prefix is put back, wherever
-    an address begins with *new*. What a pattern has replaced is not: many paths may have become one.
+    In ``Location``, ``Content-Location`` and ``Refresh`` of an answer, a prefix is put back where
+    the path begins with *new*; a pattern is not, since many paths may have become one.
 
     :param old: a prefix, which ends where a segment ends; or a compiled pattern.
     :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern.
