@@ -30,6 +30,8 @@ NUMBER = re.compile(r"/u/(\d+)")
         pytest.param("/api", "/v2", "/api/a%2Fb?c=%2F", "/v2/a%2Fb?c=%2F", id="encoded"),
         pytest.param(NUMBER, r"/users/\1", "/u/12/x", "/users/12/x", id="pattern"),
         pytest.param(NUMBER, r"/users/\1", "/x/u/12", "/x/u/12", id="pattern-anchored"),
+        pytest.param(re.compile("/x"), "", "/xy/z", "/y/z", id="pattern-removed"),
+        pytest.param(re.compile("/x/?"), "", "/x/", "/", id="pattern-removed-whole"),
     ],
 )
 def test_the_path(

@@ -26,7 +26,8 @@ def replace_path(old: str | re.Pattern[str], new: str) -> Hook:
     the path begins with *new*; a pattern is not, since many paths may have become one.
 
     :param old: a prefix, which ends where a segment ends; or a compiled pattern.
-    :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern.
+    :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern. A path that
+        would then have no slash in front gets one.
     :raises ConfigurationError: *old* does not begin with a slash, or *new* does not fit it.
 
     >>> from wsgiproxy import WSGIProxyApp
@@ -86,7 +87,8 @@ def _by_pattern(old: re.Pattern[str], new: str) -> Hook:
     def hook(request: Request) -> Generator[Any, Any, None]:
         match = old.match(request.raw_path)
         if match is not None:
-            request.raw_path = match.expand(new) + request.raw_path[match.end() :] or "/"
+            path = match.expand(new) + request.raw_path[match.end() :]
+            request.raw_path = path if path.startswith("/") else "/" + path
         yield request
 
     return hook
