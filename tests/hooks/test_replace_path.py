@@ -122,3 +122,24 @@ def test_addresses_stay_where_they_are_not_to_be_mapped(edge: str, upstream: Raw
     upstream.behaviour = answer(302, [("Location", "/v1/y")])
     status, fields, _ = held(edge, upstream.url, PREFIX, target="/api/x", rewrite_location=False)
     assert (status, fields["location"]) == (302, "/v1/y")
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize(
+    ("mount", "gets"), [("", "/.//evil.example/"), ("/m", "/m//evil.example/")]
+)
+def test_what_is_turned_back_is_no_other_host(
+    edge: str, mount: str, gets: str, upstream: RawUpstream
+) -> None:
+    upstream.behaviour = answer(302, [("Location", "/v1//evil.example/")])
+    got = asked(edge, upstream.url, [replace_path("/", "/v1")], "/x", mount=mount)
+    assert got.value("Location") == gets
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_refresh_and_what_is_below_href_are_turned_back(edge: str, upstream: RawUpstream) -> None:
+    upstream.behaviour = answer(200, [("Refresh", "5; url=/base/v1/y"), ("Location", "/v1/z")])
+    got = asked(edge, upstream.url + "/base", PREFIX, "/api/x", mount="/m")
+    assert upstream.requests[0].target == "/base/v1/x"
+    assert got.value("Refresh") == "5; url=/m/api/y"
+    assert got.value("Location") == "/v1/z", "it is not below href"

@@ -137,11 +137,6 @@ class Body:
             self.is_same = not self.is_changed
             self.changes = []
             self.content = changes.block(content) + changes.end()
-        elif isinstance(self.content, (list, tuple)) and self.changes:
-            # It may be sent again, and its functions may remember what they have seen.
-            changes, self.is_same = Changes(self.changes, self.owner), False
-            self.content = list(changes.through(checked(self.content, self.owner)))
-            self.changes = []
         return self.content if isinstance(self.content, bytes) else None
 
     def blocks(self) -> Iterator[bytes]:
@@ -155,7 +150,14 @@ class Body:
         self.spend()
         assert self.content is not None and not isinstance(self.content, bytes)
         blocks = checked(self.content, self.owner)
-        return Changes(self.changes, self.owner).through(blocks) if self.changes else blocks
+        if not self.changes:
+            return blocks
+        changed = Changes(self.changes, self.owner).through(blocks)
+        if not isinstance(self.content, (list, tuple)):
+            return changed
+        # It may be sent again, and its functions may remember what they have seen.
+        self.content, self.changes = list(changed), []
+        return iter(self.content)
 
     @property
     def can_close(self) -> bool:
