@@ -73,6 +73,13 @@ def back(request):
     yield request
 
 
+def twice(request):
+    path = request.raw_path
+    yield request
+    request.raw_path = path
+    yield request
+
+
 @pytest.mark.parametrize("name", ["Location", "Content-Location"])
 @pytest.mark.parametrize("mount", ["", "/m"])
 @pytest.mark.parametrize("edge", EDGES)
@@ -99,6 +106,7 @@ def back(request):
         pytest.param(TWO, "/api/x", "/v2/shop/y", "/api/y", id="two"),
         pytest.param(TWO, "/api/x", "/v2/y", "/v2/y", id="two-above"),
         pytest.param(DEEPER, "/api/x/1", "/v2/2", "/api/x/2", id="two-deeper"),
+        pytest.param([twice, *ROOT], "/api/x", "/y", "/api/y", id="sent-again"),
         pytest.param([*PREFIX, back], "/api/x", "/v1/y", "/v1/y", id="changed-again"),
         pytest.param([other, *PREFIX], "/x", "/v1/y", "/v1/y", id="by-another-hook"),
         pytest.param([replace_path(NUMBER, "/v1")], "/u/1", "/v1", "/v1", id="pattern"),

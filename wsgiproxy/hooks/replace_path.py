@@ -54,9 +54,11 @@ def _is_path(text: object) -> bool:
 
 def _by_prefix(old: str, new: str) -> Hook:
     def hook(request: Request) -> Generator[Any, Any, None]:
-        if under(request.raw_path, old):
-            request.raw_path = new + request.raw_path[len(old) :] or "/"
-            request.moved = _both(request.moved, (old, new))
+        path, inbound = request.raw_path, request.inbound
+        if under(path, old):
+            is_own = inbound is not None and path == inbound.path
+            request.raw_path = new + path[len(old) :] or "/"
+            request.moved = _both(None if is_own else request.moved, (old, new))
         yield request
 
     return hook
