@@ -249,6 +249,22 @@ def test_application_of_the_other_world_is_refused() -> None:
         ASGIRouter({"/a": wsgi_named("a")})
 
 
+def test_hook_in_place_of_an_application_is_refused(world: Any) -> None:
+    def hook(request: Any) -> Any:
+        yield request
+
+    with pytest.raises(ConfigurationError, match=r"route '/a': .*a hook is for hooks=\[...\]"):
+        world.router({"/a": hook})
+
+
+def test_generator_that_is_a_wsgi_application_is_served() -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", "5")])
+        yield b"hello"
+
+    assert WSGI.ask(Router({"/a": application}), "/a") == (200, b"hello")
+
+
 def test_options_beside_an_application_are_refused(world: Any) -> None:
     with pytest.raises(ConfigurationError, match="via='x': expected no options beside an appl"):
         world.router({"/a": Target(world.named("a"), via="x")})

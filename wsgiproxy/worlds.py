@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction, isfunction, signature
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.hookforms import is_portable
 from wsgiproxy.settings.setting import shown
 
 __all__ = ["check_application", "check_transport", "is_asgi", "wrong_call"]
@@ -106,10 +107,13 @@ def check_application(name: str, application: object, *, is_async: bool) -> None
     wanted, other = ("an ASGI", "a WSGI") if is_async else ("a WSGI", "an ASGI")
     hint = ""
     if callable(application):
-        if not _is_of_the_other(application, is_async):
+        if is_portable(application) and not _takes(application, 3 if is_async else 2):
+            hint = "; a hook is for hooks=[...]"
+        elif not _is_of_the_other(application, is_async):
             return
-        twin = "WSGIProxyMiddleware" if is_async else "ASGIProxyMiddleware"
-        hint = f"; {other} application is for {twin}"
+        else:
+            twin = "WSGIProxyMiddleware" if is_async else "ASGIProxyMiddleware"
+            hint = f"; {other} application is for {twin}"
     elif isinstance(application, str):
         app = "wsgiproxy.asgi.ASGIProxyApp" if is_async else "WSGIProxyApp"
         hint = f"; the address of an upstream is for {app}"

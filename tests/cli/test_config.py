@@ -50,6 +50,17 @@ def write(tmp_path):
         pytest.param("a = ", ["1: no TOML: invalid value"], id="syntax"),
         pytest.param("\n\n[x", ["3: no TOML: "], id="syntax-at-the-end"),
         pytest.param(f"max_head = {'9' * 5000}", ["1: no TOML: exceeds the"], id="long-number"),
+        pytest.param(
+            f"\nmax_head = 0x{'f' * 5000}\n{ROUTE}hooks = [{{a = [0b1{'0' * 63}]}}]",
+            ["2: max_head: a number of more than 64", "5: hooks: a number of more than 64"],
+            id="numbers-of-no-toml",
+        ),
+        pytest.param(f"max_head = -9223372036854775808\n{ROUTE}", ["1: max_head=-9"], id="64-bits"),
+        pytest.param(
+            f"max-head = 65536\nmax_head = 1024\n{ROUTE}head_timeout = 1\nhead-timeout = 2",
+            ["1: max-head: expected once, and not as max_head", "6: head-timeout: expected once"],
+            id="two-spellings",
+        ),
         pytest.param(f"x = {'[' * 3000}", ["1: no TOML: "], id="deep-nesting"),
         pytest.param(f"\ufeff\nx.y = 1\n{ROUTE}", ["2: x: no such key"], id="byte-order-mark"),
         pytest.param("", ["1: no route: expected a table [[route]]"], id="empty"),

@@ -7,8 +7,6 @@ import io
 import re
 from typing import Any, NamedTuple
 
-import pytest
-
 from tests.support.asgi_calls import LAST, Caller, http_scope, judged
 from tests.support.in_process import front_environ
 from tests.support.messages import answer
@@ -19,7 +17,7 @@ from wsgiproxy.sansio.fields.names import words
 from wsgiproxy.transport import PooledTransport
 from wsgiproxy.transport.aio.transport import AsyncPooledTransport
 
-__all__ = ["EDGES", "EVIL", "HELLO", "LONG", "REMOVED", "Asked", "Got", "faulty", "passes"]
+__all__ = ["EDGES", "EVIL", "HELLO", "LONG", "REMOVED", "Asked", "Got", "passes"]
 
 EDGES = ("wsgi", "asgi")
 REMOVED = sorted(
@@ -196,8 +194,3 @@ class Asked:
 
 def passes(request):
     return (yield request)
-
-
-def faulty(*values: Any, reason: str) -> Any:
-    """A case that fails because of a fault which is known."""
-    return pytest.param(*values, marks=pytest.mark.xfail(strict=True, reason=reason))

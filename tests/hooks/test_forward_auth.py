@@ -116,3 +116,10 @@ def test_an_encoded_letter_is_refused(
 def test_settings_are_checked(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         forward_auth(**options)
+
+
+@pytest.mark.parametrize("host", ["localhost", "a b", ""])
+def test_a_password_in_the_address_is_not_shown(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"url='http://\*\*\*@.*without user") as caught:
+        forward_auth(f"http://user:s3cret@{host}")
+    assert "s3cret" not in repr(caught.value)

@@ -51,6 +51,26 @@ def test_a_backend_checks_the_token_by_the_address_of_the_key(
 
 
 @pytest.mark.parametrize("edge", EDGES)
+def test_the_first_of_several_keys_signs_and_all_are_published(
+    edge: str, upstream: RawUpstream
+) -> None:
+    """A backend that has read the set before takes tokens of the key that comes to the front."""
+    old, new = KEYS["ES256"], KEYS["EdDSA"]
+    before, after = hook_for("ann", key=[old, new]), hook_for("ann", key=(new, old))
+    published = jwt.PyJWKSet.from_json(
+        asked(edge, upstream.url, [before], "/.well-known/jwks.json").body
+    )
+    for hook, algorithm in ((before, "ES256"), (after, "EdDSA")):
+        upstream.requests.clear()
+        asked(edge, upstream.url, [hook])
+        (token,) = upstream.requests[0].values("X-Identity-Token")
+        header = jwt.get_unverified_header(token)
+        assert header["alg"] == algorithm
+        key = published[header["kid"]]
+        assert jwt.decode(token, key, [algorithm], audience="shop")["sub"] == "ann"
+
+
+@pytest.mark.parametrize("edge", EDGES)
 def test_no_user_no_token(edge: str, upstream: RawUpstream) -> None:
     sent = [("X-Identity-Token", "forged"), ("Remote-User", "root")]
     asked(edge, upstream.url, [identity_jwt(**OPTIONS)], headers=sent)
@@ -89,6 +109,10 @@ def test_who_is_logged_in(environ: Any, scope: Any, user: str | None) -> None:
     [
         pytest.param({"key": "s3cr3t"}, id="no-key"),
         pytest.param({"key": pem(generate_private_key(SECP384R1()))}, id="curve"),
+        pytest.param({"key": []}, id="no-keys"),
+        pytest.param({"key": 5}, id="number"),
+        pytest.param({"key": [KEYS["EdDSA"], "s3cr3t"]}, id="one-of-two"),
+        pytest.param({"key": [KEYS["EdDSA"], KEYS["EdDSA"]]}, id="twice"),
         pytest.param({"issuer": ""}, id="issuer"),
         pytest.param({"audience": None}, id="audience"),
         pytest.param({"name": "Host"}, id="name"),
@@ -99,4 +123,4 @@ def test_who_is_logged_in(environ: Any, scope: Any, user: str | None) -> None:
 def test_settings_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(change))) as caught:
         identity_jwt(**{**OPTIONS, **change})
-    assert "s3cr3t" not in str(caught.value)
+    assert "s3cr3t" not in str(caught.value) and "PRIVATE" not in str(caught.value)

@@ -266,3 +266,10 @@ def test_settings_are_checked(options: dict[str, Any], word: str) -> None:
     call: Callable[..., Any] = mirror
     with pytest.raises(ConfigurationError, match=word):
         call(**{"url": "http://localhost:4000", **options})
+
+
+@pytest.mark.parametrize("host", ["localhost", "a b", ""])
+def test_a_password_in_the_address_is_not_shown(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"url='http://\*\*\*@.*without user") as caught:
+        mirror(f"http://user:s3cret@{host}")
+    assert "s3cret" not in repr(caught.value)

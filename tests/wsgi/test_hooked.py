@@ -148,7 +148,8 @@ def test_a_path_cannot_leave_the_wall_of_href(upstream):
 @pytest.mark.parametrize(
     ("raw", "decoded", "is_ambiguous"),
     [("/a%20b", "/a b", False), ("/a%2Fb", "/a/b", True), ("/a/../b", "/a/../b", True),
-     ("/a//b", "/a//b", True), ("/a;b", "/a;b", True), ("/%252e", "/%2e", True)],
+     ("/a//b", "/a//b", True), ("/a;b", "/a;b", True), ("/%252e", "/%2e", True),
+     ("/%61dmin", "/admin", True)],
 )  # fmt: skip
 def test_the_path_is_there_raw_and_decoded(raw, decoded, is_ambiguous, served):
     seen = []

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.body import Message, Scope, Send
-from wsgiproxy.errors import ClientGone, ProxyError
+from wsgiproxy.errors import ClientGone, ProxyError, UpstreamLost
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.sansio.errorpage import Page, error_page, load_pages
+from wsgiproxy.sansio.fields.trailers import announced_trailers, trailers_for_client
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
+if TYPE_CHECKING:
+    from wsgiproxy.transport.base import AsyncReply
+
 __all__ = [
+    "TRAILERS",
     "early_hints",
     "error_of",
     "page_of",
     "relay",
     "send_error",
     "send_error_page",
+    "send_streaming",
     "send_whole",
     "start_message",
     "to_client",
 ]
+
+#: The extension of servers that send trailers, and the type of its message.
+TRAILERS = "http.response.trailers"
 
 load_pages()
 
@@ -124,3 +133,26 @@ def early_hints(scope: Scope, send: Send) -> Callable[[ResponseHead], Awaitable[
                 raise ClientGone(f"sending early hints: {error}") from error
 
     return on_interim
+
+
+async def send_streaming(
+    head: ResponseHead, reply: AsyncReply, send: Send, *, has_trailers: bool
+) -> None:
+    """The answer as it arrives, with the fields behind its body, if it has announced any.
+
+    :param has_trailers: the server can send them.
+    """
+    announced = announced_trailers(reply.head.headers) if has_trailers else None
+    send = to_client(send)
+    start = start_message(head.status, head.headers)
+    await send({**start, "trailers": True} if announced else start)
+    if reply.whole is None:
+        try:
+            await relay(reply, send, greets=not reply.received)
+        except OSError as error:  # of a transport that is not ours
+            raise UpstreamLost(f"reading the body: {error}") from error
+    else:
+        await send({"type": "http.response.body", "body": reply.whole})
+    if announced:
+        found = trailers_for_client(reply.trailers, announced)
+        await send({"type": TRAILERS, "headers": start_message(0, found)["headers"]})

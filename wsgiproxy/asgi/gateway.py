@@ -10,7 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi import balanced, hooked
-from wsgiproxy.asgi.answers import early_hints, relay, send_error, start_message, to_client
+from wsgiproxy.asgi.answers import (
+    TRAILERS,
+    early_hints,
+    send_error,
+    send_streaming,
+    start_message,
+)
 from wsgiproxy.asgi.beside import BesideTasks
 from wsgiproxy.asgi.body import Body, Receive, Scope, Send, read_whole, until_gone
 from wsgiproxy.asgi.broken import break_off
@@ -19,7 +25,6 @@ from wsgiproxy.errors import (
     ClientGone,
     ContentTooLarge,
     ProxyError,
-    UpstreamLost,
     WebSocketNotCarried,
 )
 from wsgiproxy.hooks.hookable import Chained
@@ -29,7 +34,6 @@ from wsgiproxy.sansio.environ import scope as scopes
 from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
 from wsgiproxy.sansio.fields.envelope import Facts
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
-from wsgiproxy.sansio.fields.trailers import announced_trailers, trailers_for_client
 from wsgiproxy.sansio.message import ALLOWED, Inbound, Origin, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing
 from wsgiproxy.sansio.target import decoded
@@ -47,8 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["ASGIGateway", "end_exchange"]
 
 _log = logging.getLogger("wsgiproxy.error")
-#: The extension of servers that send trailers, and the type of its message.
-_TRAILERS = "http.response.trailers"
 # RFC 9110, 15: higher ones are not valid. uvicorn looks the reason phrase up, and fails.
 _HIGHEST = 599
 
@@ -97,6 +99,8 @@ class ASGIGateway(Chained):
         :raises ProxyError: the answer breaks off; the server then breaks the connection.
         """
         record = Record(scope, None, asked_in_scope)
+        # Trailers are fields that no hook could change.
+        has_trailers = not self.links and TRAILERS in (scope.get("extensions") or ())
         try:
             head, reply = await self.exchange(scope, receive, send, record)
         except ProxyError as error:
@@ -112,9 +116,8 @@ class ASGIGateway(Chained):
             record.end(ClientGone.status)
             raise
         try:
-            has_trailers = _TRAILERS in (scope.get("extensions") or ())
             if reply is not None and (reply.whole is None or has_trailers):
-                await _send_streaming(head, reply, send, has_trailers=has_trailers)
+                await send_streaming(head, reply, send, has_trailers=has_trailers)
             else:
                 body = b"" if reply is None else reply.whole
                 await send(start_message(head.status, head.headers))
@@ -192,7 +195,8 @@ class ASGIGateway(Chained):
             body, request = await self._seal(
                 self.signer, scope, inbound, facts, origin.scheme, request, body
             )
-        hints = None if send is None else early_hints(scope, send)
+        # Early hints are Links that no hook could change.
+        hints = None if send is None or self.links else early_hints(scope, send)
         call = AsyncCall(None, partial(until_gone, receive), hints)
         reply = await self.transport.send(origin, request, body, call)
         record.reused = reply.reused
@@ -280,29 +284,6 @@ def _not_upgraded(inbound: Inbound, *, is_taken: bool) -> Inbound:
     if not is_taken and switches_to(inbound, (PROTOCOL,)):
         raise WebSocketNotCarried("the server has not taken the handshake for a WebSocket")
     return inbound._replace(upgrade=())
-
-
-async def _send_streaming(
-    head: ResponseHead, reply: AsyncReply, send: Send, *, has_trailers: bool
-) -> None:
-    """The answer as it arrives, with the fields behind its body, if it has announced any.
-
-    :param has_trailers: the server can send them.
-    """
-    announced = announced_trailers(reply.head.headers) if has_trailers else None
-    send = to_client(send)
-    start = start_message(head.status, head.headers)
-    await send({**start, "trailers": True} if announced else start)
-    if reply.whole is None:
-        try:
-            await relay(reply, send, greets=not reply.received)
-        except OSError as error:  # of a transport that is not ours
-            raise UpstreamLost(f"reading the body: {error}") from error
-    else:
-        await send({"type": "http.response.body", "body": reply.whole})
-    if announced:
-        found = trailers_for_client(reply.trailers, announced)
-        await send({"type": _TRAILERS, "headers": start_message(0, found)["headers"]})
 
 
 async def _no_more() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from wsgiproxy.hooks import body as bodies
 from wsgiproxy.hooks.body import Changes
 from wsgiproxy.hooks.exchange import Changed, Exchange, Made, Reading, report, report_beside
 from wsgiproxy.hooks.messages import Request, Response
-from wsgiproxy.hooks.steps import fetched, sent, still_true
+from wsgiproxy.hooks.steps import fetched, sent
 from wsgiproxy.sansio import hooks
 from wsgiproxy.sansio.message import Headers, Inbound, ResponseHead
 from wsgiproxy.sansio.message import Request as Outgoing
@@ -46,7 +46,7 @@ async def exchange(
     steps = _Steps(gateway, scope, receive, send, inbound, record, handshake)
     try:
         lines = gateway.policy.visible(cleaned_lines(inbound.headers, gateway.policy))
-        request = Request.served(inbound, lines, scope=scope)
+        request = steps.keep(Request.served(inbound, lines, scope=scope))
         return steps.answer(await _driven(hooks.run(gateway.links, request, report), steps))
     finally:
         steps.close()
@@ -96,7 +96,7 @@ class _Steps(Exchange):
         if isinstance(step, hooks.Read):
             return await self._read(step.message, step.limit)
         if isinstance(step, hooks.Fetch):
-            origin, request, content = fetched(step.request)
+            origin, request, content = fetched(self.keep(step.request))
             blocks = None if content is None else _each(content)
             reply = await self._gateway.fetch(origin, request, blocks)
             return self.fetched(reply, request.method)
@@ -235,15 +235,8 @@ async def _through(blocks: AsyncIterator[bytes], changes: Changes) -> AsyncItera
 class _Changed(Changed):
     """The same in an event loop."""
 
-    def __init__(self, reply: AsyncReply, changes: Changes) -> None:
-        super().__init__(reply, changes)
-        self._is_mapped = changes.is_mapped
-
-    @property
-    def trailers(self) -> Headers:
-        """Those of the upstream that still hold."""
-        found = self._reply.trailers
-        return still_true(found, found) if self._is_mapped else found
+    #: No hook could change those of the upstream.
+    trailers: Headers = []
 
     def __aiter__(self) -> _Changed:
         return self

@@ -131,6 +131,8 @@ class _Reader:
             name = key.replace("-", "_")
             if name in more:
                 continue
+            if key != name and name in found:
+                self.fault(table, key, f"{key}: expected once, and not as {name}, too")
             if name not in rows:
                 hint = _elsewhere(name) or _meant(name, {*rows, *more})
                 self.fault(table, key, f"{key}: no such key here; {hint}")
@@ -276,10 +278,31 @@ def read_config(path: str) -> Config:
         reason = str(error).partition(" (")[0]
         raise Faults(path, [Fault(1, f"no TOML: {reason[:1].lower()}{reason[1:]}")]) from error
     reader = _Reader(Lines(text))
+    _check_numbers(found, reader)
+    if reader.faults:
+        raise Faults(path, reader.faults)
     config = _checked(found, reader)
     if reader.faults:
         raise Faults(path, reader.faults, config)
     return config
+
+
+def _check_numbers(found: Mapping[str, Any], reader: _Reader) -> None:
+    """Refuse numbers that TOML does not have; Python shows no text of those that are very long."""
+    routes = found.get("route")
+    tables = [{**found, "route": ()}, *(routes if isinstance(routes, list) else [routes])]
+    for number, table in enumerate(tables):
+        for key, value in table.items() if isinstance(table, dict) else ():
+            if _has_oversized(value):
+                reader.fault(number, key, f"{key}: a number of more than 64 bits")
+
+
+def _has_oversized(value: object) -> bool:
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63
+    if isinstance(value, dict):
+        return any(map(_has_oversized, value.values()))
+    return isinstance(value, list) and any(map(_has_oversized, value))
 
 
 def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

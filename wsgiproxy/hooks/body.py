@@ -1,28 +1,18 @@
-"""The body of a message, and what its blocks go through."""
+"""The body of a message, as it arrives or as hooks set it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from wsgiproxy.errors import ProxyError
-from wsgiproxy.hooks.idle import Idle, IdleCall
-from wsgiproxy.sansio.hooks import HookFailed, name_of
+from wsgiproxy.hooks.changes import Change, Changes, Look, checked, plain
+from wsgiproxy.sansio.hooks import HookFailed
 from wsgiproxy.sansio.message import BLOCK
 
 __all__ = ["Body", "Changes", "Content", "content_from"]
 
 #: What a body may be set to.
 Content = bytes | str | Iterable[bytes]
-# Seconds, and what is called after so many of silence.
-_Idle = tuple[float, Callable[[], bytes]]
-
-
-class _Change(NamedTuple):
-    block: Callable[[bytes], bytes]
-    end: Callable[[], bytes] | None = None
-    idle: _Idle | None = None
 
 
 class Body:
@@ -32,16 +22,19 @@ class Body:
     :ivar is_same: it has been set to what it was.
     :ivar owner: the hooks that have set or changed it.
     :ivar holder: the hook that has handed it over last.
+    :ivar replaced: the one that stood here before, which this one may be made of.
     """
 
     __slots__ = (
         "_claimed",
+        "_is_closed",
         "_is_spent",
         "changes",
         "content",
         "holder",
         "is_same",
         "owner",
+        "replaced",
         "source",
     )
 
@@ -49,11 +42,12 @@ class Body:
         #: What the edge reads it from; None for a body that was set.
         self.source = source
         self.content = content
-        self.changes: list[_Change] = []
+        self.changes: list[Change] = []
         self.is_same = content is None
         self.owner = self.holder = ""
         self._claimed = 0
-        self._is_spent = False
+        self._is_closed = self._is_spent = False
+        self.replaced: Body | None = None
 
     def map(
         self,
@@ -86,7 +80,7 @@ class Body:
                 raise TypeError("map(idle=...) takes seconds and a function")
             if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
                 raise ValueError(f"map(idle=({seconds!r}, ...)): expected seconds above 0")
-        self.changes.append(_Change(change, end, idle))
+        self.changes.append(Change(change, end, idle))
 
     def watch(
         self, look: Callable[[bytes], object], end: Callable[[], object] | None = None
@@ -107,7 +101,7 @@ class Body:
         """
         if not callable(look) or not (end is None or callable(end)):
             raise TypeError("watch() takes functions")
-        self.changes.append(_Change(_Look(look), None if end is None else _Look(end), None))
+        self.changes.append(Change(Look(look), None if end is None else Look(end), None))
 
     @property
     def is_mapped(self) -> bool:
@@ -155,141 +149,39 @@ class Body:
             return (whole[at : at + BLOCK] for at in range(0, len(whole), BLOCK))
         self.spend()
         assert self.content is not None and not isinstance(self.content, bytes)
-        blocks = _checked(self.content, self.owner)
-        return Changes(self.changes, self.owner).through(blocks) if self.changes else blocks
-
-    def close(self) -> None:
-        """Close what was set.
-
-        :raises HookFailed: it fails.
-        """
-        close = getattr(self.content, "close", None)
-        if close is not None:
-            try:
-                close()
-            except Exception as error:
-                raise HookFailed(f"closing its body: {error!r}", self.owner) from error
-
-
-class _Look:
-    """A function that only looks, as one that changes: it returns what it is given."""
-
-    __slots__ = ("function",)
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self.function = function
-
-    def __call__(self, *block: bytes) -> bytes:
-        self.function(*block)
-        return block[0] if block else b""
-
-
-class Changes:
-    """What the blocks of a body go through, one function after the other.
-
-    :param changes: of a :class:`Body`.
-    :param owner: the hooks that they are of.
-
-    >>> changes = Changes([(bytes.upper, None), (lambda block: block + b".", lambda: b"!")])
-    >>> changes.block(b"ab"), changes.end()
-    (b'AB.', b'!')
-    """
-
-    __slots__ = ("_changes", "_owner")
-
-    def __init__(self, changes: Iterable[tuple[Any, ...]], owner: str = "") -> None:
-        self._changes = [_Change(*each) for each in changes]
-        self._owner = owner
+        blocks = checked(self.content, self.owner)
+        if not self.changes:
+            return blocks
+        changed = Changes(self.changes, self.owner).through(blocks)
+        if not isinstance(self.content, (list, tuple)):
+            return changed
+        # It may be sent again, and its functions may remember what they have seen.
+        self.content, self.changes = list(changed), []
+        return iter(self.content)
 
     @property
-    def is_mapped(self) -> bool:
-        """Whether one of them changes the blocks."""
-        return any(not isinstance(change.block, _Look) for change in self._changes)
+    def can_close(self) -> bool:
+        """Whether there is something to be closed."""
+        one: Body | None = self
+        while one is not None and (one._is_closed or not hasattr(one.content, "close")):
+            one = one.replaced
+        return one is not None
 
-    def block(self, data: bytes, first: int = 0) -> bytes:
-        """What becomes of a block.
-
-        :param first: the function to begin with.
-        :raises HookFailed: a function fails, or returns something else.
-        """
-        for change in self._changes[first:]:
-            if not data:
-                return b""
-            data = self._applied(change.block, data)
-        return data
-
-    def end(self) -> bytes:
-        """What is sent at the end of the body."""
-        data = b""
-        for number, change in enumerate(self._changes):
-            data += self._inserted(change.end, number) if change.end is not None else b""
-        return data
-
-    def idle(self, now: float) -> Idle | None:
-        """What is sent in silences of the upstream; None if no function is called then.
-
-        :param now: seconds, of a clock that only goes forward; the first silence begins.
-        """
-        found = [(each.idle, at) for at, each in enumerate(self._changes) if each.idle is not None]
-        calls = [
-            IdleCall(seconds, partial(self._inserted, function, at), now)
-            for (seconds, function), at in found
-        ]
-        return Idle(calls) if calls else None
-
-    def _inserted(self, function: Callable[[], bytes], number: int) -> bytes:
-        """What the function of one change adds, changed by those further out."""
-        return self.block(self._applied(function), number + 1)
-
-    def through(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Blocks, changed; none is empty."""
-        for block in blocks:
-            if changed := self.block(block):
-                yield changed
-        if last := self.end():
-            yield last
-
-    def _applied(self, change: Callable[..., Any], *data: bytes) -> bytes:
-        if isinstance(change, _Look):
-            what = f"body.watch({name_of(change.function)})"
-        else:
-            what = f"body.map({name_of(change)})"
-        try:
-            result = change(*data)
-        except ProxyError:
-            raise
-        except Exception as error:
-            raise HookFailed(f"{what}: {error!r}", self._owner) from error
-        if not isinstance(result, bytes):
-            raise HookFailed(f"{what} returns {type(result).__name__}, not bytes", self._owner)
-        return _plain(result)
-
-
-_END = object()
-
-
-def _checked(content: Iterable[bytes], owner: str) -> Iterator[bytes]:
-    blocks: Any = None
-    while True:
-        try:
-            blocks = iter(content) if blocks is None else blocks
-            block: Any = next(blocks, _END)
-        except ProxyError:
-            raise
-        except Exception as error:
-            raise HookFailed(f"the body that it has set: {error!r}", owner) from error
-        if block is _END:
-            return
-        if not isinstance(block, bytes):
-            what = f"the body that it has set gives {type(block).__name__}, not bytes"
-            raise HookFailed(what, owner)
-        if block := _plain(block):
-            yield block
-
-
-def _plain(block: bytes) -> bytes:
-    """The bytes themselves, of which a class of their own may say what it likes."""
-    return block if type(block) is bytes else b"".join([block])
+    def close(self) -> HookFailed | None:
+        """Close what was set, and what had been set before; the last failure, if there is one."""
+        fault: HookFailed | None = None
+        one: Body | None = self
+        while one is not None:
+            close = None if one._is_closed else getattr(one.content, "close", None)
+            one._is_closed = True
+            try:
+                if close is not None:
+                    close()
+            except Exception as error:
+                fault = HookFailed(f"closing its body: {error!r}", one.owner)
+                fault.__cause__ = error
+            one = one.replaced
+        return fault
 
 
 def content_from(content: Content) -> bytes | Iterable[bytes]:
@@ -302,7 +194,7 @@ def content_from(content: Content) -> bytes | Iterable[bytes]:
     if isinstance(content, (bytearray, memoryview)):
         return bytes(content)
     if isinstance(content, bytes):
-        return _plain(content)
+        return plain(content)
     if isinstance(content, Iterable) and not isinstance(content, Mapping):
         return content
     raise TypeError(f"a body of type {type(content).__name__}: expected bytes, str or an iterable")

@@ -13,7 +13,7 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.fields.connection import is_hop_or_ours
 from wsgiproxy.sansio.fields.names import normalized_name
 from wsgiproxy.sansio.grammar import is_field_value, is_token
-from wsgiproxy.sansio.href import parse_href
+from wsgiproxy.sansio.href import parse_href, without_password
 
 __all__ = ["field_names", "http_url", "is_number", "named", "require", "secret_value"]
 
@@ -77,7 +77,7 @@ def field_names(setting: str, names: Iterable[str], *, ours: bool = True) -> tup
 
 
 def http_url(setting: str, url: str) -> str:
-    """An address of http or https without user and fragment.
+    """An address of http or https without user and fragment; a password in it is not shown.
 
     :raises ConfigurationError: it is another one.
     """
@@ -89,9 +89,8 @@ def http_url(setting: str, url: str) -> str:
         parse_href(f"{parts.scheme}://{parts.netloc}")  # as it is read for each request
     except (ValueError, AttributeError, TypeError):
         right = False
-    require(
-        right and url.isascii() and url.isprintable() and " " not in url, setting, url, expected
-    )
+    if not right or not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigurationError(f"{setting}={without_password(repr(url))}: expected {expected}")
     return url
 
 

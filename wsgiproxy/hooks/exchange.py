@@ -51,6 +51,13 @@ class Exchange:
         self._is_sent = False
         self._is_over = False
         self._replies: list[Any] = []
+        # Whose bodies hooks may have set, and are closed in the end.
+        self._messages: list[Any] = []
+
+    def keep(self, message: Any) -> Any:
+        """Note a message, whose body is closed in the end if a hook has set it; the message."""
+        self._messages.append(message)
+        return message
 
     @staticmethod
     def check_upstream(request: Request) -> None:
@@ -79,7 +86,9 @@ class Exchange:
             if self._is_over:  # of a thread or a task that a hook has left behind
                 reply.close()
                 raise HookFailed("asks for something after its end")
-        return Response.received(head, reply, is_fit=is_fit)
+        response = Response.received(head, reply, is_fit=is_fit)
+        self._messages.append(response)
+        return response
 
     def fetched(self, reply: Any, method: str) -> Response:
         """The response to a request of a hook's own.
@@ -140,27 +149,46 @@ class Exchange:
         :param made: makes the reply of a body that a hook has set.
         :param changed: makes the reply of an upstream's, with the changes of its body.
         """
+        self.keep(response)
         head, has_body = self.head(response)
-        body = response.seen_body
-        if body is None:
-            return head, self.passed_on(response.reply) if has_body else None
-        if body.content is not None:
-            reply = made(body)
-            if has_body:
-                return head, reply
-            reply.close()
-        if not has_body or body.content is not None:
+        if not has_body:
             return head, None
-        reply = self.passed_on(body.source)
-        if reply is None or not body.changes:
+        body = response.seen_body
+        if body is not None and body.content is not None:
+            return head, self._ending(made(body))
+        reply = self.passed_on(response.reply if body is None else body.source)
+        if reply is None or response.is_switch:
             return head, reply
-        return head, changed(reply, Changes(body.changes, body.owner))
+        changes = Changes(()) if body is None else Changes(body.changes, body.owner)
+        if changes or self._left_open():
+            reply = self._ending(changed(reply, changes))
+        return head, reply
+
+    def _left_open(self) -> list[Body]:
+        """The bodies that hooks have set, and that can be closed."""
+        bodies = [each.seen_body for each in self._messages if each.seen_body is not None]
+        return [body for body in bodies if body.can_close]
+
+    def _ending(self, reply: Any) -> Any:
+        """The reply, at whose end all bodies are closed: until then a request may be sent."""
+        if reply.whole is None:  # one that is there as a whole is not closed by the edges
+            reply.bodies = self._left_open()
+            self._messages.clear()
+        return reply
 
     def close(self) -> None:
-        """Close what hooks have received and not passed on."""
+        """Close what hooks have received or set and not passed on."""
         self._is_over = True
         for reply in self._replies:
             reply.close()
+        _close(self._left_open())
+
+
+def _close(bodies: list[Body]) -> None:
+    for body in bodies:
+        fault = body.close()
+        if fault is not None:
+            report(fault)
 
 
 class Reading:
@@ -219,6 +247,8 @@ class Changed:
         self.whole: bytes | None = None
         #: Bytes for the client so far.
         self.received = 0
+        #: What is closed with it.
+        self.bodies: list[Body] = []
 
     @property
     def complete(self) -> bool:
@@ -228,6 +258,7 @@ class Changed:
     def close(self) -> None:
         """Give up the rest."""
         self._reply.close()
+        _close(self.bodies)
 
 
 class Made:
@@ -244,7 +275,8 @@ class Made:
         self.whole = body.whole()
         self.received = 0 if self.whole is None else len(self.whole)
         self.complete = self.whole is not None
-        self._body = body
+        #: What is closed with it, the body among them.
+        self.bodies: list[Body] = []
         self._blocks = body.blocks()
 
     def __iter__(self) -> Made:
@@ -273,7 +305,4 @@ class Made:
 
     def close(self) -> None:
         """Give up the rest."""
-        try:
-            self._body.close()
-        except HookFailed as fault:
-            report(fault)
+        _close(self.bodies)

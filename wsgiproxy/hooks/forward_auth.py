@@ -6,7 +6,6 @@ says of the user goes to the backend in fields that clients cannot write.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterable
 from typing import Any
 
@@ -31,9 +30,6 @@ _OF_REFUSALS = frozenset(
     ]
 )
 _LIMIT = 64 * 1024
-# An encoded letter or digit means the same as a plain one (RFC 3986, 6.2.2.2), but a service that
-# compares X-Forwarded-Uri as it is takes "/%61dmin" for another path than "/admin".
-_PLAIN = re.compile("%(?:3[0-9]|[46][1-9A-F]|[57][0-9A])", re.IGNORECASE)
 
 
 def forward_auth(
@@ -66,7 +62,7 @@ def forward_auth(
 
     def hook(request: Request) -> Generator[Any, Any, Response | None]:
         request.headers = without(request.lines, given)
-        if not allow_ambiguous and _is_ambiguous(request):
+        if not allow_ambiguous and request.is_ambiguous:
             raise BadRequest(f"the path {request.raw_path!r} may be read in two ways")
         answer: Response = yield Request("GET", url, _asked(request, wanted))
         if not 200 <= answer.status < 300:
@@ -76,10 +72,6 @@ def forward_auth(
         return None
 
     return named(hook, f"forward_auth({url.partition('?')[0]})")
-
-
-def _is_ambiguous(request: Request) -> bool:
-    return request.is_ambiguous or bool(_PLAIN.search(request.raw_path))
 
 
 def _asked(request: Request, wanted: frozenset[str]) -> list[tuple[str, str]]:
@@ -109,7 +101,8 @@ def _take(answer: Response, names: Iterable[str], request: Request) -> None:
 
 def _refusal(answer: Response, url: str) -> Generator[Any, Any, Response]:
     if not 300 <= answer.status < 500:
-        raise BadResponse(f"{url} answers {answer.status} instead of deciding")
+        shown = url.partition("?")[0]
+        raise BadResponse(f"{shown} answers {answer.status} instead of deciding")
     body = yield answer.read(_LIMIT)
     lines = [each for each in answer.lines if each[0].lower() in _OF_REFUSALS]
     if not any(name.lower() == "cache-control" for name, _ in lines):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from wsgiproxy.errors import ConfigurationError
@@ -46,7 +46,7 @@ def logged_in(request: Request) -> str | None:
 
 
 def identity_jwt(
-    key: str,
+    key: str | Sequence[str],
     issuer: str,
     audience: str,
     *,
@@ -56,12 +56,13 @@ def identity_jwt(
 ) -> Hook:
     """Send a token of one minute with ``sub``, ``iss`` and ``aud``; none for users not logged in.
 
-    :param key: a private key in PEM, of P-256 or Ed25519, for PyJWT of the extra ``jwt``.
+    :param key: a private key in PEM, of P-256 or Ed25519, for PyJWT of the extra ``jwt``; or
+        several, of which the first signs, and all are published.
     :param issuer: that of the tokens: the address of this application.
     :param audience: the backend. Each has its own, or one could use the tokens of another.
     :param user: tells who the user is.
     :param name: of the field.
-    :param jwks_path: below the mount, where the public key is.
+    :param jwks_path: below the mount, where the public keys are.
     :raises ConfigurationError: a setting is not right, or PyJWT is not installed.
     """
     require(isinstance(issuer, str) and issuer, "issuer", issuer, "text")
@@ -69,7 +70,7 @@ def identity_jwt(
     require(callable(user), "user", user, "a function that gets the request")
     field_names("name", [name], ours=False)
     require(_is_path(jwks_path), "jwks_path", jwks_path, "an encoded path")
-    sign, jwks = _signer(key)
+    sign, jwks = _keys(key)
 
     def hook(request: Request) -> Generator[Any, Any, Response | None]:
         request.headers = without(request.lines, [name])
@@ -96,8 +97,24 @@ def _is_path(path: object) -> bool:
     return bool(right) and not set(str(path)) & {"?", "#"}
 
 
-def _signer(key: str) -> tuple[Callable[[dict[str, Any]], str], str]:
-    """What signs claims, and the set with the public key."""
+def _keys(given: str | Sequence[str]) -> tuple[Callable[[dict[str, Any]], str], str]:
+    """What signs claims, by the first key, and the set of all public keys."""
+    signers: list[Callable[[dict[str, Any]], str]] = []
+    published: list[dict[str, str]] = []
+    keys: Iterable[Any] = given if isinstance(given, (list, tuple)) else [given]
+    for key in keys:
+        sign, public = _signer(key)
+        if public in published:
+            raise ConfigurationError("key: expected different keys (they are not shown)")
+        signers.append(sign)
+        published.append(public)
+    if not signers:
+        raise ConfigurationError("key=[]: expected a key at least")
+    return signers[0], json.dumps({"keys": published})
+
+
+def _signer(key: str) -> tuple[Callable[[dict[str, Any]], str], dict[str, str]]:
+    """What signs claims, and the public key."""
     try:
         import jwt
     except ImportError as error:
@@ -118,5 +135,5 @@ def _signer(key: str) -> tuple[Callable[[dict[str, Any]], str], str]:
     members = {each: public[each] for each in _MEMBERS if each in public}
     digest = hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
     kid = urlsafe_b64encode(digest).rstrip(b"=").decode()
-    whole = json.dumps({"keys": [{**members, "kid": kid, "alg": name, "use": "sig"}]})
-    return lambda claims: jwt.encode(claims, private, name, headers={"kid": kid}), whole
+    published = {**members, "kid": kid, "alg": name, "use": "sig"}
+    return lambda claims: jwt.encode(claims, private, name, headers={"kid": kid}), published

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wsgiproxy.hooks.body import Changes
+    from wsgiproxy.hooks.changes import Changes
 
 __all__ = ["Idle", "IdleCall"]
 
@@ -35,7 +35,7 @@ class Idle:
 
     :param calls: one for each function.
 
-    >>> from wsgiproxy.hooks.body import Changes
+    >>> from wsgiproxy.hooks.changes import Changes
     >>> changes = Changes([(bytes, None, (15, lambda: b":"))])
     >>> idle = changes.idle(100.0)
     >>> idle.left(104.0), idle.passed(b"", changes, 104.0), idle.passed(b"", changes, 115.0)

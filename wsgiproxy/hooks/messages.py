@@ -14,7 +14,7 @@ from wsgiproxy.sansio.grammar import is_field_value, is_token
 from wsgiproxy.sansio.hooks import Message, Read
 from wsgiproxy.sansio.message import Headers as Lines
 from wsgiproxy.sansio.message import Inbound, ResponseHead
-from wsgiproxy.sansio.target import PRINTABLE, escapes
+from wsgiproxy.sansio.target import PRINTABLE, is_ambiguous
 from wsgiproxy.sansio.websocket import SWITCHING
 
 __all__ = ["Body", "Changes", "Headers", "Request", "Response"]
@@ -58,7 +58,10 @@ class _Message(Fields, Message):
 
     @body.setter
     def body(self, content: Content) -> None:
-        self.seen_body = Body(content=content_from(content))
+        body, replaced = Body(content=content_from(content)), self.seen_body
+        if replaced is not None and replaced.can_close:
+            body.replaced = replaced
+        self.seen_body = body
 
     @property
     def source(self) -> Any:
@@ -68,7 +71,8 @@ class _Message(Fields, Message):
     def read(self, limit: int = _LIMIT) -> Read:
         """To be yielded: the whole body, which stays there.
 
-        :param limit: bytes; a larger body is an error (413 for a request, 502 for a response).
+        :param limit: bytes; a larger body is an error (413 for a request, 502 for a response), and
+            the message can no longer be sent.
         :raises ValueError: it is no number of bytes.
         """
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
@@ -94,7 +98,7 @@ class Request(_Message):
 
     __slots__ = (
         *("_environ", "_inbound", "_scope"),
-        *("method", "query", "raw_path", "state", "upstream", "url"),
+        *("method", "moved", "query", "raw_path", "state", "upstream", "url"),
     )
 
     def __init__(
@@ -116,6 +120,8 @@ class Request(_Message):
         self.raw_path, self.query = parts.path or "/", parts.query
         self.state: dict[str, Any] = {}
         self.upstream = ""
+        #: The beginning of the path that a hook has replaced, and what stands there now.
+        self.moved: tuple[str, str] | None = None
         self._inbound: Inbound | None = None
         self._environ: Mapping[str, Any] | None = None
         self._scope: Mapping[str, Any] | None = None
@@ -136,7 +142,7 @@ class Request(_Message):
         _Message.__init__(self, lines)
         self.url = self.upstream = ""
         self.method, self.raw_path, self.query = inbound.method, inbound.path, inbound.query[1:]
-        self.state = {}
+        self.state, self.moved = {}, None
         self._inbound, self._environ, self._scope = inbound, environ, scope
         return self
 
@@ -186,12 +192,9 @@ class Request(_Message):
     def is_ambiguous(self) -> bool:
         """Whether backends may take the path for another one than :attr:`path`.
 
-        For hooks that decide by the path: it has dot segments, an encoded slash, dot or percent
-        sign, a backslash, a doubled slash, or path parameters.
+        For hooks that decide by the path; see :func:`~wsgiproxy.sansio.target.is_ambiguous`.
         """
-        raw = self.raw_path.lower()
-        marks = ("//", "\\", ";", "/./", "%2f", "%5c", "%2e", "%25", "%00")
-        return escapes(raw) or raw.endswith("/.") or any(mark in raw for mark in marks)
+        return is_ambiguous(self.raw_path)
 
     def what_is_wrong(self) -> str:
         """What hooks have set and cannot be sent; empty if all is well."""

@@ -22,10 +22,12 @@ __all__ = ["replace_path"]
 def replace_path(old: str | re.Pattern[str], new: str) -> Hook:
     r"""Replace the beginning of the path, where it is *old*; other paths stay as they are.
 
-    Addresses in answers are not changed back.
+    In ``Location``, ``Content-Location`` and ``Refresh`` of an answer, a prefix is put back where
+    the path begins with *new*; a pattern is not, since many paths may have become one.
 
     :param old: a prefix, which ends where a segment ends; or a compiled pattern.
-    :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern.
+    :param new: what stands there instead, encoded; with ``\1`` for groups of a pattern. A path that
+        would then have no slash in front gets one.
     :raises ConfigurationError: *old* does not begin with a slash, or *new* does not fit it.
 
     >>> from wsgiproxy import WSGIProxyApp
@@ -52,11 +54,28 @@ def _is_path(text: object) -> bool:
 
 def _by_prefix(old: str, new: str) -> Hook:
     def hook(request: Request) -> Generator[Any, Any, None]:
-        if under(request.raw_path, old):
-            request.raw_path = new + request.raw_path[len(old) :] or "/"
+        path, inbound = request.raw_path, request.inbound
+        if under(path, old):
+            is_own = inbound is not None and path == inbound.path
+            request.raw_path = new + path[len(old) :] or "/"
+            request.moved = _both(None if is_own else request.moved, (old, new))
         yield request
 
     return hook
+
+
+def _both(first: tuple[str, str] | None, then: tuple[str, str]) -> tuple[str, str]:
+    """Two replacements as one.
+
+    >>> _both(("/api", "/v1/shop"), ("/v1", "/v2"))
+    ('/api', '/v2/shop')
+    >>> _both(("/api", ""), ("/shop", "/v2"))
+    ('/api/shop', '/v2')
+    """
+    old, new = first or ("", "")
+    if under(new, then[0]):
+        return old, then[1] + new[len(then[0]) :]
+    return old + then[0][len(new) :], then[1]
 
 
 def _by_pattern(old: re.Pattern[str], new: str) -> Hook:
@@ -70,7 +89,8 @@ def _by_pattern(old: re.Pattern[str], new: str) -> Hook:
     def hook(request: Request) -> Generator[Any, Any, None]:
         match = old.match(request.raw_path)
         if match is not None:
-            request.raw_path = match.expand(new) + request.raw_path[match.end() :] or "/"
+            path = match.expand(new) + request.raw_path[match.end() :]
+            request.raw_path = path if path.startswith("/") else "/" + path
         yield request
 
     return hook

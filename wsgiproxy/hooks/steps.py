@@ -14,7 +14,7 @@ from wsgiproxy.sansio.fields.signature_members import is_removed, spelled
 from wsgiproxy.sansio.grammar import NO_CONTENT, NO_LENGTH
 from wsgiproxy.sansio.hooks import HookFailed
 from wsgiproxy.sansio.href import parse_href
-from wsgiproxy.sansio.message import Headers, Inbound, Origin, ResponseHead
+from wsgiproxy.sansio.message import Headers, Inbound, Moved, Origin, ResponseHead
 from wsgiproxy.sansio.message import Request as Outgoing
 from wsgiproxy.sansio.websocket import SWITCHING
 
@@ -79,10 +79,23 @@ def sent(request: Request, inbound: Inbound) -> Sent:
         content_length=length,
         chunked=chunked,
         login=_has_login(lines),
+        moved=_moved(request, inbound.path),
     )
     content = None if body.content is None else body.blocks()
     changes = Changes(body.changes, body.owner) if body.changes and content is None else None
     return Sent(inbound, lines, content, changes)
+
+
+def _moved(request: Request, asked: str) -> Moved | None:
+    """How its path was moved; None if hooks have changed it otherwise, too.
+
+    :param asked: the client's path.
+    """
+    old, new = request.moved or ("", "")
+    path = request.raw_path
+    if old == new or not path.startswith(new):
+        return None
+    return Moved(old, new, asked) if old + path[len(new) :] in (asked, asked + "/") else None
 
 
 def _barely_changed(request: Request, inbound: Inbound) -> Sent | None:

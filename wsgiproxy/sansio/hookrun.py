@@ -52,15 +52,17 @@ class Run:
     """One portable hook with one request, or what it runs beside it.
 
     :ivar response: that of the request, when it has been sent on.
+    :ivar sent: how often it has sent the request on.
     """
 
-    __slots__ = ("_generator", "_left", "name", "response")
+    __slots__ = ("_generator", "_left", "name", "response", "sent")
 
     def __init__(self, generator: Generator[Any, Any, Any], name: str) -> None:
         self._generator = generator
         self._left = _MOST_STEPS
         self.name = name
         self.response: Any = None
+        self.sent = 0
 
     def send(self, result: Any) -> Any:
         """What it wants next, or its end; what it raises is its own failure."""

@@ -139,7 +139,7 @@ class _Chain:
                         self._sending()
                         result = self._answered((yield Send(request)))
                 except Exception as failure:
-                    error = failure
+                    error = self._named(failure) if wanted is request else failure
                 if not begun and error is None:
                     return result
                 wanted = self._fed(result, error, type(wanted) is InThread)
@@ -175,7 +175,15 @@ class _Chain:
         """The request goes on, as the innermost hook has left it."""
         if self._begun:
             _check(self._request, self._begun[-1].name)
+            self._begun[-1].sent += 1
         self._is_mistake = False
+
+    def _named(self, error: Exception) -> Exception:
+        """A failure to send the request: of the hook that has sent it again, if one has."""
+        if not isinstance(error, HookFailed) or not self._begun:
+            return error
+        again = [one.name for one in self._begun if one.sent > 1]
+        return error.named(again[-1]) if again else error
 
     def _answered(self, response: Any) -> Any:
         """The response to the request, for the innermost hook."""

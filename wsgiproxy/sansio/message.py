@@ -10,6 +10,7 @@ __all__ = [
     "DEFAULT_PORTS",
     "Headers",
     "Inbound",
+    "Moved",
     "Origin",
     "Request",
     "ResponseHead",
@@ -72,6 +73,19 @@ def default_port(scheme: str) -> int:
 ALLOWED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+class Moved(NamedTuple):
+    """The beginning of a path that was replaced, and is turned back in addresses of the answer.
+
+    :param old: what the client's path begins with; empty, or with a slash in front alone.
+    :param new: what stands there in the path that is sent.
+    :param asked: the client's whole path, raw and below the mount.
+    """
+
+    old: str
+    new: str
+    asked: str
+
+
 class Inbound(NamedTuple):
     """What a server has told us about one request, checked.
 
@@ -91,6 +105,7 @@ class Inbound(NamedTuple):
     :param chunked: the body ends where ``wsgi.input`` ends.
     :param login: there are credentials, perhaps of a scheme that is bound to a connection.
     :param upgrade: the protocols that it wants to go over to, in lower case.
+    :param moved: how a hook has come from the client's path to *path*, where that can be undone.
     """
 
     method: str
@@ -109,6 +124,7 @@ class Inbound(NamedTuple):
     chunked: bool
     login: bool = False
     upgrade: tuple[str, ...] = ()
+    moved: Moved | None = None
 
 
 class Request(NamedTuple):

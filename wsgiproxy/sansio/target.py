@@ -238,6 +238,28 @@ def escapes(path: str) -> bool:
     return _has_dot_dot(path)
 
 
+# What programs resolve in different ways, or decode once more than others.
+_MARKS = ("//", "\\", ";", "/./", "%2f", "%5c", "%2e", "%25", "%00")
+# An encoded letter or digit means the same as a plain one (RFC 3986, 6.2.2.2), but one who compares
+# paths as they are takes "/%61dmin" for another than "/admin".
+_PLAIN = re.compile("%(?:3[0-9]|[46][1-9a-f]|[57][0-9a])")
+
+
+def is_ambiguous(path: str) -> bool:
+    """Whether two programs may take an encoded path for two different ones.
+
+    It has dot segments, an encoded slash, dot, percent sign, letter or digit, a backslash, a
+    doubled slash, or path parameters.
+
+    >>> [is_ambiguous(p) for p in ("/a/./b", "/a%2Fb", "/%61", "/a;b", "/a%20b/caf%C3%A9")]
+    [True, True, True, True, False]
+    """
+    raw = path.lower()
+    if escapes(raw) or raw.endswith("/.") or _PLAIN.search(raw):
+        return True
+    return any(mark in raw for mark in _MARKS)
+
+
 def is_same_host(one: str, other: str, scheme: str) -> bool:
     """Whether two texts ``host[:port]`` name one server, a default port written or not.
 

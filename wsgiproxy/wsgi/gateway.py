@@ -167,10 +167,12 @@ class Gateway(Chained):
         record.origin = origin
         if self.signer is not None and facts is not None:
             body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
+        # Early hints are Links that no hook could change.
+        takes_hints = not self.links and "wsgi.early_hints" in environ
         call = Call(
             _timeouts(environ) if "webob.client.timeout" in environ else None,
             ClientWatch(environ),
-            _early_hints(environ) if "wsgi.early_hints" in environ else None,
+            _early_hints(environ) if takes_hints else None,
         )
         reply = self.transport.send(origin, request, body, call)
         record.reused = reply.reused

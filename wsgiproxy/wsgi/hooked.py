@@ -55,7 +55,7 @@ def exchange(
     steps = _Steps(gateway, environ, inbound, record)
     try:
         lines = gateway.policy.visible(cleaned_lines(inbound.headers, gateway.policy))
-        request = Request.served(inbound, lines, environ=environ)
+        request = steps.keep(Request.served(inbound, lines, environ=environ))
         return steps.answer(_driven(run(gateway.links, request, report), steps))
     finally:
         steps.close()
@@ -97,7 +97,7 @@ class _Steps(Exchange):
         if isinstance(step, Read):
             return self._read(step.message, step.limit)
         if isinstance(step, Fetch):
-            origin, request, blocks = fetched(step.request)
+            origin, request, blocks = fetched(self.keep(step.request))
             reply = self._gateway.fetch(self._environ, origin, request, blocks)
             return self.fetched(reply, request.method)
         if isinstance(step, Call):

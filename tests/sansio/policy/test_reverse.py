@@ -23,7 +23,7 @@ from wsgiproxy.sansio.environ.restore import by_envelope
 from wsgiproxy.sansio.fields.envelope import open_envelope, seal
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.href import Base
-from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
+from wsgiproxy.sansio.message import Headers, Moved, Origin, Request, ResponseHead
 from wsgiproxy.sansio.pipeline import Outgoing, client_response, outgoing, whole_target
 from wsgiproxy.sansio.policy.reverse import ReversePolicy
 from wsgiproxy.sansio.policy.spawned import SpawnPolicy
@@ -415,6 +415,30 @@ def sent_for(policy: SpawnPolicy | ReversePolicy, environ: dict[str, Any]) -> Ou
             outgoing(inbound, policy)
         return None
     return outgoing(inbound, policy)
+
+
+@pytest.mark.parametrize("outer", ["", "/outer"])
+@pytest.mark.parametrize(
+    ("strips", "location", "found"),
+    [
+        pytest.param(False, "/app/v1/y", "/app/api/y", id="whole"),
+        pytest.param(False, "/app/y", "/app/y", id="whole-and-another"),
+        pytest.param(True, "/v1/y", "/app/api/y", id="stripped"),
+        pytest.param(True, "{outer}/app/v1/y", "/app/api/y", id="stripped-but-known"),
+        pytest.param(True, "../y", "../y", id="relative"),
+    ],
+)
+def test_location_below_a_path_that_a_hook_has_moved(
+    outer: str, strips: bool, location: str, found: str
+) -> None:
+    policy = spawned(strips=strips, trusted_proxies="203.0.113.9")
+    more = {"HTTP_X_FORWARDED_PREFIX": outer} if outer else {}
+    inbound = read(front_environ(**{**MOUNTED, **more, "PATH_INFO": "/v1/x"}))
+    assert inbound.path == "/v1/x"
+    going = outgoing(inbound._replace(moved=Moved("/api", "/v1", "/api/x")), policy)
+    answered = ResponseHead(302, "Found", [("Location", location.format(outer=outer))])
+    head, _ = client_response(Request("GET", "/", []), answered, policy, going.context)
+    assert head.headers == [("Location", outer + found if found.startswith("/") else found)]
 
 
 @given(requests())

@@ -32,10 +32,20 @@ class AskedPaths(NamedTuple):
 
     :param upstream: the path that the upstream was asked for.
     :param client: the path that the client asked for.
+    :param moved: the beginning of the client's path, and what a hook has put there instead, both
+        below the mount as the client sees it; None if none has.
     """
 
     upstream: str
     client: str
+    moved: tuple[str, str] | None = None
+
+    def turned_back(self, mapped: str | None, base: Base) -> str | None:
+        """A public path, as the client has to ask for it; by the rule of :func:`public_path`."""
+        if mapped is None or self.moved is None:
+            return mapped
+        old, new = self.moved
+        return public_path(mapped, base._replace(path=new), old) or mapped
 
 
 def _is_upstream(scheme: str, authority: str, base: Base) -> bool:
@@ -115,7 +125,7 @@ def map_address(address: str, base: Base, known: Public, asked: AskedPaths | Non
     'http://10.0.0.7:8000.evil.example/app/'
     """
     if address.startswith("/") and not address.startswith("//"):
-        return _at_this_host(public_path(address, base, known.prefix), address)
+        return _at_this_host(_public(address, base, known.prefix, asked), address)
     parts = with_authority(address)
     if parts is None:
         return address if asked is None else _map_relative(address, base, known.prefix, asked)
@@ -125,11 +135,16 @@ def map_address(address: str, base: Base, known: Public, asked: AskedPaths | Non
     is_public = _is_public(scheme or known.scheme, authority, known)
     if not is_public and not _is_upstream(scheme or base.origin.scheme, authority, base):
         return address
-    mapped = public_path(rest, base, known.prefix)
+    mapped = _public(rest, base, known.prefix, asked)
     if mapped is None or (is_public and mapped == rest):
         return address
     lead = known.scheme + ":" if scheme else ""
     return f"{lead}//{known.host}{mapped}"
+
+
+def _public(rest: str, base: Base, prefix: str, asked: AskedPaths | None) -> str | None:
+    mapped = public_path(rest, base, prefix)
+    return mapped if asked is None else asked.turned_back(mapped, base)
 
 
 def _at_this_host(mapped: str | None, address: str) -> str:
@@ -147,7 +162,7 @@ def _map_relative(reference: str, base: Base, prefix: str, asked: AskedPaths) ->
     """
     if not has_relative_path(reference):
         return reference
-    mapped = _map_path(resolved(asked.upstream, reference), base, prefix)
+    mapped = asked.turned_back(_map_path(resolved(asked.upstream, reference), base, prefix), base)
     if mapped == resolved(asked.client, reference):
         return reference
     return _at_this_host(mapped, reference)

@@ -24,7 +24,7 @@ from wsgiproxy.sansio.fields.names import without
 from wsgiproxy.sansio.fields.via import with_via
 from wsgiproxy.sansio.href import Base, join
 from wsgiproxy.sansio.memo import remembered
-from wsgiproxy.sansio.message import Headers, Inbound
+from wsgiproxy.sansio.message import Headers, Inbound, Moved
 from wsgiproxy.sansio.pipeline import Outgoing, request_for
 from wsgiproxy.sansio.target import escapes
 
@@ -132,7 +132,7 @@ class ReversePolicy:
         lines = [("Host", self._host or inbound.host), *headers, *ours]
         lines = with_via(lines, inbound.protocol, self._pseudonym)
         request = request_for(inbound, join(base, inbound.path, inbound.query), lines)
-        return Outgoing(base.origin, request, (context, inbound.path), context.facts)
+        return Outgoing(base.origin, request, (context, inbound.path, inbound.moved), context.facts)
 
     def _places(self, context: _Context, inbound: Inbound) -> tuple[Place, Place]:
         """The mount as the client calls it, and as the upstream does."""
@@ -164,7 +164,7 @@ class ReversePolicy:
         if not self._maps or not has_addresses(headers):
             return headers
         assert isinstance(context, tuple)
-        shared, path = context
+        shared, path, moved = context
         assert isinstance(shared, _Context)
         base, known = shared.mount
         return map_headers(
@@ -172,7 +172,19 @@ class ReversePolicy:
             shared.base,
             shared.known,
             mount=shared.mount,
-            asked=AskedPaths(join(base._replace(query=""), path, ""), known.prefix + path or "/"),
+            asked=_asked(base._replace(query=""), known.prefix, path, moved),
             rewrite_location=options["rewrite_location"],
             **self._cookies,
         )
+
+
+def _asked(base: Base, prefix: str, path: str, moved: Moved | None) -> AskedPaths:
+    """The paths of a request, below the mount.
+
+    :param path: that was sent.
+    """
+    upstream = join(base, path, "")
+    if moved is None:
+        return AskedPaths(upstream, prefix + path or "/")
+    places = prefix + moved.old, prefix + moved.new
+    return AskedPaths(upstream, prefix + moved.asked or "/", places)
