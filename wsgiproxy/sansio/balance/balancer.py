@@ -101,7 +101,7 @@ class Balancer:
         self._has_owners = self._kind in ("sticky", "session")
         self._sessions: dict[str, str] = {}
         self._roster = Roster(health, self._room, self._fill)
-        self._roster.update(members)
+        self.update(members)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -232,7 +232,9 @@ class Balancer:
     def _fill(self, members: Sequence[Member], turn: Sequence[Member]) -> None:
         self._way.fill(members, turn)
         if self._hashed is not None:
-            self._hashed.fill(members, turn)
+            if self._hashed.members is not self._roster.members:
+                self._hashed.update(self._roster.members)
+            self._hashed.fill()
 
     def _taken(self, member: Member | None, now: float) -> Member | None:
         if member is not None:

@@ -152,7 +152,7 @@ class Roster:
     def _refresh(self) -> None:
         """Work out from the states who can be chosen."""
         checked = [member for member in self.members if not member.is_down] or self.members
-        is_panic = not any(member.stage == "up" for member in checked)
+        is_panic = not any(member.state == "up" for member in checked)
         for member in self.members:
             member.limit = -1
         for member in checked:
