@@ -178,7 +178,7 @@ def simulate(scene: Scene) -> Result:
     return result
 
 
-def run(
+def run(  # noqa: C901 - a function for each step would take as long as the steps
     balancer: Balancer,
     upstreams: dict[Member, Upstream],
     result: Result,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -69,9 +69,9 @@ class Balancing(RuleBasedStateMachine):
         ]
         chosen = balancer.choose(self.now, value, out)
         if chosen is None:
-            has_owner = balancer.policy.startswith(("sticky", "session"))
-            assert not any(map(self.has_room, up)) or (value and has_owner)
-            assert up or not any(map(self.has_room, left))
+            if not (value and balancer.policy.startswith(("sticky", "session"))):
+                best = up or [member for member in left if member.state != "down"] or left
+                assert not any(map(self.has_room, best))
             assert balancer.is_full(out) is bool(left)
             return
         assert chosen in left
@@ -159,4 +159,10 @@ class TestBalancing(Balancing.TestCase):  # type: ignore[misc, valid-type]
     """Room, health and counts hold, whatever happens."""
 
 
-TestBalancing.settings = settings(max_examples=100, stateful_step_count=60, phases=[Phase.generate])
+TestBalancing.settings = settings(
+    max_examples=100,
+    stateful_step_count=60,
+    # To make a history of sixty steps shorter takes minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -141,7 +141,7 @@ class Roster:
         self._refresh()
 
     def _pause(self, member: Member, now: float) -> None:
-        if now - member.resumed_at > self._health.longest:
+        if member.stage == "up" and now - member.resumed_at > self._health.longest:
             member.pauses = 0
         member.resumes_at = now + self._health.length(member.pauses)
         member.pauses += 1

@@ -13,7 +13,7 @@ from wsgiproxy.sansio.fields.location import public_path
 from wsgiproxy.sansio.href import Base
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["map_cookie", "not_sent", "not_set"]
+__all__ = ["cookie_values", "map_cookie", "not_sent", "not_set"]
 
 # Some servers join the lines of Cookie by a comma, and some applications part them there.
 _PART = re.compile("([;,])")
@@ -43,6 +43,21 @@ def not_sent(headers: Headers, names: Container[str]) -> Headers:
         if kept:
             found.append((name, kept))
     return found
+
+
+def cookie_values(headers: Headers, name: str) -> list[str]:
+    """The values of all cookies of that name in a request, as they are written.
+
+    >>> cookie_values([("Cookie", "a=1; b=2"), ("Cookie", "a=3")], "a")
+    ['1', '3']
+    """
+    return [
+        pair.lstrip("= \t").partition("=")[2].strip(" \t")
+        for field, value in headers
+        if field.lower() == "cookie" and name in value
+        for pair in _PART.split(value)[::2]
+        if _name(pair) == name
+    ]
 
 
 def not_set(headers: Headers, names: Container[str]) -> Headers:
