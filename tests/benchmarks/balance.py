@@ -33,10 +33,11 @@ RUNS = (
 )
 
 
-def scenes(requests: int, upstreams: int) -> list[Scene]:
+def scenes(requests: int, upstreams: int, trouble: float) -> list[Scene]:
     """All that is compared."""
     return [
-        Scene(policy, requests, upstreams, knows_speed=knows_speed) for policy, knows_speed in RUNS
+        Scene(policy, requests, upstreams, knows_speed=knows_speed, trouble=trouble)
+        for policy, knows_speed in RUNS
     ]
 
 
@@ -69,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="20,000 requests, 50 upstreams")
     parser.add_argument("--requests", type=int, help="for each policy")
     parser.add_argument("--upstreams", type=int, help="how many")
+    parser.add_argument("--trouble", type=float, default=1.0, help="1: a restart in 300 s each")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args(arguments)
     requests = options.requests or (20_000 if options.quick else 10_000_000)
     upstreams = options.upstreams or (50 if options.quick else 1000)
-    results = compare(scenes(requests, upstreams), options.jobs)
+    results = compare(scenes(requests, upstreams, options.trouble), options.jobs)
     print(table([cells(result) for result in results], COLUMNS))
     seconds = results[0].seconds
     print(f"{requests:,} requests at {upstreams:,} upstreams in {seconds:.0f} simulated seconds")
