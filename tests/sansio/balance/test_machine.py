@@ -130,7 +130,7 @@ class Balancing(RuleBasedStateMachine):
         for member in self.balancer.members:
             assert before.get(member.key, member) is member
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 3.0, 8.0, 100.0]))
+    @rule(seconds=st.sampled_from([0.125, 1.0, 3.0, 8.0, 100.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         self.turns += 1
@@ -160,7 +160,6 @@ class TestBalancing(Balancing.TestCase):  # type: ignore[misc, valid-type]
 
 
 TestBalancing.settings = settings(
-    max_examples=100,
     stateful_step_count=60,
     # To make a history of sixty steps shorter takes minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -116,6 +116,14 @@ def test_least_passes_over_full_ones(count):
     assert balancer.choose(0.0) is balancer.members[3]
 
 
+def test_old_loads_of_many_are_skipped():
+    balancer = balanced("least", [1] * 10)
+    first = [balancer.choose(0.0) for _ in range(10)]
+    balancer.end(first[4], 0.0, Outcome.GOOD)
+    assert balancer.choose(0.0) is first[4]
+    assert set(balancer.choose(0.0) for _ in range(10)) == set(first)
+
+
 def test_the_heap_of_many_does_not_grow():
     balancer = balanced("least", [1] * 20)
     held = [balancer.choose(0.0) for _ in range(40)]

@@ -120,14 +120,14 @@ class Balancer:
         """
         if now < self._roster.due and not tried and not value:
             member = self._way.pick("")
-            if member is not None:
-                if member.in_flight < member.limit:
-                    member.in_flight += 1
-                    if self._changed is not None:
-                        self._changed(member, True)
-                    return member
-                if self._roster.has_room(member, now):
-                    return self._taken(member, now)
+            if member is not None and member.in_flight < member.limit:
+                member.in_flight += 1
+                if self._changed is not None:
+                    self._changed(member, True)
+                return member
+            # It may be due for its probe; a rotation has already passed it.
+            if member is not None and self._roster.has_room(member, now):
+                return self._taken(member, now)
         return self._search(now, value, tried)
 
     def end(self, member: Member, now: float, outcome: Outcome) -> None:
