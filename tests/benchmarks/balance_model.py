@@ -82,7 +82,10 @@ class Result:
 
     @property
     def jain(self) -> float:
-        """Jain's index of the use of the upstreams: 1 if all are used alike."""
+        """Jain's index of the use of the upstreams: 1 if all are used alike.
+
+        The use is the work that came, over what the machine can do while it is not down.
+        """
         squares = sum(use * use for use in self.use)
         return sum(self.use) ** 2 / (len(self.use) * squares)
 
@@ -230,6 +233,7 @@ def run(  # noqa: C901 - a function for each step would take as long as the step
             moved += value != ""
             values[client] = chosen.key
         took = next(works) / upstream.speed
+        upstream.busy += took
         if now >= upstream.start:
             if upstream.kind == "slow":
                 took *= 5
@@ -241,7 +245,6 @@ def run(  # noqa: C901 - a function for each step would take as long as the step
         free = upstream.free
         done = (free[0] if free[0] > now else now) + took
         heapreplace(free, done)
-        upstream.busy += took
         if done > upstream.start > now and upstream.kind == "down":
             cut += 1
             heappush(events, (upstream.start, number, chosen, FAILED))

@@ -121,7 +121,7 @@ def test_old_loads_of_many_are_skipped():
     first = [balancer.choose(0.0) for _ in range(10)]
     balancer.end(first[4], 0.0, Outcome.GOOD)
     assert balancer.choose(0.0) is first[4]
-    assert set(balancer.choose(0.0) for _ in range(10)) == set(first)
+    assert {balancer.choose(0.0) for _ in range(10)} == set(first)
 
 
 def test_the_heap_of_many_does_not_grow():
