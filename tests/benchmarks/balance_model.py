@@ -26,6 +26,8 @@ WORKERS = 4
 TRIES = 3
 #: Clients for each upstream.
 CLIENTS = 100
+#: How many times longer work takes while a machine is slow.
+SLOWNESS = 5
 #: Seconds that a refused connection costs.
 REFUSED = 0.001
 #: Latencies are counted in milliseconds up to this.
@@ -234,16 +236,18 @@ def run(  # noqa: C901 - a function for each step would take as long as the step
             values[client] = chosen.key
         took = next(works) / upstream.speed
         upstream.busy += took
+        free = upstream.free
+        begin = free[0] if free[0] > now else now
         if now >= upstream.start:
             if upstream.kind == "slow":
-                took *= 5
+                if begin < upstream.end:
+                    took *= SLOWNESS
             elif next(sick):
                 # An error is quick, and that is what makes it dangerous.
                 errors += 1
                 heappush(events, (now + 0.005, number, chosen, FAILED))
                 continue
-        free = upstream.free
-        done = (free[0] if free[0] > now else now) + took
+        done = begin + took
         heapreplace(free, done)
         if done > upstream.start > now and upstream.kind == "down":
             cut += 1

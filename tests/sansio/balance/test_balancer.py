@@ -266,6 +266,15 @@ class TestOwners:
         assert len(balancer._sessions) == SESSIONS
         assert {ask(balancer, value="forgotten") for _ in range(8)} == set("abcdefgh")
 
+    def test_long_sessions_are_kept_as_digests(self):
+        balancer = balanced(3, "session:Mcp-Session-Id")
+        _, b, c = balancer.members
+        balancer.remember("x" * 60_000, b)
+        balancer.remember("x" * 60_001, c)
+        assert ask(balancer, value="x" * 60_000) == "b"
+        assert ask(balancer, value="x" * 60_001) == "c"
+        assert all(len(session) == 64 for session in balancer._sessions)
+
     def test_a_session_of_a_member_that_has_gone_goes_to_another(self):
         balancer = balanced(3, "session:Mcp-Session-Id")
         balancer.remember("one", balancer.members[1])

@@ -211,5 +211,11 @@ def test_rendezvous_remembers_a_bounded_number_of_values():
     assert len(balancer._hashed._home) <= 10_000
 
 
+def test_rendezvous_remembers_no_long_values():
+    balancer = balanced("hash:X-Shop", [1, 1])
+    assert len(set(one_by_one(balancer, 5, "x" * 60_000))) == 1
+    assert balancer._hashed._home == {}
+
+
 def test_a_hash_without_a_value_is_a_rotation():
     assert len(set(one_by_one(balanced("hash:client", [1] * 5), 5))) == 5

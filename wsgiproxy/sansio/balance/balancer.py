@@ -7,6 +7,7 @@ short enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ConfigurationError
@@ -22,6 +23,8 @@ __all__ = ["SESSIONS", "Balancer"]
 
 #: Sessions whose upstream is remembered; the ones that were asked for longest ago are forgotten.
 SESSIONS = 10_000
+# Characters; the identifiers of MCP have 36.
+_LONG = 256
 
 _GOOD = Outcome.GOOD
 
@@ -160,6 +163,7 @@ class Balancer:
 
         :param session: the value of the header field in its answer.
         """
+        session = _short(session)
         self._sessions.pop(session, None)
         self._sessions[session] = member.key
         if len(self._sessions) > SESSIONS:
@@ -252,12 +256,20 @@ class Balancer:
         """The member that a sticky cookie names, or that a session came from."""
         if self._kind == "sticky":
             return self._roster.get(value)
+        value = _short(value)
         key = self._sessions.pop(value, None)
         if key is None:
             return None
         # Now it is the one that was asked for last.
         self._sessions[value] = key
         return self._roster.get(key)
+
+
+def _short(session: str) -> str:
+    """A session, or a digest of a long one, so that a memory of many is bounded in bytes, too."""
+    if len(session) <= _LONG:
+        return session
+    return blake2b(session.encode("utf-8", "surrogateescape"), digest_size=32).hexdigest()
 
 
 def _numbers() -> Iterator[float]:

@@ -21,8 +21,9 @@ Refuses = Callable[[Member], bool]
 _STEPS = 100_000
 # Members for which a look at each is faster than a heap.
 _FEW = 8
-# Values whose member is remembered.
+# Values whose member is remembered, and their characters: clients can make them up.
 _KNOWN = 10_000
+_LONG = 256
 _MASK = (1 << 64) - 1
 
 
@@ -263,9 +264,11 @@ class Rendezvous:
     def _known(
         self, known: dict[str, Member], value: str, pairs: Sequence[tuple[Member, int]]
     ) -> Member:
-        if len(known) >= _KNOWN:
-            known.clear()
-        known[value] = found = self._best(value, pairs)
+        found = self._best(value, pairs)
+        if len(value) <= _LONG:
+            if len(known) >= _KNOWN:
+                known.clear()
+            known[value] = found
         return found
 
     def _best(self, value: str, pairs: Sequence[tuple[Member, int]]) -> Member:
