@@ -7,6 +7,7 @@ short enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ConfigurationError
@@ -22,6 +23,8 @@ __all__ = ["SESSIONS", "Balancer"]
 
 #: Sessions whose upstream is remembered; the ones that were asked for longest ago are forgotten.
 SESSIONS = 10_000
+# Characters; the identifiers of MCP have 36.
+_LONG = 256
 
 _GOOD = Outcome.GOOD
 
@@ -101,7 +104,7 @@ class Balancer:
         self._has_owners = self._kind in ("sticky", "session")
         self._sessions: dict[str, str] = {}
         self._roster = Roster(health, self._room, self._fill)
-        self._roster.update(members)
+        self.update(members)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -125,6 +128,9 @@ class Balancer:
                 if self._changed is not None:
                     self._changed(member, True)
                 return member
+            # It may be due for its probe; a rotation has already passed it.
+            if member is not None and self._roster.has_room(member, now):
+                return self._taken(member, now)
         return self._search(now, value, tried)
 
     def end(self, member: Member, now: float, outcome: Outcome) -> None:
@@ -170,6 +176,7 @@ class Balancer:
 
         :param session: the value of the header field in its answer.
         """
+        session = _short(session)
         self._sessions.pop(session, None)
         self._sessions[session] = member.key
         if len(self._sessions) > SESSIONS:
@@ -245,7 +252,9 @@ class Balancer:
     def _fill(self, members: Sequence[Member], turn: Sequence[Member]) -> None:
         self._way.fill(members, turn)
         if self._hashed is not None:
-            self._hashed.fill(members, turn)
+            if self._hashed.members is not self._roster.members:
+                self._hashed.update(self._roster.members)
+            self._hashed.fill()
 
     def _taken(self, member: Member | None, now: float) -> Member | None:
         if member is not None:
@@ -260,12 +269,20 @@ class Balancer:
         """The member that a sticky cookie names, or that a session came from."""
         if self._kind == "sticky":
             return self._roster.get(value)
+        value = _short(value)
         key = self._sessions.pop(value, None)
         if key is None:
             return None
         # Now it is the one that was asked for last.
         self._sessions[value] = key
         return self._roster.get(key)
+
+
+def _short(session: str) -> str:
+    """A session, or a digest of a long one, so that a memory of many is bounded in bytes, too."""
+    if len(session) <= _LONG:
+        return session
+    return blake2b(session.encode("utf-8", "surrogateescape"), digest_size=32).hexdigest()
 
 
 def _numbers() -> Iterator[float]:

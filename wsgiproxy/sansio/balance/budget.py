@@ -10,6 +10,8 @@ __all__ = ["Budget"]
 
 # Seconds for which a request pays, as in Finagle and Linkerd.
 _LASTING = 10.0
+# Five times a fifth, as it is added up.
+_ONE = 1 - 1e-9
 
 
 class Budget:
@@ -53,12 +55,12 @@ class Budget:
         :param now: seconds of a monotonic clock.
         """
         self._pass(now)
-        if self._paid + self._reserve < 1:
+        if self._paid + self._reserve < _ONE:
             return False
         # What requests have paid fades, so it is spent first.
         spent = min(self._paid, 1.0)
         self._paid -= spent
-        self._reserve -= 1 - spent
+        self._reserve = max(0.0, self._reserve - (1 - spent))
         return True
 
     def _pass(self, now: float) -> None:

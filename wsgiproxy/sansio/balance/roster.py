@@ -149,7 +149,7 @@ class Roster:
         self._refresh()
 
     def _pause(self, member: Member, now: float) -> None:
-        if now - member.resumed_at > self._health.longest:
+        if member.stage == "up" and now - member.resumed_at > self._health.longest:
             member.pauses = 0
         member.resumes_at = now + self._health.length(member.pauses)
         member.pauses += 1
@@ -160,7 +160,7 @@ class Roster:
     def _refresh(self) -> None:
         """Work out from the states who can be chosen."""
         checked = [member for member in self.members if not member.is_down] or self.members
-        is_panic = not any(member.stage == "up" for member in checked)
+        is_panic = not any(member.state == "up" for member in checked)
         for member in self.members:
             member.limit = -1
         for member in checked:

@@ -21,8 +21,9 @@ Refuses = Callable[[Member], bool]
 _STEPS = 100_000
 # Members for which a look at each is faster than a heap.
 _FEW = 8
-# Values whose member is remembered.
+# Values whose member is remembered, and their characters: clients can make them up.
 _KNOWN = 10_000
+_LONG = 256
 _MASK = (1 << 64) - 1
 
 
@@ -231,26 +232,47 @@ class Rendezvous:
     """
 
     def __init__(self) -> None:
-        self._seeds: list[tuple[Member, int]] = []
-        self._known: dict[str, Member] = {}
+        self.members: Sequence[Member] = ()
+        self._all: list[tuple[Member, int]] = []
+        self._home: dict[str, Member] = {}
+        self._ready: list[tuple[Member, int]] = []
+        self._away: dict[str, Member] = {}
 
-    def fill(self, members: Sequence[Member], turn: Sequence[Member]) -> None:
-        """Take these members."""
-        self._seeds = [(member, _number(member.key)) for member in members]
-        self._known = {}
+    def update(self, members: Sequence[Member]) -> None:
+        """Take a new list of all members, also of those that cannot be chosen now."""
+        self.members = members
+        self._all = [(member, _number(member.key)) for member in members]
+        self._home = {}
+
+    def fill(self) -> None:
+        """Note who can be chosen, which those with a limit of 0 or more are."""
+        self._ready = [pair for pair in self._all if pair[0].limit >= 0]
+        self._away = {}
 
     def pick(self, value: str, refuses: Refuses | None = None) -> Member | None:
         """The member of *value*, or the next in its order."""
         if refuses is None:
-            found = self._known.get(value)
+            found = self._home.get(value)
             if found is None:
-                found = min(self._scores(value, self._seeds))[2]
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[value] = found
+                found = self._known(self._home, value, self._all)
+            if found.limit < 0:
+                found = self._away.get(value) or self._known(self._away, value, self._ready)
             return found
-        left = [(member, seed) for member, seed in self._seeds if not refuses(member)]
-        return min(self._scores(value, left))[2] if left else None
+        left = [pair for pair in self._ready if not refuses(pair[0])]
+        return self._best(value, left) if left else None
+
+    def _known(
+        self, known: dict[str, Member], value: str, pairs: Sequence[tuple[Member, int]]
+    ) -> Member:
+        found = self._best(value, pairs)
+        if len(value) <= _LONG:
+            if len(known) >= _KNOWN:
+                known.clear()
+            known[value] = found
+        return found
+
+    def _best(self, value: str, pairs: Sequence[tuple[Member, int]]) -> Member:
+        return min(self._scores(value, pairs))[2]
 
     @staticmethod
     def _scores(

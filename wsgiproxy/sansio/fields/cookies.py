@@ -56,6 +56,21 @@ def not_sent(headers: Headers, names: Container[str]) -> Headers:
     return found
 
 
+def cookie_values(headers: Headers, name: str) -> list[str]:
+    """The values of all cookies of that name in a request, as they are written.
+
+    >>> cookie_values([("Cookie", "a=1; b=2"), ("Cookie", "a=3")], "a")
+    ['1', '3']
+    """
+    return [
+        pair.lstrip("= \t").partition("=")[2].strip(" \t")
+        for field, value in headers
+        if field.lower() == "cookie" and name in value
+        for pair in _PART.split(value)[::2]
+        if _name(pair) == name
+    ]
+
+
 def not_set(headers: Headers, names: Container[str]) -> Headers:
     """The fields of an answer without those that set a cookie of those names.
 

@@ -38,6 +38,8 @@ INDEX = (
         "where a body ends (RFC 9112, 6.3); computed, never copied"),
     Row("Cookie, Set-Cookie", "fields.cookies",
         "cookies that are kept from the upstream, and the path and domain of others"),
+    Row("Cookie, Set-Cookie", "fields.sticky",
+        "our cookie that names the upstream of a client; the upstream never gets it"),
     Row("Destination, If", "fields.destination", "addresses in a WebDAV request"),
     Row("Expect", "fields.expect", "100-continue is the server's to answer; others get 417"),
     Row("Forwarded, X-Forwarded-*", "fields.forwarded.incoming",
