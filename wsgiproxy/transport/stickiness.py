@@ -1,14 +1,11 @@
-"""The cookie of ``balance="sticky"``, which names an upstream to this proxy and to nothing else."""
+"""The cookies of ``balance="sticky"``, made with the keys of ``secret_file``."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterable
-from hashlib import sha256
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from wsgiproxy.sansio.fields.cookies import cookie_values
-from wsgiproxy.sansio.keys import base64url
+from wsgiproxy.sansio.fields.sticky import sticky_cookie, sticky_key, sticky_marks
 from wsgiproxy.sansio.message import Headers
 
 if TYPE_CHECKING:
@@ -17,59 +14,47 @@ if TYPE_CHECKING:
 
 __all__ = ["Sticky"]
 
-# What no signature of a request begins with (RFC 9421, 2.5), so that a cookie can never be one.
-_PURPOSE = b"wsgiproxy: the upstream of a sticky cookie\0"
+# What a key signs for it; the text that a signature of a request covers begins with a quotation
+# mark (RFC 9421, 2.5), so that neither can be taken for the other.
+_PURPOSE = b"wsgiproxy: the secret of sticky cookies"
+
+
+def _secret(key: Key) -> bytes:
+    assert key.sign is not None
+    return key.sign(_PURPOSE)
 
 
 class Sticky:
-    """Cookies that name upstreams.
+    """Cookies that name upstreams; processes and hosts with the same key file know them.
 
-    The value is what a key makes of the upstream's address. It does not tell the address, only who
-    has the key can make the one of another upstream, and all processes and hosts with the same key
-    file know it.
-
-    :param keyring: gives the keys of ``secret_file``; the first one makes cookies.
+    :param keyring: gives the keys; the first one makes cookies, and all of them know theirs.
     :param name: of the cookie.
     """
 
     def __init__(self, keyring: Callable[[], Keyring], name: str = "wsgiproxy_upstream") -> None:
         self._keyring = keyring
         self.name = name
-        self._made: dict[tuple[str, str], str] = {}
+        self._known: tuple[Keyring | None, tuple[Member, ...]] = None, ()
+        self._marks: dict[str, str] = {}
 
-    def _value(self, key: Key, upstream: str) -> str:
-        found = self._made.get((key.keyid, upstream))
-        if found is None:
-            assert key.sign is not None
-            digest = sha256(key.sign(_PURPOSE + upstream.encode())).digest()
-            found = base64url(digest[:18])
-            if len(self._made) > 10_000:  # of upstreams that have gone
-                self._made.clear()
-            self._made[key.keyid, upstream] = found
-        return found
-
-    def key(self, headers: Headers, members: Iterable[Member]) -> str:
+    def key(self, headers: Headers, members: tuple[Member, ...]) -> str:
         """The key of the upstream that a request's cookie names; empty for none.
 
         :param members: the upstreams.
         """
-        given = [value.encode() for value in cookie_values(headers, self.name)[:4]]
-        if not given:
-            return ""
-        keys = [each for each in self._keyring().keys.values() if each.sign is not None]
-        for member in members:
-            for key in keys:
-                value = self._value(key, member.key).encode()
-                if any(hmac.compare_digest(value, each) for each in given):
-                    return member.key
-        return ""
+        keyring = self._keyring()
+        if self._known[0] is not keyring or self._known[1] is not members:
+            keys = [each for each in keyring.keys.values() if each.sign is not None]
+            texts = [member.key for member in members]
+            self._marks = {
+                mark: text
+                for key in keys
+                for mark, text in sticky_marks(texts, _secret(key)).items()
+            }
+            self._known = keyring, members
+        return sticky_key(headers, self.name, self._marks)[0]
 
     def cookie(self, upstream: str, *, secure: bool, path: str) -> str:
-        """The value of Set-Cookie that names an upstream (RFC 6265, 4.1).
-
-        :param secure: the client came by https.
-        :param path: the mount.
-        """
-        value = self._value(self._keyring().signer(), upstream)
-        end = "; Secure" if secure else ""
-        return f"{self.name}={value}; Path={path}; HttpOnly; SameSite=Lax{end}"
+        """The value of Set-Cookie that names an upstream; see :func:`.sticky_cookie`."""
+        secret = _secret(self._keyring().signer())
+        return sticky_cookie(self.name, upstream, secret, secure=secure, path=path)

@@ -190,7 +190,7 @@ class Turn:
         assert self._upstreams.sticky is not None
         public = self._upstreams.public(self._inbound)
         cookie = self._upstreams.sticky.cookie(
-            member.key, secure=public.scheme == "https", path=public.prefix or "/"
+            member.key, secure=public.scheme == "https", path=public.prefix
         )
         return head._replace(headers=[*head.headers, ("Set-Cookie", cookie)])
 

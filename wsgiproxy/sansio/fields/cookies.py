@@ -24,17 +24,6 @@ def _name(pair: str) -> str:
     return pair.lstrip("= \t").partition("=")[0].strip(" \t")
 
 
-def cookie_values(headers: Headers, name: str) -> list[str]:
-    """The values of the cookies with *name* in a request, in their order (RFC 6265, 5.4).
-
-    >>> cookie_values([("Cookie", "a=1; b=2"), ("Cookie", "a=3")], "a")
-    ['1', '3']
-    """
-    fields = [value for key, value in headers if key.lower() == "cookie"]
-    pairs = [pair.strip(" \t").partition("=") for field in fields for pair in field.split(";")]
-    return [value for key, _, value in pairs if key == name]
-
-
 def not_sent(headers: Headers, names: Container[str]) -> Headers:
     """The fields of a request without the cookies of those names (RFC 6265, 5.4).
 
