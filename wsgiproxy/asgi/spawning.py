@@ -195,6 +195,7 @@ class ASGISpawningApplication(Served, Hookable):
                 record.fail(ClientGone("the server gave the request up"))
                 record.end(ClientGone.status)
                 raise
+            record.discard()  # that of the gateway takes its place
             await self._serve(gateway, scope, ahead, send, True)
         finally:
             ahead.close()
