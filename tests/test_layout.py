@@ -73,6 +73,7 @@ OWNERS = {
     ],
     "webob": ["wsgiproxy.sansio.errorpage", "wsgiproxy.cli"],
     "jwt": ["wsgiproxy.hooks.identity_jwt"],
+    "prometheus_client": ["wsgiproxy.observe.metrics", "wsgiproxy.observe.looked_at"],
     "redis": ["wsgiproxy.hooks.redis_rates"],
     "brotli": ["wsgiproxy.hooks.compress"],
     "zstandard": ["wsgiproxy.hooks.compress"],
