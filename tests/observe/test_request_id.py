@@ -70,9 +70,7 @@ def test_hooks_see_it(edge, echo: RawUpstream):
         seen.append(request.headers["X-Request-Id"])
         yield request
 
-    _, _, body = held(
-        edge, echo.url, [look], headers=[("X-Request-Id", "forged")], request_id=True
-    )
+    _, _, body = held(edge, echo.url, [look], headers=[("X-Request-Id", "forged")], request_id=True)
     assert received(body) == seen
     assert MADE.fullmatch(seen[0])
 
