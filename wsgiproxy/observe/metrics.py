@@ -188,7 +188,7 @@ def measure(registry: CollectorRegistry | None = None) -> None:
 
     >>> from prometheus_client import generate_latest
     >>> measure()
-    >>> b"wsgiproxy_requests_in_flight 0.0" in generate_latest()
+    >>> b"wsgiproxy_requests_in_flight" in generate_latest()
     True
     """
     _started(registry)
@@ -230,7 +230,7 @@ def watch_upstreams(upstreams: Any) -> None:
 
     :param upstreams: has ``members``, an iterable of objects with a ``key`` (an
         :class:`~wsgiproxy.sansio.message.Origin`, or what :class:`str` makes a name of), a
-        ``state`` (a text or a member of an :class:`enum.Enum`) and ``in_flight`` (a number). They
+        ``state`` (a text or a member of an ``enum.Enum``) and ``in_flight`` (a number). They
         are read when figures are asked for, in the thread that asks.
 
     >>> from types import SimpleNamespace
