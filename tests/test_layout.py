@@ -73,7 +73,11 @@ OWNERS = {
     ],
     "webob": ["wsgiproxy.sansio.errorpage", "wsgiproxy.cli"],
     "jwt": ["wsgiproxy.hooks.identity_jwt"],
-    "prometheus_client": ["wsgiproxy.observe.metrics", "wsgiproxy.observe.looked_at"],
+    "prometheus_client": [
+        "wsgiproxy.observe.exchanges",
+        "wsgiproxy.observe.looked_at",
+        "wsgiproxy.observe.metrics",
+    ],
     "redis": ["wsgiproxy.hooks.redis_rates"],
     "brotli": ["wsgiproxy.hooks.compress"],
     "zstandard": ["wsgiproxy.hooks.compress"],

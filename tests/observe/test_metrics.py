@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -149,7 +151,7 @@ def test_destinations_of_clients_have_no_name(upstream, registry, figure):
 
 
 def test_upstreams_without_end_are_one_in_the_end(registry, monkeypatch):
-    monkeypatch.setattr(metrics, "_UPSTREAMS", 2)
+    monkeypatch.setattr("wsgiproxy.observe.exchanges._UPSTREAMS", 2)
     app = WSGIProxyApp("http://10.0.0.1", transport=Backend())
     for number in range(5):
         app.href = f"http://10.0.0.{number}"
@@ -158,7 +160,7 @@ def test_upstreams_without_end_are_one_in_the_end(registry, monkeypatch):
 
 
 def test_a_full_table_begins_anew_and_counts_on(figure, monkeypatch):
-    monkeypatch.setattr(metrics, "_BOUND", 1)
+    monkeypatch.setattr("wsgiproxy.observe.exchanges._BOUND", 1)
     app = WSGIProxyApp("http://10.0.0.1", transport=Backend())
     for _ in range(3):
         for method in ("GET", "POST"):
@@ -298,6 +300,22 @@ def test_commands(registry, figure):
     assert names(registry, "upstream") <= {""}
 
 
+def test_a_command_of_an_event_loop(figure):
+    from wsgiproxy.asgi import ASGISpawningApplication
+
+    async def exchanges() -> None:
+        async with ASGISpawningApplication(child()) as app:
+            for _ in range(2):
+                client = Client(scope_of("GET", "/"))
+                await client.run(app)
+                assert client.status == 200
+
+    asyncio.run(exchanges())
+    labels = {"route": "", "upstream": "", "method": "GET", "status": "200"}
+    assert figure("requests_total", **labels) == 2
+    assert figure("requests_in_flight") == 0
+
+
 def test_a_command_that_fails(figure):
     from wsgiproxy.spawn import SpawningApplication
 
@@ -382,3 +400,90 @@ def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigurationError, match=r"prometheus-client is not installed; try: pip"):
         metrics.measure()
+
+
+# Several processes
+
+
+def test_a_child_counts_nothing_of_its_parent_again(figure):
+    exchanges = metrics._exchanges
+    assert exchanges is not None
+    app = WSGIProxyApp("http://10.0.0.1", transport=Backend())
+    run(app, front_environ())
+    Record({})
+    assert (len(exchanges._waiting), len(exchanges._open)) == (1, 1)
+    exchanges._lock.acquire()
+    exchanges.looked_at._lock.acquire()
+    pid = os.fork()
+    if not pid:  # a failure here must not go on as the tests of the parent
+        is_right = not exchanges._waiting and not exchanges._open
+        is_free = exchanges._lock.acquire(timeout=1) and exchanges.looked_at._lock.acquire(
+            timeout=1
+        )
+        os._exit(0 if is_right and is_free else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    exchanges._lock.release()
+    exchanges.looked_at._lock.release()
+    assert figure("requests_in_flight") == 1
+
+
+def test_many_that_wait_are_added_up_at_the_end_of_one(figure):
+    exchanges = metrics._exchanges
+    assert exchanges is not None
+    app = WSGIProxyApp("http://10.0.0.1", transport=Backend())
+    for _ in range(250):
+        run(app, front_environ())
+    assert len(exchanges._waiting) < 101
+
+
+def test_an_exchange_waits_for_no_other_that_adds_up(figure):
+    exchanges = metrics._exchanges
+    assert exchanges is not None
+    app = WSGIProxyApp("http://10.0.0.1", transport=Backend())
+    with exchanges._lock:
+        for _ in range(150):
+            run(app, front_environ())
+    labels = {"route": "", "upstream": "http://10.0.0.1", "method": "GET", "status": "200"}
+    assert figure("requests_total", **labels) == 150
+
+
+CHILD = """
+import threading, sys
+from tests.support.in_process import Backend, front_environ, run
+from wsgiproxy import WSGIProxyApp
+from wsgiproxy.observe.metrics import measure
+
+measure()
+assert threading.active_count() == 1  # as before a fork
+run(WSGIProxyApp("http://10.0.0.1", transport=Backend()), front_environ())
+assert [each.daemon for each in threading.enumerate()] == [False, True]
+"""
+
+
+def test_what_a_worker_has_counted_is_written_at_its_end(tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", CHILD], env=env, cwd=root, check=True, timeout=60)
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    registry = prometheus.CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))
+    labels = {"route": "", "upstream": "http://10.0.0.1", "method": "GET", "status": "200"}
+    assert registry.get_sample_value("wsgiproxy_requests_total", labels) == 1
+    assert registry.get_sample_value("wsgiproxy_requests_in_flight") == 0
+
+
+def test_a_folder_that_has_gone_ends_no_exchange(registry, figure, caplog, monkeypatch):
+    exchanges = metrics._exchanges
+    assert exchanges is not None
+
+    def fail(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(exchanges.looked_at, "_before", fail)
+    exchanges._look()
+    exchanges._look()
+    found = [each.getMessage() for each in caplog.records]
+    assert found == ["figures cannot be written: No space left on device"]

@@ -6,6 +6,7 @@ import shlex
 import threading
 import weakref
 from collections import Counter as Sum
+from collections.abc import Callable
 from enum import Enum
 from posixpath import basename
 from typing import Any
@@ -42,13 +43,15 @@ class LookedAt:
     """Pools, tunnels, commands and sets of upstreams; safe across threads.
 
     :param registry: holds the figures.
+    :param before: called before each look.
     :ivar known: the labels of the upstreams that the configuration has chosen: those of others,
         such as the destinations of a browser proxy, are one.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, before: Callable[[], None]) -> None:
+        self._before = before
         self.known: dict[Origin, str] = {}
-        self._lock = threading.Lock()
+        self.begin_anew()
         # The first of all, so that it comes before the figures that it sets.
         registry.register(self)
 
@@ -68,6 +71,10 @@ class LookedAt:
         # Until when the starts and failures of a command are counted.
         self._counted: weakref.WeakKeyDictionary[Any, tuple[int, int]] = weakref.WeakKeyDictionary()
 
+    def begin_anew(self) -> None:
+        """Wait for no thread of another process, whose copy this one is."""
+        self._lock = threading.Lock()
+
     @property
     def all(self) -> list[Any]:
         """Those that a registry knows."""
@@ -86,6 +93,7 @@ class LookedAt:
 
     def look(self) -> None:
         """Set all figures to what is there now."""
+        self._before()
         with self._lock:
             self._look_at_pools()
             self._look_at_commands()
