@@ -279,6 +279,26 @@ def metrics_pools() -> list[Any]:
     return list(POOLS)
 
 
+def test_tunnels_of_threads(figure):
+    from wsgiproxy.transport.threads.tunnels import Tunnels
+
+    tunnels, before = Tunnels(), figure("tunnels_open")
+    with tunnels.opened(SimpleNamespaceWithHash(close=lambda: None)):
+        assert figure("tunnels_open") == before + 1
+    assert figure("tunnels_open") == before
+
+
+class SimpleNamespaceWithHash(SimpleNamespace):
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+def test_websockets_of_an_event_loop(figure):
+    app, before = ASGIProxyApp("http://10.0.0.1"), figure("tunnels_open")
+    with app._upgrades._counted({"client": ("192.0.2.1", 1)}):
+        assert figure("tunnels_open") == before + 1
+    assert figure("tunnels_open") == before
+
+
 def test_commands(registry, figure):
     from wsgiproxy.spawn import SpawningApplication
 

@@ -7,27 +7,17 @@ from __future__ import annotations
 
 import argparse
 import socket
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, TypeVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from typing import TypeVar
 
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.options import read_listen
-from wsgiproxy.cli.own_names import OwnNames
-from wsgiproxy.observe.metrics import check_library, metrics_app
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiproxy.observe.metrics import check_library
 
 __all__ = ["add_metrics", "with_metrics"]
 
 A = TypeVar("A")
-
-# Seconds in which a client has to say something.
-_PATIENCE = 10
 
 
 def add_metrics(parser: argparse.ArgumentParser) -> None:
@@ -58,46 +48,8 @@ def with_metrics(make: Callable[[], A], address: str | None) -> tuple[Callable[[
 
 def _made(make: Callable[[], A], listener: socket.socket, listen: Listen) -> A:
     """Called in the process that serves, which may be a child of the one that listens."""
-    server = _Server(listener, _named(metrics_app(), listen))
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    # Not before: no other command needs it.
+    from wsgiproxy.cli.metrics_server import show_metrics
+
+    show_metrics(listener, listen)
     return make()
-
-
-def _named(application: WSGIApplication, listen: Listen) -> WSGIApplication:
-    """On a loopback address, other names than those of this machine get 421: a page of the web may
-    have a name that leads here.
-    """
-    names = OwnNames(listen, ())
-
-    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if names.refusal([environ.get("HTTP_HOST", "")]) is None:
-            return application(environ, start_response)
-        start_response("421 Misdirected Request", [("Content-Length", "0")])
-        return []
-
-    return serve
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _PATIENCE
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing: it is asked several times a minute."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A server on a socket that listens already."""
-
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket, application: WSGIApplication) -> None:
-        address = listener.getsockname()[:2]
-        super().__init__(address, _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_name, self.server_port = address
-        self.setup_environ()
-        self.set_app(application)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: the client has left."""
