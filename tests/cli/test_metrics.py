@@ -18,6 +18,7 @@ from tests.support.judges import JudgedResponse
 from tests.support.ports import free_port
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli import main
+from wsgiproxy.cli.variables import from_environment
 
 pytest.importorskip("prometheus_client")
 
@@ -149,6 +150,11 @@ def test_in_the_file(server: str, echo: RawUpstream, tmp_path: Path):
         assert asked(port, "/shop/x", "localhost").status == 200
         # Those of before go on.
         until(lambda: f"wsgiproxy_requests_total{{{labels}}} 2.0" in figures(shown), labels)
+
+
+def test_in_the_environment():
+    process, common = from_environment({"WSGIPROXY_METRICS": "127.0.0.1:9100"})
+    assert (process, common) == ({"metrics": "127.0.0.1:9100"}, {})
 
 
 def test_a_file_with_an_address_that_is_none(tmp_path: Path, capfd):

@@ -55,6 +55,13 @@ def test_they_pass(edge, hooks, options, echo: RawUpstream):
     assert sorted(found(headers)) == sorted(FIELDS)
 
 
+@pytest.mark.parametrize("edge", EDGES)
+def test_they_are_kept_from_the_upstream_on_request(edge, echo: RawUpstream):
+    names = " ".join(name for name, _ in FIELDS)
+    _, _, body = held(edge, echo.url, (), headers=FIELDS, suppress_headers=names)
+    assert found([(name, value) for name, value in json.loads(body)["headers"]]) == []
+
+
 def test_they_pass_with_the_handshake_of_a_websocket_under_wsgi(upstream: RawUpstream):
     upstream.behaviour = answer(403)
     ours, theirs = socket.socketpair()
