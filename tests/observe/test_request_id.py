@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 import re
+import sys
 from typing import Any
 
 import pytest
 
+from tests.asgi.driven import Client, scope_of
 from tests.hooks.edges import held
 from tests.support.in_process import Backend, front_environ, run
 from tests.support.upstream import RawUpstream
-from wsgiproxy import WSGIProxyApp
+from wsgiproxy import SpawningApplication, WSGIProxyApp
+from wsgiproxy.asgi import ASGISpawningApplication
 from wsgiproxy.cli.logformat import FORMATS
 from wsgiproxy.wsgiapp import make_app
 
@@ -116,3 +120,61 @@ def test_in_paste_deploy(echo: RawUpstream):
     (request_id,) = received(run(app, front_environ()).whole)
     app.close()
     assert MADE.fullmatch(request_id)
+
+
+def test_a_command_that_cannot_be_started(edge, caplog):
+    caplog.set_level("INFO")
+    command, options = ["/nowhere/no-such-program"], {"request_id": True}
+    if edge == "wsgi":
+        with SpawningApplication(command, **options) as app:
+            assert run(app, front_environ(HTTP_X_REQUEST_ID="forged")).head.status == 502
+    else:
+
+        async def exchange() -> None:
+            async with ASGISpawningApplication(command, **options) as app:
+                client = Client(scope_of("GET", "/", [("x-request-id", "forged")]))
+                await client.run(app)
+                assert client.status == 502
+
+        asyncio.run(exchange())
+    request_id = logged(caplog, "wsgiproxy.access").exchange["request_id"]
+    assert MADE.fullmatch(request_id)
+    assert f" [{request_id}]: 502 NotStarted: " in logged(caplog, "wsgiproxy.error").getMessage()
+
+
+def test_a_command_gets_it(edge, echo_command):
+    options = {"request_id": True, "trusted_proxies": ["203.0.113.9", "127.0.0.1"]}
+    headers = [("x-request-id", "from-above")]
+    if edge == "wsgi":
+        with SpawningApplication(echo_command, **options) as app:
+            body = run(app, front_environ(HTTP_X_REQUEST_ID="from-above")).whole
+    else:
+        found = []
+
+        async def exchange() -> None:
+            async with ASGISpawningApplication(echo_command, **options) as app:
+                client = Client(scope_of("GET", "/", headers, client=("127.0.0.1", 1)))
+                await client.run(app)
+                found.append(client.body)
+
+        asyncio.run(exchange())
+        (body,) = found
+    assert b"from-above" in body
+
+
+ECHO = """
+import sys
+from wsgiref.simple_server import make_server
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ.get("HTTP_X_REQUEST_ID", "none").encode()]
+
+make_server("127.0.0.1", int(sys.argv[1]), app).serve_forever()
+"""
+
+
+@pytest.fixture
+def echo_command() -> list[str]:
+    """A command that answers with the id it is told."""
+    return [sys.executable, "-c", ECHO, "{port}"]
