@@ -74,6 +74,11 @@ OWNERS = {
     "webob": ["wsgiproxy.sansio.errorpage", "wsgiproxy.cli"],
     "jwt": ["wsgiproxy.hooks.identity_jwt"],
     "dns": ["wsgiproxy.transport.srv"],
+    "prometheus_client": [
+        "wsgiproxy.observe.exchanges",
+        "wsgiproxy.observe.looked_at",
+        "wsgiproxy.observe.metrics",
+    ],
     "redis": ["wsgiproxy.hooks.redis_rates"],
     "brotli": ["wsgiproxy.hooks.compress"],
     "zstandard": ["wsgiproxy.hooks.compress"],

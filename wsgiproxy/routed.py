@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.sansio.places import Places, Target, repeatable
+from wsgiproxy.sansio.places import Places, Target, read_place, repeatable
 from wsgiproxy.sansio.upstreams import are_addresses, read_href
 from wsgiproxy.settings.parts import PARTS
 from wsgiproxy.settings.setting import resolve, shown
@@ -37,10 +37,12 @@ class Standing(NamedTuple):
     :param application: an application of the router's world.
     :param is_folder: whether a GET of the place alone is sent to the place with a slash: a remote
         root sees ``/`` both times, and the relative links of its page would lead out of the mount.
+    :param label: the place, as records name it.
     """
 
     application: Any
     is_folder: bool = False
+    label: str = ""
 
 
 def standing(
@@ -61,7 +63,10 @@ def standing(
     _check_common(common, makers)
     # No application is made before all places are known to be good.
     Places((text, what) for text, what in routes.items())
-    return Places((text, _made(text, what, common, makers)) for text, what in routes.items())
+    return Places(
+        (text, _made(text, what, common, makers)._replace(label=read_place(text).label))
+        for text, what in routes.items()
+    )
 
 
 def _check_common(common: Mapping[str, Any], makers: Makers) -> None:

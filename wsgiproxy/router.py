@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import BadRequest, NotFound
-from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.observe.accesslog import ROUTE, Record
 from wsgiproxy.routed import Makers, Standing, standing
 from wsgiproxy.sansio.environ.asked import asked_by_environ
 from wsgiproxy.sansio.mount import is_bare, outside, shifted, slash_location
@@ -39,11 +39,13 @@ class Route(NamedTuple):
     :param is_folder: whether a GET of the prefix alone is sent to the prefix with a slash. A
         remote root cannot do that itself: it sees ``/`` both times, and the relative links of
         its page would lead out of the mount.
+    :param label: the place, as records name it; the prefix, if not given.
     """
 
     prefix: str
     application: WSGIApplication
     is_folder: bool = False
+    label: str = ""
 
     def answer(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -53,7 +55,12 @@ class Route(NamedTuple):
         place = shifted(script_name, path_info, self.prefix)
         if place is None:
             return None
-        inner = {**environ, "SCRIPT_NAME": place[0], "PATH_INFO": place[1]}
+        inner = {
+            **environ,
+            "SCRIPT_NAME": place[0],
+            "PATH_INFO": place[1],
+            ROUTE: self.label or self.prefix or "/",
+        }
         if self.is_folder and is_bare(environ.get("REQUEST_METHOD", ""), *place):
             return with_slash(inner, start_response)
         return self.application(inner, start_response)
@@ -156,7 +163,7 @@ class Router:
         found = self._standing(environ)
         if found is not None:
             place, each = found
-            route = Route(place.prefix, each.application, each.is_folder)
+            route = Route(place.prefix, each.application, each.is_folder, each.label)
             answer = route.answer(environ, start_response)
             assert answer is not None
             return answer

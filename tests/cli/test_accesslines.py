@@ -39,9 +39,10 @@ EXCHANGES = [
 ]
 
 
+@pytest.mark.parametrize("request_id", ["", "a1/b2<c>"])
 @pytest.mark.parametrize("style", ["text", "json"])
 @pytest.mark.parametrize(("scope", "origin", "error"), EXCHANGES)
-def test_a_line_is_that_of_the_logger(style, scope, origin, error, monkeypatch):
+def test_a_line_is_that_of_the_logger(style, scope, origin, error, request_id, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1.7e9 + 0.25)
     monkeypatch.setattr("wsgiproxy.observe.accesslog.time", lambda: 1.7e9 + 0.25)
     monkeypatch.setattr("wsgiproxy.observe.accesslog.monotonic", lambda: 5.0)
@@ -56,7 +57,7 @@ def test_a_line_is_that_of_the_logger(style, scope, origin, error, monkeypatch):
     for sink in (None, ended.append):
         send_to(sink)
         record = Record(whole, 4.75, asked_in_scope)
-        record.origin, record.reused = origin, True
+        record.origin, record.reused, record.request_id = origin, True, request_id
         if error:
             record.fail(error)
         record.end(200, 5, sent=7)

@@ -107,7 +107,7 @@ class ASGIGateway(Chained):
             await send_error(error, scope, send, record)
             return
         except Exception as error:  # the last line: ours or the server's mistake
-            _log.exception("unexpected failure before the answer")
+            _log.exception("unexpected failure before the answer", extra=record.logged)
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
             await send_error(unexpected, scope, send, record)
             return
@@ -152,6 +152,8 @@ class ASGIGateway(Chained):
         :raises ProxyError: there is no answer.
         """
         inbound = scopes.read(scope)
+        if (trusts := self.policy.trusts_ids) is not None:
+            inbound = record.identify(inbound, trusts)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
             return ResponseHead(204, "No Content", [("Allow", ", ".join(ALLOWED))]), None
         if inbound.upgrade:
@@ -190,7 +192,7 @@ class ASGIGateway(Chained):
         :raises ProxyError: there is no answer.
         """
         origin, _, context, facts = going
-        record.origin = origin
+        record.origin, record.has_own_upstream = origin, self.policy.has_own_upstreams
         if self.signer is not None and facts is not None:
             body, request = await self._seal(
                 self.signer, scope, inbound, facts, origin.scheme, request, body

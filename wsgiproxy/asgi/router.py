@@ -14,7 +14,7 @@ from wsgiproxy.asgi.served import Served
 from wsgiproxy.asgi.spawning import ASGISpawningApplication
 from wsgiproxy.asgi.websocket import refuse_websocket
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.observe.accesslog import Record, asked_in_scope
+from wsgiproxy.observe.accesslog import ROUTE, Record, asked_in_scope
 from wsgiproxy.routed import Makers, Standing, standing
 from wsgiproxy.sansio.environ.asked import asked_by_scope
 from wsgiproxy.sansio.environ.scope import native
@@ -65,11 +65,12 @@ class ASGIRouter(Served):
             return
         place, each = found
         mount = root + place.path
+        scope = {**scope, "root_path": mount, ROUTE: each.label}
         bare = each.is_folder and is_bare(scope.get("method", ""), mount, path[len(place.path) :])
         if bare and scope["type"] == "http":
             await _redirect(mount, scope, send)
             return
-        await each.application({**scope, "root_path": mount}, receive, send)
+        await each.application(scope, receive, send)
 
     def _standing(self, scope: Scope) -> tuple[Place, Standing] | None:
         """What a request is for."""

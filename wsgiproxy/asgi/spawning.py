@@ -21,7 +21,7 @@ from wsgiproxy.asgi.websocket import WebSockets, refuse_websocket
 from wsgiproxy.errors import BadRequest, ClientGone, ProxyError, Unavailable
 from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record, asked_in_scope
-from wsgiproxy.sansio.environ.scope import target_of
+from wsgiproxy.sansio.environ import scope as scopes
 from wsgiproxy.sansio.errorpage import Page
 from wsgiproxy.sansio.message import ResponseHead
 from wsgiproxy.sansio.target import decoded
@@ -151,7 +151,7 @@ class ASGISpawningApplication(Served, Hookable):
         if not self._admission.ignores:
             return False
         try:
-            return self._admission.is_ignored(decoded(target_of(scope)[0].path))
+            return self._admission.is_ignored(decoded(scopes.target_of(scope)[0].path))
         except BadRequest:  # the gateway says so
             return False
 
@@ -182,6 +182,7 @@ class ASGISpawningApplication(Served, Hookable):
                     self._websockets.check()
                 gateway = await self._awaited.enter(self._admission.patience(request), ahead)
             except ProxyError as error:
+                self._gateways.identify(record, lambda: scopes.read(scope))
                 page = self._waiting_page(error, request, record)
                 if scope["type"] == "websocket":
                     await ahead()  # websocket.connect
@@ -195,6 +196,7 @@ class ASGISpawningApplication(Served, Hookable):
                 record.fail(ClientGone("the server gave the request up"))
                 record.end(ClientGone.status)
                 raise
+            record.discard()  # that of the gateway takes its place
             await self._serve(gateway, scope, ahead, send, True)
         finally:
             ahead.close()
@@ -240,6 +242,7 @@ class ASGISpawningApplication(Served, Hookable):
 
     def waiting_page(self, error: ProxyError, scope: Scope, record: Record) -> Page | None:
         """The page with which a browser waits after such an error; None if there is none."""
+        self._gateways.identify(record, lambda: scopes.read(scope))
         return self._waiting_page(error, _request(scope), record)
 
     # For the program

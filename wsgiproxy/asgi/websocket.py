@@ -29,6 +29,7 @@ from wsgiproxy.errors import (
 )
 from wsgiproxy.observe.accesslog import Record, asked_in_scope
 from wsgiproxy.observe.failures import log_failure
+from wsgiproxy.observe.watched import TUNNELS
 from wsgiproxy.sansio.message import Request, ResponseHead
 from wsgiproxy.sansio.websocket import (
     PROTOCOL,
@@ -89,6 +90,12 @@ class WebSockets:
         self._relays: set[Relay] = set()
         # A handshake may be under way when all are closed.
         self._times_closed = 0
+        TUNNELS.add(self)
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return self._open.total()
 
     async def serve(self, gateway: ASGIGateway, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope of type ``websocket``, from its handshake to its end.

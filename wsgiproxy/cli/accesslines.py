@@ -50,16 +50,17 @@ class TextLines:
 
     def __call__(self, ended: Ended) -> str:
         """The line of one exchange, with its end."""
-        asked, origin, failed, _, at, seconds, status, _, sent = ended
+        asked, origin, failed, _, at, seconds, status, _, sent, request_id = ended
         client, method, path, query = asked
         second = int(at)
         if second != self._second:
             self._second, self._when = second, strftime("%Y-%m-%d %H:%M:%S", localtime(second))
         path = shown_path(path, query)
         why = f" {failed[0]}: {_shown(as_typed(failed[2]))}" if failed else ""
+        name = f" [{request_id}]" if request_id else ""  # visible ASCII
         return (
             f"{self._when} {_shown(client)} {_shown(method)} {_quoted(path)} {status} {sent} bytes"
-            f" {seconds:.3f} s -> {_shown(_upstream(origin)) if origin else '-'}{why}\n"
+            f" {seconds:.3f} s -> {_shown(_upstream(origin)) if origin else '-'}{name}{why}\n"
         )
 
 
@@ -71,7 +72,7 @@ class JsonLines:
 
     def __call__(self, ended: Ended) -> str:
         """The line of one exchange, with its end."""
-        asked, origin, failed, reused, at, seconds, status, received, sent = ended
+        asked, origin, failed, reused, at, seconds, status, received, sent, request_id = ended
         client, method, path, query = asked
         second = int(at)
         if second != self._second:
@@ -79,6 +80,7 @@ class JsonLines:
         error, side, reason = map(quoted, failed) if failed else ("null", "null", "null")
         if failed:
             reason = quoted(as_typed(failed[2]))
+        name = f', "request_id": {quoted(request_id)}' if request_id else ""
         return (
             f'{{"time": "{self._when}.{int(at % 1 * 1000):03d}Z", "level": "info",'
             f' "logger": "wsgiproxy.access", "client": {quoted(client)},'
@@ -86,7 +88,7 @@ class JsonLines:
             f' "upstream": {quoted(_upstream(origin)) if origin else "null"},'
             f' "status": {status}, "received": {received}, "sent": {sent},'
             f' "seconds": {round(seconds, 6)}, "reused": {"true" if reused else "false"},'
-            f' "error": {error}, "side": {side}, "reason": {reason}}}\n'
+            f' "error": {error}, "side": {side}, "reason": {reason}{name}}}\n'
         )
 
 

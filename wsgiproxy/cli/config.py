@@ -53,6 +53,7 @@ def _threads(value: object) -> str:
 
 _OF_PROCESS = (
     Setting("listen", _host_port, "127.0.0.1:8080", "host:port", ""),
+    Setting("metrics", _host_port, None, "host:port", ""),
     Setting("server", Choice(SERVERS), None, "uvicorn or waitress", ""),
     Setting("threads", _threads, None, "a number from 1 to 1000", ""),
     Setting("check", convert.boolean, True, "true or false", ""),

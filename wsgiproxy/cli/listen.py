@@ -54,10 +54,13 @@ def kinds(listen: Listen) -> set[str]:
     return set()
 
 
-def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
+def open_listener(
+    listen: Listen, *, reuse_port: bool = False, flag: str = "--listen"
+) -> socket.socket:
     """A listening socket.
 
     :param reuse_port: bind only, and let other sockets bind as well (SO_REUSEPORT).
+    :param flag: that has the address.
     :raises CannotStart: the port is taken, or not permitted.
     """
     try:
@@ -77,7 +80,7 @@ def open_listener(listen: Listen, *, reuse_port: bool = False) -> socket.socket:
     except OSError as error:
         where = f"{bracketed(listen.host)}:{listen.port}"
         raise CannotStart(
-            f"cannot listen on {where}: {_reason(error)}; another --listen may help"
+            f"cannot listen on {where}: {_reason(error)}; another {flag} may help"
         ) from error
     return sock
 

@@ -67,6 +67,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         members |= getattr(record, "exchange", None) or {"message": record.getMessage()}
+        # Those of exchanges have it among their members.
+        if request_id := getattr(record, "request_id", ""):
+            members["request_id"] = request_id
         if record.exc_info and record.exc_info[0] is not None:
             members["traceback"] = self.formatException(record.exc_info)
         return json.dumps(members, default=str)

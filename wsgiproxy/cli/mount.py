@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsgiproxy.errors import BadRequest, NotFound
-from wsgiproxy.observe.accesslog import Record, asked_in_scope
+from wsgiproxy.observe.accesslog import ROUTE, Record, asked_in_scope
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.router import Route
 from wsgiproxy.sansio.environ.scope import native
@@ -107,7 +107,8 @@ class ASGIMount:
         method = scope.get("method", "")
         place = shifted(root, path_info, self._prefix)
         if place is not None and not (self._is_folder and is_bare(method, *place)):
-            await self._application({**scope, "root_path": place[0]}, receive, send)
+            inner = {**scope, "root_path": place[0], ROUTE: self._prefix}
+            await self._application(inner, receive, send)
             return
         from wsgiproxy.asgi.answers import send_error, send_whole
         from wsgiproxy.asgi.websocket import refuse_websocket

@@ -259,9 +259,10 @@ def read_target(text: str, what: str = "TARGET") -> str:
     return href
 
 
-def read_listen(text: str) -> Listen:
+def read_listen(text: str, flag: str = "--listen") -> Listen:
     """``host:port``, or a port alone, which is not offered to other machines.
 
+    :param flag: that has it.
     :raises ConfigurationError: it is neither.
 
     >>> read_listen("8000"), read_listen("[::1]:0")
@@ -274,7 +275,7 @@ def read_listen(text: str) -> Listen:
         host, port = split_host(text)
         if port or text.endswith(":0"):
             return Listen(host, port)
-    raise ConfigurationError(f"--listen {text!r}: expected host:port, such as 127.0.0.1:8080")
+    raise ConfigurationError(f"{flag} {text!r}: expected host:port, such as 127.0.0.1:8080")
 
 
 def read_prefix(text: str) -> str:

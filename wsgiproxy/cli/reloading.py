@@ -34,7 +34,7 @@ __all__ = ["ASGIReloading", "Reloading", "note_signals"]
 
 _logger = logging.getLogger("wsgiproxy.cli")
 # What the server has taken at its start.
-_OF_SERVER = ("listen", "server", "threads", "access_log", "log_level", "log_format")
+_OF_SERVER = ("listen", "metrics", "server", "threads", "access_log", "log_level", "log_format")
 # Both ends of a pipe, which holds a byte for each signal that waits for a reading. A handler must
 # not wait for a lock, and the get() of a SimpleQueue misses what a handler puts (CPython 3.11.7).
 _pipe: list[int] = []

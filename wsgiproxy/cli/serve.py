@@ -14,6 +14,7 @@ from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
+from wsgiproxy.cli.metrics import add_metrics, with_metrics
 from wsgiproxy.cli.own_names import own_names, with_own_names
 from wsgiproxy.cli.reloading import note_signals
 from wsgiproxy.cli.servers import (
@@ -90,6 +91,7 @@ def add_to(commands: Commands) -> None:
     options.add_listen(parser)
     _add_server(parser)
     add_log(parser)
+    add_metrics(parser)
     options.add_settings(parser, options.SERVE)
     group = parser.add_argument_group("the process of a COMMAND")
     group.add_argument(
@@ -136,9 +138,11 @@ def _run(arguments: argparse.Namespace) -> int:
     how = site.note + limits(server, threads, arguments.threads)
     if own and not allowed and site.settings.get("trusted_proxies"):
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
+    make, seen = with_metrics(_maker(server, site, listen, allowed), arguments.metrics)
+    how += seen
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
-        _maker(server, site, listen, allowed),
+        make,
         listen,
         threads,
         partial(_print_address, listen, site, how),

@@ -35,6 +35,8 @@ class ClientTransport:
     """
 
     is_known_by_port = False
+    has_own_upstreams = False
+    trusts_ids = None
     passes_commands = False
 
     def __init__(

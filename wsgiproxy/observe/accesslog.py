@@ -1,6 +1,7 @@
 """One record per exchange on the logger ``wsgiproxy.access``, credentials masked.
 
-A program that writes many of them takes the exchanges themselves (:func:`send_to`).
+A program that writes many of them takes the exchanges themselves (:func:`send_to`), and figures are
+made of the same records (:func:`count_with`).
 """
 
 from __future__ import annotations
@@ -8,17 +9,34 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 from time import monotonic, time
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote, unquote
 
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.sansio.message import Origin
+from wsgiproxy.sansio.fields.request_id import identified
+from wsgiproxy.sansio.message import Inbound, Origin
 from wsgiproxy.sansio.policy.forward import ORIGIN
 
-__all__ = ["Asked", "Ended", "Record", "asked_in_scope", "masked", "plain", "send_to", "shown_path"]
+__all__ = [
+    "ROUTE",
+    "Asked",
+    "Ended",
+    "Meter",
+    "Record",
+    "asked_in_scope",
+    "count_with",
+    "masked",
+    "plain",
+    "send_to",
+    "shown_path",
+]
 
 _log = logging.getLogger("wsgiproxy.access")
+
+#: Of an environ or a scope: the place of a router that has got the request, as it is configured.
+ROUTE = "wsgiproxy.route"
 
 _WORDS = (
     "token|secret|passw|pwd|key|auth|code|sig|session|ticket|jwt|saml|assertion|otp|cred|sid|nonce"
@@ -103,9 +121,9 @@ def asked_in_scope(scope: Mapping[str, Any]) -> Asked:
 
 #: What a client has asked for, of which upstream, and the first error (name, side and reason);
 #: whether the connection had served before, when it ended by :func:`time.time`, and the seconds;
-#: the status, and the bytes of the body from the upstream and for the client.
+#: the status, the bytes of the body from the upstream and for the client; and the id, if any.
 Ended: TypeAlias = tuple[
-    Asked, "Origin | None", "tuple[str, str, str] | None", bool, float, float, int, int, int
+    Asked, "Origin | None", "tuple[str, str, str] | None", bool, float, float, int, int, int, str
 ]
 _sink: Callable[[Ended], object] | None = None
 
@@ -117,6 +135,30 @@ def send_to(sink: Callable[[Ended], object] | None) -> None:
     """
     global _sink
     _sink = sink
+
+
+class Meter(Protocol):
+    """What makes figures of records; its methods are called in the thread of the exchange."""
+
+    def begin(self) -> None:
+        """An exchange begins; it ends by one of the other methods."""
+
+    def end(
+        self, record: Record, request: Mapping[str, Any], status: int, seconds: float, sent: int
+    ) -> None:
+        """An exchange has ended; *request* is its environ or its scope."""
+
+    def discard(self) -> None:
+        """An exchange is not to be counted."""
+
+
+_meter: Meter | None = None
+
+
+def count_with(meter: Meter | None) -> None:
+    """Have *meter* told of each exchange that begins from now on; None for no meter."""
+    global _meter
+    _meter = meter
 
 
 def shown_path(path: str, query: str) -> str:
@@ -131,9 +173,22 @@ class Record:
     :param request: what came from the server.
     :param start: when it began, by :func:`time.monotonic`; None for now.
     :param asked: reads from *request* what the client has asked for, when it is written.
+    :ivar origin: the upstream.
+    :ivar has_own_upstream: whether that is one of the configuration.
+    :ivar request_id: the id of the request; empty for none.
     """
 
-    __slots__ = ("_asked", "_error", "_request", "_start", "origin", "reused")
+    __slots__ = (
+        "_asked",
+        "_error",
+        "_meter",
+        "_request",
+        "_start",
+        "has_own_upstream",
+        "origin",
+        "request_id",
+        "reused",
+    )
 
     def __init__(
         self,
@@ -145,8 +200,26 @@ class Record:
         self._asked = asked
         self._start = monotonic() if start is None else start
         self.origin: Origin | None = None
+        self.has_own_upstream = False
         self.reused = False
+        self.request_id = ""
         self._error: tuple[str, str, str] | None = None
+        self._meter = meter = _meter
+        if meter is not None:
+            meter.begin()
+
+    def identify(self, inbound: Inbound, trusts: Callable[[str], bool]) -> Inbound:
+        """The request with its id in X-Request-Id: that of a trusted proxy, else a new one.
+
+        :param trusts: whether the id of a peer is kept.
+        """
+        inbound, self.request_id = identified(inbound, trusts(inbound.peer), token_hex(16))
+        return inbound
+
+    @property
+    def logged(self) -> dict[str, str]:
+        """What a line of another logger says of it, as ``extra``."""
+        return {"request_id": self.request_id}
 
     def fail(self, error: ProxyError) -> None:
         """Note the first error, as text: its traceback would keep this record in memory."""
@@ -154,7 +227,9 @@ class Record:
             self._error = (type(error).__name__, error.side, str(error)[:_LONG])
 
     def discard(self) -> None:
-        """Write nothing: the exchange is one of our own."""
+        """Write nothing: the exchange is one of our own, or has a record of its own."""
+        if self._request is not None and self._meter is not None:
+            self._meter.discard()
         self._request = None
 
     def failure(self, error: ProxyError) -> tuple[str, str]:
@@ -162,6 +237,7 @@ class Record:
         fields = self._fields(self._request or {})
         client, method, path = (plain(fields[name]) for name in ("client", "method", "path"))
         upstream = plain(fields["upstream"] or "-")
+        upstream += f" [{self.request_id}]" if self.request_id else ""
         what = f"{client} {method} '{path}' -> {upstream}: {error.status} {type(error).__name__}: "
         return what, plain(error)[:_LONG]
 
@@ -186,9 +262,11 @@ class Record:
         if request is None:
             return
         seconds, sent = monotonic() - self._start, received if sent is None else sent
+        if self._meter is not None:
+            self._meter.end(self, request, status, seconds, sent)
         if _sink is not None:
             how = (self._error, self.reused, time(), seconds, status, received, sent)
-            _sink((self._asked(request), self.origin, *how))
+            _sink((self._asked(request), self.origin, *how, self.request_id))
         elif _log.isEnabledFor(logging.INFO):
             self._log(request, status, received, sent, seconds)
 
@@ -207,9 +285,13 @@ class Record:
             "side": side,
             "reason": reason,
         }
+        if self.request_id:
+            fields["request_id"] = self.request_id
         _log.info(
             "%(client)s %(method)s %(path)r %(status)s %(sent)s bytes %(seconds).3f s"
-            " -> %(upstream)s" + (" %(error)s: %(reason)s" if error else ""),
+            " -> %(upstream)s"
+            + (" [%(request_id)s]" if self.request_id else "")
+            + (" %(error)s: %(reason)s" if error else ""),
             {
                 **fields,
                 "client": plain(fields["client"]),

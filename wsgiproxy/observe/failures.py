@@ -26,4 +26,5 @@ def log_failure(error: ProxyError, record: Record) -> None:
     level = logging.INFO if error.side == "client" else logging.WARNING
     # The access log says it too: a handler may want one line for each exchange.
     line, reason = record.failure(error)
-    _log.log(level, "%s%s", line, reason, extra={"exchange_failed": reason})
+    extra = {"exchange_failed": reason, **record.logged}
+    _log.log(level, "%s%s", line, reason, extra=extra)

@@ -60,6 +60,15 @@ class Origin(NamedTuple):
         host = bracketed(self.host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def label(self) -> str:
+        """Its name for people and in figures.
+
+        >>> Origin("http", "::1", 8080).label, Origin("http", "localhost", 80, "/run/a.sock").label
+        ('http://[::1]:8080', 'unix:/run/a.sock')
+        """
+        return f"unix:{self.unix}" if self.unix else f"{self.scheme}://{self.authority}"
+
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

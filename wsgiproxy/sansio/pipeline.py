@@ -15,6 +15,7 @@ then the one I/O point, and after it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from wsgiproxy.errors import BadResponse
@@ -54,6 +55,13 @@ class Policy(Protocol):
     is_known_by_port: bool
     #: Whether an upstream may command the server in front of us, as by X-Accel-Redirect.
     passes_commands: bool
+    #: Whether the upstreams are those of the configuration: neither a client chooses them, nor are
+    #: they a process of our own, whose address is another one after each start.
+    has_own_upstreams: bool
+
+    @property
+    def trusts_ids(self) -> Callable[[str], bool] | None:
+        """Which peers' X-Request-Id is kept; None where requests get no id."""
 
     def visible(self, headers: Headers) -> Headers:
         """The cleaned field lines that hooks may see: those that may be sent to the upstream."""

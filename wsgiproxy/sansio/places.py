@@ -36,6 +36,11 @@ class Place(NamedTuple):
         """The prefix as ASGI has it: text."""
         return self.prefix.encode("latin-1").decode("utf-8", "surrogateescape")
 
+    @property
+    def label(self) -> str:
+        """The place as text, ``/`` for the rest."""
+        return self.host + self.path or "/"
+
     def has_host(self, host: str) -> bool:
         """Whether a request with this Host, whose port does not count, may be for this place."""
         if not self.host:

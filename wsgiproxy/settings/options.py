@@ -89,6 +89,8 @@ class ReverseOptions(TypedDict, total=False):
     false. Default: False."""
     forwarded: bool | str
     """Also announce in Forwarded (RFC 7239); expects true or false. Default: False."""
+    request_id: bool | str
+    """Name each request in X-Request-Id; expects true or false. Default: False."""
     via: str | None
     """Our name in Via; a random one if not given; expects a token."""
     rewrite_location: bool | str

@@ -107,6 +107,7 @@ APP = (
         "let the target command the server in front: X-Accel-Redirect, X-Sendfile",
     ),
     Setting("forwarded", boolean, False, BOOLEAN, "also announce in Forwarded (RFC 7239)"),
+    Setting("request_id", boolean, False, BOOLEAN, "name each request in X-Request-Id"),
     Setting("via", token, None, "a token", "our name in Via; a random one if not given"),
     Setting("rewrite_location", boolean, True, BOOLEAN, "map Location and Refresh back"),
     Setting("scope_cookies", boolean, False, BOOLEAN, "map the Path of cookies to the mount"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import ProxyError, Unavailable
 from wsgiproxy.hooks.hookable import Hookable
 from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.websocket import asks_for_websocket
 from wsgiproxy.settings import resolve
 from wsgiproxy.settings.described import listing
@@ -148,6 +149,7 @@ class SpawningApplication(Hookable):
         start: float,
     ) -> Iterable[bytes]:
         record = Record(environ, start)
+        self._gateways.identify(record, partial(environs.read, environ))
         page = self._admission.page(error, environ)
         if page is not None:
             headers, body = page

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from wsgiproxy.errors import ClientGone, NotReady, Pausing, Unavailable
+from wsgiproxy.observe.watched import SPAWNERS
 from wsgiproxy.sansio.process.lifecycle import Action, Event, Phase, retry_after
 from wsgiproxy.spawn.coordination import Coordination
 from wsgiproxy.spawn.gateways import Gateways
@@ -79,6 +80,7 @@ class Backend(Generic[G]):
         self._thread: Monitor[G] | None = None
         self._waiting = 0
         _backends.add(self)
+        SPAWNERS.add(self)
 
     # For requests
 

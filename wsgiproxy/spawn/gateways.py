@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from wsgiproxy.errors import ProxyError
+from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.sansio.fields.forwarded import trust
+from wsgiproxy.sansio.message import Inbound
 from wsgiproxy.sansio.policy.spawned import SpawnPolicy
 from wsgiproxy.settings import SPAWNED_TRANSPORT
 from wsgiproxy.signature import configured_signer, declared_keys
@@ -41,6 +46,7 @@ class Gateways(Generic[G]):
         else:
             configured_signer(settings)
         self._settings = settings
+        self._trusts_ids = trust(settings["trusted_proxies"]) if settings["request_id"] else None
         self._hooks: tuple[Hook, ...] = ()
         self._upgrades = Upgrades() if upgrades is None else upgrades
         self._transport: PooledTransport | None = None
@@ -75,6 +81,15 @@ class Gateways(Generic[G]):
     def use_hooks(self, hooks: tuple[Hook, ...]) -> None:
         """Serve requests with these hooks, those of an instance that runs included."""
         self._hooks = hooks
+
+    def identify(self, record: Record, read: Callable[[], Inbound]) -> None:
+        """Give a request that reaches no gateway its id, where requests get one.
+
+        :param read: gives the request; one that cannot be read has no id.
+        """
+        if self._trusts_ids is not None and not record.request_id:
+            with suppress(ProxyError):
+                record.identify(read(), self._trusts_ids)
 
     def serving(self, probe: Gateway, instance: Instance) -> G:
         """The gateway that serves requests, when *instance* is ready.

@@ -26,6 +26,9 @@ __all__ = ["Lifecycle", "ProcessLimits"]
 
 G = TypeVar("G")
 
+# The phases that a failure leads to.
+_PAUSES = (Phase.BACKING_OFF, Phase.FAILED)
+
 
 class ProcessLimits(NamedTuple):
     """Limits of a process; times in seconds.
@@ -54,6 +57,8 @@ class Lifecycle(Generic[G]):
     :ivar gateway: the gateway to the instance while it is ready, else None.
     :ivar instance: the instance from its start to its end, else None.
     :ivar postponed: the last start was not tried, since another process has just failed.
+    :ivar starts: how often it was started here.
+    :ivar failures: how often that, or what was started, has failed.
     :ivar listeners: called after each change, in any thread and with the lock held.
     """
 
@@ -77,6 +82,7 @@ class Lifecycle(Generic[G]):
         self.gateway: G | None = None
         self.instance: Instance | None = None
         self.postponed = False
+        self.starts = self.failures = 0
         self._in_flight = 0
         self._was_used = False
         # Whether the requests in flight have claimed the present instance: those of one that has
@@ -99,12 +105,17 @@ class Lifecycle(Generic[G]):
         before = self.state
         self.state, action = step(before, event, now, start_timeout=self.limits.start)
         if self.state is not before:
+            self._count(action, before.phase)
             self.gateway = gateway if self.state.phase is Phase.READY else None
             if action is Action.END:
                 self._begin_end()
                 self._end_instance()
             self.notify()
         return action
+
+    def _count(self, action: Action, before: Phase) -> None:
+        self.starts += action is Action.START
+        self.failures += self.state.phase in _PAUSES and before not in _PAUSES
 
     def feed(self, event: Event) -> None:
         """The same for a caller without the lock."""

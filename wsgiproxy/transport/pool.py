@@ -7,6 +7,7 @@ import weakref
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
+from wsgiproxy.observe.watched import POOLS, Watched
 from wsgiproxy.sansio.message import Origin
 
 __all__ = ["Pool"]
@@ -19,6 +20,9 @@ class _Connection(Protocol):
     origin: Origin
     idle_since: float
     reused: bool
+
+    @property
+    def is_open(self) -> bool: ...
 
     def is_quiet(self) -> bool: ...
 
@@ -37,13 +41,15 @@ class Pool(Generic[_C]):
     :param max_idle: idle connections to one upstream.
     """
 
-    __slots__ = ("__weakref__", "_idle", "_keep_alive", "_max_idle", "_swept")
+    __slots__ = ("__weakref__", "_idle", "_keep_alive", "_made", "_max_idle", "_swept")
 
     def __init__(self, keep_alive: float, max_idle: int) -> None:
         self._keep_alive = keep_alive
         self._max_idle = max_idle
         self._idle: dict[Origin, list[_C]] = {}
         self._swept = monotonic()
+        self._made: Watched[_C] = Watched()
+        POOLS.add(self)
         # A pool without references, or the end of the program, closes them.
         weakref.finalize(self, _close_all, self._idle)
 
@@ -80,6 +86,19 @@ class Pool(Generic[_C]):
             # Another thread has emptied the pool in between; this list would not be found again.
             _close_list(idle)
 
+    def made(self, connection: _C) -> None:
+        """Count a new connection as open, for as long as it is."""
+        self._made.add(connection)
+
+    def counts(self) -> dict[Origin, tuple[int, int]]:
+        """How many connections to each upstream are open, and how many of these are idle."""
+        found = {origin: (0, len(idle)) for origin, idle in self._idle.copy().items() if idle}
+        for connection in self._made:
+            if connection.is_open:
+                count, idle = found.get(connection.origin, (0, 0))
+                found[connection.origin] = count + 1, idle
+        return {origin: (max(count, idle), idle) for origin, (count, idle) in found.items()}
+
     def discard(self, connection: _C) -> None:
         """Forget a connection that has ended while it was idle."""
         with contextlib.suppress(KeyError, ValueError):
@@ -95,6 +114,7 @@ class Pool(Generic[_C]):
     def drain(self) -> list[_C]:
         """Take out all, for what is done with them instead."""
         found = []
+        self._made.clear()
         with contextlib.suppress(KeyError):
             while True:
                 found += self._idle.popitem()[1]

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.errors import Busy, Unavailable
+from wsgiproxy.observe.watched import UPSTREAMS
 from wsgiproxy.sansio.balance import Balancer, Budget, Health, Member, Outcome
 from wsgiproxy.sansio.fields.forwarded import Public, direct, public, trust
 from wsgiproxy.sansio.hooks import HookFailed
@@ -104,6 +105,7 @@ class Upstreams:
         if targets.addresses:
             self.use(targets.addresses)
         _all.add(self)
+        UPSTREAMS.add(self)
 
     def _make_balancer(self, members: list[tuple[str, int]]) -> Balancer:
         settings = self.settings

@@ -100,7 +100,7 @@ class Gateway(Chained):
         except ProxyError as error:
             return error_response(error, environ, start_response, record)
         except Exception as error:  # the last line: ours or the server's mistake
-            _log.exception("unexpected failure before the answer")
+            _log.exception("unexpected failure before the answer", extra=record.logged)
             unexpected = ProxyError(f"unexpected {type(error).__name__}")
             return error_response(unexpected, environ, start_response, record)
         if head.status == SWITCHING:
@@ -132,6 +132,8 @@ class Gateway(Chained):
         :raises ProxyError: there is no answer.
         """
         inbound = environs.read(environ)
+        if (trusts := self.policy.trusts_ids) is not None:
+            inbound = record.identify(inbound, trusts)
         if self.policy.is_known_by_port:
             _check_own(inbound)
         if inbound.method == "OPTIONS" and is_final_recipient(inbound):
@@ -164,7 +166,7 @@ class Gateway(Chained):
         :raises ProxyError: there is no answer.
         """
         origin, _, context, facts = going
-        record.origin = origin
+        record.origin, record.has_own_upstream = origin, self.policy.has_own_upstreams
         if self.signer is not None and facts is not None:
             body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
         # Early hints are Links that no hook could change.

@@ -61,6 +61,8 @@ INDEX = (
     Row("Location, Content-Location, Refresh", "fields.location",
         "addresses of the upstream become public ones"),
     Row("Max-Forwards", "fields.max_forwards", "one less for OPTIONS, which ends at 0"),
+    Row("X-Request-Id", "fields.request_id",
+        "with request_id: kept of a trusted proxy, replaced otherwise"),
     Row("Referer", "reference", "whether a page below a prefix has a link past it"),
     Row("Sec-WebSocket-Key, Sec-WebSocket-Accept, Sec-WebSocket-Version, Sec-WebSocket-Protocol,"
         " Sec-WebSocket-Extensions", "websocket",

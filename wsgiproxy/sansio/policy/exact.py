@@ -29,6 +29,8 @@ class ExactPolicy:
 
     keeps_namespace = True
     is_known_by_port = True
+    has_own_upstreams = False
+    trusts_ids = None
     passes_commands = True
 
     def __init__(self, pseudonym: str = "") -> None:

@@ -155,6 +155,8 @@ class ForwardPolicy:
 
     keeps_namespace = True
     is_known_by_port = False
+    has_own_upstreams = False
+    trusts_ids = None
     passes_commands = False
 
     def __init__(self, pseudonym: str) -> None:

@@ -55,6 +55,7 @@ class ReversePolicy:
 
     keeps_namespace = False
     is_known_by_port = False
+    has_own_upstreams = True
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class ReversePolicy:
             or options["cookie_domain"] is not None
         )
         self._trusts = trust(options["trusted_proxies"])
+        self.trusts_ids = self._trusts if options["request_id"] else None
         self._requires: bool = options["require_forwarded"]
         # What is said of an untrusted peer follows from five facts, and clients come back.
         self._direct = remembered(self._announce_direct)

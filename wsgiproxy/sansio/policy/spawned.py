@@ -28,6 +28,7 @@ class SpawnPolicy:
 
     keeps_namespace = False
     is_known_by_port = False
+    has_own_upstreams = False
 
     def __init__(
         self, origin: Origin, options: Mapping[str, Any], pseudonym: str, *, strips: bool
@@ -42,6 +43,7 @@ class SpawnPolicy:
         # One for each mount, and there are few of them.
         self._mounted = remembered(limit=16)(mounted)
         self._root = mounted("")
+        self.trusts_ids = self._root.trusts_ids
 
     def visible(self, headers: Headers) -> Headers:
         """As of :meth:`.Policy.visible`."""

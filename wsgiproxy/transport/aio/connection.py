@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "__weakref__",
         "_discard",
         "_loop",
         "_poll",
@@ -81,6 +82,11 @@ class Connection(asyncio.Protocol):
             self._poll = select.poll()
             self._poll.register(self._sock.fileno(), select.POLLIN)
         return not self._poll.poll(0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return not self.is_dead
 
     def close(self) -> None:
         """End the connection now."""

@@ -187,6 +187,7 @@ class AsyncPooledTransport:
         if not connection.is_tls and not connection.is_quiet():
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
+        place.pool.made(connection)
         return connection
 
     def _place(self) -> _Place:

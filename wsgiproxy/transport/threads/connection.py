@@ -99,6 +99,7 @@ class Connection:
     """
 
     __slots__ = (
+        "__weakref__",
         "_at_once",
         "_forks",
         "_is_counted",
@@ -205,6 +206,11 @@ class Connection:
             self._register(self.sock, select.POLLIN)
         events = found[0][1] if found else 0
         return bool(events & ~select.POLLOUT), bool(events & select.POLLOUT)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still has its descriptor."""
+        return self.sock.fileno() >= 0
 
     def close(self) -> None:
         """End the connection now."""

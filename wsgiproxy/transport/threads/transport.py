@@ -121,6 +121,7 @@ class PooledTransport:
         if connection.has_spoken_first():
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
+        self._pool.made(connection)
         return connection
 
     def _connect(self, origin: Origin, limit: float) -> Connection:
@@ -151,7 +152,8 @@ _transports: weakref.WeakSet[PooledTransport] = weakref.WeakSet()
 
 def _forget_all() -> None:
     for transport in list(_transports):
-        transport.close()
+        for connection in transport._pool.drain():
+            connection.close()
 
 
 os.register_at_fork(after_in_child=_forget_all)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from wsgiproxy.errors import Unavailable
+from wsgiproxy.observe.watched import TUNNELS
 from wsgiproxy.transport.threads.tunnel import Tunnel
 
 __all__ = ["Tunnels"]
@@ -32,8 +33,14 @@ class Tunnels:
         self._open: set[Tunnel] = set()
         self._times_closed = 0
         _all.add(self)
+        TUNNELS.add(self)
 
     def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
         return len(self._open)
 
     @property
