@@ -14,6 +14,7 @@ from typing import Any
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.faults import Fault, Faults, Lines
+from wsgiproxy.cli.health import read_health
 from wsgiproxy.cli.hints import did_you_mean
 from wsgiproxy.cli.hook_names import hook_named, without_values
 from wsgiproxy.cli.listen import CannotStart
@@ -51,11 +52,19 @@ def _threads(value: object) -> str:
         raise ValueError(value) from error
 
 
+def _health(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return read_health(value)
+
+
 _OF_PROCESS = (
     Setting("listen", _host_port, "127.0.0.1:8080", "host:port", ""),
     Setting("server", Choice(SERVERS), None, "uvicorn or waitress", ""),
     Setting("threads", _threads, None, "a number from 1 to 1000", ""),
     Setting("check", convert.boolean, True, "true or false", ""),
+    Setting("health", _health, None, "a path such as /-/health", ""),
+    Setting("drain", convert.leeway, 0.0, "a number of seconds", ""),
     Setting("access_log", convert.boolean, None, "true or false", ""),
     Setting("log_level", Choice(_LEVELS), "info", "debug, info, warning or error", ""),
     Setting("log_format", Choice(tuple(FORMATS)), "text", "text or json", ""),

@@ -282,7 +282,7 @@ def _configured(arguments: argparse.Namespace, config: Config) -> Configured:
         typed["now"] = True
     if arguments.listen is options.DEFAULT_LISTEN:
         arguments.listen = process.get("listen", arguments.listen)
-    for name in ("server", "threads", "check", "access_log", "log_level", "log_format"):
+    for name in process.keys() - {"listen"}:
         if getattr(arguments, name) is None:
             setattr(arguments, name, process.get(name))
     arguments.server = arguments.server or default_server()

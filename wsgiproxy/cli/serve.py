@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
+from wsgiproxy.cli.config import SERVERS as CONFIGURABLE
 from wsgiproxy.cli.configured import Configured, read_configured
+from wsgiproxy.cli.health import add_health, asgi_with_health, read_drain, read_health, with_health
 from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
@@ -26,6 +29,7 @@ from wsgiproxy.cli.servers import (
 )
 from wsgiproxy.cli.site import Site
 from wsgiproxy.cli.spawned import Spawned, read_spawned
+from wsgiproxy.cli.systemd import address_of, flag_of, inherited, notify
 from wsgiproxy.cli.websocket import check_flags, limits
 from wsgiproxy.errors import ConfigurationError
 
@@ -118,17 +122,22 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
+    add_health(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         note_signals()  # one during the start is for a file that has changed
+    listener = inherited()
+    if listener is not None:
+        arguments.listen = flag_of(address_of(listener))
     site = read_configured(arguments) if arguments.config else _site(arguments)
     listen = options.read_listen(arguments.listen)
     threads = options.read_threads(arguments.threads or str(THREADS))
     server = arguments.server or default_server()
     check_installed(server)
     check_flags(arguments, server)
+    health, drain = _read_end(arguments, server, listener)
     site.check(arguments.check is not False)
     allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
     if allowed and own and not isinstance(site, Configured):
@@ -138,7 +147,7 @@ def _run(arguments: argparse.Namespace) -> int:
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
-        _maker(server, site, listen, allowed),
+        _with_health(server, health, _maker(server, site, listen, allowed)),
         listen,
         threads,
         partial(_print_address, listen, site, how),
@@ -147,13 +156,39 @@ def _run(arguments: argparse.Namespace) -> int:
         site.log,
         largest("max_message", MAX_MESSAGE),
         site.settings.get("deflate", False),
+        drain,
+        listener,
     )
     return SERVERS[server](service)
 
 
+def _read_end(
+    arguments: argparse.Namespace, server: str, listener: socket.socket | None
+) -> tuple[str, float]:
+    """The path of ``--health``, and the seconds of ``--drain``.
+
+    :raises ConfigurationError: one of them, or the socket of a parent, is nothing for *server*.
+    """
+    health, drain = read_health(arguments.health or ""), read_drain(str(arguments.drain or 0))
+    if drain and server not in CONFIGURABLE:
+        raise ConfigurationError(f"--drain: expected --server {' or '.join(CONFIGURABLE)}")
+    if listener is not None and server == "granian":
+        raise ConfigurationError(
+            "--server granian: it binds by itself, and takes no socket of LISTEN_FDS; "
+            "expected another one"
+        )
+    return health, drain
+
+
+def _with_health(server: str, health: str, make: Callable[[], Any]) -> Callable[[], object]:
+    if not health:
+        return make
+    return partial(asgi_with_health if server == "uvicorn" else with_health, make, health)
+
+
 def _maker(
     server: str, site: Site | Spawned | Configured, listen: Listen, allowed: Iterable[str]
-) -> Callable[[], object]:
+) -> Callable[[], Any]:
     """What makes the application for a server."""
     if isinstance(site, Configured):  # names of its routes may change
         if server == "uvicorn":
@@ -204,3 +239,4 @@ def _print_address(listen: Listen, site: Site | Spawned | Configured, how: str, 
     log_to_stderr(site.log)  # this may be the parent of the process that serves
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
+    notify("READY=1")
