@@ -79,7 +79,7 @@ def read_drain(text: str) -> float:
     try:
         return convert.leeway(text)
     except ValueError as error:
-        raise ConfigurationError(f"--drain {text!r}: expected a number of seconds") from error
+        raise ConfigurationError(f"--drain {text!r}: expected a number of seconds from 0 on") from error
 
 
 def unready_when(check: Callable[[], str]) -> None:
