@@ -177,10 +177,11 @@ def test_no_health_path(typed, capsys):
     assert (status, line) == (2, f"--health {typed!r}: expected a path such as /-/health")
 
 
-@pytest.mark.parametrize("typed", ["x", "-1", "nan", "inf"])
-def test_no_drain(typed, capsys):
-    status, line = refused(capsys, "serve", ":1", "--drain", typed, "--no-check")
-    assert (status, line) == (2, f"--drain {typed!r}: expected a number of seconds from 0 on")
+@pytest.mark.parametrize("flag", ["--drain", "--grace"])
+@pytest.mark.parametrize("typed", ["x", "", "-1", "nan", "inf"])
+def test_no_seconds(flag, typed, capsys):
+    status, line = refused(capsys, "serve", ":1", f"{flag}={typed}", "--no-check")
+    assert (status, line) == (2, f"{flag} {typed!r}: expected a number of seconds from 0 on")
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "granian"])
@@ -206,7 +207,7 @@ def test_both_in_a_file_and_in_the_environment(tmp_path):
                 assert command.end() == 0
 
 
-@pytest.mark.parametrize("line", ["health = 3", 'health = "h"', 'drain = "x"', "drain = -1"])
+@pytest.mark.parametrize("line", ["health = 3", 'health = "h"', 'drain = "x"', "grace = -1"])
 def test_faults_of_a_file_have_a_line(line, tmp_path):
     path = tmp_path / "proxy.toml"
     path.write_text(f'{line}\n[[route]]\ntarget = ":1"\n')

@@ -108,7 +108,7 @@ def test_granian_takes_none(listener):
     words = ["serve", ":1", "--no-check", "--server", "granian"]
     with running(*words, listener=listener) as command:
         assert command.wait() == 2
-        assert "takes no socket of LISTEN_FDS" in command.stderr
+        assert "--server granian: it takes no socket of LISTEN_FDS" in command.stderr
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from wsgiproxy.cli.logformat import FORMATS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.places import Place, read_place
 from wsgiproxy.settings import Setting, convert
+from wsgiproxy.settings.rows import LEEWAY
 from wsgiproxy.settings.setting import Choice
 
 if sys.version_info >= (3, 11):
@@ -64,7 +65,8 @@ _OF_PROCESS = (
     Setting("threads", _threads, None, "a number from 1 to 1000", ""),
     Setting("check", convert.boolean, True, "true or false", ""),
     Setting("health", _health, None, "a path such as /-/health", ""),
-    Setting("drain", convert.leeway, 0.0, "a number of seconds", ""),
+    Setting("drain", convert.leeway, 0.0, LEEWAY, ""),
+    Setting("grace", convert.leeway, None, LEEWAY, ""),
     Setting("access_log", convert.boolean, None, "true or false", ""),
     Setting("log_level", Choice(_LEVELS), "info", "debug, info, warning or error", ""),
     Setting("log_format", Choice(tuple(FORMATS)), "text", "text or json", ""),

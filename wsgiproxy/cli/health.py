@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsgiproxy.cli import options
+from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import is_ending
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.sansio.target import absolute_form
 from wsgiproxy.settings import convert
+from wsgiproxy.settings.rows import LEEWAY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -23,20 +25,36 @@ if TYPE_CHECKING:
     from wsgiproxy.cli.servers import ASGIApplication
 
 __all__ = [
-    "add_health",
+    "End",
+    "add_end",
     "asgi_with_health",
-    "read_drain",
+    "read_end",
     "read_health",
     "unready_when",
     "with_health",
 ]
 
 _OK, _UNAVAILABLE, _NOT_ALLOWED = "200 OK", "503 Service Unavailable", "405 Method Not Allowed"
+# The others stop by themselves.
+_DRAINING = ("uvicorn", "waitress")
 _checks: list[Callable[[], str]] = []
 
 
-def add_health(parser: argparse.ArgumentParser) -> None:
-    """Add ``--health`` and ``--drain``."""
+class End(NamedTuple):
+    """How a server ends, and how a load balancer sees it.
+
+    :param health: the path at which the balancer asks; empty for none.
+    :param drain: seconds between SIGTERM and the last connection that is accepted.
+    :param grace: seconds that requests in progress have from then on.
+    """
+
+    health: str = ""
+    drain: float = 0.0
+    grace: float = GRACE
+
+
+def add_end(parser: argparse.ArgumentParser) -> None:
+    """Add ``--health``, ``--drain`` and ``--grace``."""
     parser.add_argument(
         "--health",
         metavar="/PATH",
@@ -48,6 +66,11 @@ def add_health(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long connections are still accepted behind SIGTERM, while the balancer sees the"
         " 503 (default: 0)",
+    )
+    parser.add_argument(
+        "--grace",
+        metavar="SECONDS",
+        help=f"how long requests in progress may go on behind that (default: {GRACE:g})",
     )
 
 
@@ -68,18 +91,25 @@ def read_health(text: str) -> str:
     return text
 
 
-def read_drain(text: str) -> float:
-    """Seconds between SIGTERM and the last connection that is accepted.
+def read_end(arguments: argparse.Namespace, server: str) -> End:
+    """What the flags say.
 
-    :raises ConfigurationError: it is no number, or less than 0.
-
-    >>> read_drain("2.5")
-    2.5
+    :raises ConfigurationError: a bad value, or one that has no effect with *server*.
     """
+    drain = _seconds("--drain", arguments.drain, 0.0)
+    if drain and server not in _DRAINING:
+        raise ConfigurationError(f"--drain: expected --server {' or '.join(_DRAINING)}")
+    grace = _seconds("--grace", arguments.grace, GRACE)
+    return End(read_health(arguments.health or ""), drain, grace)
+
+
+def _seconds(flag: str, typed: object, default: float) -> float:
+    if typed is None:
+        return default
     try:
-        return convert.leeway(text)
+        return convert.leeway(typed)
     except ValueError as error:
-        raise ConfigurationError(f"--drain {text!r}: expected a number of seconds from 0 on") from error
+        raise ConfigurationError(f"{flag} {typed!r}: expected {LEEWAY}") from error
 
 
 def unready_when(check: Callable[[], str]) -> None:

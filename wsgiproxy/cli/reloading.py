@@ -36,7 +36,7 @@ __all__ = ["ASGIReloading", "Reloading", "note_signals"]
 _logger = logging.getLogger("wsgiproxy.cli")
 # What the server has taken at its start.
 _OF_SERVER = (
-    *("listen", "server", "threads", "health", "drain"),
+    *("listen", "server", "threads", "health", "drain", "grace"),
     *("access_log", "log_level", "log_format"),
 )
 # Both ends of a pipe, which holds a byte for each signal that waits for a reading. A handler must

@@ -10,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
-from wsgiproxy.cli.config import SERVERS as CONFIGURABLE
 from wsgiproxy.cli.configured import Configured, read_configured
-from wsgiproxy.cli.health import add_health, asgi_with_health, read_drain, read_health, with_health
+from wsgiproxy.cli.health import End, add_end, asgi_with_health, read_end, with_health
 from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
@@ -122,22 +121,24 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
-    add_health(parser)
+    add_end(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         note_signals()  # one during the start is for a file that has changed
-    listener = inherited()
-    if listener is not None:
-        arguments.listen = flag_of(address_of(listener))
+    listener = _take_socket(arguments)
     site = read_configured(arguments) if arguments.config else _site(arguments)
     listen = options.read_listen(arguments.listen)
     threads = options.read_threads(arguments.threads or str(THREADS))
     server = arguments.server or default_server()
     check_installed(server)
     check_flags(arguments, server)
-    health, drain = _read_end(arguments, server, listener)
+    end = read_end(arguments, server)
+    if listener is not None and server == "granian":
+        raise ConfigurationError("--server granian: it takes no socket of LISTEN_FDS")
+    if not isinstance(site, Site):
+        site = replace(site, grace=end.grace)
     site.check(arguments.check is not False)
     allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
     if allowed and own and not isinstance(site, Configured):
@@ -147,7 +148,7 @@ def _run(arguments: argparse.Namespace) -> int:
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
-        _with_health(server, health, _maker(server, site, listen, allowed)),
+        _ending(server, _maker(server, site, listen, allowed), end),
         listen,
         threads,
         partial(_print_address, listen, site, how),
@@ -156,52 +157,45 @@ def _run(arguments: argparse.Namespace) -> int:
         site.log,
         largest("max_message", MAX_MESSAGE),
         site.settings.get("deflate", False),
-        drain,
+        end.drain,
+        end.grace,
         listener,
     )
     return SERVERS[server](service)
 
 
-def _read_end(
-    arguments: argparse.Namespace, server: str, listener: socket.socket | None
-) -> tuple[str, float]:
-    """The path of ``--health``, and the seconds of ``--drain``.
-
-    :raises ConfigurationError: one of them, or the socket of a parent, is nothing for *server*.
-    """
-    health, drain = read_health(arguments.health or ""), read_drain(str(arguments.drain or 0))
-    if drain and server not in CONFIGURABLE:
-        raise ConfigurationError(f"--drain: expected --server {' or '.join(CONFIGURABLE)}")
-    if listener is not None and server == "granian":
-        raise ConfigurationError(
-            "--server granian: it binds by itself, and takes no socket of LISTEN_FDS; "
-            "expected another one"
-        )
-    return health, drain
-
-
-def _with_health(server: str, health: str, make: Callable[[], Any]) -> Callable[[], object]:
-    if not health:
-        return make
-    return partial(asgi_with_health if server == "uvicorn" else with_health, make, health)
+def _take_socket(arguments: argparse.Namespace) -> socket.socket | None:
+    """The socket of a parent, whose address then counts more than ``--listen``."""
+    listener = inherited()
+    if listener is not None:
+        arguments.listen = flag_of(address_of(listener))
+    return listener
 
 
 def _maker(
     server: str, site: Site | Spawned | Configured, listen: Listen, allowed: Iterable[str]
 ) -> Callable[[], Any]:
     """What makes the application for a server."""
-    if isinstance(site, Configured):  # names of its routes may change
-        if server == "uvicorn":
-            from wsgiproxy.cli.asgi_edge import asgi_counted
-
-            return partial(asgi_counted, site.asgi_application)
-        return partial(counted, site.application)
     if server == "uvicorn":
-        from wsgiproxy.cli.asgi_edge import asgi_counted, asgi_with_own_names
+        from wsgiproxy.cli.asgi_edge import asgi_with_own_names
 
-        make = partial(asgi_with_own_names, site.asgi_application, listen, allowed)
-        return partial(asgi_counted, make)
-    return partial(counted, partial(with_own_names, site.application, listen, allowed))
+        if isinstance(site, Configured):  # names of its routes may change
+            return site.asgi_application
+        return partial(asgi_with_own_names, site.asgi_application, listen, allowed)
+    if isinstance(site, Configured):
+        return site.application
+    return partial(with_own_names, site.application, listen, allowed)
+
+
+def _ending(server: str, make: Callable[[], Any], end: End) -> Callable[[], object]:
+    """What makes it with the count in flight before it, and before that the health path."""
+    if server == "uvicorn":
+        from wsgiproxy.cli.asgi_edge import asgi_counted
+
+        make = partial(asgi_counted, make, end.grace)
+        return partial(asgi_with_health, make, end.health) if end.health else make
+    make = partial(counted, make, end.grace)
+    return partial(with_health, make, end.health) if end.health else make
 
 
 def _site(arguments: argparse.Namespace) -> Site | Spawned | Configured:

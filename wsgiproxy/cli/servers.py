@@ -56,8 +56,8 @@ __all__ = [
 
 #: Exchanges at the same time, where a server has threads and no number is given.
 THREADS = 8
-#: Seconds that running exchanges have when the server is told to end.
-GRACE = 5
+#: Seconds that running exchanges have when the server is told to end, where no number is given.
+GRACE = 5.0
 
 #: Seconds of silence at the end, behind which a client with a kept connection sends no more.
 SILENCE = 1.0
@@ -88,6 +88,7 @@ class Service(Generic[_A]):
     :param max_message: largest message of a WebSocket of a client, in bytes.
     :param deflate: compress messages, for clients that can (RFC 7692).
     :param drain: seconds between SIGTERM and the last connection that is accepted.
+    :param grace: seconds that exchanges in progress have from then on.
     :param inherited: the listening socket that a parent has, too, and that goes on without us;
         None for a socket of our own.
     """
@@ -102,6 +103,7 @@ class Service(Generic[_A]):
     max_message: int = MAX_MESSAGE
     deflate: bool = False
     drain: float = 0.0
+    grace: float = GRACE
     inherited: socket.socket | None = None
 
 
@@ -141,7 +143,7 @@ def _gunicorn_settings(
 
     def post_fork(arbiter: Any, worker: Any) -> None:
         _block_interrupts()
-        worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
+        worker.cfg.set("graceful_timeout", ceil(service.grace))  # for running exchanges
 
     def when_ready(arbiter: Any) -> None:
         # Its own SIGINT raises an exception in the handler of a worker, wherever that was; some
@@ -157,7 +159,7 @@ def _gunicorn_settings(
         "workers": 1,
         "worker_class": "gthread",
         "threads": service.threads,
-        "graceful_timeout": GRACE + ceil(service.shutdown_time),  # until a worker is killed
+        "graceful_timeout": ceil(service.grace + service.shutdown_time),  # until a worker is killed
         "loglevel": "warning",
         "limit_request_line": 8190,  # the most that it takes
         # Peers that may send X-Forwarded-Proto are those of --trusted-proxies.
@@ -203,7 +205,7 @@ def _run_granian(service: Service[WSGIApplication]) -> int:
             blocking_threads=service.threads,
             websockets=False,
             log_level=LogLevels.error,
-            workers_kill_timeout=GRACE + ceil(service.shutdown_time),
+            workers_kill_timeout=max(1, ceil(service.grace + service.shutdown_time)),
         )
         server.on_startup(partial(_handle_interrupts_of_granian, server))
         try:

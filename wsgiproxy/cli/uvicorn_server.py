@@ -52,6 +52,7 @@ class _Server(uvicorn.Server):
         self._flushing: asyncio.Task[None] | None = None
         # Seconds that a client with a kept connection has for one more request at the end.
         self.silence = SILENCE
+        self.grace = GRACE
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,6 +67,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, close WebSockets, and finish what was begun."""
+        for _ in range(2):  # what waits in the queue is accepted; closing the socket would reset it
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for sock in sockets or []:
@@ -76,12 +79,12 @@ class _Server(uvicorn.Server):
                 connection.answer_once()
             else:
                 connection.shutdown()  # a WebSocket, which ends with 1012
-        while monotonic() - since < GRACE and any(
+        while monotonic() - since < self.grace and any(
             isinstance(each, Protocol) and each.may_ask(since, self.silence)
             for each in self.server_state.connections
         ):
             await asyncio.sleep(_LOOK)
-        left = max(0.0, GRACE - (monotonic() - since))
+        left = max(0.0, self.grace - (monotonic() - since))
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]  # any number
         await super().shutdown(sockets)
 
@@ -142,6 +145,7 @@ def run_uvicorn(
             max_message=service.max_message,
             deflate=service.deflate,
         )
+        server.grace = service.grace
         servers.append(server)
         try:
             server.run([listener])
@@ -186,5 +190,4 @@ def _config(
         date_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
     )

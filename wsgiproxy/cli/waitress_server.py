@@ -15,7 +15,7 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 
 from wsgiproxy.cli.listen import open_listener
-from wsgiproxy.cli.servers import GRACE, SILENCE, Service, waitress_settings
+from wsgiproxy.cli.servers import SILENCE, Service, waitress_settings
 from wsgiproxy.cli.signals import handle_signals, is_ending
 
 if TYPE_CHECKING:
@@ -43,18 +43,18 @@ class _Task(WSGITask):  # type: ignore[misc]  # it has no types
 class _Channel(HTTPChannel):  # type: ignore[misc]  # it has no types
     task_class = _Task
 
-    def is_busy(self, since: float) -> bool:
+    def is_busy(self, since: float, silence: float) -> bool:
         """Whether an answer, or a request that has begun, is still to be waited for.
 
-        :param since: when the end began; a client that was silent for :data:`SILENCE` from then on
-            sends nothing more.
+        :param since: when the end began (:func:`time.time`).
+        :param silence: seconds, from then on, behind which a silent client sends no more.
         """
         request = self.request
         if self.requests or self.total_outbufs_len or self.close_when_flushed:
             return True
         if request is not None and request.headers_finished:
             return True  # its body is on the way
-        return time.time() - max(self.last_activity, since) < SILENCE or _is_readable(self.socket)
+        return time.time() - max(self.last_activity, since) < silence or _is_readable(self.socket)
 
 
 def _is_readable(sock: socket.socket) -> bool:
@@ -83,7 +83,10 @@ def run_waitress(service: Service[WSGIApplication]) -> int:
         service.started(listener.getsockname()[1])
         while not ended:
             _turn(server, server.adj.asyncore_loop_timeout)
-        _leave(server, ended[0], is_shared=service.inherited is not None)
+        silence = 0.0 if ended[0] == signal.SIGINT else SILENCE
+        if service.inherited is None:
+            _accept_all(server)
+        _leave(server, service.grace, silence)
     return 0
 
 
@@ -91,24 +94,23 @@ def _turn(server: Any, seconds: float) -> None:
     wasyncore.loop(timeout=seconds, use_poll=True, map=server._map, count=1)
 
 
-def _leave(server: Any, number: int, *, is_shared: bool) -> None:
-    """Accept no more, finish what was begun within :data:`GRACE`, and close all.
+def _accept_all(server: Any) -> None:
+    """Accept what waits in the queue of the listening socket: closing that would reset it."""
+    while _is_readable(server.socket):
+        server.handle_accept()
 
-    :param is_shared: whether another process has the socket, and gets what waits in its queue.
+
+def _leave(server: Any, grace: float, silence: float) -> None:
+    """Accept no more, and finish what was begun within *grace* seconds.
+
+    :param silence: as for :meth:`_Channel.is_busy`.
     """
     begin, since = time.monotonic(), time.time()
-    if number == signal.SIGINT:
-        since -= SILENCE
-    while not is_shared and _is_readable(server.socket):
-        server.handle_accept()  # closing the socket would reset it
     wasyncore.dispatcher.close(server)
-    while (left := begin + GRACE - time.monotonic()) > 0:
-        channels = list(server.active_channels.values())
-        busy = [each for each in channels if each.is_busy(since)]
-        for each in channels:
-            each.will_close = each.will_close or each not in busy
-        if not channels:
-            break
+    while (left := begin + grace - time.monotonic()) > 0 and server.active_channels:
+        for channel in server.active_channels.values():
+            if not channel.is_busy(since, silence):
+                channel.will_close = True
         _turn(server, min(_LOOK, left))
     server.task_dispatcher.shutdown(timeout=_THREADS)
     server.trigger.close()
