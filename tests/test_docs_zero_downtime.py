@@ -133,6 +133,7 @@ def raw_refused(port: int) -> bool:
 
 
 @pytest.mark.system("haproxy")
+@pytest.mark.in_turns(2)
 @pytest.mark.parametrize("server", ["uvicorn", "waitress"])
 def test_haproxy_loses_nothing_when_a_server_leaves(
     server: str, upstream: RawUpstream, tmp_path: Path

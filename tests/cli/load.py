@@ -16,6 +16,8 @@ __all__ = ["Load", "under_load"]
 _REQUEST = request_bytes("GET /page")
 # Seconds; while no process serves, connections wait in the queue of the listening socket.
 _PATIENCE = 30.0
+# Seconds between two requests of a client that thinks; less than a silent one is kept at the end.
+_PAUSE = 0.4
 
 
 class Load:
@@ -25,7 +27,7 @@ class Load:
     connection that the server was just closing.
     """
 
-    def __init__(self, port: int, kept: int, short: int) -> None:
+    def __init__(self, port: int, kept: int, short: int, thinking: int) -> None:
         self.failures: list[str] = []
         self.answered = 0
         #: Answers that said that their connection ends.
@@ -33,18 +35,19 @@ class Load:
         self._port = port
         self._enough = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._ask, args=[True]) for _ in range(kept)]
-        self._threads += [threading.Thread(target=self._ask, args=[False]) for _ in range(short)]
+        kinds = [(True, 0.0)] * kept + [(False, 0.0)] * short + [(True, _PAUSE)] * thinking
+        self._threads = [threading.Thread(target=self._ask, args=kind) for kind in kinds]
         for thread in self._threads:
             thread.start()
 
-    def _ask(self, keeps: bool) -> None:
+    def _ask(self, keeps: bool, pause: float) -> None:
         while not self._enough.is_set():
             number = 0
             try:
                 with RawClient(self._port, timeout=_PATIENCE) as client:
                     while self._exchange(client) and keeps and not self._enough.is_set():
                         number += 1
+                        self._enough.wait(pause)
             except OSError as error:
                 with self._lock:
                     self.failures.append(f"request {number} of a connection: {error!r}")
@@ -75,9 +78,14 @@ class Load:
 
 
 @contextlib.contextmanager
-def under_load(port: int, kept: int = 4, short: int = 4) -> Iterator[Load]:
-    """Clients that ask during a block; none of their requests fails."""
-    load = Load(port, kept, short)
+def under_load(port: int, kept: int = 3, short: int = 3, thinking: int = 3) -> Iterator[Load]:
+    """Clients that ask during a block; none of their requests fails.
+
+    :param kept: clients with one connection, as long as it is kept.
+    :param short: clients with a connection for each request.
+    :param thinking: clients with one connection, and a pause behind each answer.
+    """
+    load = Load(port, kept, short, thinking)
     begin = time.monotonic()
     try:
         yield load

@@ -18,6 +18,8 @@ from tests.support.client import RawClient, raw_exchange
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli.servers import GRACE, SILENCE
 
+pytestmark = pytest.mark.in_turns(2)
+
 
 @pytest.fixture(params=["uvicorn", "waitress"])
 def server(request):

@@ -17,6 +17,8 @@ from wsgiproxy.cli import health
 from wsgiproxy.cli.health import read_health, unready_when, with_health
 from wsgiproxy.errors import ConfigurationError
 
+pytestmark = pytest.mark.in_turns(2)
+
 SERVERS = ["uvicorn", "waitress", "gunicorn", "granian"]
 
 
@@ -208,9 +210,9 @@ def test_both_in_a_file_and_in_the_environment(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["health = 3", 'health = "h"', 'drain = "x"', "grace = -1"])
-def test_faults_of_a_file_have_a_line(line, tmp_path):
+def test_faults_of_a_file_have_a_line(line, tmp_path, capsys):
     path = tmp_path / "proxy.toml"
     path.write_text(f'{line}\n[[route]]\ntarget = ":1"\n')
-    with running("serve", "--config", str(path)) as command:
-        assert command.wait() == 1
-        assert command.stderr.startswith(f"wsgiproxy: {path}:1: {line.split()[0]}=")
+    status, said = refused(capsys, "serve", "--config", str(path))
+    assert status == 1
+    assert said.startswith(f"{path}:1: {line.split()[0]}=")

@@ -22,6 +22,8 @@ from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.systemd import address_of, flag_of, inherited, notify
 
+pytestmark = pytest.mark.in_turns(2)
+
 SERVERS = ["uvicorn", "waitress", "gunicorn"]
 
 

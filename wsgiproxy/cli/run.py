@@ -137,6 +137,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 Listen("", 0),
                 threads,
                 lambda port: None,
+                silence=0.0,  # its one client ends it, and sends nothing then
                 inherited=listener,
             )
         )
@@ -169,6 +170,7 @@ def _run_asgi(application: Any, settings: Mapping[str, Any], listener: socket.so
         lambda port: None,
         max_message=sys.maxsize,
         deflate=True,
+        silence=0.0,
         inherited=listener,
     )
     return run_uvicorn(service, lifespan="auto")

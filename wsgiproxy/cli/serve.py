@@ -159,7 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
         site.settings.get("deflate", False),
         end.drain,
         end.grace,
-        listener,
+        inherited=listener,
     )
     return SERVERS[server](service)
 

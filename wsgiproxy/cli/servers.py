@@ -89,6 +89,7 @@ class Service(Generic[_A]):
     :param deflate: compress messages, for clients that can (RFC 7692).
     :param drain: seconds between SIGTERM and the last connection that is accepted.
     :param grace: seconds that exchanges in progress have from then on.
+    :param silence: seconds, after SIGTERM alone, behind which a silent client sends no more.
     :param inherited: the listening socket that a parent has, too, and that goes on without us;
         None for a socket of our own.
     """
@@ -104,6 +105,7 @@ class Service(Generic[_A]):
     deflate: bool = False
     drain: float = 0.0
     grace: float = GRACE
+    silence: float = SILENCE
     inherited: socket.socket | None = None
 
 

@@ -145,7 +145,7 @@ def run_uvicorn(
             max_message=service.max_message,
             deflate=service.deflate,
         )
-        server.grace = service.grace
+        server.grace, server.silence = service.grace, service.silence
         servers.append(server)
         try:
             server.run([listener])

@@ -15,7 +15,7 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 
 from wsgiproxy.cli.listen import open_listener
-from wsgiproxy.cli.servers import SILENCE, Service, waitress_settings
+from wsgiproxy.cli.servers import Service, waitress_settings
 from wsgiproxy.cli.signals import handle_signals, is_ending
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ __all__ = ["run_waitress"]
 
 # Seconds between two looks at connections that the end waits for.
 _LOOK = 0.05
+# Connections that are accepted at the end, if as many wait.
+_QUEUE = 1024
 # Seconds that threads have to notice that there is no more work.
 _THREADS = 0.5
 
@@ -83,7 +85,7 @@ def run_waitress(service: Service[WSGIApplication]) -> int:
         service.started(listener.getsockname()[1])
         while not ended:
             _turn(server, server.adj.asyncore_loop_timeout)
-        silence = 0.0 if ended[0] == signal.SIGINT else SILENCE
+        silence = 0.0 if ended[0] == signal.SIGINT else service.silence
         if service.inherited is None:
             _accept_all(server)
         _leave(server, service.grace, silence)
@@ -96,7 +98,9 @@ def _turn(server: Any, seconds: float) -> None:
 
 def _accept_all(server: Any) -> None:
     """Accept what waits in the queue of the listening socket: closing that would reset it."""
-    while _is_readable(server.socket):
+    for _ in range(_QUEUE):
+        if not _is_readable(server.socket):
+            break
         server.handle_accept()
 
 
