@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,18 +27,39 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LIMIT = 30  # seconds; a loaded machine starts a server slowly
 
 
-class Command:
-    """One running command, in a process group of its own."""
+# As systemd does it: the number of the process is known to the process alone.
+_WITH_SOCKET = """
+import os, sys
 
-    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="web")
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+class Command:
+    """One running command, in a process group of its own.
+
+    :param listener: handed over as systemd does it.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # Theirs is the same file: they append, wherever we read just now. TemporaryFile() does
         # not set the flag for that, and their next line would stand where we read.
         self._stderr = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (end)
         flags = fcntl.fcntl(self._stderr, fcntl.F_GETFL)
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, flags | os.O_APPEND)
+        descriptors = [] if listener is None else [listener.fileno()]
+        before = ["-c", _WITH_SOCKET, *map(str, descriptors)] if descriptors else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wsgiproxy", *arguments],
+            [sys.executable, *before, "-m", "wsgiproxy", *arguments],
+            pass_fds=descriptors,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -107,9 +129,13 @@ class Command:
 
 
 @contextlib.contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+def running(
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    listener: socket.socket | None = None,
+) -> Iterator[Command]:
     """Run a command for the time of a block."""
-    command = Command(*arguments, env=env)
+    command = Command(*arguments, env=env, listener=listener)
     try:
         yield command
     finally:

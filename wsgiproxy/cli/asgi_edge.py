@@ -11,6 +11,7 @@ from wsgiproxy.asgi.answers import send_error
 from wsgiproxy.asgi.websocket import refuse_websocket
 from wsgiproxy.cli.inflight import log_in_progress
 from wsgiproxy.cli.own_names import OwnNames, own_names
+from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.signals import at_first_signal
 from wsgiproxy.observe.accesslog import Record, asked_in_scope
 
@@ -54,7 +55,7 @@ def asgi_with_own_names(
     return check
 
 
-def asgi_counted(make: Callable[[], ASGIApplication]) -> ASGIApplication:
+def asgi_counted(make: Callable[[], ASGIApplication], grace: float = GRACE) -> ASGIApplication:
     """As :func:`~wsgiproxy.cli.inflight.counted`, without WebSockets: they end at once."""
     application, number = make(), 0
 
@@ -71,7 +72,7 @@ def asgi_counted(make: Callable[[], ASGIApplication]) -> ASGIApplication:
 
     def log() -> None:
         time.sleep(_SETTLING)
-        log_in_progress(number)
+        log_in_progress(number, grace)
 
     at_first_signal(log)
     return count

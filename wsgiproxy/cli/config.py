@@ -6,13 +6,22 @@ It serves nothing, and writes nothing.
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from wsgiproxy.cli import options
+from wsgiproxy.cli.config_values import (
+    has_oversized,
+    health_path,
+    read_host,
+    read_host_port,
+    read_prefix,
+    read_target,
+    read_threads,
+    read_words,
+)
 from wsgiproxy.cli.faults import Fault, Faults, Lines
 from wsgiproxy.cli.hints import did_you_mean
 from wsgiproxy.cli.hook_names import hook_named, without_values
@@ -21,6 +30,7 @@ from wsgiproxy.cli.logformat import FORMATS
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.places import Place, read_place
 from wsgiproxy.settings import Setting, convert
+from wsgiproxy.settings.rows import LEEWAY
 from wsgiproxy.settings.setting import Choice
 
 if sys.version_info >= (3, 11):
@@ -36,27 +46,15 @@ SERVERS = ("uvicorn", "waitress")
 _LEVELS = ("debug", "info", "warning", "error")
 
 
-def _host_port(value: object) -> str:
-    try:
-        options.read_listen(str(value))
-    except ConfigurationError as error:
-        raise ValueError(value) from error
-    return str(value)
-
-
-def _threads(value: object) -> str:
-    try:
-        return str(options.read_threads(str(value)))
-    except ConfigurationError as error:
-        raise ValueError(value) from error
-
-
 _OF_PROCESS = (
-    Setting("listen", _host_port, "127.0.0.1:8080", "host:port", ""),
-    Setting("metrics", _host_port, None, "host:port", ""),
+    Setting("listen", read_host_port, "127.0.0.1:8080", "host:port", ""),
+    Setting("metrics", read_host_port, None, "host:port", ""),
     Setting("server", Choice(SERVERS), None, "uvicorn or waitress", ""),
-    Setting("threads", _threads, None, "a number from 1 to 1000", ""),
+    Setting("threads", read_threads, None, "a number from 1 to 1000", ""),
     Setting("check", convert.boolean, True, "true or false", ""),
+    Setting("health", health_path, None, "a path such as /-/health", ""),
+    Setting("drain", convert.leeway, 0.0, LEEWAY, ""),
+    Setting("grace", convert.leeway, None, LEEWAY, ""),
     Setting("access_log", convert.boolean, None, "true or false", ""),
     Setting("log_level", Choice(_LEVELS), "info", "debug, info, warning or error", ""),
     Setting("log_format", Choice(tuple(FORMATS)), "text", "text or json", ""),
@@ -175,9 +173,9 @@ class _Reader:
         href = ""
         words: tuple[str, ...] = ()
         if not has_command and "target" in found:
-            href = self.tried(table, "target", "", lambda: _target(found["target"]))
+            href = self.tried(table, "target", "", lambda: read_target(found["target"]))
         if has_command:
-            words = self.tried(table, "command", (), lambda: _words(found["command"]))
+            words = self.tried(table, "command", (), lambda: read_words(found["command"]))
         if place is None or len(self.faults) > before:
             return None
         prefix = found.get("prefix", "").rstrip("/")
@@ -188,8 +186,8 @@ class _Reader:
 
     def place(self, table: int, found: Mapping[str, Any]) -> Place | None:
         """The place of a route, which no route before it has."""
-        host = self.tried(table, "host", None, lambda: _host(found.get("host", "")))
-        prefix = self.tried(table, "prefix", None, lambda: _prefix(found.get("prefix", "")))
+        host = self.tried(table, "host", None, lambda: read_host(found.get("host", "")))
+        prefix = self.tried(table, "prefix", None, lambda: read_prefix(found.get("prefix", "")))
         if host is None or prefix is None:
             return None
         key, place = "prefix" if "prefix" in found else "host", read_place(host + prefix)
@@ -223,38 +221,6 @@ def _elsewhere(name: str) -> str:
 def _meant(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     return did_you_mean(name, known).rstrip() or f"expected one of {', '.join(known)}"
-
-
-def _host(host: object) -> str:
-    if not isinstance(host, str) or "/" in host:
-        raise ConfigurationError(f"host={host!r}: expected a name such as app.localhost")
-    read_place(host)
-    return host
-
-
-def _prefix(prefix: object) -> str:
-    if not isinstance(prefix, str) or prefix[:1] not in ("", "/"):
-        raise ConfigurationError(f"prefix={prefix!r}: expected a path such as /app")
-    read_place(prefix)
-    return prefix
-
-
-def _target(given: object) -> str:
-    """The ``href`` of a target, or of a list of them."""
-    parts = given if isinstance(given, list) else [given]
-    if not parts or not all(isinstance(each, (str, int)) for each in parts):
-        raise ConfigurationError(f"target={given!r}: expected an address, or a list of addresses")
-    return options.read_target(" ".join(map(str, parts)), "target")
-
-
-def _words(command: object) -> tuple[str, ...]:
-    try:
-        words = shlex.split(command) if isinstance(command, str) else command
-    except ValueError as error:
-        raise ConfigurationError(f"command={command!r}: {error}") from error
-    if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
-        raise ConfigurationError(f"command={command!r}: expected words, such as ['npm', 'start']")
-    return tuple(words)
 
 
 def read_config(path: str) -> Config:
@@ -294,16 +260,8 @@ def _check_numbers(found: Mapping[str, Any], reader: _Reader) -> None:
     tables = [{**found, "route": ()}, *(routes if isinstance(routes, list) else [routes])]
     for number, table in enumerate(tables):
         for key, value in table.items() if isinstance(table, dict) else ():
-            if _has_oversized(value):
+            if has_oversized(value):
                 reader.fault(number, key, f"{key}: a number of more than 64 bits")
-
-
-def _has_oversized(value: object) -> bool:
-    if isinstance(value, int):
-        return not -(2**63) <= value < 2**63
-    if isinstance(value, dict):
-        return any(map(_has_oversized, value.values()))
-    return isinstance(value, list) and any(map(_has_oversized, value))
 
 
 def split(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

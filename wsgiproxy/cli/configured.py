@@ -18,7 +18,7 @@ from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.log import LogStyle, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import own_names, with_own_names
 from wsgiproxy.cli.reloading import ASGIReloading, Reloading
-from wsgiproxy.cli.servers import default_server
+from wsgiproxy.cli.servers import GRACE, default_server
 from wsgiproxy.cli.site import Site
 from wsgiproxy.cli.spawned import Spawned, with_prefix
 from wsgiproxy.cli.variables import from_environment
@@ -44,6 +44,7 @@ class Configured:
 
     :param typed: options of the command line and the environment, which count more than those
         that the file has for every route.
+    :param grace: seconds that requests in progress have at the end.
     :param listen: its own names are answered whatever ``allowed_hosts`` says.
     """
 
@@ -54,6 +55,7 @@ class Configured:
     is_async: bool
     listen: Listen
     first: int = field(default_factory=os.getpid)
+    grace: float = GRACE
 
     prefix, note = "", ""
 
@@ -207,7 +209,7 @@ class Configured:
         """The routes, for a server that takes WSGI applications; read again at SIGHUP."""
         log_to_stderr(self.log)
         routes = Reloading(self)
-        Ending(_Commands(routes), self.first)
+        Ending(_Commands(routes), self.first, self.grace)
         routes.watch()
         routes.start()
         return routes
@@ -218,7 +220,7 @@ class Configured:
 
         log_to_stderr(self.log)
         routes = ASGIReloading(self)
-        ending = Ending(_Commands(routes), self.first)
+        ending = Ending(_Commands(routes), self.first, self.grace)
         routes.watch()
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -282,7 +284,7 @@ def _configured(arguments: argparse.Namespace, config: Config) -> Configured:
         typed["now"] = True
     if arguments.listen is options.DEFAULT_LISTEN:
         arguments.listen = process.get("listen", arguments.listen)
-    for name in ("server", "metrics", "threads", "check", "access_log", "log_level", "log_format"):
+    for name in process.keys() - {"listen"}:
         if getattr(arguments, name) is None:
             setattr(arguments, name, process.get(name))
     arguments.server = arguments.server or default_server()

@@ -39,10 +39,12 @@ class Ending:
     in progress may go on until the server has ended.
 
     :param first: process id of ``wsgiproxy serve``, of which this process may be a worker.
+    :param grace: seconds for requests in progress.
     """
 
-    def __init__(self, proxy: _Spawner, first: int) -> None:
+    def __init__(self, proxy: _Spawner, first: int, grace: float = GRACE) -> None:
         self._proxy = proxy
+        self._grace = grace
         self._lock = threading.Lock()
         atexit.register(self._at_exit)
         # The workers of granian do not run atexit.
@@ -54,7 +56,7 @@ class Ending:
     def _refuse(self) -> None:
         if self._proxy.state == "ready":
             # A server may wait without end for its threads; the command must not.
-            sleep(GRACE)
+            sleep(self._grace)
         self.close()
 
     def close(self) -> None:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["counted", "log_in_progress"]
 
 
-def log_in_progress(number: int) -> None:
-    """Say how many exchanges the end of the server waits for."""
+def log_in_progress(number: int, grace: float) -> None:
+    """Say how many exchanges the end of the server waits for, *grace* seconds long."""
     if number:
         what = "1 request is" if number == 1 else f"{number} requests are"
         logging.getLogger("wsgiproxy.cli").warning(
-            "ending: %s in progress, with %s s to finish; Ctrl-C again waits for nothing",
+            "ending: %s in progress, with %g s to finish; Ctrl-C again waits for nothing",
             what,
-            GRACE,
+            grace,
         )
 
 
-def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
+def counted(make: Callable[[], WSGIApplication], grace: float = GRACE) -> WSGIApplication:
     """Make an application that logs the number of its exchanges in progress at the first signal."""
     application = make()
     # A set, since adding and removing are one step each for the interpreter.
@@ -40,5 +40,5 @@ def counted(make: Callable[[], WSGIApplication]) -> WSGIApplication:
         leave = partial(exchanges.discard, exchange)
         return call_counted(application, environ, start_response, leave)
 
-    at_first_signal(lambda: log_in_progress(len(exchanges)))
+    at_first_signal(lambda: log_in_progress(len(exchanges), grace))
     return count

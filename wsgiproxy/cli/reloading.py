@@ -21,6 +21,7 @@ from wsgiproxy.cli.faults import Faults
 from wsgiproxy.cli.generation import Generation
 from wsgiproxy.cli.hook_names import times_of_modules
 from wsgiproxy.cli.listen import CannotStart
+from wsgiproxy.cli.systemd import notify, notify_reload
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.wsgi.stream import call_counted
 
@@ -34,7 +35,10 @@ __all__ = ["ASGIReloading", "Reloading", "note_signals"]
 
 _logger = logging.getLogger("wsgiproxy.cli")
 # What the server has taken at its start.
-_OF_SERVER = ("listen", "metrics", "server", "threads", "access_log", "log_level", "log_format")
+_OF_SERVER = (
+    *("listen", "metrics", "server", "threads", "health", "drain", "grace"),
+    *("access_log", "log_level", "log_format"),
+)
 # Both ends of a pipe, which holds a byte for each signal that waits for a reading. A handler must
 # not wait for a lock, and the get() of a SimpleQueue misses what a handler puts (CPython 3.11.7).
 _pipe: list[int] = []
@@ -107,6 +111,13 @@ class Reloading:
 
     def reload(self) -> None:
         """Read the file again; if something is wrong in it, say so, and keep what there is."""
+        notify_reload()
+        try:
+            self._reload()
+        finally:
+            notify("READY=1")
+
+    def _reload(self) -> None:
         try:
             site = read_again(self._site)
             made = Generation(site, self._current)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.cli import options
 from wsgiproxy.cli.listen import CannotStart, Listen
 from wsgiproxy.cli.log import LogStyle, log_to_stderr
-from wsgiproxy.cli.servers import THREADS, Service, default_server, run_waitress
+from wsgiproxy.cli.servers import THREADS, Service, default_server
+from wsgiproxy.cli.systemd import handed_over
+from wsgiproxy.cli.waitress_server import run_waitress
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.sansio.extras import extra
-from wsgiproxy.secretloader import SECRET_FILE
 from wsgiproxy.worlds import is_asgi
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
     from wsgiproxy.cli.serve import Commands
 
-__all__ = ["add_to", "handed_over", "load"]
-
-_LISTEN_FD = 3  # sd_listen_fds(3)
+__all__ = ["add_to", "load"]
 
 _EXPECTED = "expected MODULE:NAME, such as mysite.wsgi:application"
 # MODULE:NAME, MODULE:NAME.NAME or MODULE:NAME().
@@ -113,33 +112,6 @@ def _parents(module: str) -> set[str]:
     return {".".join(parts[: number + 1]) for number in range(len(parts))}
 
 
-def handed_over() -> socket.socket:
-    """The listening socket that the parent has handed over (sd_listen_fds(3)).
-
-    :raises CannotStart: there is none.
-    """
-    # A program in between, such as `uv run`, has a number of its own in LISTEN_PID.
-    ours = os.environ.get("LISTEN_PID") == str(os.getpid()) or SECRET_FILE in os.environ
-    listener = _listener(_LISTEN_FD) if os.environ.get("LISTEN_FDS") == "1" and ours else None
-    if listener is None:
-        raise CannotStart("no socket was handed over")
-    for name in ("LISTEN_FDS", "LISTEN_PID"):  # not for children
-        os.environ.pop(name, None)
-    listener.set_inheritable(False)
-    return listener
-
-
-def _listener(number: int) -> socket.socket | None:
-    try:
-        sock = socket.socket(fileno=number)
-    except OSError:
-        return None
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        return sock
-    sock.detach()
-    return None
-
-
 def _run(arguments: argparse.Namespace) -> int:
     place = arguments.application
     _split(place)
@@ -160,7 +132,14 @@ def _run(arguments: argparse.Namespace) -> int:
         if not isinstance(application, WSGIProxyMiddleware):
             application = WSGIProxyMiddleware.from_env(application, **settings)
         return run_waitress(
-            Service(lambda: application, Listen("", 0), threads, lambda port: None), listener
+            Service(
+                lambda: application,
+                Listen("", 0),
+                threads,
+                lambda port: None,
+                silence=0.0,  # its one client ends it, and sends nothing then
+                inherited=listener,
+            )
         )
 
 
@@ -191,5 +170,7 @@ def _run_asgi(application: Any, settings: Mapping[str, Any], listener: socket.so
         lambda port: None,
         max_message=sys.maxsize,
         deflate=True,
+        silence=0.0,
+        inherited=listener,
     )
-    return run_uvicorn(service, listener, lifespan="auto")
+    return run_uvicorn(service, lifespan="auto")

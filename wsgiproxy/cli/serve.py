@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.configured import Configured, read_configured
+from wsgiproxy.cli.health import End, add_end, asgi_with_health, read_end, with_health
 from wsgiproxy.cli.inflight import counted
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
@@ -27,6 +29,7 @@ from wsgiproxy.cli.servers import (
 )
 from wsgiproxy.cli.site import Site
 from wsgiproxy.cli.spawned import Spawned, read_spawned
+from wsgiproxy.cli.systemd import address_of, flag_of, inherited, notify
 from wsgiproxy.cli.websocket import check_flags, limits
 from wsgiproxy.errors import ConfigurationError
 
@@ -120,17 +123,24 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="start only if something answers at TARGET, or COMMAND exists (default: on)",
     )
+    add_end(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.config:
         note_signals()  # one during the start is for a file that has changed
+    listener = _take_socket(arguments)
     site = read_configured(arguments) if arguments.config else _site(arguments)
     listen = options.read_listen(arguments.listen)
     threads = options.read_threads(arguments.threads or str(THREADS))
     server = arguments.server or default_server()
     check_installed(server)
     check_flags(arguments, server)
+    end = read_end(arguments, server)
+    if listener is not None and server == "granian":
+        raise ConfigurationError("--server granian: it takes no socket of LISTEN_FDS")
+    if not isinstance(site, Site):
+        site = replace(site, grace=end.grace)
     site.check(arguments.check is not False)
     allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
     if allowed and own and not isinstance(site, Configured):
@@ -142,7 +152,7 @@ def _run(arguments: argparse.Namespace) -> int:
     how += seen
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
-        make,
+        _ending(server, make, end),
         listen,
         threads,
         partial(_print_address, listen, site, how),
@@ -151,26 +161,45 @@ def _run(arguments: argparse.Namespace) -> int:
         site.log,
         largest("max_message", MAX_MESSAGE),
         site.settings.get("deflate", False),
+        end.drain,
+        end.grace,
+        inherited=listener,
     )
     return SERVERS[server](service)
 
 
+def _take_socket(arguments: argparse.Namespace) -> socket.socket | None:
+    """The socket of a parent, whose address then counts more than ``--listen``."""
+    listener = inherited()
+    if listener is not None:
+        arguments.listen = flag_of(address_of(listener))
+    return listener
+
+
 def _maker(
     server: str, site: Site | Spawned | Configured, listen: Listen, allowed: Iterable[str]
-) -> Callable[[], object]:
+) -> Callable[[], Any]:
     """What makes the application for a server."""
-    if isinstance(site, Configured):  # names of its routes may change
-        if server == "uvicorn":
-            from wsgiproxy.cli.asgi_edge import asgi_counted
-
-            return partial(asgi_counted, site.asgi_application)
-        return partial(counted, site.application)
     if server == "uvicorn":
-        from wsgiproxy.cli.asgi_edge import asgi_counted, asgi_with_own_names
+        from wsgiproxy.cli.asgi_edge import asgi_with_own_names
 
-        make = partial(asgi_with_own_names, site.asgi_application, listen, allowed)
-        return partial(asgi_counted, make)
-    return partial(counted, partial(with_own_names, site.application, listen, allowed))
+        if isinstance(site, Configured):  # names of its routes may change
+            return site.asgi_application
+        return partial(asgi_with_own_names, site.asgi_application, listen, allowed)
+    if isinstance(site, Configured):
+        return site.application
+    return partial(with_own_names, site.application, listen, allowed)
+
+
+def _ending(server: str, make: Callable[[], Any], end: End) -> Callable[[], object]:
+    """What makes it with the count in flight before it, and before that the health path."""
+    if server == "uvicorn":
+        from wsgiproxy.cli.asgi_edge import asgi_counted
+
+        make = partial(asgi_counted, make, end.grace)
+        return partial(asgi_with_health, make, end.health) if end.health else make
+    make = partial(counted, make, end.grace)
+    return partial(with_health, make, end.health) if end.health else make
 
 
 def _site(arguments: argparse.Namespace) -> Site | Spawned | Configured:
@@ -208,3 +237,4 @@ def _print_address(listen: Listen, site: Site | Spawned | Configured, how: str, 
     log_to_stderr(site.log)  # this may be the parent of the process that serves
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
+    notify("READY=1")

@@ -42,21 +42,25 @@ if TYPE_CHECKING:
     ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 __all__ = [
+    "GRACE",
     "MAX_MESSAGE",
     "SERVERS",
+    "SILENCE",
     "THREADS",
     "Service",
     "check_installed",
     "default_server",
     "end_cleanly",
-    "run_waitress",
     "waitress_settings",
 ]
 
 #: Exchanges at the same time, where a server has threads and no number is given.
 THREADS = 8
-#: Seconds that running exchanges have when the server is told to end.
-GRACE = 5
+#: Seconds that running exchanges have when the server is told to end, where no number is given.
+GRACE = 5.0
+
+#: Seconds of silence at the end, behind which a client with a kept connection sends no more.
+SILENCE = 1.0
 
 #: Bytes of a message of a WebSocket, where no number is given.
 MAX_MESSAGE = next(row.default for row in WEBSOCKET if row.name == "max_message")
@@ -83,6 +87,11 @@ class Service(Generic[_A]):
     :param log: how exchanges are logged, where the server may put lines together.
     :param max_message: largest message of a WebSocket of a client, in bytes.
     :param deflate: compress messages, for clients that can (RFC 7692).
+    :param drain: seconds between SIGTERM and the last connection that is accepted.
+    :param grace: seconds that exchanges in progress have from then on.
+    :param silence: seconds, after SIGTERM alone, behind which a silent client sends no more.
+    :param inherited: the listening socket that a parent has, too, and that goes on without us;
+        None for a socket of our own.
     """
 
     make: Callable[[], _A]
@@ -94,6 +103,10 @@ class Service(Generic[_A]):
     log: LogStyle | None = None
     max_message: int = MAX_MESSAGE
     deflate: bool = False
+    drain: float = 0.0
+    grace: float = GRACE
+    silence: float = SILENCE
+    inherited: socket.socket | None = None
 
 
 def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
@@ -110,26 +123,6 @@ def waitress_settings(threads: int, max_body: int | None) -> dict[str, Any]:
         "max_request_body_size": _NO_LIMIT if max_body is None else max_body + 1,
         "ident": None,  # or it would add a Server to answers that have none
     }
-
-
-def run_waitress(service: Service[WSGIApplication], listener: socket.socket | None = None) -> int:
-    """Serve with waitress.
-
-    :param listener: the socket to use; by default a new one.
-    """
-    from waitress.server import create_server
-
-    with listener or open_listener(service.listen) as listener:
-        server = create_server(
-            service.make(),
-            sockets=[listener],
-            **waitress_settings(service.threads, service.max_body),
-        )
-        signal.signal(signal.SIGTERM, end_cleanly)
-        service.started(listener.getsockname()[1])
-        server.run()  # it ends by SystemExit and KeyboardInterrupt, and waits for its threads
-        server.close()
-    return 0
 
 
 def end_cleanly(number: int, frame: FrameType | None) -> None:
@@ -152,7 +145,7 @@ def _gunicorn_settings(
 
     def post_fork(arbiter: Any, worker: Any) -> None:
         _block_interrupts()
-        worker.cfg.set("graceful_timeout", GRACE)  # for running exchanges
+        worker.cfg.set("graceful_timeout", ceil(service.grace))  # for running exchanges
 
     def when_ready(arbiter: Any) -> None:
         # Its own SIGINT raises an exception in the handler of a worker, wherever that was; some
@@ -168,7 +161,7 @@ def _gunicorn_settings(
         "workers": 1,
         "worker_class": "gthread",
         "threads": service.threads,
-        "graceful_timeout": GRACE + ceil(service.shutdown_time),  # until a worker is killed
+        "graceful_timeout": ceil(service.grace + service.shutdown_time),  # until a worker is killed
         "loglevel": "warning",
         "limit_request_line": 8190,  # the most that it takes
         # Peers that may send X-Forwarded-Proto are those of --trusted-proxies.
@@ -191,7 +184,7 @@ def _run_gunicorn(service: Service[WSGIApplication]) -> int:
         def load(self) -> WSGIApplication:
             return service.make()
 
-    settings = _gunicorn_settings(service, open_listener(service.listen))
+    settings = _gunicorn_settings(service, service.inherited or open_listener(service.listen))
     try:
         Gunicorn().run()
     except SystemExit as end:
@@ -214,7 +207,7 @@ def _run_granian(service: Service[WSGIApplication]) -> int:
             blocking_threads=service.threads,
             websockets=False,
             log_level=LogLevels.error,
-            workers_kill_timeout=GRACE + ceil(service.shutdown_time),
+            workers_kill_timeout=max(1, ceil(service.grace + service.shutdown_time)),
         )
         server.on_startup(partial(_handle_interrupts_of_granian, server))
         try:
@@ -254,6 +247,12 @@ def _when_open(host: str, port: int, then: Callable[[], None]) -> None:
         time.sleep(0.02)
 
 
+def _run_waitress(service: Service[WSGIApplication]) -> int:
+    from wsgiproxy.cli.waitress_server import run_waitress
+
+    return run_waitress(service)
+
+
 def _run_uvicorn(service: Service[ASGIApplication]) -> int:
     from wsgiproxy.cli.uvicorn_server import run_uvicorn
 
@@ -263,7 +262,7 @@ def _run_uvicorn(service: Service[ASGIApplication]) -> int:
 #: By the value of ``--server``.
 SERVERS: dict[str, Callable[[Service[Any]], int]] = {
     "uvicorn": _run_uvicorn,
-    "waitress": run_waitress,
+    "waitress": _run_waitress,
     "gunicorn": _run_gunicorn,
     "granian": _run_granian,
 }

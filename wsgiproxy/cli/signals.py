@@ -10,8 +10,16 @@ from time import monotonic
 from types import FrameType
 
 from wsgiproxy.cli.liveline import erase
+from wsgiproxy.cli.systemd import notify
 
-__all__ = ["Handler", "SignalCount", "at_first_signal", "handle_interrupts", "handle_signals"]
+__all__ = [
+    "Handler",
+    "SignalCount",
+    "at_first_signal",
+    "handle_interrupts",
+    "handle_signals",
+    "is_ending",
+]
 
 Handler = Callable[[int, "FrameType | None"], object]
 
@@ -29,6 +37,11 @@ class SignalCount:
     def __init__(self, kill: Callable[[], None] = lambda: None) -> None:
         self._kill = kill
         self._since: float | None = None
+
+    @property
+    def has_come(self) -> bool:
+        """Whether there was one."""
+        return self._since is not None
 
     def is_first(self, number: int) -> bool:
         """Whether this is the first signal."""
@@ -59,17 +72,42 @@ _callbacks: list[Callable[[], None]] = []
 _is_handled = False
 
 
-def handle_signals(then: Handler, kill: Callable[[], None]) -> None:
+def is_ending() -> bool:
+    """Whether the first SIGINT or SIGTERM has come: this process takes requests for the last time.
+
+    It is true from the signal on, also while connections are still accepted (``--drain``).
+    """
+    return _signals.has_come
+
+
+def handle_signals(
+    then: Handler, kill: Callable[[], None], drain: Callable[[], float] = lambda: 0.0
+) -> None:
     """Handle SIGINT and SIGTERM: the callbacks of :func:`at_first_signal`, and *then*.
 
     To be called before any :func:`at_first_signal`, for a server that handles no signal itself.
+
+    :param drain: seconds between SIGTERM and both of them; after Ctrl-C there are none. *then* is
+        called in a thread if there are any.
     """
     global _signals, _is_handled
     _signals, _is_handled = SignalCount(kill), True
 
+    def begin(number: int, frame: FrameType | None) -> None:
+        _call_back()
+        then(number, frame)
+
     def handle(number: int, frame: FrameType | None) -> None:
-        if _note(number):
-            then(number, frame)
+        if not _signals.is_first(number):
+            return
+        notify("STOPPING=1")
+        seconds = drain() if number == signal.SIGTERM else 0.0
+        if not seconds:
+            begin(number, frame)
+            return
+        timer = threading.Timer(seconds, begin, [number, None])
+        timer.daemon = True
+        timer.start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
@@ -96,9 +134,13 @@ def _note(number: int) -> bool:
     """Start the callbacks, unless this is another signal than the first."""
     if not _signals.is_first(number):
         return False
+    _call_back()
+    return True
+
+
+def _call_back() -> None:
     for callback in _callbacks:
         threading.Thread(target=callback, name="ending", daemon=True).start()
-    return True
 
 
 def _precede_handler(number: int) -> None:

@@ -17,6 +17,7 @@ from wsgiproxy.cli.ending import Ending
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.liveline import LiveLine, plain
 from wsgiproxy.cli.log import LogStyle, log_to_stderr
+from wsgiproxy.cli.servers import GRACE
 from wsgiproxy.cli.websocket import settings_of
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.spawn import SpawningApplication
@@ -41,6 +42,7 @@ class Spawned:
     :param settings: rows of :mod:`wsgiproxy.settings`.
     :param now: start it at once, and not at the first request.
     :param first: process id of ``wsgiproxy serve``; a server may have workers.
+    :param grace: seconds that requests in progress have at the end.
     """
 
     command: tuple[str, ...]
@@ -49,6 +51,7 @@ class Spawned:
     log: LogStyle
     now: bool
     first: int = field(default_factory=os.getpid)
+    grace: float = GRACE
 
     @property
     def title(self) -> str:
@@ -95,7 +98,7 @@ class Spawned:
 
         self._begin_log()
         proxy = self.proxy()
-        Ending(proxy, self.first)
+        Ending(proxy, self.first, self.grace)
         if self.now:
             proxy.start(wait=False)
         if not self.prefix:
@@ -110,7 +113,7 @@ class Spawned:
         self._begin_log()
         settings = settings_of("ASGISpawningApplication", self.settings)
         proxy = ASGISpawningApplication(self.command, **cast("ASGISpawnOptions", settings))
-        application = _with_ends(proxy, Ending(proxy, self.first), self.now)
+        application = _with_ends(proxy, Ending(proxy, self.first, self.grace), self.now)
         if not self.prefix:
             return application
         return ASGIMount(application, self.prefix, is_folder=self._is_folder)

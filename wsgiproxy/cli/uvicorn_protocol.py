@@ -11,6 +11,7 @@ from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from wsgiproxy.cli.asgi_edge import current_date
+from wsgiproxy.cli.signals import is_ending
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.target import absolute_form
 
@@ -100,8 +101,27 @@ class Protocol(HttpToolsProtocol):
         target = self.url
         if target[:1] == b"/":
             super().on_headers_complete()
-            return
-        self._take_target(target)
+        else:
+            self._take_target(target)
+        if is_ending():
+            self.answer_once()
+
+    def answer_once(self) -> None:
+        """Close the connection behind the answer to the request that it has now, if it has one."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+
+    def may_ask(self, since: float, silence: float) -> bool:
+        """Whether one more request may come, or is on its way; not while one is being served.
+
+        :param since: when the end began (:func:`time.monotonic`).
+        :param silence: seconds, from then on, behind which a silent client sends no more.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        return not self.transport.is_closing() and (
+            monotonic() - max(self._arrived, since) < silence
+        )
 
     def _take_target(self, target: bytes) -> None:
         """Take a target of another form than the usual one (RFC 9112, 3.2), or hand it over."""

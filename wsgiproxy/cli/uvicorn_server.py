@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +18,7 @@ from wsgiproxy.cli.accesslines import INTERVAL
 from wsgiproxy.cli.asgi_edge import dated
 from wsgiproxy.cli.listen import open_listener
 from wsgiproxy.cli.log import write_in_batches
-from wsgiproxy.cli.servers import GRACE, MAX_MESSAGE, Service
+from wsgiproxy.cli.servers import GRACE, MAX_MESSAGE, SILENCE, Service
 from wsgiproxy.cli.signals import handle_signals
 from wsgiproxy.cli.uvicorn_protocol import Protocol
 
@@ -28,6 +30,8 @@ __all__ = ["run_uvicorn", "server_of"]
 # Seconds; longer than the 60 of nginx, which would send a request on a connection that closes.
 _KEEP_ALIVE = 75
 _BACKLOG = 2048
+# Seconds between two looks at connections that the end waits for.
+_LOOK = 0.05
 # Seconds between two pings to the client of a WebSocket, which has as long to answer.
 _PING = 20.0
 
@@ -46,6 +50,9 @@ class _Server(uvicorn.Server):
         self._tell = started
         self._flush = flush
         self._flushing: asyncio.Task[None] | None = None
+        # Seconds that a client with a kept connection has for one more request at the end.
+        self.silence = SILENCE
+        self.grace = GRACE
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,6 +64,29 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._flushing = asyncio.create_task(self._flush_often())
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, close WebSockets, and finish what was begun."""
+        for _ in range(2):  # what waits in the queue is accepted; closing the socket would reset it
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        since = monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.answer_once()
+            else:
+                connection.shutdown()  # a WebSocket, which ends with 1012
+        while monotonic() - since < self.grace and any(
+            isinstance(each, Protocol) and each.may_ask(since, self.silence)
+            for each in self.server_state.connections
+        ):
+            await asyncio.sleep(_LOOK)
+        left = max(0.0, self.grace - (monotonic() - since))
+        self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]  # any number
+        await super().shutdown(sockets)
 
     async def _flush_often(self) -> None:
         while True:
@@ -72,7 +102,7 @@ def server_of(
     *,
     max_message: int = MAX_MESSAGE,
     deflate: bool = False,
-) -> uvicorn.Server:
+) -> _Server:
     """The server of an application, which handles no signal.
 
     :param started: called when it accepts connections.
@@ -86,26 +116,26 @@ def server_of(
 
 def run_uvicorn(
     service: Service[ASGIApplication],
-    listener: socket.socket | None = None,
     *,
     lifespan: Literal["on", "auto"] = "on",
 ) -> int:
-    """Serve with uvicorn.
+    """Serve with uvicorn until SIGINT or SIGTERM; requests in progress are finished.
 
-    :param listener: the socket to use; by default a new one.
     :param lifespan: auto for an application that may have none.
     """
-    servers: list[uvicorn.Server] = []
+    servers: list[_Server] = []
 
     def end(number: int, frame: FrameType | None) -> None:
         if not servers:
             raise SystemExit(0)
+        if number == signal.SIGINT:
+            servers[0].silence = 0.0
         servers[0].should_exit = True
 
-    with listener or open_listener(service.listen) as listener:
+    with service.inherited or open_listener(service.listen) as listener:
         port = listener.getsockname()[1]
         flush = write_in_batches(service.log)
-        handle_signals(end, flush)
+        handle_signals(end, flush, lambda: service.drain if servers else 0.0)
         application = service.make()
         server = server_of(
             application,
@@ -115,6 +145,7 @@ def run_uvicorn(
             max_message=service.max_message,
             deflate=service.deflate,
         )
+        server.grace, server.silence = service.grace, service.silence
         servers.append(server)
         try:
             server.run([listener])
@@ -159,5 +190,4 @@ def _config(
         date_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
     )

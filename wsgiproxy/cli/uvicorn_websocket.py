@@ -14,6 +14,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        self._is_told = False
         self._serves = self.app
         self.app = self._serve
 
@@ -24,6 +25,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Called when the server begins to end; it refuses handshakes by itself."""
+        if self._is_told:  # it is called again, for what is still there after a while
+            return
+        self._is_told = True
         is_refused = not self.handshake_complete
         super().shutdown()
         if is_refused:
