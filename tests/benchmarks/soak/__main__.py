@@ -48,13 +48,13 @@ async def soaked(names: list[str], seconds: float, rate: float, place: Path) -> 
     async with started(names, place) as (upstream, edges):
         load = Load(edges, upstream, rate)
         await load.once()
-        before = {edge.name: await edge.at_rest() for edge in edges}
+        before = await _at_rest(edges)
 
         async def sample(at: float) -> None:
             await asyncio.gather(*(edge.sample(at) for edge in edges))
 
         await load.run(seconds, sample)
-        after = {edge.name: await edge.at_rest() for edge in edges}
+        after = await _at_rest(edges)
         return {
             "seconds": seconds,
             "restarts": upstream.restarts,
@@ -62,6 +62,11 @@ async def soaked(names: list[str], seconds: float, rate: float, place: Path) -> 
             "samples": {edge.name: edge.samples for edge in edges},
             **_counted(load.counts),
         }
+
+
+async def _at_rest(edges: list[Edge]) -> Holds:
+    found = await asyncio.gather(*(edge.at_rest() for edge in edges))
+    return {edge.name: each for edge, each in zip(edges, found, strict=True)}
 
 
 def _growth(edge: Edge, before: Holds, after: Holds) -> Iterator[dict[str, Any]]:

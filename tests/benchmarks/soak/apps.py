@@ -22,7 +22,7 @@ from typing import Any
 
 STATE = "/-/state"
 #: Seconds for the head of an answer; what is slow is slower.
-HEAD_TIMEOUT = 1.5
+HEAD_TIMEOUT = 4.0
 _LIBC = ctypes.CDLL(None)
 
 

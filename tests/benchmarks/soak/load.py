@@ -56,9 +56,8 @@ class Load:
 
     async def once(self) -> None:
         """Each kind once at each server, so that all modules are loaded and pools filled."""
-        for edge in self._edges:
-            for kind in self._kinds[edge.name]:
-                await self._one(edge, kind)
+        each = [(edge, kind) for edge in self._edges for kind in self._kinds[edge.name]]
+        await asyncio.gather(*(self._one(edge, kind) for edge, kind in each))
 
     async def run(self, seconds: float, sample: Callable[[float], Awaitable[None]]) -> None:
         """Load for a time, with samples and restarts beside it; return when all has ended."""
