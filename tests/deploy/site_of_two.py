@@ -183,7 +183,7 @@ _NUMBERS = itertools.count(1)
 
 
 class User:
-    """A browser: it keeps one connection, and its cookie. It repeats nothing."""
+    """A browser: it keeps one connection, and its cookie, and repeats a GET that was cut."""
 
     def __init__(self, port: int) -> None:
         self._port = port
