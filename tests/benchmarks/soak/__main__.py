@@ -4,9 +4,9 @@
 uploads, WebSocket, answers that are cut, slow or never come, clients that leave, and processes on
 demand that are killed pass through our proxies under waitress, gunicorn (WSGI) and uvicorn (ASGI),
 while the upstream behind them is restarted again and again. It prints how memory (Pss, after a
-collection of garbage and malloc_trim), descriptors, threads, tasks and Python's objects grow per
-hour: by the Theil-Sen estimator, after a warm-up of a quarter of the time. It ends with status 1 if
-a request ended in another way than it has to.
+collection of garbage and malloc_trim, with one arena for all threads), descriptors, threads, tasks
+and Python's objects grow per hour: by the Theil-Sen estimator, after a warm-up of a quarter of the
+time. It ends with status 1 if a request ended in another way than it has to.
 """
 
 from __future__ import annotations
