@@ -71,13 +71,22 @@ def _listens(address: Address) -> bool:
 
 @contextlib.contextmanager
 def daemon(
-    command: Sequence[str], *listens: Address, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *listens: Address,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Daemon]:
     """Run *command* until the end of the block, which begins when it listens."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), **(env or {})}
     with tempfile.TemporaryFile("a+", errors="replace") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=_ROOT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=_ROOT,
+            pass_fds=pass_fds,
         )
         running = Daemon(process, log)
         try:
