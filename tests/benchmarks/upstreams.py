@@ -1,0 +1,58 @@
+"""What several upstreams cost: CPU microseconds for a GET of 1 KiB in one process.
+
+``upstreams_contender.py`` calls `WSGIProxyApp` and `ASGIProxyApp` against nginx, all on one core:
+with one upstream, with four, and with four of which one is dead. They take turns of 48 requests in
+the same process, so that what is different is the choice alone. A request that fails ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tests.benchmarks.in_process import FIELDS, on_one_core
+from tests.benchmarks.processes import Process
+from tests.benchmarks.program import Session, main
+from tests.benchmarks.report import Aim
+from tests.benchmarks.upstream import running_upstream
+from tests.benchmarks.upstreams_contender import EDGES, SETS, label
+
+TITLE = "Several upstreams in process, GET of 1 KiB"
+CHOICE = Aim("<=", 2, of="median", unit=" µs")
+WITH_DEAD = Aim("<=", 1.01, unit="")
+
+
+def measure(session: Session) -> None:
+    """Add the figures to the report of `session`."""
+    requests = str(session.choose(4000, 800))
+    command = [sys.executable, "-m", "tests.benchmarks.upstreams_contender"]
+    rounds: dict[str, list[float]] = {}
+    with on_one_core(), running_upstream(session.directory) as port:
+        process = Process(
+            [*command, str(port), str(FIELDS)], session.directory / "upstreams.log", pipes=True
+        )
+        try:
+            process.read()
+            for _ in range(session.rounds_or(15, 4)):
+                for name, value in json.loads(process.ask(requests)).items():
+                    rounds.setdefault(name, []).append(value)
+        finally:
+            process.stop()
+    for edge in EDGES:
+        one, four, dead = (label(edge, name) for name in SETS)
+        samples = {name: rounds[name] for name in (one, four, dead)}
+        session.report.add(f"upstreams under {edge}, CPU µs/request", samples, against=one)
+        above = [value - base for value, base in zip(rounds[four], rounds[one], strict=True)]
+        session.report.add(
+            f"choosing under {edge}, µs above one", {four: above}, aims={four: CHOICE}
+        )
+        session.report.add(
+            f"a dead one under {edge}, CPU µs/request",
+            {four: rounds[four], dead: rounds[dead]},
+            against=four,
+            aims={dead: WITH_DEAD},
+        )
+
+
+if __name__ == "__main__":
+    main(measure, TITLE, __doc__)
