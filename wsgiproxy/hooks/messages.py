@@ -192,7 +192,8 @@ class Request(_Message):
     def is_ambiguous(self) -> bool:
         """Whether backends may take the path for another one than :attr:`path`.
 
-        For hooks that decide by the path; see :func:`~wsgiproxy.sansio.target.is_ambiguous`.
+        For hooks that decide by the path: it has dot segments, ``//``, ``;``, a backslash, or an
+        encoded slash, dot, percent sign, letter or digit.
         """
         return is_ambiguous(self.raw_path)
 
