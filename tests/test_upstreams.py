@@ -17,8 +17,8 @@ import pytest
 from tests.support.asgi_calls import Caller, http_scope
 from tests.support.in_process import front_environ, run
 from tests.support.upstream import RawUpstream, answer
-from wsgiproxy import ConfigurationError, WSGIProxyApp
-from wsgiproxy.asgi import ASGIProxyApp
+from wsgiproxy import ConfigurationError, Router, WSGIProxyApp
+from wsgiproxy.asgi import ASGIProxyApp, ASGIRouter
 from wsgiproxy.hooks import Request
 
 Start = Callable[..., RawUpstream]
@@ -613,4 +613,11 @@ def test_href_can_be_assigned(front, three):
     proxy.app.href = three[2].url
     assert shares(proxy, 3) == {b"c": 3}
     proxy.app.href = urls(three[:2])
+    assert shares(proxy, 4) == {b"a": 2, b"b": 2}
+
+
+def test_a_router_takes_a_list_at_a_place(edge, front, three):
+    proxy = front(urls(three[:1]))
+    router = (Router if edge == "wsgi" else ASGIRouter)({"/": urls(three[:2])}, balance="least")
+    proxy.app = router
     assert shares(proxy, 4) == {b"a": 2, b"b": 2}
