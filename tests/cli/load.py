@@ -68,7 +68,7 @@ class Load:
         """Return when *count* more requests were answered."""
         wanted = self.answered + count
         until(lambda: self.answered >= wanted or self.failures, f"{count} answers", limit=60)
-        assert self.failures == []
+        assert self.failures == [], self.failures
 
     def stop(self) -> None:
         """End all clients behind their present requests."""
@@ -93,4 +93,4 @@ def under_load(port: int, kept: int = 3, short: int = 3, thinking: int = 3) -> I
         load.stop()
     seconds = time.monotonic() - begin
     print(f"{load.answered} requests in {seconds:.1f} s, {load.last_answers} last answers")
-    assert load.failures == []
+    assert load.failures == [], load.failures

@@ -168,3 +168,8 @@ def test_an_instance_that_is_stopped_while_it_is_checked_has_not_failed(messages
     Monitor(lifecycle, gateways, None, report)._check_readiness(Exiting(messages))
     assert lifecycle.state.phase is Phase.DRAINING
     assert lifecycle.state_after_end(None).failures == failures
+
+
+def test_no_name_of_the_monitor_is_one_of_every_thread() -> None:
+    """``_handle`` was: Python 3.13 has an attribute of that name, and no command was started."""
+    assert not {*vars(Monitor)} & {*vars(threading.Thread())}

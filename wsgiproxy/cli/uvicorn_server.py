@@ -67,12 +67,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, close WebSockets, and finish what was begun."""
-        for _ in range(2):  # what waits in the queue is accepted; closing the socket would reset it
-            await asyncio.sleep(0)
-        for server in self.servers:
-            server.close()
-        for sock in sockets or []:
-            sock.close()
+        await self._accept_no_more(sockets or [])
         since = monotonic()
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
@@ -87,6 +82,21 @@ class _Server(uvicorn.Server):
         left = max(0.0, self.grace - (monotonic() - since))
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]  # any number
         await super().shutdown(sockets)
+
+    async def _accept_no_more(self, sockets: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # what waits in the queue is accepted; closing the socket resets it
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            # It makes a transport in a task of its own, which fails, and resets the connection, if
+            # the server was closed since (CPython 3.11.7: Server._attach). uvloop does it at once.
+            for sock in sockets:
+                loop.remove_reader(sock)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for sock in sockets:
+            sock.close()
 
     async def _flush_often(self) -> None:
         while True:

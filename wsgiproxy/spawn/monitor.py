@@ -111,7 +111,7 @@ class Monitor(threading.Thread, Generic[G]):
         """Handle the messages of the supervisor; False when the supervisor has ended."""
         messages = instance.child.receive()
         for kind, text in messages or ():
-            self._handle(instance, kind, text)
+            self._take(instance, kind, text)
         return messages is not None
 
     def _forgive_joined(self, instance: Instance) -> None:
@@ -141,7 +141,7 @@ class Monitor(threading.Thread, Generic[G]):
             if self._lifecycle.set_ready(instance, gateway):
                 self._report.ready(instance)
 
-    def _handle(self, instance: Instance, kind: str, text: str) -> None:
+    def _take(self, instance: Instance, kind: str, text: str) -> None:
         """Handle a message of the supervisor; see :mod:`wsgiproxy.spawn.supervisor.loop`."""
         if kind == "P":
             instance.pid, instance.supervisor = map(int, text.split())
