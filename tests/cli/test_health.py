@@ -13,8 +13,7 @@ from tests.spawn.children import until
 from tests.support.client import RawClient, raw_exchange
 from tests.support.judges import JudgedResponse
 from tests.support.upstream import RawUpstream, answer
-from wsgiproxy.cli import health
-from wsgiproxy.cli.health import read_health, unready_when, with_health
+from wsgiproxy.cli.health import read_health
 from wsgiproxy.errors import ConfigurationError
 
 pytestmark = pytest.mark.in_turns(2)
@@ -151,24 +150,6 @@ def test_it_is_503_while_a_request_is_finished(server):
         until(is_over, "a second signal, half a second later, waits for nothing")
         assert command.wait() == 130
         assert "Traceback" not in command.stderr
-
-
-def test_an_upstream_that_is_not_usable(monkeypatch):
-    monkeypatch.setattr(health, "_checks", [])
-    reasons = ["", "no upstream"]
-    unready_when(lambda: reasons[0])
-    unready_when(lambda: reasons[1])
-    said = []
-    application = with_health(lambda: lambda environ, start: [b"app"], "/h")
-
-    def body(method: str, path: str = "/h") -> bytes:
-        environ = {"REQUEST_METHOD": method, "PATH_INFO": path}
-        return b"".join(application(environ, lambda status, headers: said.append(status)))
-
-    assert (body("GET"), said.pop()) == (b"no upstream", "503 Service Unavailable")
-    reasons[1] = ""
-    assert (body("GET"), said.pop()) == (b"ok", "200 OK")
-    assert (body("GET", "/other"), said) == (b"app", [])
 
 
 @pytest.mark.parametrize("typed", ["/", "h", "/h/", "/h?x", "/h h", "/%68", "/../h", "//h", "/é"])

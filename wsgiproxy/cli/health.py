@@ -30,14 +30,12 @@ __all__ = [
     "asgi_with_health",
     "read_end",
     "read_health",
-    "unready_when",
     "with_health",
 ]
 
 _OK, _UNAVAILABLE, _NOT_ALLOWED = "200 OK", "503 Service Unavailable", "405 Method Not Allowed"
 # The others stop by themselves.
 _DRAINING = ("uvicorn", "waitress")
-_checks: list[Callable[[], str]] = []
 
 
 class End(NamedTuple):
@@ -112,14 +110,6 @@ def _seconds(flag: str, typed: object, default: float) -> float:
         raise ConfigurationError(f"{flag} {typed!r}: expected {LEEWAY}") from error
 
 
-def unready_when(check: Callable[[], str]) -> None:
-    """Have the health path answer 503 while *check* gives a reason, such as ``no upstream``.
-
-    :param check: called for each probe, in any thread; it must not wait. Empty text means ready.
-    """
-    _checks.append(check)
-
-
 def _answer(method: str) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, header and body for a probe."""
     if method not in ("GET", "HEAD"):
@@ -127,8 +117,7 @@ def _answer(method: str) -> tuple[str, list[tuple[str, str]], bytes]:
     elif is_ending():
         status, text = _UNAVAILABLE, "ending"
     else:
-        text = next(filter(None, (check() for check in _checks)), "")
-        status, text = (_UNAVAILABLE, text) if text else (_OK, "ok")
+        status, text = _OK, "ok"
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(text))),
