@@ -7,6 +7,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,9 @@ from wsgiproxy.cli import parser
 from wsgiproxy.cli.servers import GRACE, SILENCE
 from wsgiproxy.cli.variables import from_environment
 
+HAS_SYSTEMD = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there"
+)
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "zero_downtime.rst").read_text()
 _LIMIT = 30
@@ -48,7 +52,7 @@ def test_numbers_of_the_page() -> None:
     assert SILENCE == 1 and PAGE.count("a second is sent away") == 1
 
 
-@pytest.mark.system("systemd-analyze")
+@HAS_SYSTEMD
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     socket_unit, service = blocks("ini")
     program = "/srv/proxy/venv/bin/wsgiproxy"

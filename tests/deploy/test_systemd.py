@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tests.deploy.commands import ROOT, refused
 from tests.support.daemon import program
 from wsgiproxy.cli.variables import from_environment
 
+HAS_SYSTEMD = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there"
+)
 UNITS = ROOT / "docs/deploy/systemd"
 _PROGRAM = "/opt/wsgiproxy/bin/wsgiproxy"
 
@@ -38,7 +42,7 @@ def service() -> configparser.SectionProxy:
     return unit("wsgiproxy.service")["Service"]
 
 
-@pytest.mark.system("systemd-analyze")
+@HAS_SYSTEMD
 def test_systemd_takes_them(tmp_path: Path) -> None:
     for file in UNITS.iterdir():
         # It looks whether the program is there.
@@ -50,7 +54,7 @@ def test_systemd_takes_them(tmp_path: Path) -> None:
     assert (done.returncode, about_them) == (0, [])
 
 
-@pytest.mark.system("systemd-analyze")
+@HAS_SYSTEMD
 def test_the_service_is_shut_off() -> None:
     command = [program("systemd-analyze"), "security", "--offline=true", "--no-pager"]
     command.append(str(UNITS / "wsgiproxy.service"))
