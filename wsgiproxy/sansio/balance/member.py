@@ -33,7 +33,8 @@ class Health(NamedTuple):
     nginx and Caddy put it aside after one failure, but neither of them counts a 503.
 
     :param max_fails: failures in a row, at least 1.
-    :param window: seconds; older failures are forgotten.
+    :param window: seconds; older failures are forgotten. It is longer than several connections that
+        time out one after the other, or a site with few requests would never know a dead host.
     :param pause: seconds of the first pause: short, since most failures are restarts.
     :param longest: seconds of the longest pause; each one in a row is twice as long as the one
         before. A member that was up for so long begins with the first pause again.
@@ -44,7 +45,7 @@ class Health(NamedTuple):
     """
 
     max_fails: int = 3
-    window: float = 10.0
+    window: float = 60.0
     pause: float = 1.0
     longest: float = 60.0
 
