@@ -1,4 +1,9 @@
-"""Hold a listening socket, and replace the proxy that serves it at each SIGHUP."""
+"""Hold a listening socket, and replace the proxy that serves it at each SIGHUP.
+
+::
+
+    python replace.py 8080 wsgiproxy serve :3000
+"""
 
 import signal
 import socket

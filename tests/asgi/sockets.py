@@ -36,7 +36,7 @@ __all__ = [
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 #: Seconds, more than anything here may take.
-LIMIT = 2
+LIMIT = 10
 SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -156,7 +156,9 @@ def test_upstreams_without_end_are_one_in_the_end(registry, monkeypatch):
     for number in range(5):
         app.href = f"http://10.0.0.{number}"
         run(app, front_environ())
-    assert names(registry, "upstream") == {"http://10.0.0.0", "http://10.0.0.1", "other"}
+    # A thread of another test may end an exchange of its own meanwhile.
+    found = names(registry, "upstream") - {""}
+    assert found == {"http://10.0.0.0", "http://10.0.0.1", "other"}
 
 
 def test_a_full_table_begins_anew_and_counts_on(figure, monkeypatch):
