@@ -23,6 +23,7 @@ from tests.spawn.children import until
 from tests.support.client import raw_exchange, request_bytes
 from tests.support.daemon import haproxy
 from tests.support.ports import free_port
+from tests.support.rounds import IN_FULL
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.cli import parser
 from wsgiproxy.cli.servers import GRACE, SILENCE
@@ -136,6 +137,7 @@ def raw_refused(port: int) -> bool:
     return False
 
 
+@IN_FULL  # tests/deploy has HAProxy before two hosts
 @pytest.mark.system("haproxy")
 @pytest.mark.in_turns(2)
 @pytest.mark.parametrize("server", ["uvicorn", "waitress"])
