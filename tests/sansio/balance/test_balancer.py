@@ -148,6 +148,15 @@ class TestPassiveHealth:
         assert a.resumes_at == 1.5
 
 
+    def test_one_that_has_rested_is_up_with_its_first_good_answer(self):
+        balancer = balanced()
+        a, *_ = balancer.members
+        balancer.rest(a, 1.0)
+        assert {ask(balancer, 0.5) for _ in range(4)} == {"b", "c"}
+        assert [ask(balancer, 1.0) for _ in range(9)].count("a") == 3
+        assert (a.state, a.fails) == ("up", 0)
+
+
 class TestPanic:
     def test_a_single_member_is_never_put_aside(self):
         balancer = balanced(1)

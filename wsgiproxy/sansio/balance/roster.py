@@ -102,6 +102,8 @@ class Roster:
         """Put a member aside that asks for it; a single one is not."""
         if len(self.members) > 1 and self.get(member.key) is member:
             member.stage = "paused"
+            # Its next good answer is looked at, as with all that are not up.
+            member.fails = max(member.fails, 1)
             member.resumes_at = max(until, member.resumes_at)
             member.asked_at = -math.inf
             self._refresh()
