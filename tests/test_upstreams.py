@@ -9,7 +9,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,13 @@ from tests.support.in_process import front_environ, run
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import ConfigurationError, WSGIProxyApp
 from wsgiproxy.asgi import ASGIProxyApp
+from wsgiproxy.asgi import balanced as asgi_balanced
+from wsgiproxy.errors import ProxyError
 from wsgiproxy.hooks import Request
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.transport.room import Room
+from wsgiproxy.transport.turn import Turn
+from wsgiproxy.wsgi import balanced as wsgi_balanced
 
 Start = Callable[..., RawUpstream]
 
@@ -454,6 +461,56 @@ def test_a_request_in_the_queue_gets_the_room(edge, front, start):
     for thread in threads:
         thread.join(10)
     assert [each.body for each in found] == [b"a", b"b"]
+
+
+def test_those_that_wait_look_once_for_each_place(edge, monkeypatch):
+    proxy = Front(edge, "http://127.0.0.1:9", max_in_flight=1, queue_size=9, queue_timeout=0.5)
+    upstreams = proxy.app._upstreams
+    inbound = environs.read(front_environ(b""))
+    looks: list[Turn] = []
+    choose = Turn.choose
+    monkeypatch.setattr(Turn, "choose", lambda turn: looks.append(turn) or choose(turn))
+    first, *others = (Turn(upstreams, inbound) for _ in range(6))
+    first.choose()
+    taken: list[Any] = []
+
+    def wait(turn: Turn) -> None:
+        with suppress(ProxyError):
+            if edge == "wsgi":
+                taken.append(wsgi_balanced._wait_for_room(turn, upstreams, {}))
+            else:
+                taken.append(asyncio.run(asgi_balanced._wait_for_room(turn, upstreams)))
+
+    threads = [threading.Thread(target=wait, args=[turn]) for turn in others]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(upstreams.room) == 5)
+    first.end()
+    for thread in threads:
+        thread.join(10)
+    proxy.close()
+    assert len(taken) == 1
+    assert len(looks) < 40
+    assert not len(upstreams.room)
+
+
+def test_room_for_one_client_gets_past_those_of_others() -> None:
+    room = Room(1, 9)
+    woken: list[str] = []
+    places = [room.queue(partial(woken.append, name)) for name in "abc"]
+    room.let_one_in()
+    room.listen(places[0])
+    room.let_one_in(behind=places[0])
+    room.listen(places[1])
+    room.let_one_in(behind=places[1])
+    assert woken == ["a", "b", "c"]
+    room.let_one_in()
+    assert woken[3:] == ["a"]
+    room.unqueue(places[0])  # it had no use for that call
+    assert woken[4:] == ["b"]
+    for place in places[1:]:
+        room.unqueue(place)
+    assert not len(room)
 
 
 def test_a_client_has_a_limit_of_its_own(edge, front, start):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wsgiproxy.sansio.message import Inbound, Request, ResponseHead
     from wsgiproxy.sansio.pipeline import Outgoing
     from wsgiproxy.transport.base import AsyncReply
+    from wsgiproxy.transport.room import Room
     from wsgiproxy.transport.upstreams import Upstream, Upstreams
 
 __all__ = ["exchange"]
@@ -70,26 +71,26 @@ async def exchange(
 
 async def _wait_for_room(turn: Turn, upstreams: Upstreams) -> Upstream:
     event = asyncio.Event()
-    # A thread or another event loop may be the one that makes room.
-    wake = partial(_wake, asyncio.get_running_loop(), event)
+    room = upstreams.room
     limit = monotonic() + turn.begin_waiting()
-    while True:
-        upstreams.room.queue(wake)
-        try:
-            found = turn.choose()
-            if found is None:
-                try:
-                    await asyncio.wait_for(event.wait(), max(limit - monotonic(), 0))
-                except (asyncio.TimeoutError, TimeoutError):
-                    raise turn.no_room() from None
-                found = turn.choose()
-        finally:
-            upstreams.room.unqueue(wake)
-        if found is not None:
-            return found
-        event.clear()
+    # A thread or another event loop may be the one that makes room.
+    place = room.queue(partial(_wake, asyncio.get_running_loop(), event, room))
+    try:
+        while (found := turn.choose()) is None:
+            room.let_one_in(behind=place)
+            try:
+                await asyncio.wait_for(event.wait(), max(limit - monotonic(), 0))
+            except (asyncio.TimeoutError, TimeoutError):
+                raise turn.no_room() from None
+            event.clear()
+            room.listen(place)
+        return found
+    finally:
+        room.unqueue(place)
 
 
-def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    if not loop.is_closed():
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event, room: Room) -> None:
+    try:
         loop.call_soon_threadsafe(event.set)
+    except RuntimeError:  # the loop has ended, and so has the request
+        room.let_one_in()

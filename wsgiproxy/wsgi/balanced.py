@@ -76,18 +76,18 @@ def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -
     event = threading.Event()
     has_gone = ClientWatch(environ)
     limit = monotonic() + turn.begin_waiting()
-    while True:
-        upstreams.room.queue(event.set)
-        try:
-            found = turn.choose()
-            while found is None and not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
+    room = upstreams.room
+    place = room.queue(event.set)
+    try:
+        while (found := turn.choose()) is None:
+            room.let_one_in(behind=place)
+            while not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
                 if monotonic() >= limit:
                     raise turn.no_room()
                 if has_gone():
                     raise ClientGone("the client left while it waited for room")
-            found = found or turn.choose()
-        finally:
-            upstreams.room.unqueue(event.set)
-        if found is not None:
-            return found
-        event.clear()
+            event.clear()
+            room.listen(place)
+        return found
+    finally:
+        room.unqueue(place)
