@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from wsgiproxy.asgi import balanced as asgi_balanced
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.hooks import Request
 from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.transport.attendant import Attendant
 from wsgiproxy.transport.room import Room
+from wsgiproxy.transport.srv import services
 from wsgiproxy.transport.turn import Turn
 from wsgiproxy.wsgi import balanced as wsgi_balanced
 
@@ -251,6 +254,77 @@ def test_services_have_ports_and_weights_of_their_own(front, three, monkeypatch)
     proxy = front("dns:_http._tcp.site.internal")
     assert shares(proxy, 8) == {b"a": 6, b"b": 2}
     assert three[0].requests[0].values("host") == ["site.internal"]
+
+
+def test_services_are_scaled_to_our_weights(monkeypatch):
+    resolver = pytest.importorskip("dns.resolver")
+    records: list[SimpleNamespace] = []
+    monkeypatch.setattr(resolver, "resolve", lambda name, kind, lifetime: records)
+
+    def add(priority: int, weight: int, target: str = "a.internal.") -> None:
+        records.append(SimpleNamespace(priority=priority, weight=weight, port=80, target=target))
+
+    assert services("_http._tcp.x") == []
+    add(0, 9, ".")
+    add(2, 1)
+    assert services("_http._tcp.x") == [("a.internal", 80, 1)]
+    for weight in (65535, 30000, 0):
+        add(1, weight)
+    assert [weight for *_, weight in services("_http._tcp.x")] == [256, 117, 1]
+
+
+def test_one_server_of_a_service_without_an_address(front, three, monkeypatch):
+    monkeypatch.setattr(
+        "wsgiproxy.transport.attendant.services",
+        lambda name: [("nonesuch.invalid", 80, 1), ("127.0.0.1", three[0].port, 1)],
+    )
+    assert front("dns:_http._tcp.site.internal").ask().body == b"a"
+
+
+def test_a_service_without_servers_is_503(front, monkeypatch, caplog):
+    monkeypatch.setattr("wsgiproxy.transport.attendant.services", lambda name: [])
+    assert front("dns:_http._tcp.site.internal").ask().status == 503
+    assert "no addresses" in caplog.text
+
+
+def test_those_that_wait_for_a_name_share_its_failure(front, monkeypatch):
+    asked: list[str] = []
+    turn = threading.Event()
+
+    def services(name: str) -> Any:
+        asked.append(name)
+        assert turn.wait(10)
+        raise OSError("SERVFAIL")
+
+    monkeypatch.setattr("wsgiproxy.transport.attendant.services", services)
+    attendant = front("dns:_http._tcp.site.internal").app._upstreams._attendant
+    threads = [threading.Thread(target=attendant.look_up_now) for _ in range(5)]
+    began: list[int] = []
+    monkeypatch.setattr(
+        "wsgiproxy.transport.attendant.monotonic", lambda: began.append(1) or time.monotonic()
+    )
+    for thread in threads:
+        thread.start()
+    until(lambda: asked and len(began) == 5)
+    turn.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(asked) == 1
+
+
+def test_an_unexpected_failure_does_not_end_the_checks(front, three, monkeypatch, caplog):
+    failures = [RuntimeError("can't start new thread"), RuntimeError("again")]
+    check = Attendant._check
+
+    def failing(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        check(*args)
+
+    monkeypatch.setattr(Attendant, "_check", failing)
+    front(urls(three), check_path="/health", check_interval=0.02).ask()
+    until(lambda: any(each.target == "/health" for up in three for each in up.requests))
+    assert "can't start new thread" in caplog.text
 
 
 def test_a_client_stays_where_it_is(front, three):
