@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.asgi.sockets import Client, serving
 from tests.support.asgi_calls import Caller, http_scope
 from tests.support.in_process import front_environ, run
 from tests.support.upstream import RawUpstream, answer
@@ -26,6 +27,7 @@ from wsgiproxy.errors import ProxyError
 from wsgiproxy.hooks import Request
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.transport.attendant import Attendant
+from wsgiproxy.transport.rewindable import Rewindable
 from wsgiproxy.transport.room import Room
 from wsgiproxy.transport.srv import services
 from wsgiproxy.transport.turn import Turn
@@ -434,6 +436,52 @@ def test_a_body_that_reached_nothing_goes_to_the_next(front, start, dead, size):
     body = bytes(range(256)) * (size // 256 + 1)
     assert [proxy.ask("POST", body=body).status for _ in range(2)] == [200, 200]
     assert [each.body for each in upstream.requests] == [body, body]
+
+
+def test_a_signed_body_that_reached_nothing_goes_to_the_next(front, start, dead, secret):
+    upstream = start([("read",), ("send", named("a")), ("read",), ("send", named("a"))])
+    proxy = front([dead, upstream.url], secret_file=secret, sign_body=True)
+    body = bytes(200_000)
+    assert [proxy.ask("POST", body=body).status for _ in range(2)] == [200, 200]
+    assert [each.body for each in upstream.requests] == [body, body]
+
+
+def test_a_generator_that_an_upload_still_reads_is_not_begun_again() -> None:
+    async def blocks(turn: asyncio.Event) -> Any:
+        yield b"one"
+        await turn.wait()
+        yield b"two"
+
+    async def main() -> None:
+        turn = asyncio.Event()
+        body = Rewindable(blocks(turn))
+        assert await anext(body) == b"one"
+        assert body.rewind()
+        assert await anext(body) == b"one"
+        upload = asyncio.ensure_future(anext(body))
+        await asyncio.sleep(0)
+        assert not body.rewind()
+        turn.set()
+        assert await upload == b"two"
+        assert await anext(body, None) is None
+        assert body.rewind()
+        assert [block async for block in body] == [b"one", b"two"]
+
+    asyncio.run(main())
+
+
+def test_a_websocket_is_in_progress_until_it_is_closed() -> None:
+    async def main() -> None:
+        async with serving(max_in_flight=5) as (app, upstream):
+            client = Client(app)
+            await upstream.peer()
+            await client.accepted()
+            assert app.upstreams[0].in_flight == 1
+            client.close()
+            await client.ended()
+            assert app.upstreams[0].in_flight == 0
+
+    asyncio.run(main())
 
 
 def test_all_dead_is_502(front, dead):

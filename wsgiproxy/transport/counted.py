@@ -66,6 +66,8 @@ class CountedReply:
     def close(self) -> None:
         """As :meth:`.Reply.close`."""
         at_end, self._at_end = self._at_end, None
-        self._reply.close()
-        if at_end is not None:
-            at_end()
+        try:
+            self._reply.close()
+        finally:
+            if at_end is not None:
+                at_end()

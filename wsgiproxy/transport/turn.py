@@ -13,6 +13,7 @@ from wsgiproxy.errors import (
     TooManyRequests,
 )
 from wsgiproxy.sansio.balance import Outcome
+from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.fields.retry_after import retry_after
 from wsgiproxy.sansio.message import BLOCK, Inbound, Request, ResponseHead
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn", "close", "reframed"]
 
-# Bytes of a body that are kept where a request may be sent again after a failure.
-_KEPT = 1024 * 1024
+# Bytes of a body that are kept where a request may be sent again after a failure, or where it is
+# read before anything is sent.
+_KEPT = LARGEST_BODY
 _GATEWAY_ERRORS = frozenset([502, 503, 504])
 _TOO_MANY = 429
 _GOOD = Outcome.GOOD
@@ -117,7 +119,8 @@ class Turn:
         """The body, so that it can be sent again; None for none."""
         if body is None:
             return None
-        return Rewindable(body, _KEPT if self._retries else BLOCK)
+        is_kept = self._retries or self._upstreams.reads_whole_bodies
+        return Rewindable(body, _KEPT if is_kept else BLOCK)
 
     # -- how it went
 

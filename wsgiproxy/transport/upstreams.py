@@ -65,6 +65,7 @@ class Upstreams:
     :param settings: the rows of :data:`wsgiproxy.settings.BALANCE`, and ``trusted_proxies``.
     :param sticky: knows the cookies of ``balance="sticky"``; None for another policy.
     :param make_transport: makes what the checks of ``check_path`` are sent with.
+    :param reads_whole_bodies: bodies are read before anything is sent, as a signature covers them.
     :raises ConfigurationError: a policy that does not exist.
     """
 
@@ -75,8 +76,11 @@ class Upstreams:
         settings: Mapping[str, Any],
         sticky: Sticky | None = None,
         make_transport: Callable[[], Transport] = PooledTransport,
+        *,
+        reads_whole_bodies: bool = False,
     ) -> None:
         self.targets = targets
+        self.reads_whole_bodies = reads_whole_bodies
         self.settings = settings
         self.sticky = sticky
         self._policy_for = policy_for
@@ -88,7 +92,6 @@ class Upstreams:
         self.is_known = False
         self._given: Any = None
         self._budget = Budget()
-        # Asked of for each request.
         self.retries: int = settings["retries"]
         self.retry_statuses = frozenset(settings["retry_statuses"])
         #: Whether an upstream keeps the sessions that it has given.

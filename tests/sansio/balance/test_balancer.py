@@ -147,7 +147,6 @@ class TestPassiveHealth:
             balancer.end(a, 0.5, FAILED)
         assert a.resumes_at == 1.5
 
-
     def test_one_that_has_rested_is_up_with_its_first_good_answer(self):
         balancer = balanced()
         a, *_ = balancer.members
