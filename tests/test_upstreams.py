@@ -25,6 +25,7 @@ from wsgiproxy.asgi import ASGIProxyApp
 from wsgiproxy.asgi import balanced as asgi_balanced
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.hooks import Request
+from wsgiproxy.sansio.balance import Outcome
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.transport.attendant import Attendant
 from wsgiproxy.transport.rewindable import Rewindable
@@ -522,6 +523,23 @@ def test_a_status_leads_to_the_next_and_retry_after_counts(front, start):
     assert len(busy.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "method", "asked"),
+    [
+        (500, "POST", 1),
+        (504, "POST", 1),
+        (503, "POST", 2),
+        (529, "POST", 2),
+        (500, "PUT", 2),
+    ],
+)
+def test_what_may_have_been_done_is_not_done_again(front, start, status, method, asked):
+    upstreams = [start(named("no", status=status)) for _ in range(2)]
+    proxy = front(urls(upstreams), retries=1, retry_statuses=status)
+    assert proxy.ask(method, body=b"x").status == status
+    assert sum(len(each.requests) for each in upstreams) == asked
+
+
 def test_a_status_without_another_upstream_is_the_answer(front, start):
     busy = [start(named("busy", status=503)) for _ in range(2)]
     proxy = front(urls(busy), retries=5, retry_statuses=503)
@@ -736,6 +754,35 @@ def test_a_hook_that_chooses_what_is_not_there_is_500(front, three, caplog):
     assert front(urls(three), hooks=[elsewhere]).ask().status == 500
     assert "expected one of" in caplog.text
     assert front(three[0].url, hooks=[elsewhere]).ask().status == 500
+
+
+def test_a_request_that_a_hook_sends_again_is_one_of_its_client(front, start):
+    long = b"HTTP/1.1 401 No\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)
+
+    def again(request: Any) -> Any:
+        response = yield request
+        if response.status == 401:
+            yield request
+
+    upstream = start([[("read",), ("send", long), ("close",)], [("read",), ("send", named("b"))]])
+    proxy = front([upstream.url], hooks=[again], max_in_flight_per_client=1)
+    assert proxy.ask().body == b"b"
+    assert not proxy.app._upstreams.room._clients
+    assert proxy.app.upstreams[0].in_flight == 0
+
+
+def test_a_hook_chooses_among_those_with_room(front, three):
+    def to_b(request: Any) -> Any:
+        request.upstream = three[1].url
+        yield request
+
+    proxy = front(urls(three), hooks=[to_b], max_in_flight=1)
+    assert proxy.ask().body == b"b"
+    upstreams = proxy.app._upstreams
+    member, _ = upstreams.named(three[1].url)
+    assert proxy.ask().status == 503
+    upstreams.end(member, Outcome.GOOD)
+    assert proxy.ask().body == b"b"
 
 
 def test_hooks_see_the_failure_of_the_last_one_alone(front, three, dead):

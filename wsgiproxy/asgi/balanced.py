@@ -34,6 +34,8 @@ async def exchange(
     made: Made,
     framed: Framed,
     wanted: str = "",
+    *,
+    is_counted: bool = False,
 ) -> tuple[ResponseHead, AsyncReply | None]:
     """As :meth:`.ASGIGateway.send`, to one of several upstreams.
 
@@ -41,32 +43,40 @@ async def exchange(
     :param made: what a policy makes of the request.
     :param framed: its body, read once, and the request with its final framing.
     :param wanted: the address of the upstream that a hook has chosen.
+    :param is_counted: as for :class:`.Turn`.
     """
     if not upstreams.is_settled and not upstreams.is_ready():
         await asyncio.get_running_loop().run_in_executor(None, upstreams.look_up)
-    turn = Turn(upstreams, inbound, wanted)
+    turn = Turn(upstreams, inbound, wanted, is_counted=is_counted)
     try:
         upstream = turn.choose() or await _wait_for_room(turn, upstreams)
-        going = upstream.going(made)
-        blocks, request = await framed(going.request)
-        body = turn.kept(blocks)
-        while True:
-            try:
-                head, reply = await send(going, request, body)
-            except ProxyError as error:
-                other = turn.choose() if turn.failed(error, body) else None
-                if other is None:
-                    raise
-            else:
-                other = turn.after(head, body)
-                if other is None:
-                    return turn.answered(head, reply)
-                close(reply)
-            going = other.going(made)
-            request = reframed(going.request, request)
+        return await _answered(turn, upstream, send, made, framed)
     except BaseException:
         turn.end()
         raise
+
+
+async def _answered(
+    turn: Turn, upstream: Upstream, send: Sending, made: Made, framed: Framed
+) -> tuple[ResponseHead, AsyncReply | None]:
+    """The first answer that is one for the client."""
+    going = upstream.going(made)
+    blocks, request = await framed(going.request)
+    body = turn.kept(blocks)
+    while True:
+        try:
+            head, reply = await send(going, request, body)
+        except ProxyError as error:
+            other = turn.choose() if turn.failed(error, body) else None
+            if other is None:
+                raise
+        else:
+            other = turn.after(head, body)
+            if other is None:
+                return turn.answered(head, reply)
+            close(reply)
+        going = other.going(made)
+        request = reframed(going.request, request)
 
 
 async def _wait_for_room(turn: Turn, upstreams: Upstreams) -> Upstream:

@@ -25,6 +25,11 @@ class CountedReply:
         self.reused: bool = reply.reused
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is still to be closed."""
+        return self._at_end is not None
+
+    @property
     def received(self) -> int:
         """As :attr:`.Reply.received`."""
         count: int = self._reply.received

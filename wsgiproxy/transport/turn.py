@@ -31,6 +31,7 @@ __all__ = ["Turn", "close", "reframed"]
 # read before anything is sent.
 _KEPT = LARGEST_BODY
 _GATEWAY_ERRORS = frozenset([502, 503, 504])
+_REFUSALS = frozenset([503, 529])
 _TOO_MANY = 429
 _GOOD = Outcome.GOOD
 
@@ -52,15 +53,25 @@ class Turn:
     :param upstreams: those of the proxy.
     :param inbound: the request of the client.
     :param wanted: the address of the upstream that a hook has chosen; empty for none.
+    :param is_counted: whether the client's request is counted already, as a hook sends it again
+        while it holds the answer.
     """
 
     __slots__ = (
-        *("_has_entered", "_inbound", "_member", "_named"),
+        *("_has_entered", "_inbound", "_is_counted", "_member", "_named"),
         *("_retries", "_tried", "_upstreams", "_value"),
     )
 
-    def __init__(self, upstreams: Upstreams, inbound: Inbound, wanted: str = "") -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        inbound: Inbound,
+        wanted: str = "",
+        *,
+        is_counted: bool = False,
+    ) -> None:
         self._named = wanted
+        self._is_counted = is_counted or upstreams.room.limit is None
         self._upstreams = upstreams
         self._inbound = inbound
         self._member: Member | None = None
@@ -86,7 +97,7 @@ class Turn:
         :raises ProxyError: there is none.
         """
         upstreams = self._upstreams
-        if upstreams.room.limit is not None and not self._has_entered:
+        if not self._is_counted and not self._has_entered:
             if not upstreams.room.enter(upstreams.client_of(self._inbound)):
                 return None
             self._has_entered = True
@@ -111,7 +122,7 @@ class Turn:
 
     def no_room(self) -> ProxyError:
         """What the client gets if there is no room."""
-        if self._upstreams.room.limit is not None and not self._has_entered:
+        if not self._is_counted and not self._has_entered:
             return TooManyRequests(f"client {self._upstreams.client_of(self._inbound)}")
         return self._upstreams.no_room(self._tried)
 
@@ -145,6 +156,10 @@ class Turn:
         seconds = retry_after(head.headers, time.time())
         if seconds:
             self._upstreams.rest(member, seconds)
+        # Others, such as 500 or 504, may come after the request has had its effect.
+        has_refused = head.status < 500 or head.status in _REFUSALS
+        if not has_refused and self._inbound.method not in IDEMPOTENT:
+            return None
         if not self._may_retry() or not self._again(member, body):
             return None
         other = self.choose()
@@ -176,7 +191,11 @@ class Turn:
         assert member is not None
         if upstreams.sticky is not None:
             if self._value != member.key:
-                head = self._with_cookie(head, member)
+                try:
+                    head = self._with_cookie(head, member)
+                except BaseException:  # such as a file of keys that has gone
+                    close(reply)
+                    raise
         elif upstreams.gives_sessions:
             session = value_of(head.headers, upstreams.wants or "")
             if session:

@@ -162,9 +162,8 @@ class Upstreams:
 
     def _ask(self, source: Callable[[], Any]) -> None:
         try:
-            given = source()
+            given = list(source())
             if given != self._given or not self.is_known:
-                given = list(given)
                 self.use(read_addresses(given))
                 self._given = given
         except Exception as error:
@@ -218,14 +217,17 @@ class Upstreams:
             member = self._balancer.choose(now, value, tried)
             return None if member is None else (member, self._upstreams[member.key])
 
-    def named(self, text: str) -> tuple[Member, Upstream]:
-        """The upstream with an address, counted in.
+    def named(self, text: str) -> tuple[Member, Upstream] | None:
+        """The upstream with an address, counted in; None if it has no room.
 
         :raises HookFailed: there is none.
         """
+        limit = self.settings["max_in_flight"]
         with self._lock:
             for member in self._balancer.members:
                 if member.key == text:
+                    if limit is not None and member.in_flight >= limit:
+                        return None
                     self._balancer.begin(member)
                     return member, self._upstreams[text]
             known = ", ".join(self._upstreams)
@@ -287,8 +289,7 @@ class Upstreams:
         self._lock = threading.Lock()
         self._attendant.forget()
         self.room.forget()
-        for member in self._balancer.members:
-            member.in_flight = 0
+        self._balancer.forget()
 
 
 _all: weakref.WeakSet[Upstreams] = weakref.WeakSet()

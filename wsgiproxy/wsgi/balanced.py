@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ _SLICE = 0.5
 #: What a policy makes of the request; and its body, read once, with the request as it is framed.
 Made = Callable[[Any], "Outgoing"]
 Framed = Callable[["Request"], "tuple[Iterator[bytes] | None, Request]"]
+Sending = Callable[..., "tuple[ResponseHead, Reply | None]"]
 
 
 def exchange(
@@ -40,36 +42,47 @@ def exchange(
     made: Made,
     framed: Framed,
     wanted: str = "",
+    *,
+    is_counted: bool = False,
 ) -> tuple[ResponseHead, Reply | None]:
     """As :meth:`.Gateway.send`, to one of several upstreams.
 
     :param wanted: the address of the upstream that a hook has chosen.
+    :param is_counted: as for :class:`.Turn`.
     """
     if not upstreams.is_settled and not upstreams.is_ready():
         upstreams.look_up()
-    turn = Turn(upstreams, inbound, wanted)
+    turn = Turn(upstreams, inbound, wanted, is_counted=is_counted)
     try:
         upstream = turn.choose() or _wait_for_room(turn, upstreams, environ)
-        going = upstream.going(made)
-        blocks, request = framed(going.request)
-        body = turn.kept(blocks)
-        while True:
-            try:
-                head, reply = gateway.send(environ, going, request, body, record)
-            except ProxyError as error:
-                other = turn.choose() if turn.failed(error, body) else None
-                if other is None:
-                    raise
-            else:
-                other = turn.after(head, body)
-                if other is None:
-                    return turn.answered(head, reply)
-                close(reply)
-            going = other.going(made)
-            request = reframed(going.request, request)
+        sending = partial(gateway.send, environ, record=record)
+        return _answered(turn, upstream, sending, made, framed)
     except BaseException:
         turn.end()
         raise
+
+
+def _answered(
+    turn: Turn, upstream: Upstream, send: Sending, made: Made, framed: Framed
+) -> tuple[ResponseHead, Reply | None]:
+    """The first answer that is one for the client."""
+    going = upstream.going(made)
+    blocks, request = framed(going.request)
+    body = turn.kept(blocks)
+    while True:
+        try:
+            head, reply = send(going, request, body)
+        except ProxyError as error:
+            other = turn.choose() if turn.failed(error, body) else None
+            if other is None:
+                raise
+        else:
+            other = turn.after(head, body)
+            if other is None:
+                return turn.answered(head, reply)
+            close(reply)
+        going = other.going(made)
+        request = reframed(going.request, request)
 
 
 def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -> Upstream:

@@ -380,6 +380,20 @@ class TestUpdate:
         assert [member.key for member in balancer.members] == ["a", "b"]
 
 
+class TestForget:
+    @pytest.mark.parametrize("policy", ["round-robin", "least"])
+    def test_requests_and_probes_of_another_process(self, policy):
+        members = [(f"{number}:80", 1) for number in range(12)]
+        balancer = Balancer(policy, members, health=HEALTH, max_in_flight=1)
+        first = balancer.members[0]
+        fail(balancer, first)
+        while balancer.choose(1.0) is not None:
+            pass
+        assert first.in_flight == 1 and first.stage == "probing"
+        balancer.forget()
+        assert {balancer.choose(1.5) for _ in members} == set(balancer.members)
+
+
 class TestConstruction:
     @pytest.mark.parametrize(
         ("policy", "wants"),
