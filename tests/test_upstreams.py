@@ -23,7 +23,7 @@ from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import ConfigurationError, WSGIProxyApp
 from wsgiproxy.asgi import ASGIProxyApp
 from wsgiproxy.asgi import balanced as asgi_balanced
-from wsgiproxy.errors import ProxyError
+from wsgiproxy.errors import ConnectTimeout, ProxyError
 from wsgiproxy.hooks import Request
 from wsgiproxy.sansio.balance import Outcome
 from wsgiproxy.sansio.environ import inbound as environs
@@ -483,6 +483,19 @@ def test_a_websocket_is_in_progress_until_it_is_closed() -> None:
             assert app.upstreams[0].in_flight == 0
 
     asyncio.run(main())
+
+
+def test_not_all_of_a_silent_network_are_waited_for():
+    proxy = Front("wsgi", [f"http://127.0.0.1:{port}" for port in range(1, 9)])
+    turn = Turn(proxy.app._upstreams, environs.read(front_environ(b"")))
+    asked = 0
+    while turn.choose():
+        asked += 1
+        if not turn.failed(ConnectTimeout("silent"), None):
+            break
+    turn.end()
+    assert asked == 3
+    proxy.close()
 
 
 def test_all_dead_is_502(front, dead):

@@ -30,6 +30,9 @@ __all__ = ["Turn", "close", "reframed"]
 # Bytes of a body that are kept where a request may be sent again after a failure, or where it is
 # read before anything is sent.
 _KEPT = LARGEST_BODY
+# Upstreams that do not even refuse a connection, after which no other one is asked: each of them
+# takes seconds, and where so many are silent it is the network.
+_PATIENCE = 3
 _GATEWAY_ERRORS = frozenset([502, 503, 504])
 _REFUSALS = frozenset([503, 529])
 _TOO_MANY = 429
@@ -59,7 +62,7 @@ class Turn:
 
     __slots__ = (
         *("_has_entered", "_inbound", "_is_counted", "_member", "_named"),
-        *("_retries", "_tried", "_upstreams", "_value"),
+        *("_patience", "_retries", "_tried", "_upstreams", "_value"),
     )
 
     def __init__(
@@ -77,6 +80,7 @@ class Turn:
         self._member: Member | None = None
         self._tried: list[Member] = []
         self._retries = upstreams.retries
+        self._patience = _PATIENCE
         self._has_entered = False
         wants = upstreams.wants
         self._value = "" if wants is None else self._wanted(wants)
@@ -141,6 +145,9 @@ class Turn:
         member = self._member
         self._end(Outcome.FAILED if is_theirs else Outcome.NEUTRAL)
         if not is_theirs or member is None:
+            return False
+        self._patience -= isinstance(error, ConnectTimeout)
+        if not self._patience:
             return False
         reached_it = not isinstance(error, (ConnectFailed, ConnectTimeout))  # and may be served
         is_repeatable = self._inbound.method in IDEMPOTENT
