@@ -9,17 +9,30 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.asgi.sockets import Client, serving
 from tests.support.asgi_calls import Caller, http_scope
 from tests.support.in_process import front_environ, run
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy import ConfigurationError, Router, WSGIProxyApp
 from wsgiproxy.asgi import ASGIProxyApp, ASGIRouter
+from wsgiproxy.asgi import balanced as asgi_balanced
+from wsgiproxy.errors import ConnectTimeout, ProxyError
 from wsgiproxy.hooks import Request
+from wsgiproxy.sansio.balance import Outcome
+from wsgiproxy.sansio.environ import inbound as environs
+from wsgiproxy.transport.attendant import Attendant
+from wsgiproxy.transport.rewindable import Rewindable
+from wsgiproxy.transport.room import Room
+from wsgiproxy.transport.srv import services
+from wsgiproxy.transport.turn import Turn
+from wsgiproxy.wsgi import balanced as wsgi_balanced
 
 Start = Callable[..., RawUpstream]
 
@@ -246,6 +259,77 @@ def test_services_have_ports_and_weights_of_their_own(front, three, monkeypatch)
     assert three[0].requests[0].values("host") == ["site.internal"]
 
 
+def test_services_are_scaled_to_our_weights(monkeypatch):
+    resolver = pytest.importorskip("dns.resolver")
+    records: list[SimpleNamespace] = []
+    monkeypatch.setattr(resolver, "resolve", lambda name, kind, lifetime: records)
+
+    def add(priority: int, weight: int, target: str = "a.internal.") -> None:
+        records.append(SimpleNamespace(priority=priority, weight=weight, port=80, target=target))
+
+    assert services("_http._tcp.x") == []
+    add(0, 9, ".")
+    add(2, 1)
+    assert services("_http._tcp.x") == [("a.internal", 80, 1)]
+    for weight in (65535, 30000, 0):
+        add(1, weight)
+    assert [weight for *_, weight in services("_http._tcp.x")] == [256, 117, 1]
+
+
+def test_one_server_of_a_service_without_an_address(front, three, monkeypatch):
+    monkeypatch.setattr(
+        "wsgiproxy.transport.attendant.services",
+        lambda name: [("nonesuch.invalid", 80, 1), ("127.0.0.1", three[0].port, 1)],
+    )
+    assert front("dns:_http._tcp.site.internal").ask().body == b"a"
+
+
+def test_a_service_without_servers_is_503(front, monkeypatch, caplog):
+    monkeypatch.setattr("wsgiproxy.transport.attendant.services", lambda name: [])
+    assert front("dns:_http._tcp.site.internal").ask().status == 503
+    assert "no addresses" in caplog.text
+
+
+def test_those_that_wait_for_a_name_share_its_failure(front, monkeypatch):
+    asked: list[str] = []
+    turn = threading.Event()
+
+    def services(name: str) -> Any:
+        asked.append(name)
+        assert turn.wait(10)
+        raise OSError("SERVFAIL")
+
+    monkeypatch.setattr("wsgiproxy.transport.attendant.services", services)
+    attendant = front("dns:_http._tcp.site.internal").app._upstreams._attendant
+    threads = [threading.Thread(target=attendant.look_up_now) for _ in range(5)]
+    began: list[int] = []
+    monkeypatch.setattr(
+        "wsgiproxy.transport.attendant.monotonic", lambda: began.append(1) or time.monotonic()
+    )
+    for thread in threads:
+        thread.start()
+    until(lambda: asked and len(began) == 5)
+    turn.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(asked) == 1
+
+
+def test_an_unexpected_failure_does_not_end_the_checks(front, three, monkeypatch, caplog):
+    failures = [RuntimeError("can't start new thread"), RuntimeError("again")]
+    check = Attendant._check
+
+    def failing(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        check(*args)
+
+    monkeypatch.setattr(Attendant, "_check", failing)
+    front(urls(three), check_path="/health", check_interval=0.02).ask()
+    until(lambda: any(each.target == "/health" for up in three for each in up.requests))
+    assert "can't start new thread" in caplog.text
+
+
 def test_a_client_stays_where_it_is(front, three):
     proxy = front(urls(three), balance="hash:client")
     assert len(shares(proxy, 6, peer="192.0.2.7")) == 1
@@ -355,6 +439,65 @@ def test_a_body_that_reached_nothing_goes_to_the_next(front, start, dead, size):
     assert [each.body for each in upstream.requests] == [body, body]
 
 
+def test_a_signed_body_that_reached_nothing_goes_to_the_next(front, start, dead, secret):
+    upstream = start([("read",), ("send", named("a")), ("read",), ("send", named("a"))])
+    proxy = front([dead, upstream.url], secret_file=secret, sign_body=True)
+    body = bytes(200_000)
+    assert [proxy.ask("POST", body=body).status for _ in range(2)] == [200, 200]
+    assert [each.body for each in upstream.requests] == [body, body]
+
+
+def test_a_generator_that_an_upload_still_reads_is_not_begun_again() -> None:
+    async def blocks(turn: asyncio.Event) -> Any:
+        yield b"one"
+        await turn.wait()
+        yield b"two"
+
+    async def main() -> None:
+        turn = asyncio.Event()
+        body = Rewindable(blocks(turn))
+        assert await anext(body) == b"one"
+        assert body.rewind()
+        assert await anext(body) == b"one"
+        upload = asyncio.ensure_future(anext(body))
+        await asyncio.sleep(0)
+        assert not body.rewind()
+        turn.set()
+        assert await upload == b"two"
+        assert await anext(body, None) is None
+        assert body.rewind()
+        assert [block async for block in body] == [b"one", b"two"]
+
+    asyncio.run(main())
+
+
+def test_a_websocket_is_in_progress_until_it_is_closed() -> None:
+    async def main() -> None:
+        async with serving(max_in_flight=5) as (app, upstream):
+            client = Client(app)
+            await upstream.peer()
+            await client.accepted()
+            assert app.upstreams[0].in_flight == 1
+            client.close()
+            await client.ended()
+            assert app.upstreams[0].in_flight == 0
+
+    asyncio.run(main())
+
+
+def test_not_all_of_a_silent_network_are_waited_for():
+    proxy = Front("wsgi", [f"http://127.0.0.1:{port}" for port in range(1, 9)])
+    turn = Turn(proxy.app._upstreams, environs.read(front_environ(b"")))
+    asked = 0
+    while turn.choose():
+        asked += 1
+        if not turn.failed(ConnectTimeout("silent"), None):
+            break
+    turn.end()
+    assert asked == 3
+    proxy.close()
+
+
 def test_all_dead_is_502(front, dead):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -391,6 +534,23 @@ def test_a_status_leads_to_the_next_and_retry_after_counts(front, start):
     bodies = [proxy.ask("POST", body=b"prompt").body for _ in range(6)]
     assert bodies == [b"b"] * 6
     assert len(busy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "asked"),
+    [
+        (500, "POST", 1),
+        (504, "POST", 1),
+        (503, "POST", 2),
+        (529, "POST", 2),
+        (500, "PUT", 2),
+    ],
+)
+def test_what_may_have_been_done_is_not_done_again(front, start, status, method, asked):
+    upstreams = [start(named("no", status=status)) for _ in range(2)]
+    proxy = front(urls(upstreams), retries=1, retry_statuses=status)
+    assert proxy.ask(method, body=b"x").status == status
+    assert sum(len(each.requests) for each in upstreams) == asked
 
 
 def test_a_status_without_another_upstream_is_the_answer(front, start):
@@ -454,6 +614,56 @@ def test_a_request_in_the_queue_gets_the_room(edge, front, start):
     for thread in threads:
         thread.join(10)
     assert [each.body for each in found] == [b"a", b"b"]
+
+
+def test_those_that_wait_look_once_for_each_place(edge, monkeypatch):
+    proxy = Front(edge, "http://127.0.0.1:9", max_in_flight=1, queue_size=9, queue_timeout=0.5)
+    upstreams = proxy.app._upstreams
+    inbound = environs.read(front_environ(b""))
+    looks: list[Turn] = []
+    choose = Turn.choose
+    monkeypatch.setattr(Turn, "choose", lambda turn: looks.append(turn) or choose(turn))
+    first, *others = (Turn(upstreams, inbound) for _ in range(6))
+    first.choose()
+    taken: list[Any] = []
+
+    def wait(turn: Turn) -> None:
+        with suppress(ProxyError):
+            if edge == "wsgi":
+                taken.append(wsgi_balanced._wait_for_room(turn, upstreams, {}))
+            else:
+                taken.append(asyncio.run(asgi_balanced._wait_for_room(turn, upstreams)))
+
+    threads = [threading.Thread(target=wait, args=[turn]) for turn in others]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(upstreams.room) == 5)
+    first.end()
+    for thread in threads:
+        thread.join(10)
+    proxy.close()
+    assert len(taken) == 1
+    assert len(looks) < 40
+    assert not len(upstreams.room)
+
+
+def test_room_for_one_client_gets_past_those_of_others() -> None:
+    room = Room(1, 9)
+    woken: list[str] = []
+    places = [room.queue(partial(woken.append, name)) for name in "abc"]
+    room.let_one_in()
+    room.listen(places[0])
+    room.let_one_in(behind=places[0])
+    room.listen(places[1])
+    room.let_one_in(behind=places[1])
+    assert woken == ["a", "b", "c"]
+    room.let_one_in()
+    assert woken[3:] == ["a"]
+    room.unqueue(places[0])  # it had no use for that call
+    assert woken[4:] == ["b"]
+    for place in places[1:]:
+        room.unqueue(place)
+    assert not len(room)
 
 
 def test_a_client_has_a_limit_of_its_own(edge, front, start):
@@ -557,6 +767,35 @@ def test_a_hook_that_chooses_what_is_not_there_is_500(front, three, caplog):
     assert front(urls(three), hooks=[elsewhere]).ask().status == 500
     assert "expected one of" in caplog.text
     assert front(three[0].url, hooks=[elsewhere]).ask().status == 500
+
+
+def test_a_request_that_a_hook_sends_again_is_one_of_its_client(front, start):
+    long = b"HTTP/1.1 401 No\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)
+
+    def again(request: Any) -> Any:
+        response = yield request
+        if response.status == 401:
+            yield request
+
+    upstream = start([[("read",), ("send", long), ("close",)], [("read",), ("send", named("b"))]])
+    proxy = front([upstream.url], hooks=[again], max_in_flight_per_client=1)
+    assert proxy.ask().body == b"b"
+    assert not proxy.app._upstreams.room._clients
+    assert proxy.app.upstreams[0].in_flight == 0
+
+
+def test_a_hook_chooses_among_those_with_room(front, three):
+    def to_b(request: Any) -> Any:
+        request.upstream = three[1].url
+        yield request
+
+    proxy = front(urls(three), hooks=[to_b], max_in_flight=1)
+    assert proxy.ask().body == b"b"
+    upstreams = proxy.app._upstreams
+    member, _ = upstreams.named(three[1].url)
+    assert proxy.ask().status == 503
+    upstreams.end(member, Outcome.GOOD)
+    assert proxy.ask().body == b"b"
 
 
 def test_hooks_see_the_failure_of_the_last_one_alone(front, three, dead):

@@ -123,7 +123,14 @@ class ReverseProxy(Hookable, Generic[T, G, U]):
         def policy_for(base: Base) -> ReversePolicy:
             return ReversePolicy(base, options, self._pseudonym)
 
-        return Upstreams(targets, policy_for, options, self._sticky, self._make_checker)
+        return Upstreams(
+            targets,
+            policy_for,
+            options,
+            self._sticky,
+            self._make_checker,
+            reads_whole_bodies=self._signer is not None and self._signer.covers_body,
+        )
 
     @property
     def href(self) -> Href:

@@ -142,7 +142,9 @@ class _Steps(Exchange):
         sending = partial(gateway.send, *self._ends, inbound, record=self._record)
         if gateway.upstreams is not None:
             head, reply = await balanced.exchange(
-                gateway.upstreams, inbound, sending, made, framed, request.upstream
+                gateway.upstreams,
+                *(inbound, sending, made, framed, request.upstream),
+                is_counted=self.holds_answer,
             )
         else:
             self.check_upstream(request)

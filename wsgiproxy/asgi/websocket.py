@@ -165,15 +165,29 @@ class WebSockets:
         self, gateway: ASGIGateway, scope: Scope, receive: Receive, send: Send, record: Record
     ) -> None:
         from wsgiproxy.asgi.compression import OFFER  # loads the package websockets
-        from wsgiproxy.asgi.relay import Relay
 
-        settings = self._settings
-        shake = partial(_handshake, scope, OFFER if settings["deflate"] else "")
+        shake = partial(_handshake, scope, OFFER if self._settings["deflate"] else "")
         closed = self._times_closed
         head, reply = await gateway.exchange(scope, receive, None, record, shake)
         if reply is None or head.status != SWITCHING:
             await _deny(head, reply, scope, send, record)
             return
+        with closing(reply):  # what is detached stays open, and in use
+            await self._relay(reply, head, scope, receive, send, record, closed)
+
+    async def _relay(
+        self,
+        reply: AsyncReply,
+        head: ResponseHead,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        record: Record,
+        closed: int,
+    ) -> None:
+        from wsgiproxy.asgi.relay import Relay
+
+        settings = self._settings
         end = self._detached(reply)
         try:
             # One of those that were offered, as the exchange has seen.
@@ -206,12 +220,10 @@ class WebSockets:
         from wsgiproxy.asgi.frames import UpstreamEnd
 
         if not hasattr(reply, "detach"):
-            reply.close()
             raise WebSocketNotCarried("the transport does not hand its connection over")
         limit, deflate = (self._settings[name] for name in ("max_message", "deflate"))
-        with closing(reply):  # what is detached stays open
-            end = UpstreamEnd(limit, reply.head.headers, deflate=deflate)
-            end.begin(*cast("AsyncPooledReply", reply).detach(end))
+        end = UpstreamEnd(limit, reply.head.headers, deflate=deflate)
+        end.begin(*cast("AsyncPooledReply", reply).detach(end))
         return end
 
     @contextmanager

@@ -79,6 +79,11 @@ class Exchange:
             raise HookFailed("the body of the request has gone; read it to send it twice")
         self._is_sent = self.has_body
 
+    @property
+    def holds_answer(self) -> bool:
+        """Whether the body of an answer to the client's request is still to be read, and counts."""
+        return any(getattr(reply, "is_open", False) for reply in self._replies)
+
     def received(self, head: ResponseHead, reply: Any, *, is_fit: bool = False) -> Response:
         """A response of the upstream, as hooks see it; see :meth:`.Response.received`."""
         if reply is not None:

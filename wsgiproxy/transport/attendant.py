@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
@@ -43,14 +44,23 @@ def looked_up(lookup: Lookup) -> dict[Address, Origin]:
     """The addresses of a name, and where to connect for each.
 
     :raises OSError: there are none.
+    :raises UnicodeError: a name is none.
     """
     places = [(lookup.name, lookup.port, 1)] if lookup.port else services(lookup.name)
     found: dict[Address, Origin] = {}
+    error: OSError | UnicodeError = OSError("no addresses")
     for name, port, weight in places:
-        for *_, where in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+        try:
+            answers = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as failure:  # the others of a service are there
+            error = failure
+            continue
+        for *_, where in answers:
             host = str(where[0]).partition("%")[0]
             text = f"http://{bracketed(host)}:{port}"
             found[Address(text, lookup.base, weight)] = Origin("http", host, port)
+    if not found:
+        raise error
     return found
 
 
@@ -71,6 +81,9 @@ class Attendant:
             upstreams.settings["check_interval"],
         )
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        #: When the last look-up without an answer ended.
+        self._failed_at = -math.inf
         self._end = threading.Event()
         self._process = 0
         self.is_needed = self._lookup is not None or self._check_path is not None
@@ -93,6 +106,7 @@ class Attendant:
     def forget(self) -> None:
         """The thread is one of the parent process."""
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._process = 0
 
     def close(self) -> None:
@@ -101,11 +115,14 @@ class Attendant:
         self._process = 0
 
     def look_up_now(self) -> None:
-        """Look the name up, once for all requests that wait for it."""
-        with self._lock:
+        """Look the name up, once for all requests that wait for it, with or without an answer."""
+        since = monotonic()
+        with self._looking:
             upstreams = self._upstreams()
-            if upstreams is not None and not upstreams.is_known:
-                self._look_up(upstreams)
+            if upstreams is None or upstreams.is_known or self._failed_at >= since:
+                return
+            if not self._look_up(upstreams):
+                self._failed_at = monotonic()
 
     def _look_up(self, upstreams: Upstreams) -> bool:
         """Whether there were addresses; those that were known stay in use if not."""
@@ -126,11 +143,17 @@ class Attendant:
         due = [monotonic() + lookups, monotonic()]
         while (upstreams := self._upstreams()) is not None:
             now = monotonic()
-            if self._lookup is not None and now >= due[0]:
-                due[0] = now + (lookups if self._look_up(upstreams) else min(_AGAIN, lookups))
-            if transport is not None and now >= due[1]:
-                self._check(upstreams, transport)
-                due[1] = monotonic() + checks
+            try:
+                if self._lookup is not None and now >= due[0]:
+                    due[0] = now + min(_AGAIN, lookups)
+                    if self._look_up(upstreams):
+                        due[0] = now + lookups
+                if transport is not None and now >= due[1]:
+                    due[1] = now + checks
+                    self._check(upstreams, transport)
+                    due[1] = monotonic() + checks
+            except Exception:  # such as no more threads: it goes on all the same
+                _log.exception("unexpected failure between requests")
             del upstreams
             wanted = [due[0]] * (self._lookup is not None) + [due[1]] * (transport is not None)
             if end.wait(max(min(wanted) - monotonic(), 0.01)):
@@ -164,6 +187,9 @@ class Attendant:
             try:
                 reply = transport.send(upstream.origin or base.origin, request, None, _CHECK)
             except ProxyError:
+                upstreams.checked(member, False)
+            except Exception:
+                _log.exception("unexpected failure of a check of %s", member.key)
                 upstreams.checked(member, False)
             else:
                 upstreams.checked(member, 200 <= reply.head.status < 400)

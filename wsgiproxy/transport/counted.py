@@ -25,6 +25,11 @@ class CountedReply:
         self.reused: bool = reply.reused
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is still to be closed."""
+        return self._at_end is not None
+
+    @property
     def received(self) -> int:
         """As :attr:`.Reply.received`."""
         count: int = self._reply.received
@@ -66,6 +71,8 @@ class CountedReply:
     def close(self) -> None:
         """As :meth:`.Reply.close`."""
         at_end, self._at_end = self._at_end, None
-        self._reply.close()
-        if at_end is not None:
-            at_end()
+        try:
+            self._reply.close()
+        finally:
+            if at_end is not None:
+                at_end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from wsgiproxy.sansio.message import BLOCK
@@ -22,7 +23,7 @@ class Rewindable:
     (b'one', True, [b'one', b'two'])
     """
 
-    __slots__ = ("_again", "_blocks", "_kept", "_limit", "_size")
+    __slots__ = ("_again", "_blocks", "_is_reading", "_kept", "_limit", "_size")
 
     def __init__(self, blocks: Any, limit: int = BLOCK) -> None:
         self._blocks = blocks
@@ -30,10 +31,12 @@ class Rewindable:
         self._size = 0
         self._kept: list[bytes] | None = []
         self._again: list[bytes] = []
+        # A generator is over when the task that reads from it is cancelled.
+        self._is_reading: bool | None = False if isinstance(blocks, AsyncGenerator) else None
 
     def rewind(self) -> bool:
-        """Begin again; False if more has been read than is kept."""
-        if self._kept is None:
+        """Begin again; False if more has been read than is kept, or an upload is still reading."""
+        if self._kept is None or self._is_reading:
             return False
         self._again = self._kept[::-1]
         return True
@@ -60,4 +63,15 @@ class Rewindable:
 
     async def __anext__(self) -> bytes:
         """The next block of an asynchronous iterator."""
-        return self._again.pop() if self._again else self._passed(await anext(self._blocks))
+        if self._again:
+            return self._again.pop()
+        if self._is_reading is None:
+            return self._passed(await anext(self._blocks))
+        self._is_reading = True
+        try:
+            block = await anext(self._blocks)
+        except StopAsyncIteration:
+            self._is_reading = False
+            raise
+        self._is_reading = False
+        return self._passed(block)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 
 from wsgiproxy.errors import Busy
@@ -23,7 +23,10 @@ class Room:
         self._queue_size = queue_size
         self._lock = threading.Lock()
         self._clients: dict[str, int] = {}
-        self._waiting: deque[Callable[[], None]] = deque()
+        # By their places in the queue; and the places of those that have not been woken.
+        self._waiting: dict[int, Callable[[], None]] = {}
+        self._asleep: list[int] = []
+        self._last = 0
 
     def __len__(self) -> int:
         """How many requests wait."""
@@ -49,35 +52,54 @@ class Room:
                 self._clients.pop(client, None)
         self.let_one_in()
 
-    def queue(self, wake: Callable[[], None]) -> None:
-        """Have *wake* called when there may be room.
+    def queue(self, wake: Callable[[], None]) -> int:
+        """Have *wake* called when there may be room, once.
 
+        :return: the place in the queue, kept up to :meth:`unqueue`.
         :raises Busy: as many wait as may.
         """
         with self._lock:
             if len(self._waiting) >= self._queue_size:
                 raise Busy(f"queue_size={self._queue_size} requests wait for room")
-            self._waiting.append(wake)
+            self._last = place = self._last + 1
+            self._waiting[place] = wake
+            self._asleep.append(place)
+        return place
 
-    def unqueue(self, wake: Callable[[], None]) -> None:
-        """It waits no longer; if it has been called meanwhile, the next one is."""
+    def listen(self, place: int) -> None:
+        """Have it called once more; to be done before looking, so that no call is missed."""
         with self._lock:
-            if wake in self._waiting:
-                self._waiting.remove(wake)
+            if place in self._waiting:
+                insort(self._asleep, place)
+
+    def unqueue(self, place: int) -> None:
+        """It waits no longer; if it has been called meanwhile, another one is."""
+        with self._lock:
+            self._waiting.pop(place, None)
+            index = bisect_left(self._asleep, place)
+            if self._asleep[index : index + 1] == [place]:
+                del self._asleep[index]
                 return
         self.let_one_in()
 
-    def let_one_in(self) -> None:
-        """Have the first of those that wait look again."""
+    def let_one_in(self, behind: int = 0) -> None:
+        """Have the first of those that wait look again.
+
+        :param behind: a place that has looked already, as all before it have: what is free may be
+            of no use there. So each free place is looked at once by each, and by no more.
+        """
         if not self._waiting:
             return
         with self._lock:
-            wake = self._waiting.popleft() if self._waiting else None
-        if wake is not None:
-            wake()
+            index = bisect_right(self._asleep, behind)
+            if index == len(self._asleep):
+                return
+            wake = self._waiting[self._asleep.pop(index)]
+        wake()
 
     def forget(self) -> None:
         """All of them are requests of the parent process."""
         self._lock = threading.Lock()
         self._clients.clear()
         self._waiting.clear()
+        self._asleep.clear()

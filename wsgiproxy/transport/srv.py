@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsgiproxy.errors import ConfigurationError
+from wsgiproxy.sansio.balance.member import HEAVIEST
 from wsgiproxy.sansio.extras import extra
 
 __all__ = ["check_srv", "services"]
@@ -22,7 +23,7 @@ def check_srv() -> None:
 
 
 def services(name: str) -> list[tuple[str, int, int]]:
-    """Host, port and weight of each server with the best priority.
+    """Host, port and weight, from 1 to 256, of each server with the best priority.
 
     :raises OSError: there are none.
     """
@@ -33,9 +34,16 @@ def services(name: str) -> list[tuple[str, int, int]]:
         records = list(dns.resolver.resolve(name, "SRV", lifetime=5.0))
     except dns.exception.DNSException as error:
         raise OSError(str(error)) from error
+    records = [each for each in records if str(each.target) != "."]
     best = min((each.priority for each in records), default=0)
+    found = [each for each in records if each.priority == best]
+    # Theirs go up to 65535, and 0 means hardly anything.
+    most = max(HEAVIEST, *(each.weight for each in found), 1)
     return [
-        (str(each.target).rstrip("."), each.port, max(each.weight, 1))
-        for each in records
-        if each.priority == best and str(each.target) != "."
+        (
+            str(each.target).rstrip("."),
+            each.port,
+            max(round(each.weight * HEAVIEST / most), 1),
+        )
+        for each in found
     ]

@@ -34,8 +34,7 @@ class Sticky:
     def __init__(self, keyring: Callable[[], Keyring], name: str = "wsgiproxy_upstream") -> None:
         self._keyring = keyring
         self.name = name
-        self._known: tuple[Keyring | None, tuple[Member, ...]] = None, ()
-        self._marks: dict[str, str] = {}
+        self._known: tuple[Keyring | None, tuple[Member, ...], dict[str, str]] = None, (), {}
 
     def key(self, headers: Headers, members: tuple[Member, ...]) -> str:
         """The key of the upstream that a request's cookie names; empty for none.
@@ -43,16 +42,18 @@ class Sticky:
         :param members: the upstreams.
         """
         keyring = self._keyring()
-        if self._known[0] is not keyring or self._known[1] is not members:
+        known = self._known
+        if known[0] is not keyring or known[1] is not members:
             keys = [each for each in keyring.keys.values() if each.sign is not None]
             texts = [member.key for member in members]
-            self._marks = {
+            marks = {
                 mark: text
                 for key in keys
                 for mark, text in sticky_marks(texts, _secret(key)).items()
             }
-            self._known = keyring, members
-        return sticky_key(headers, self.name, self._marks)[0]
+            # One assignment: another thread may do the same for another list.
+            self._known = known = keyring, members, marks
+        return sticky_key(headers, self.name, known[2])[0]
 
     def cookie(self, upstream: str, *, secure: bool, path: str) -> str:
         """The value of Set-Cookie that names an upstream; see :func:`.sticky_cookie`."""

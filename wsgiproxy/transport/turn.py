@@ -13,6 +13,7 @@ from wsgiproxy.errors import (
     TooManyRequests,
 )
 from wsgiproxy.sansio.balance import Outcome
+from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.fields.retry_after import retry_after
 from wsgiproxy.sansio.message import BLOCK, Inbound, Request, ResponseHead
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn", "close", "reframed"]
 
-# Bytes of a body that are kept where a request may be sent again after a failure.
-_KEPT = 1024 * 1024
+# Bytes of a body that are kept where a request may be sent again after a failure, or where it is
+# read before anything is sent.
+_KEPT = LARGEST_BODY
+# Upstreams that do not even refuse a connection, after which no other one is asked: each of them
+# takes seconds, and where so many are silent it is the network.
+_PATIENCE = 3
 _GATEWAY_ERRORS = frozenset([502, 503, 504])
+_REFUSALS = frozenset([503, 529])
 _TOO_MANY = 429
 _GOOD = Outcome.GOOD
 
@@ -50,20 +56,31 @@ class Turn:
     :param upstreams: those of the proxy.
     :param inbound: the request of the client.
     :param wanted: the address of the upstream that a hook has chosen; empty for none.
+    :param is_counted: whether the client's request is counted already, as a hook sends it again
+        while it holds the answer.
     """
 
     __slots__ = (
-        *("_has_entered", "_inbound", "_member", "_named"),
-        *("_retries", "_tried", "_upstreams", "_value"),
+        *("_has_entered", "_inbound", "_is_counted", "_member", "_named"),
+        *("_patience", "_retries", "_tried", "_upstreams", "_value"),
     )
 
-    def __init__(self, upstreams: Upstreams, inbound: Inbound, wanted: str = "") -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        inbound: Inbound,
+        wanted: str = "",
+        *,
+        is_counted: bool = False,
+    ) -> None:
         self._named = wanted
+        self._is_counted = is_counted or upstreams.room.limit is None
         self._upstreams = upstreams
         self._inbound = inbound
         self._member: Member | None = None
         self._tried: list[Member] = []
         self._retries = upstreams.retries
+        self._patience = _PATIENCE
         self._has_entered = False
         wants = upstreams.wants
         self._value = "" if wants is None else self._wanted(wants)
@@ -84,7 +101,7 @@ class Turn:
         :raises ProxyError: there is none.
         """
         upstreams = self._upstreams
-        if upstreams.room.limit is not None and not self._has_entered:
+        if not self._is_counted and not self._has_entered:
             if not upstreams.room.enter(upstreams.client_of(self._inbound)):
                 return None
             self._has_entered = True
@@ -109,7 +126,7 @@ class Turn:
 
     def no_room(self) -> ProxyError:
         """What the client gets if there is no room."""
-        if self._upstreams.room.limit is not None and not self._has_entered:
+        if not self._is_counted and not self._has_entered:
             return TooManyRequests(f"client {self._upstreams.client_of(self._inbound)}")
         return self._upstreams.no_room(self._tried)
 
@@ -117,7 +134,8 @@ class Turn:
         """The body, so that it can be sent again; None for none."""
         if body is None:
             return None
-        return Rewindable(body, _KEPT if self._retries else BLOCK)
+        is_kept = self._retries or self._upstreams.reads_whole_bodies
+        return Rewindable(body, _KEPT if is_kept else BLOCK)
 
     # -- how it went
 
@@ -127,6 +145,9 @@ class Turn:
         member = self._member
         self._end(Outcome.FAILED if is_theirs else Outcome.NEUTRAL)
         if not is_theirs or member is None:
+            return False
+        self._patience -= isinstance(error, ConnectTimeout)
+        if not self._patience:
             return False
         reached_it = not isinstance(error, (ConnectFailed, ConnectTimeout))  # and may be served
         is_repeatable = self._inbound.method in IDEMPOTENT
@@ -142,6 +163,10 @@ class Turn:
         seconds = retry_after(head.headers, time.time())
         if seconds:
             self._upstreams.rest(member, seconds)
+        # Others, such as 500 or 504, may come after the request has had its effect.
+        has_refused = head.status < 500 or head.status in _REFUSALS
+        if not has_refused and self._inbound.method not in IDEMPOTENT:
+            return None
         if not self._may_retry() or not self._again(member, body):
             return None
         other = self.choose()
@@ -173,7 +198,11 @@ class Turn:
         assert member is not None
         if upstreams.sticky is not None:
             if self._value != member.key:
-                head = self._with_cookie(head, member)
+                try:
+                    head = self._with_cookie(head, member)
+                except BaseException:  # such as a file of keys that has gone
+                    close(reply)
+                    raise
         elif upstreams.gives_sessions:
             session = value_of(head.headers, upstreams.wants or "")
             if session:

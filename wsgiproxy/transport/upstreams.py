@@ -65,6 +65,7 @@ class Upstreams:
     :param settings: the rows of :data:`wsgiproxy.settings.BALANCE`, and ``trusted_proxies``.
     :param sticky: knows the cookies of ``balance="sticky"``; None for another policy.
     :param make_transport: makes what the checks of ``check_path`` are sent with.
+    :param reads_whole_bodies: bodies are read before anything is sent, as a signature covers them.
     :raises ConfigurationError: a policy that does not exist.
     """
 
@@ -75,8 +76,11 @@ class Upstreams:
         settings: Mapping[str, Any],
         sticky: Sticky | None = None,
         make_transport: Callable[[], Transport] = PooledTransport,
+        *,
+        reads_whole_bodies: bool = False,
     ) -> None:
         self.targets = targets
+        self.reads_whole_bodies = reads_whole_bodies
         self.settings = settings
         self.sticky = sticky
         self._policy_for = policy_for
@@ -88,7 +92,6 @@ class Upstreams:
         self.is_known = False
         self._given: Any = None
         self._budget = Budget()
-        # Asked of for each request.
         self.retries: int = settings["retries"]
         self.retry_statuses = frozenset(settings["retry_statuses"])
         #: Whether an upstream keeps the sessions that it has given.
@@ -159,9 +162,8 @@ class Upstreams:
 
     def _ask(self, source: Callable[[], Any]) -> None:
         try:
-            given = source()
+            given = list(source())
             if given != self._given or not self.is_known:
-                given = list(given)
                 self.use(read_addresses(given))
                 self._given = given
         except Exception as error:
@@ -215,14 +217,17 @@ class Upstreams:
             member = self._balancer.choose(now, value, tried)
             return None if member is None else (member, self._upstreams[member.key])
 
-    def named(self, text: str) -> tuple[Member, Upstream]:
-        """The upstream with an address, counted in.
+    def named(self, text: str) -> tuple[Member, Upstream] | None:
+        """The upstream with an address, counted in; None if it has no room.
 
         :raises HookFailed: there is none.
         """
+        limit = self.settings["max_in_flight"]
         with self._lock:
             for member in self._balancer.members:
                 if member.key == text:
+                    if limit is not None and member.in_flight >= limit:
+                        return None
                     self._balancer.begin(member)
                     return member, self._upstreams[text]
             known = ", ".join(self._upstreams)
@@ -284,8 +289,7 @@ class Upstreams:
         self._lock = threading.Lock()
         self._attendant.forget()
         self.room.forget()
-        for member in self._balancer.members:
-            member.in_flight = 0
+        self._balancer.forget()
 
 
 _all: weakref.WeakSet[Upstreams] = weakref.WeakSet()

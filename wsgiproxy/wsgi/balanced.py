@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ _SLICE = 0.5
 #: What a policy makes of the request; and its body, read once, with the request as it is framed.
 Made = Callable[[Any], "Outgoing"]
 Framed = Callable[["Request"], "tuple[Iterator[bytes] | None, Request]"]
+Sending = Callable[..., "tuple[ResponseHead, Reply | None]"]
 
 
 def exchange(
@@ -40,54 +42,65 @@ def exchange(
     made: Made,
     framed: Framed,
     wanted: str = "",
+    *,
+    is_counted: bool = False,
 ) -> tuple[ResponseHead, Reply | None]:
     """As :meth:`.Gateway.send`, to one of several upstreams.
 
     :param wanted: the address of the upstream that a hook has chosen.
+    :param is_counted: as for :class:`.Turn`.
     """
     if not upstreams.is_settled and not upstreams.is_ready():
         upstreams.look_up()
-    turn = Turn(upstreams, inbound, wanted)
+    turn = Turn(upstreams, inbound, wanted, is_counted=is_counted)
     try:
         upstream = turn.choose() or _wait_for_room(turn, upstreams, environ)
-        going = upstream.going(made)
-        blocks, request = framed(going.request)
-        body = turn.kept(blocks)
-        while True:
-            try:
-                head, reply = gateway.send(environ, going, request, body, record)
-            except ProxyError as error:
-                other = turn.choose() if turn.failed(error, body) else None
-                if other is None:
-                    raise
-            else:
-                other = turn.after(head, body)
-                if other is None:
-                    return turn.answered(head, reply)
-                close(reply)
-            going = other.going(made)
-            request = reframed(going.request, request)
+        sending = partial(gateway.send, environ, record=record)
+        return _answered(turn, upstream, sending, made, framed)
     except BaseException:
         turn.end()
         raise
+
+
+def _answered(
+    turn: Turn, upstream: Upstream, send: Sending, made: Made, framed: Framed
+) -> tuple[ResponseHead, Reply | None]:
+    """The first answer that is one for the client."""
+    going = upstream.going(made)
+    blocks, request = framed(going.request)
+    body = turn.kept(blocks)
+    while True:
+        try:
+            head, reply = send(going, request, body)
+        except ProxyError as error:
+            other = turn.choose() if turn.failed(error, body) else None
+            if other is None:
+                raise
+        else:
+            other = turn.after(head, body)
+            if other is None:
+                return turn.answered(head, reply)
+            close(reply)
+        going = other.going(made)
+        request = reframed(going.request, request)
 
 
 def _wait_for_room(turn: Turn, upstreams: Upstreams, environ: WSGIEnvironment) -> Upstream:
     event = threading.Event()
     has_gone = ClientWatch(environ)
     limit = monotonic() + turn.begin_waiting()
-    while True:
-        upstreams.room.queue(event.set)
-        try:
-            found = turn.choose()
-            while found is None and not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
+    room = upstreams.room
+    place = room.queue(event.set)
+    try:
+        while (found := turn.choose()) is None:
+            room.let_one_in(behind=place)
+            while not event.wait(min(_SLICE, max(limit - monotonic(), 0))):
                 if monotonic() >= limit:
                     raise turn.no_room()
                 if has_gone():
                     raise ClientGone("the client left while it waited for room")
-            found = found or turn.choose()
-        finally:
-            upstreams.room.unqueue(event.set)
-        if found is not None:
-            return found
-        event.clear()
+            event.clear()
+            room.listen(place)
+        return found
+    finally:
+        room.unqueue(place)

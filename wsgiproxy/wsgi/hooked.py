@@ -132,6 +132,7 @@ class _Steps(Exchange):
                 gateway,
                 gateway.upstreams,
                 *(environ, inbound, record, made, framed, request.upstream),
+                is_counted=self.holds_answer,
             )
         else:
             self.check_upstream(request)

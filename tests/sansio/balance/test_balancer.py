@@ -147,6 +147,14 @@ class TestPassiveHealth:
             balancer.end(a, 0.5, FAILED)
         assert a.resumes_at == 1.5
 
+    def test_one_that_has_rested_is_up_with_its_first_good_answer(self):
+        balancer = balanced()
+        a, *_ = balancer.members
+        balancer.rest(a, 1.0)
+        assert {ask(balancer, 0.5) for _ in range(4)} == {"b", "c"}
+        assert [ask(balancer, 1.0) for _ in range(9)].count("a") == 3
+        assert (a.state, a.fails) == ("up", 0)
+
 
 class TestPanic:
     def test_a_single_member_is_never_put_aside(self):
@@ -370,6 +378,20 @@ class TestUpdate:
         with pytest.raises(ConfigurationError, match="'x' is there twice"):
             balancer.update([("x", 1), ("x", 1)])
         assert [member.key for member in balancer.members] == ["a", "b"]
+
+
+class TestForget:
+    @pytest.mark.parametrize("policy", ["round-robin", "least"])
+    def test_requests_and_probes_of_another_process(self, policy):
+        members = [(f"{number}:80", 1) for number in range(12)]
+        balancer = Balancer(policy, members, health=HEALTH, max_in_flight=1)
+        first = balancer.members[0]
+        fail(balancer, first)
+        while balancer.choose(1.0) is not None:
+            pass
+        assert first.in_flight == 1 and first.stage == "probing"
+        balancer.forget()
+        assert {balancer.choose(1.5) for _ in members} == set(balancer.members)
 
 
 class TestConstruction:

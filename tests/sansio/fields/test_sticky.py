@@ -55,6 +55,12 @@ def test_twice_in_two_lines_is_ignored_too():
     assert sticky_key(headers, "up", MARKS) == ("", [("cookie", "a=1")])
 
 
+def test_the_cookie_of_another_mount_is_none_of_ours():
+    other = sticky_mark("10.9.9.9:80", SECRET)
+    headers = [("Cookie", f"up={other}; a=1; up={MARK}")]
+    assert sticky_key(headers, "up", MARKS) == (MARKS[MARK], [("Cookie", "a=1")])
+
+
 def test_without_it_the_fields_are_the_same():
     headers = [("Accept", "*/*"), ("Cookie", f"up2={MARK}; Up={MARK}; a=up")]
     key, left = sticky_key(headers, "up", MARKS)

@@ -158,6 +158,10 @@ class Balancer:
         """
         self._roster.learn(member, now, _GOOD)
 
+    def forget(self) -> None:
+        """Note that all requests in progress, and probes, are those of another process."""
+        self._roster.forget()
+
     def begin(self, member: Member) -> None:
         """Count a request for a member that something else has chosen, such as a hook."""
         member.in_flight += 1

@@ -98,10 +98,19 @@ class Roster:
         elif member.stage == "up":
             self._fail(member, now)
 
+    def forget(self) -> None:
+        """No member has requests in progress."""
+        for member in self.members:
+            member.in_flight = 0
+            member.asked_at = -math.inf
+        self._refresh()
+
     def rest(self, member: Member, until: float) -> None:
         """Put a member aside that asks for it; a single one is not."""
         if len(self.members) > 1 and self.get(member.key) is member:
             member.stage = "paused"
+            # Its next good answer is looked at, as with all that are not up.
+            member.fails = max(member.fails, 1)
             member.resumes_at = max(until, member.resumes_at)
             member.asked_at = -math.inf
             self._refresh()

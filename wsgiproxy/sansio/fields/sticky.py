@@ -76,8 +76,9 @@ def sticky_key(headers: Headers, name: str, marks: Mapping[str, str]) -> tuple[s
     :param headers: those of the request.
     :param name: the cookie's name.
     :param marks: what :func:`sticky_marks` gave.
-    :return: an empty key if there is no such cookie, if it is there twice, since a page of a
-        neighbouring host may have set the other, or if it is no upstream's mark.
+    :return: an empty key if there is no such cookie, if it is no upstream's mark, or if there are
+        two with one, since a page of a neighbouring host may have set the other. The cookie of a
+        proxy that is mounted above this one has marks of its own upstreams.
 
     >>> marks = sticky_marks(["a:80"], b"not a secret")
     >>> value = "id=7; upstream=" + sticky_mark("a:80", b"not a secret")
@@ -87,5 +88,5 @@ def sticky_key(headers: Headers, name: str, marks: Mapping[str, str]) -> tuple[s
     values = cookie_values(headers, name)
     if not values:
         return "", headers
-    key = marks.get(values[0], "") if len(values) == 1 else ""
-    return key, not_sent(headers, [name])
+    known = [marks[value] for value in values if value in marks]
+    return known[0] if len(known) == 1 else "", not_sent(headers, [name])
