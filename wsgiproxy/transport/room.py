@@ -23,14 +23,15 @@ class Room:
         self._queue_size = queue_size
         self._lock = threading.Lock()
         self._clients: dict[str, int] = {}
-        # By their places in the queue; and the places of those that have not been woken.
-        self._waiting: dict[int, Callable[[], None]] = {}
+        #: What wakes each of those that wait, by its place in the queue.
+        self.waiting: dict[int, Callable[[], None]] = {}
+        # The places of those that have not been woken.
         self._asleep: list[int] = []
         self._last = 0
 
     def __len__(self) -> int:
         """How many requests wait."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     def enter(self, client: str) -> bool:
         """Count a request of a client; False if it has as many as it may have."""
@@ -59,23 +60,23 @@ class Room:
         :raises Busy: as many wait as may.
         """
         with self._lock:
-            if len(self._waiting) >= self._queue_size:
+            if len(self.waiting) >= self._queue_size:
                 raise Busy(f"queue_size={self._queue_size} requests wait for room")
             self._last = place = self._last + 1
-            self._waiting[place] = wake
+            self.waiting[place] = wake
             self._asleep.append(place)
         return place
 
     def listen(self, place: int) -> None:
         """Have it called once more; to be done before looking, so that no call is missed."""
         with self._lock:
-            if place in self._waiting:
+            if place in self.waiting:
                 insort(self._asleep, place)
 
     def unqueue(self, place: int) -> None:
         """It waits no longer; if it has been called meanwhile, another one is."""
         with self._lock:
-            self._waiting.pop(place, None)
+            self.waiting.pop(place, None)
             index = bisect_left(self._asleep, place)
             if self._asleep[index : index + 1] == [place]:
                 del self._asleep[index]
@@ -88,18 +89,18 @@ class Room:
         :param behind: a place that has looked already, as all before it have: what is free may be
             of no use there. So each free place is looked at once by each, and by no more.
         """
-        if not self._waiting:
+        if not self.waiting:
             return
         with self._lock:
             index = bisect_right(self._asleep, behind)
             if index == len(self._asleep):
                 return
-            wake = self._waiting[self._asleep.pop(index)]
+            wake = self.waiting[self._asleep.pop(index)]
         wake()
 
     def forget(self) -> None:
         """All of them are requests of the parent process."""
         self._lock = threading.Lock()
         self._clients.clear()
-        self._waiting.clear()
+        self.waiting.clear()
         self._asleep.clear()

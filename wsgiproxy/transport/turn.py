@@ -22,6 +22,8 @@ from wsgiproxy.transport.counted import CountedReply
 from wsgiproxy.transport.rewindable import Rewindable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wsgiproxy.sansio.balance import Member
     from wsgiproxy.transport.upstreams import Upstream, Upstreams
 
@@ -60,10 +62,11 @@ class Turn:
         while it holds the answer.
     """
 
-    __slots__ = (
-        *("_has_entered", "_inbound", "_is_counted", "_member", "_named"),
-        *("_patience", "_retries", "_tried", "_upstreams", "_value"),
-    )
+    # What most requests never change: each has a turn, and so there is little to set.
+    _has_entered = False
+    _member: Member | None = None
+    _patience = _PATIENCE
+    _tried: Sequence[Member] = ()
 
     def __init__(
         self,
@@ -77,11 +80,7 @@ class Turn:
         self._is_counted = is_counted or upstreams.room.limit is None
         self._upstreams = upstreams
         self._inbound = inbound
-        self._member: Member | None = None
-        self._tried: list[Member] = []
         self._retries = upstreams.retries
-        self._patience = _PATIENCE
-        self._has_entered = False
         wants = upstreams.wants
         self._value = "" if wants is None else self._wanted(wants)
 
@@ -183,7 +182,7 @@ class Turn:
     def _again(self, member: Member, body: Rewindable | None) -> bool:
         if body is not None and not body.rewind():
             return False
-        self._tried.append(member)
+        self._tried = [*self._tried, member]
         return True
 
     @staticmethod
@@ -209,7 +208,10 @@ class Turn:
                 upstreams.remember(session, member)
         outcome = _GOOD if head.status < 429 else self._outcome(head.status)
         if reply is None or reply.whole is not None:
-            self.end(outcome)
+            self._member = None
+            upstreams.end(member, outcome)
+            if self._has_entered:
+                self.end()
             return head, reply
         if member.fails and outcome is _GOOD:
             upstreams.answered(member)

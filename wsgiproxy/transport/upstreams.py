@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Upstream", "Upstreams"]
 
+_GOOD = Outcome.GOOD
 _log = logging.getLogger("wsgiproxy.error")
 
 
@@ -208,7 +209,7 @@ class Upstreams:
             return public(inbound, self._trusts).client
         return inbound.peer
 
-    def choose(self, value: str, tried: list[Member]) -> tuple[Member, Upstream] | None:
+    def choose(self, value: str, tried: Sequence[Member]) -> tuple[Member, Upstream] | None:
         """The upstream for a request, counted in; None if there is none, or no room."""
         now = monotonic()
         with self._lock:
@@ -235,14 +236,21 @@ class Upstreams:
 
     def end(self, member: Member, outcome: Outcome) -> None:
         """A request at an upstream is over."""
-        now = monotonic()
+        if outcome is _GOOD and not member.fails:  # nothing to learn, and so no time to tell
+            with self._lock:
+                self._balancer.end(member, 0.0, outcome)
+        else:
+            self._learn(member, outcome)
+        if self.room.waiting:
+            self.room.let_one_in()
+
+    def _learn(self, member: Member, outcome: Outcome) -> None:
         with self._lock:
             before = member.stage
-            self._balancer.end(member, now, outcome)
+            self._balancer.end(member, monotonic(), outcome)
             after = member.stage
         if before is not after:
             self._note(member)
-        self.room.let_one_in()
 
     def answered(self, member: Member) -> None:
         """A good answer has begun, though its body may follow for hours."""
@@ -268,7 +276,7 @@ class Upstreams:
         with self._lock:
             self._balancer.remember(session, member)
 
-    def no_room(self, tried: list[Member]) -> Unavailable:
+    def no_room(self, tried: Sequence[Member]) -> Unavailable:
         """What a request gets for which there is none."""
         if not self.members:
             return Unavailable("no upstream is known")
