@@ -194,6 +194,37 @@ def test_a_drain_accepts_connections_until_it_is_over(server, quick):
         assert "Traceback" not in command.stderr
 
 
+def test_what_began_before_a_drain_is_the_last_of_its_connection(server, upstream, gate):
+    options = ("--drain", "1.5", "--health", "/-/health")
+    with running(*serve(server, upstream, *options)) as command:
+        port = port_of(command)
+        with RawClient(port) as client:
+            client.send(request_bytes("GET /"))
+            upstream.wait_for_requests(1)
+            command.send_signal(signal.SIGTERM)
+            probe = request_bytes("GET /-/health")
+            until(lambda: raw_exchange(port, probe).status == 503, "the signal")
+            gate.set()
+            got = client.response()
+            assert (got.body, got.values("Connection")) == (b"late", ["close"])
+            assert client.closed_by_server()
+        assert command.wait() == 0
+
+
+def test_a_handshake_in_progress_is_told_to_come_again(upstream):
+    """503: a balancer sends it to another server, which it would not do with a 500."""
+    pytest.importorskip("websockets")
+    fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    fields.append(("Sec-WebSocket-Key", "MDAwMDAwMDAwMDAwMDAwMA=="))
+    with running(*serve("uvicorn", upstream)) as command, RawClient(port_of(command)) as client:
+        client.send(request_bytes("GET /", fields))
+        upstream.wait_for_requests(1)
+        command.send_signal(signal.SIGTERM)
+        assert client.response().status == 503
+        assert client.closed_by_server()
+        assert command.wait() == 0
+
+
 def test_a_command_is_there_until_the_drain_is_over(server):
     """It is started by a request during the drain, and ended behind it."""
     from tests.spawn.children import child

@@ -107,6 +107,45 @@ def test_a_port_that_is_taken(target: RawUpstream, capfd: pytest.CaptureFixture[
     assert error in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("server", ["uvicorn", "waitress", "gunicorn"])
+def test_a_version_beside_the_old_one_waits_for_the_port(server: str, target: RawUpstream):
+    pytest.importorskip(server)
+    shown = free_port()
+    words = ("serve", target.url, "--metrics", str(shown), "--server", server)
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as listener,
+        running(*words, listener=listener) as old,
+    ):
+        port, _ = ports(old)
+        with running(*words, listener=listener) as new:
+            line = new.line()
+            assert f"metrics at http://127.0.0.1:{shown}/metrics when its port is free)" in line
+            assert "wsgiproxy_requests_in_flight" in figures(shown)
+            assert old.end() == 0
+            assert asked(port, "/x", "localhost").body == b"hello"  # before its figures are shown
+            until(lambda: accepts(shown), "the listener of the new one")
+            count = f'status="200",upstream="{target.url}"}} 1.0'
+            until(lambda: count in figures(shown), count)
+            assert new.end() == 0
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_version_that_waits_for_the_port_ends(target: RawUpstream):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        running(
+            *("serve", target.url, "--metrics", str(taken.getsockname()[1])), listener=listener
+        ) as command,
+    ):
+        command.line()
+        assert command.end() == 0
+
+
 def test_an_address_that_is_none(target: RawUpstream, capfd: pytest.CaptureFixture[str]):
     assert main(["serve", target.url, *LISTEN, "--metrics", "nowhere"]) == 2
     assert "--metrics 'nowhere': expected host:port" in capfd.readouterr().err

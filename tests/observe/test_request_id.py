@@ -178,3 +178,22 @@ make_server("127.0.0.1", int(sys.argv[1]), app).serve_forever()
 def echo_command() -> list[str]:
     """A command that answers with the id it is told."""
     return [sys.executable, "-c", ECHO, "{port}"]
+
+
+@pytest.mark.parametrize("option", ["x-request-id", "close, X-Request-Id", "X_Request_Id"])
+@pytest.mark.parametrize("peers", [(), PEERS])
+def test_no_connection_field_removes_it(edge, echo: RawUpstream, caplog, option, peers):
+    caplog.set_level("INFO", "wsgiproxy.access")
+    headers = [("X-Request-Id", "from-above"), ("Connection", f"{option}, x-a"), ("X-A", "1")]
+    options: dict[str, Any] = {"request_id": True, "trusted_proxies": peers}
+    _, _, body = held(edge, echo.url, (), headers=headers, **options)
+    (request_id,) = received(body)
+    assert logged(caplog, "wsgiproxy.access").exchange["request_id"] == request_id
+    assert (request_id == "from-above") == bool(peers)
+    sent = [name.lower() for name, _ in json.loads(body)["headers"]]
+    assert "x-a" not in sent  # what else it lists is removed
+
+
+def test_without_the_option_it_is_a_field_as_others(edge, echo: RawUpstream):
+    headers = [("X-Request-Id", "a"), ("Connection", "x-request-id")]
+    assert received(held(edge, echo.url, (), headers=headers)[2]) == []

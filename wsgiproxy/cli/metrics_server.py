@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterable
 from socketserver import ThreadingMixIn
+from time import sleep
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from wsgiproxy.cli.listen import Listen
+from wsgiproxy.cli.listen import CannotStart, Listen, open_listener
 from wsgiproxy.cli.own_names import OwnNames
 from wsgiproxy.observe.metrics import metrics_app
 
@@ -20,16 +22,31 @@ __all__ = ["show_metrics"]
 
 # Seconds in which a client has to say something.
 _PATIENCE = 10
+# Seconds between two trials to listen where another process does.
+_INTERVAL = 0.5
 
 
-def show_metrics(listener: socket.socket, listen: Listen) -> None:
+def show_metrics(listener: socket.socket | None, listen: Listen) -> None:
     """Show the figures of this process, in a thread that does not keep it alive.
 
-    :param listener: a socket that listens.
+    They are made from now on.
+
+    :param listener: a socket that listens; None if another process has the port, until it ends.
     :param listen: what it was opened for.
     """
-    server = _Server(listener, _named(metrics_app(), listen))
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    application = _named(metrics_app(), listen)
+
+    def serve() -> None:
+        _Server(listener or _opened(listen), application).serve_forever()
+
+    threading.Thread(target=serve, name="metrics", daemon=True).start()
+
+
+def _opened(listen: Listen) -> socket.socket:
+    while True:
+        with contextlib.suppress(CannotStart):
+            return open_listener(listen)
+        sleep(_INTERVAL)
 
 
 def _named(application: WSGIApplication, listen: Listen) -> WSGIApplication:

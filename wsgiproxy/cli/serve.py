@@ -148,14 +148,14 @@ def _run(arguments: argparse.Namespace) -> int:
     how = site.note + limits(server, threads, arguments.threads)
     if own and not allowed and site.settings.get("trusted_proxies"):
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
-    make, seen = with_metrics(_maker(server, site, listen, allowed), arguments.metrics)
-    how += seen
+    make = _maker(server, site, listen, allowed)
+    make, seen = with_metrics(make, arguments.metrics, waits=listener is not None)
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
         _ending(server, make, end),
         listen,
         threads,
-        partial(_print_address, listen, site, how),
+        partial(_print_address, listen, site, how + seen),
         largest("max_body", None),
         site.shutdown_time,
         site.log,

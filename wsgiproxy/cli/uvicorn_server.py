@@ -65,14 +65,19 @@ class _Server(uvicorn.Server):
         self._flushing = asyncio.create_task(self._flush_often())
         self._tell()
 
+    def answer_once(self) -> None:
+        """Close connections behind the requests that they have now; a handler may call it."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                connection.answer_once()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, close WebSockets, and finish what was begun."""
         await self._accept_no_more(sockets or [])
         since = monotonic()
+        self.answer_once()
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Protocol):
-                connection.answer_once()
-            else:
+            if not isinstance(connection, Protocol):
                 connection.shutdown()  # a WebSocket, which ends with 1012
         while monotonic() - since < self.grace and any(
             isinstance(each, Protocol) and each.may_ask(since, self.silence)
@@ -142,10 +147,16 @@ def run_uvicorn(
             servers[0].silence = 0.0
         servers[0].should_exit = True
 
+    def drain() -> float:
+        if not servers:
+            return 0.0
+        servers[0].answer_once()
+        return service.drain
+
     with service.inherited or open_listener(service.listen) as listener:
         port = listener.getsockname()[1]
         flush = write_in_batches(service.log)
-        handle_signals(end, flush, lambda: service.drain if servers else 0.0)
+        handle_signals(end, flush, drain)
         application = service.make()
         server = server_of(
             application,

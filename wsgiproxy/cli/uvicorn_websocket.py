@@ -23,6 +23,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent:  # a refusal is a complete handshake, too
             self.handshake_complete = True
 
+    def send_500_response(self) -> None:
+        """Called for a handshake that gets no answer: by a failure, or by the end of the server."""
+        if not self._is_told or self.initial_response or self.handshake_complete:
+            super().send_500_response()
+            return
+        # To a balancer, a 500 is an answer of the application, and no reason to ask elsewhere.
+        self.conn.send_response(self.conn.reject(503, "The server is ending."))
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
     def shutdown(self) -> None:
         """Called when the server begins to end; it refuses handshakes by itself."""
         if self._is_told:  # it is called again, for what is still there after a while
