@@ -129,6 +129,30 @@ def server_of(
     return _Server(config, started, flush)
 
 
+def _handlers(
+    servers: list[_Server], drain: float
+) -> tuple[Callable[[int, FrameType | None], None], Callable[[], float]]:
+    """What a signal does: end the server, and begin a drain; *servers* has it when it is made.
+
+    :param drain: seconds for which it goes on accepting.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if not servers:
+            raise SystemExit(0)
+        if number == signal.SIGINT:
+            servers[0].silence = 0.0
+        servers[0].should_exit = True
+
+    def begin() -> float:
+        if not servers:
+            return 0.0
+        servers[0].answer_once()
+        return drain
+
+    return end, begin
+
+
 def run_uvicorn(
     service: Service[ASGIApplication],
     *,
@@ -139,20 +163,7 @@ def run_uvicorn(
     :param lifespan: auto for an application that may have none.
     """
     servers: list[_Server] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        if not servers:
-            raise SystemExit(0)
-        if number == signal.SIGINT:
-            servers[0].silence = 0.0
-        servers[0].should_exit = True
-
-    def drain() -> float:
-        if not servers:
-            return 0.0
-        servers[0].answer_once()
-        return service.drain
-
+    end, drain = _handlers(servers, service.drain)
     with service.inherited or open_listener(service.listen) as listener:
         port = listener.getsockname()[1]
         flush = write_in_batches(service.log)

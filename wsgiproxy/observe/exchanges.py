@@ -118,6 +118,13 @@ class Exchanges:
         self._open.append(None)
         if self._has_to_start:
             self._start()
+        # Not at the end of one, which a collection of garbage may be, in a thread that holds a lock
+        # of the library.
+        if len(self._waiting) > _WAITING and self._lock.acquire(blocking=False):
+            try:
+                self._add_up()
+            finally:
+                self._lock.release()
 
     def discard(self) -> None:
         """As of :class:`~wsgiproxy.observe.accesslog.Meter`."""
@@ -134,11 +141,6 @@ class Exchanges:
         key = get(ROUTE, ""), origin, method, status
         self._waiting.append((key, seconds, sent, record.reused))
         self.discard()
-        if len(self._waiting) > _WAITING and self._lock.acquire(blocking=False):
-            try:
-                self._add_up()
-            finally:
-                self._lock.release()
 
     def _start(self) -> None:
         """Start the thread of this process, in which figures are written down."""
