@@ -860,3 +860,13 @@ def test_a_router_takes_a_list_at_a_place(edge, front, three):
     router = (Router if edge == "wsgi" else ASGIRouter)({"/": urls(three[:2])}, balance="least")
     proxy.app = router
     assert shares(proxy, 4) == {b"a": 2, b"b": 2}
+
+
+def test_a_retry_that_nothing_is_left_for_is_not_taken_from_the_budget(front, start):
+    upstream = start([[("read",), ("close",)]])
+    proxy = front(upstream.url, retries=3, max_in_flight=5)
+    taken: list[bool] = []
+    upstreams = proxy.app._upstreams
+    upstreams.may_retry = lambda: taken.append(True) or True
+    assert proxy.ask().status == 502
+    assert not taken

@@ -174,7 +174,8 @@ class Turn:
         return other
 
     def _may_retry(self) -> bool:
-        if self._retries <= 0 or not self._upstreams.may_retry():
+        are_tried = len(self._tried) + 1 >= len(self._upstreams.members)
+        if self._retries <= 0 or are_tried or not self._upstreams.may_retry():
             return False
         self._retries -= 1
         return True
