@@ -18,13 +18,24 @@ _REQUEST = request_bytes("GET /page")
 _PATIENCE = 30.0
 # Seconds between two requests of a client that thinks; less than a silent one is kept at the end.
 _PAUSE = 0.4
+# Seconds for which a server that ends keeps a silent connection, and a little less.
+_SILENCE = 0.9
+
+
+class _Client(RawClient):
+    """A client that knows since when it has been silent."""
+
+    def __init__(self, port: int, timeout: float) -> None:
+        super().__init__(port, timeout=timeout)
+        self.since = time.monotonic()
 
 
 class Load:
     """Some clients, each in a thread, until :meth:`stop`.
 
     A request that is not answered with 200 has failed. None is sent again: not even one on a kept
-    connection that the server was just closing.
+    connection that the server was just closing, unless the client itself has been silent for as
+    long as a server waits at its end, as on a machine that has much else to do.
     """
 
     def __init__(self, port: int, kept: int, short: int, thinking: int) -> None:
@@ -44,7 +55,7 @@ class Load:
         while not self._enough.is_set():
             number = 0
             try:
-                with RawClient(self._port, timeout=_PATIENCE) as client:
+                with _Client(self._port, timeout=_PATIENCE) as client:
                     while self._exchange(client) and keeps and not self._enough.is_set():
                         number += 1
                         self._enough.wait(pause)
@@ -52,10 +63,14 @@ class Load:
                 with self._lock:
                     self.failures.append(f"request {number} of a connection: {error!r}")
 
-    def _exchange(self, client: RawClient) -> bool:
+    def _exchange(self, client: _Client) -> bool:
         """Whether the connection is kept."""
+        is_late = time.monotonic() - client.since > _SILENCE
         client.send(_REQUEST)
         answer = client.response()
+        client.since = time.monotonic()
+        if is_late and not answer.status and not answer.raw:
+            return False
         with self._lock:
             self.answered += 1
             closes = answer.values("Connection") == ["close"]

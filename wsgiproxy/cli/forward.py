@@ -98,6 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
             logging.getLogger("wsgiproxy.cli").warning(
                 "ending: %s exchanges and tunnels are cut", proxy.in_flight
             )
+        server.shutdown()  # from here on, a connection that is cut is no error
         proxy.close()
         server.server_close()
     return 0
