@@ -196,7 +196,6 @@ class TestPanic:
         assert balancer.choose(0.6, "", [c]) is b
         assert balancer.choose(0.6, "", [b, c]) is a
         assert balancer.choose(0.6, "", [a, b, c]) is None
-        assert not balancer.is_full([a, b, c])
 
     def test_it_is_not_taken_while_one_that_is_up_is_full(self):
         balancer = balanced(2, max_in_flight=1)
@@ -204,7 +203,6 @@ class TestPanic:
         fail(balancer, a)
         assert balancer.choose(0.5) is b
         assert balancer.choose(0.5) is None
-        assert balancer.is_full()
 
 
 class TestRoom:
@@ -214,7 +212,6 @@ class TestRoom:
         chosen = [balancer.choose(0.0, "x") for _ in range(6)]
         assert all(chosen.count(member) == 2 for member in balancer.members)
         assert balancer.choose(0.0, "x") is None
-        assert balancer.is_full()
         balancer.end(chosen[4], 0.0, GOOD)
         assert balancer.choose(0.0, "x") is chosen[4]
 
@@ -222,7 +219,6 @@ class TestRoom:
         balancer = balanced()
         balancer.update([])
         assert balancer.choose(0.0) is None
-        assert not balancer.is_full()
         assert balancer.retry_after(0.0) is None
 
 
@@ -249,7 +245,6 @@ class TestOwners:
         balancer = balanced(3, "sticky", max_in_flight=1)
         b = balancer.choose(0.0, "b")
         assert balancer.choose(0.0, "b") is None
-        assert balancer.is_full()
         assert balancer.choose(0.0, "b", [b]).key in "ac"
 
     def test_a_session_comes_back_to_where_it_is_from(self):

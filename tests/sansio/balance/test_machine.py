@@ -72,7 +72,6 @@ class Balancing(RuleBasedStateMachine):
             if not (value and balancer.policy.startswith(("sticky", "session"))):
                 best = up or [member for member in left if member.state != "down"] or left
                 assert not any(map(self.has_room, best))
-            assert balancer.is_full(out) is bool(left)
             return
         assert chosen in left
         assert self.has_room(chosen)

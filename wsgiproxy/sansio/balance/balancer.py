@@ -118,8 +118,7 @@ class Balancer:
         :param value: what *wants* asks for: the client's address, the value of the header field,
             the key that a sticky cookie names, or the session; empty if there is none.
         :param tried: members that have had this request and are not to have it again.
-        :return: None if all that are not in *tried* are full, and :meth:`is_full` then says so;
-            or if there is none.
+        :return: None if all that are not in *tried* are full, or if there is none.
         """
         if now < self._roster.due and not tried and not value:
             member = self._way.pick("")
@@ -218,13 +217,6 @@ class Balancer:
         """
         ends = [member.resumes_at for member in self.members if member.stage == "paused"]
         return max(0.0, min(ends) - now) if ends else None
-
-    def is_full(self, tried: Sequence[Member] = ()) -> bool:
-        """Whether a free place would have helped, after :meth:`choose` has given None.
-
-        :param tried: what was passed to it.
-        """
-        return any(member not in tried for member in self.members)
 
     def _search(self, now: float, value: str, tried: Sequence[Member]) -> Member | None:
         """Choose where the short way does not do: health, room and *value* count."""
