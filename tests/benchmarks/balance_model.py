@@ -22,7 +22,7 @@ __all__ = ["Result", "Scene", "simulate"]
 #: Seconds of work in a request, on a machine of speed 1.
 WORK = 0.1
 WORKERS = 4
-#: Tries of a request that reached nobody.
+#: Tries of a request for which there was no connection.
 TRIES = 3
 #: Clients for each upstream.
 CLIENTS = 100

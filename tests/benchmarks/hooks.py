@@ -10,14 +10,11 @@ body of 256 MiB of nginx passes through a map on each edge, and the growth of th
 from __future__ import annotations
 
 import json
-import sys
 
 from tests.benchmarks.hooks_contender import CHAINS, EDGES, MAPPED, NONE, REQUEST, label
-from tests.benchmarks.in_process import FIELDS, on_one_core
-from tests.benchmarks.processes import Process
+from tests.benchmarks.in_process import contending
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
-from tests.benchmarks.upstream import running_upstream
 
 TITLE = "Hooks in process, GET of 1 KiB"
 AIMS = {
@@ -29,21 +26,8 @@ FLAT = Aim("<=", 8, of="median", unit=" MiB")
 
 def measure(session: Session) -> None:
     """Add the figures to the report of `session`."""
-    requests = str(session.choose(4000, 800))
-    command = [sys.executable, "-m", "tests.benchmarks.hooks_contender"]
-    rounds: dict[str, list[float]] = {}
-    with on_one_core(), running_upstream(session.directory) as port:
-        process = Process(
-            [*command, str(port), str(FIELDS)], session.directory / "hooks.log", pipes=True
-        )
-        try:
-            process.read()
-            for _ in range(session.rounds_or(15, 4)):
-                for name, value in json.loads(process.ask(requests)).items():
-                    rounds.setdefault(name, []).append(value)
-            growth = json.loads(process.ask(MAPPED))
-        finally:
-            process.stop()
+    with contending(session, "hooks_contender", session.rounds_or(15, 4)) as (rounds, process):
+        growth = json.loads(process.ask(MAPPED))
     for edge in EDGES:
         samples = {label(edge, chain): rounds[label(edge, chain)] for chain in CHAINS}
         none = label(edge, NONE)

@@ -10,6 +10,7 @@ package index it is skipped.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -116,6 +117,32 @@ def on_one_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def contending(
+    session: Session, module: str, rounds: int
+) -> Iterator[tuple[dict[str, list[float]], Process]]:
+    """What a contender with all its variants in one process measures, by figure; and the process.
+
+    :param module: of the contender, below this package.
+    :param rounds: how often it is asked.
+    """
+    requests = str(session.choose(4000, 800))
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}"]
+    found: dict[str, list[float]] = {}
+    with on_one_core(), running_upstream(session.directory) as port:
+        process = Process(
+            [*command, str(port), str(FIELDS)], session.directory / f"{module}.log", pipes=True
+        )
+        try:
+            process.read()
+            for _ in range(rounds):
+                for name, value in json.loads(process.ask(requests)).items():
+                    found.setdefault(name, []).append(value)
+            yield found, process
+        finally:
+            process.stop()
 
 
 def measure(session: Session) -> None:

@@ -7,14 +7,9 @@ the same process, so that what is different is the choice alone. A request that 
 
 from __future__ import annotations
 
-import json
-import sys
-
-from tests.benchmarks.in_process import FIELDS, on_one_core
-from tests.benchmarks.processes import Process
+from tests.benchmarks.in_process import contending
 from tests.benchmarks.program import Session, main
 from tests.benchmarks.report import Aim
-from tests.benchmarks.upstream import running_upstream
 from tests.benchmarks.upstreams_contender import EDGES, SETS, label
 
 TITLE = "Several upstreams in process, GET of 1 KiB"
@@ -24,20 +19,11 @@ WITH_DEAD = Aim("<=", 1.01, unit="")
 
 def measure(session: Session) -> None:
     """Add the figures to the report of `session`."""
-    requests = str(session.choose(4000, 800))
-    command = [sys.executable, "-m", "tests.benchmarks.upstreams_contender"]
-    rounds: dict[str, list[float]] = {}
-    with on_one_core(), running_upstream(session.directory) as port:
-        process = Process(
-            [*command, str(port), str(FIELDS)], session.directory / "upstreams.log", pipes=True
-        )
-        try:
-            process.read()
-            for _ in range(session.rounds_or(15, 4)):
-                for name, value in json.loads(process.ask(requests)).items():
-                    rounds.setdefault(name, []).append(value)
-        finally:
-            process.stop()
+    with contending(session, "upstreams_contender", session.rounds_or(15, 4)) as (rounds, _):
+        _report(session, rounds)
+
+
+def _report(session: Session, rounds: dict[str, list[float]]) -> None:
     for edge in EDGES:
         one, four, dead = (label(edge, name) for name in SETS)
         samples = {name: rounds[name] for name in (one, four, dead)}

@@ -1,14 +1,22 @@
-"""What the commands leave behind in a process that goes on."""
+"""A socket for commands, and what they leave behind in a process that goes on."""
 
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from wsgiproxy.cli.log import HANDLED
 from wsgiproxy.observe.accesslog import send_to
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A listening socket that is not the command's own: what systemd holds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

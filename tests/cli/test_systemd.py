@@ -39,12 +39,6 @@ def upstream() -> Iterator[RawUpstream]:
         yield made
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as made:
-        yield made
-
-
 # The socket
 
 

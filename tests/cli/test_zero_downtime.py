@@ -36,13 +36,6 @@ def upstream() -> Iterator[RawUpstream]:
         yield made
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """What systemd holds."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as made:
-        yield made
-
-
 def serve(server: str, upstream: RawUpstream, *options: str) -> list[str]:
     return ["serve", upstream.url, "--server", server, "--no-access-log", *options]
 

@@ -161,7 +161,7 @@ def behind_haproxy(network: Network, folder: Path, secret_file: str) -> Iterator
     places = {
         f"HOST_{each.name.upper()}": f"{each.address}:{each.port}" for each in network.machines
     }
-    # A socket stays in the network in which it was made, whoever accepts its connections.
+    # A socket stays in the network in which it was made, whichever process accepts its connections.
     with contextlib.ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listener:
         for host in hosts:
             stack.callback(host.kill)

@@ -1,7 +1,7 @@
 """The cookie by which a client comes back to the upstream that it had before.
 
-Its value is a mark of the upstream: an HMAC of its key, so that it discloses no address, and nobody
-without the secret can make one. That is a signature already: text that is the mark of no upstream
+Its value is a mark of the upstream: an HMAC of its key, so that it discloses no address, and cannot
+be made without the secret. That is a signature already: text that is the mark of no upstream
 names none, and is ignored like no cookie at all. A mark holds for every client, and has no end: it
 says where a request goes among upstreams that serve all clients, and is no login.
 """
