@@ -20,8 +20,8 @@ from webob import Request
 from tests.support.upstream import RawUpstream, answer, chunked_answer, chunks
 from wsgiproxy.errors import ProxyError, UpstreamLost
 from wsgiproxy.exactproxy import Gateway, proxy_exact_request
-from wsgiproxy.observe.accesslog import masked
 from wsgiproxy.sansio.policy.exact import ExactPolicy
+from wsgiproxy.sansio.secrets import masked
 
 
 def environ_for(upstream: RawUpstream, path: str = "/", **more: object) -> dict[str, object]:

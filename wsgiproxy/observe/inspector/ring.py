@@ -1,0 +1,197 @@
+"""The exchanges that are kept: the last ones, bounded in number, memory and disk.
+
+Nothing waits at the end of an exchange, which may come at any point of another one, when an answer
+is garbage: what it costs is counted when the next one begins, or when they are looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.kept import Limits, Spool
+
+__all__ = ["Changes", "Ring"]
+
+# Exchanges that begin between two counts of those that go on.
+_BETWEEN = 64
+
+
+class Ring:
+    """The last exchanges.
+
+    :param limits: how much is kept.
+    :ivar is_paused: what begins meanwhile is not kept.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.is_paused = False
+        self._spool = Spool()
+        self._numbers = itertools.count(1)
+        self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
+        self._costs: dict[int, int] = {}
+        self._memory = 0
+        self._ended: deque[Exchange] = deque()
+        self._lock = threading.Lock()
+        self._listeners: tuple[Changes, ...] = ()
+
+    def begin(self, request: RequestHead, client: str, scheme: str) -> Exchange | None:
+        """A request has come; None if it is not to be kept."""
+        if self.is_paused:
+            return None
+        exchange = self.new(request, client, scheme)
+        self.add(exchange)
+        return exchange
+
+    def new(self, request: RequestHead, client: str, scheme: str) -> Exchange:
+        """An exchange that is not among them yet, such as one of a file; see :meth:`add`."""
+        return Exchange(
+            next(self._numbers),
+            request,
+            client,
+            scheme,
+            self.limits,
+            self._spool,
+            self._changed,
+            self.settle,
+        )
+
+    def add(self, exchange: Exchange) -> None:
+        """Keep one more; the oldest go if there is no room."""
+        with self._lock:
+            self._exchanges[exchange.number] = exchange
+            self._count()
+            if not exchange.number % _BETWEEN:
+                self._count_those_under_way()
+            self._make_room()
+        self._changed(exchange)
+
+    def _changed(self, exchange: Exchange) -> None:
+        if exchange.ended is not None:
+            self._ended.append(exchange)
+        for listener in self._listeners:
+            listener.note(exchange.number)
+
+    def _count(self) -> None:
+        """Take down what those that have ended cost."""
+        while self._ended:
+            exchange = self._ended.popleft()
+            if exchange.number in self._exchanges:
+                self._take_down(exchange)
+
+    def _count_those_under_way(self) -> None:
+        for exchange in self._exchanges.values():
+            if exchange.ended is None:
+                self._take_down(exchange)
+
+    def _take_down(self, exchange: Exchange) -> None:
+        cost = exchange.in_memory
+        self._memory += cost - self._costs.get(exchange.number, 0)
+        self._costs[exchange.number] = cost
+
+    def _make_room(self) -> None:
+        limits = self.limits
+        while len(self._exchanges) > limits.exchanges or (
+            len(self._exchanges) > 1
+            and (self._memory > limits.memory or self._spool.size > limits.disk)
+        ):
+            self._drop(next(iter(self._exchanges)))
+
+    def _drop(self, number: int) -> None:
+        exchange = self._exchanges.pop(number)
+        self._memory -= self._costs.pop(number, 0)
+        exchange.forget()
+
+    def settle(self) -> None:
+        """Count what has ended, and what is still under way and long."""
+        with self._lock:
+            self._count()
+            self._count_those_under_way()
+            self._make_room()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory for all of them, about."""
+        self.settle()
+        return self._memory
+
+    @property
+    def disk(self) -> int:
+        """Bytes of their files."""
+        return self._spool.size
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def __getitem__(self, number: int) -> Exchange:
+        """One of them.
+
+        :raises KeyError: it is not kept, or no longer.
+        """
+        return self._exchanges[number]
+
+    def exchanges(self) -> list[Exchange]:
+        """All of them, the oldest first."""
+        with self._lock:
+            return list(self._exchanges.values())
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            for number in list(self._exchanges):
+                self._drop(number)
+        for listener in self._listeners:
+            listener.note(0)
+
+    def pause(self, is_paused: bool) -> None:
+        """Keep nothing of what begins from now on, or go on."""
+        self.is_paused = is_paused
+        for listener in self._listeners:
+            listener.note(0)
+
+    def listen(self) -> Changes:
+        """What changes from now on; to be closed."""
+        changes = Changes(self)
+        with self._lock:
+            self._listeners = (*self._listeners, changes)
+        return changes
+
+    def unlisten(self, changes: Changes) -> None:
+        """Tell it of no more."""
+        with self._lock:
+            self._listeners = tuple(each for each in self._listeners if each is not changes)
+
+
+class Changes:
+    """The numbers of exchanges that have changed since they were last asked for."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._numbers: deque[int] = deque()
+        self._event = threading.Event()
+
+    def note(self, number: int) -> None:
+        """An exchange has changed; 0 for the ring itself."""
+        self._numbers.append(number)
+        if not self._event.is_set():
+            self._event.set()
+
+    def wait(self, seconds: float) -> set[int]:
+        """Those that have changed; none after *seconds* without a change."""
+        self._event.wait(seconds)
+        self._event.clear()
+        return set(_taken(self._numbers))
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._ring.unlisten(self)
+        self._event.set()
+
+
+def _taken(numbers: deque[int]) -> Iterable[int]:
+    while numbers:
+        yield numbers.popleft()
