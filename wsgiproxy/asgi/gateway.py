@@ -28,7 +28,7 @@ from wsgiproxy.errors import (
     WebSocketNotCarried,
 )
 from wsgiproxy.hooks.hookable import Chained
-from wsgiproxy.observe.accesslog import Record, asked_in_scope
+from wsgiproxy.observe.accesslog import INSPECTED, Record, asked_in_scope
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.sansio.environ import scope as scopes
 from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
@@ -39,6 +39,7 @@ from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoin
 from wsgiproxy.sansio.target import decoded
 from wsgiproxy.sansio.websocket import PROTOCOL, switches_to
 from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport
+from wsgiproxy.transport.inspected import AsyncInspected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -200,18 +201,24 @@ class ASGIGateway(Chained):
         # Early hints are Links that no hook could change.
         hints = None if send is None or self.links else early_hints(scope, send)
         call = AsyncCall(None, partial(until_gone, receive), hints)
-        reply = await self.transport.send(origin, request, body, call)
+        transport = self.transport
+        if INSPECTED in scope:
+            transport = AsyncInspected(transport, scope[INSPECTED], is_changed=bool(self.links))
+        reply = await transport.send(origin, request, body, call)
         record.reused = reply.reused
         return self._answer(request, reply, context)
 
     async def fetch(
-        self, origin: Origin, request: Request, body: AsyncIterator[bytes] | None
+        self, scope: Scope, origin: Origin, request: Request, body: AsyncIterator[bytes] | None
     ) -> AsyncReply:
         """Send a request of a hook's own.
 
         :raises ProxyError: there is no answer.
         """
-        return await (self._fetcher or self.transport).send(origin, request, body, AsyncCall())
+        transport = self._fetcher or self.transport
+        if INSPECTED in scope:
+            transport = AsyncInspected(transport, scope[INSPECTED], is_changed=True, is_own=True)
+        return await transport.send(origin, request, body, AsyncCall())
 
     def _answer(
         self, request: Request, reply: AsyncReply, context: object

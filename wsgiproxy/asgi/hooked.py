@@ -98,7 +98,7 @@ class _Steps(Exchange):
         if isinstance(step, hooks.Fetch):
             origin, request, content = fetched(self.keep(step.request))
             blocks = None if content is None else _each(content)
-            reply = await self._gateway.fetch(origin, request, blocks)
+            reply = await self._gateway.fetch(self._ends[0], origin, request, blocks)
             return self.fetched(reply, request.method)
         if isinstance(step, hooks.Call):
             rest = step.rest

@@ -20,11 +20,13 @@ from wsgiproxy.sansio.policy.forward import ORIGIN
 from wsgiproxy.sansio.secrets import masked
 
 __all__ = [
+    "INSPECTED",
     "ROUTE",
     "Asked",
     "Ended",
     "Meter",
     "Record",
+    "asked_in_environ",
     "asked_in_scope",
     "count_with",
     "plain",
@@ -36,6 +38,9 @@ _log = logging.getLogger("wsgiproxy.access")
 
 #: Of an environ or a scope: the place of a router that has got the request, as it is configured.
 ROUTE = "wsgiproxy.route"
+
+#: Of an environ or a scope: what is told of its exchange (see ``observe.inspector``).
+INSPECTED = "wsgiproxy.inspected"
 
 # Characters of a path that need no encoding (RFC 3986, 3.3).
 _PATH = "/:@!$&'()*+,;=-._~"
@@ -63,7 +68,7 @@ class Asked(NamedTuple):
     query: str
 
 
-def _asked(environ: Mapping[str, Any]) -> Asked:
+def asked_in_environ(environ: Mapping[str, Any]) -> Asked:
     """What a WSGI environ says."""
     get = environ.get
     raw = get("REQUEST_URI") or get("RAW_URI") or ""
@@ -172,7 +177,7 @@ class Record:
         self,
         request: Mapping[str, Any],
         start: float | None = None,
-        asked: Callable[[Mapping[str, Any]], Asked] = _asked,
+        asked: Callable[[Mapping[str, Any]], Asked] = asked_in_environ,
     ) -> None:
         self._request: Mapping[str, Any] | None = request
         self._asked = asked
@@ -201,6 +206,8 @@ class Record:
 
     def fail(self, error: ProxyError) -> None:
         """Note the first error, as text: its traceback would keep this record in memory."""
+        if self._request is not None and INSPECTED in self._request:
+            self._request[INSPECTED].fail(error)
         if self._error is None:
             self._error = (type(error).__name__, error.side, str(error)[:_LONG])
 

@@ -37,6 +37,7 @@ __all__ = [
     "NETWORKS",
     "SECONDS",
     "SERVER",
+    "SIZE",
     "SIGNING",
     "TRANSPORT",
 ]
@@ -44,7 +45,7 @@ __all__ = [
 SECONDS = "a number of seconds above 0"
 LEEWAY = "a number of seconds from 0 on"
 COUNT = "a whole number from 0 on"
-_SIZE = "a number of bytes, such as 65536 or 64k"
+SIZE = "a number of bytes, such as 65536 or 64k"
 BOOLEAN = "true or false"
 _FILE = "the path of a file"
 _KEYS = "environ keys other than wsgi.*, wsgiproxy.*, HTTP_* and those of CGI"
@@ -60,7 +61,7 @@ TRANSPORT = (
         "keep_alive", seconds, 50.0, SECONDS, "seconds to keep an unused connection", ("max_idle",)
     ),
     Setting("max_idle", count, 64, COUNT, "unused connections to keep for one upstream"),
-    Setting("max_head", size, 65536, _SIZE, "largest head of a message, in bytes"),
+    Setting("max_head", size, 65536, SIZE, "largest head of a message, in bytes"),
     Setting("verify", boolean, True, BOOLEAN, "verify the certificates of https upstreams"),
     Setting("ca_file", path, None, _FILE, "PEM file of the authorities to believe", ("verify",)),
     Setting("client_cert", path, None, _FILE, "PEM file with our own certificate"),
@@ -118,7 +119,7 @@ APP = (
         "a domain, or nothing to remove it",
         "replaces the Domain of cookies",
     ),
-    Setting("max_body", size, None, _SIZE, "largest request body in bytes"),
+    Setting("max_body", size, None, SIZE, "largest request body in bytes"),
 )
 
 #: Of the exact proxy.

@@ -27,11 +27,13 @@ class Call(NamedTuple):
     :param timeouts: its own limits in time; None for those of the transport.
     :param abandoned: called during waits; true when the client has left.
     :param on_interim: called with the head of each interim response (1xx).
+    :param on_connected: called when a new connection stands; not where a kept one serves.
     """
 
     timeouts: Timeouts | None = None
     abandoned: Callable[[], bool] | None = None
     on_interim: Callable[[ResponseHead], None] | None = None
+    on_connected: Callable[[], None] | None = None
 
 
 class Reply(Protocol):
@@ -101,11 +103,13 @@ class AsyncCall(NamedTuple):
     :param timeouts: its own limits in time; None for those of the transport.
     :param abandoned: awaited while the upstream is silent; it returns when the client has left.
     :param on_interim: awaited with the head of each interim response (1xx).
+    :param on_connected: called when a new connection stands; not where a kept one serves.
     """
 
     timeouts: Timeouts | None = None
     abandoned: Callable[[], Awaitable[None]] | None = None
     on_interim: Callable[[ResponseHead], Awaitable[None]] | None = None
+    on_connected: Callable[[], None] | None = None
 
 
 class AsyncReply(Protocol):

@@ -19,7 +19,7 @@ from wsgiproxy.errors import (
     ProxyError,
 )
 from wsgiproxy.hooks.hookable import Chained
-from wsgiproxy.observe.accesslog import Record
+from wsgiproxy.observe.accesslog import INSPECTED, Record
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.sansio.environ import inbound as environs
 from wsgiproxy.sansio.fields.max_forwards import is_final_recipient
@@ -27,6 +27,7 @@ from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Origin, Request, R
 from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing, whole_target
 from wsgiproxy.sansio.websocket import PROTOCOL, SWITCHING
 from wsgiproxy.transport import Call, PooledTransport, Timeouts, Transport, is_own_request
+from wsgiproxy.transport.inspected import Inspected
 from wsgiproxy.wsgi import balanced, hooked
 from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
@@ -176,7 +177,10 @@ class Gateway(Chained):
             ClientWatch(environ),
             _early_hints(environ) if takes_hints else None,
         )
-        reply = self.transport.send(origin, request, body, call)
+        transport = self.transport
+        if INSPECTED in environ:
+            transport = Inspected(transport, environ[INSPECTED], is_changed=bool(self.links))
+        reply = transport.send(origin, request, body, call)
         record.reused = reply.reused
         try:
             head, has_body = client_response(request, reply.head, self.policy, context)
@@ -201,7 +205,10 @@ class Gateway(Chained):
         """
         limits = _timeouts(environ) if "webob.client.timeout" in environ else None
         call = Call(limits, ClientWatch(environ))
-        return (self._fetcher or self.transport).send(origin, request, body, call)
+        transport = self._fetcher or self.transport
+        if INSPECTED in environ:
+            transport = Inspected(transport, environ[INSPECTED], is_changed=True, is_own=True)
+        return transport.send(origin, request, body, call)
 
     def body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ClientGone, UpstreamLost, UpstreamTimeout
-from wsgiproxy.transport.threads.tunnel import Tunnel
+from wsgiproxy.transport.threads.tunnel import Tunnel, Watch
 from wsgiproxy.transport.threads.tunnels import Tunnels
 from wsgiproxy.wsgi.client import client_socket, unread
 
@@ -57,19 +57,22 @@ class ClientTunnels:
         head: bytes,
         answer: bytes = b"",
         since: int | None = None,
+        watches: tuple[Watch, Watch] = (None, None),
     ) -> None:
         """Pass bytes between the client and *upstream* until both have ended.
 
         :param status: what the client gets, for the record.
         :param head: its bytes.
         :param answer: what the upstream has sent behind its own head.
+        :param watches: as for :class:`.Tunnel`.
         :param since: ``times_closed`` when the upstream was connected to; it is None, or nothing
             passes if all were ended since then.
         :raises Unavailable: there is no room for another tunnel.
         """
         client = client_socket(environ)
         assert client is not None
-        tunnel = Tunnel(client, upstream, unread(environ, client), answer, head=head)
+        first = unread(environ, client)
+        tunnel = Tunnel(client, upstream, first, answer, head=head, watches=watches)
         with self._open.opened(tunnel):
             try:
                 if since is None or since == self._open.times_closed:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import WebSocketNotCarried
+from wsgiproxy.observe.accesslog import INSPECTED
+from wsgiproxy.observe.inspector.frames import Frames
 from wsgiproxy.sansio.message import Inbound, ResponseHead
 from wsgiproxy.sansio.websocket import PROTOCOL, switched_head, switches_to
 from wsgiproxy.transport.base import SwitchedReply
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from wsgiproxy.observe.accesslog import Record
+    from wsgiproxy.transport.threads.tunnel import Watch
 
 __all__ = ["Upgrades"]
 
@@ -77,7 +80,13 @@ class Upgrades:
         with upstream:
             answer = switched_head(reply.head, head.headers)
             self._tunnels.serve(
-                environ, upstream, record, head.status, head=answer, answer=received
+                environ,
+                upstream,
+                record,
+                head.status,
+                head=answer,
+                answer=received,
+                watches=_watches(environ, head, reply.head),
             )
         # Ours has no such log, and sends no interim response (RFC 9110, 15.2) as a final one.
         return "200 OK" if "wsgiproxy.socket" in environ else f"{head.status} {head.reason}"
@@ -85,3 +94,15 @@ class Upgrades:
     def close(self) -> None:
         """End all tunnels."""
         self._tunnels.close()
+
+
+def _watches(
+    environ: WSGIEnvironment, head: ResponseHead, switched: ResponseHead
+) -> tuple[Watch, Watch]:
+    """What is told of the blocks of both sides, where exchanges are looked at."""
+    if INSPECTED not in environ:
+        return None, None
+    exchange = environ[INSPECTED]
+    exchange.begin_answer(head)
+    frames = Frames(exchange, environ.get("HTTP_UPGRADE", "").lower(), switched.headers)
+    return frames.from_client, frames.from_upstream

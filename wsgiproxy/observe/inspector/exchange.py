@@ -14,10 +14,7 @@ from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
-__all__ = ["INSPECTED", "Attempt", "Exchange", "Message", "RequestHead"]
-
-#: Of an environ or a scope: the exchange that is kept of it.
-INSPECTED = "wsgiproxy.inspected"
+__all__ = ["Attempt", "Exchange", "Message", "RequestHead"]
 
 # WebSocket messages of one exchange: the last ones are kept, with so many bytes of each.
 _MESSAGES = 1000
@@ -211,8 +208,8 @@ class Exchange:
         self.passed_messages = 0
         self.replay_of = 0
         self.source = ""
-        #: What a replay needs to know of the server, as it stood in the environ or the scope.
-        self.server: dict[str, object] = {}
+        #: The mount of the application, as it stood in the environ or the scope.
+        self.mount = ""
 
     def now(self) -> float:
         """Seconds since it began."""
@@ -221,6 +218,12 @@ class Exchange:
     def new_body(self) -> Kept:
         """A place for a body that passes."""
         return Kept(0 if self.is_forgotten else self._limits.body, self._spool)
+
+    def add_body(self, block: bytes) -> None:
+        """A block of the request's body has been read."""
+        if self.body is None:
+            self.body = self.new_body()
+        self.body.add(block)
 
     def begin_answer(self, head: ResponseHead) -> None:
         """The head of the answer goes to the client."""

@@ -128,6 +128,8 @@ class AsyncPooledTransport:
         kept = place.pool.take(origin)
         while True:
             connection = kept or await self._dial(origin, call, place)
+            if kept is None and call.on_connected is not None:
+                call.on_connected()
             reply = self._reply(connection, request, data, writer, call, place)
             try:
                 # Not in a coroutine of its own: each of them costs a microsecond.

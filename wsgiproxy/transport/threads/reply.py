@@ -64,7 +64,7 @@ class PooledReply:
         self._connection: Connection | None = connection
         self._exchange = exchange
         self._blocks = blocks
-        _, self._abandoned, self._on_interim = call
+        _, self._abandoned, self._on_interim, _ = call
         self._done = done
         self._first = b""
         self._next_look = 0.0

@@ -91,6 +91,8 @@ class PooledTransport:
         kept = self._pool.take(origin)
         while True:
             connection = kept or self._dial(origin, timeouts.connect)
+            if kept is None and call.on_connected is not None:
+                call.on_connected()
             reader = ResponseReader(request.method, self.limits, bool(request.upgrade))
             exchange = Exchange(
                 reader,

@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+from collections.abc import Callable
 from time import monotonic
 
 from wsgiproxy.transport.threads.tunnel_end import End
 
-__all__ = ["Tunnel"]
+__all__ = ["Tunnel", "Watch"]
 
 # Reading or writing then says what it is: an end with bytes before it, or a failure.
 _OVER = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+#: Told of a block that passes.
+Watch = Callable[[bytes], object] | None
 
 
 class _Way:
@@ -25,15 +30,21 @@ class _Way:
     :param target: where they go.
     :param first: what has been read of the source already.
     :param head: what is written before it.
+    :param watch: told of each block that has been read; None for nothing.
     :ivar passed: bytes that have been read.
     :ivar reads: the end of the source has not been read.
     :ivar pending: bytes that are still to be written.
     :ivar has_ended: the target knows that nothing more comes.
     """
 
-    def __init__(self, source: End, target: End, first: bytes, head: bytes = b"") -> None:
+    def __init__(
+        self, source: End, target: End, first: bytes, head: bytes = b"", watch: Watch = None
+    ) -> None:
         self.source = source
         self.target = target
+        self.watch = watch
+        if watch is not None and first:
+            watch(first)
         self.passed = len(first)
         self.reads = True
         self.pending = memoryview(head + first)
@@ -52,6 +63,8 @@ class _Way:
             self.reads = False
             return
         self.passed += size
+        if self.watch is not None:
+            self.watch(block)
         count = self.target.write(block)
         if count < size:
             self.pending = memoryview(block)[count:]
@@ -84,6 +97,7 @@ class Tunnel:
     :param first: what the client has sent behind its head already.
     :param answer: what the other end has sent already.
     :param head: what is sent to the client before all.
+    :param watches: told of each block of the client, and of each of the other end.
     :ivar was_silent: it was given up.
     """
 
@@ -95,11 +109,12 @@ class Tunnel:
         answer: bytes = b"",
         *,
         head: bytes = b"",
+        watches: tuple[Watch, Watch] = (None, None),
     ) -> None:
         self._client = End(client)
         self._upstream = End(upstream)
-        self._up = _Way(self._client, self._upstream, first)
-        self._down = _Way(self._upstream, self._client, answer, head)
+        self._up = _Way(self._client, self._upstream, first, watch=watches[0])
+        self._down = _Way(self._upstream, self._client, answer, head, watches[1])
         self._ways = ((self._up, self._down), (self._down, self._up))
         self._wanted: dict[End, int] = {}
         self._poll = select.poll()

@@ -1,0 +1,153 @@
+"""An ASGI application whose exchanges are looked at; it changes nothing of what passes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.asgi.served import Served
+from wsgiproxy.observe.accesslog import INSPECTED
+from wsgiproxy.observe.inspector.feed import fields_in, request_in_scope
+from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.sansio.websocket import HTTP_SCHEMES, SWITCHING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from wsgiproxy.asgi.body import Message, Receive, Scope, Send
+    from wsgiproxy.observe.inspector.exchange import Exchange
+    from wsgiproxy.observe.inspector.ring import Ring
+
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+__all__ = ["InspectedASGI"]
+
+# What a server sends by itself could not be seen.
+_UNSEEN = ("http.response.pathsend", "http.response.zerocopysend")
+
+
+class InspectedASGI(Served):
+    """An application around another one, which tells a ring what passes.
+
+    :param application: any ASGI application.
+    :param ring: what keeps the exchanges.
+    :ivar loop: the event loop that serves; None as long as nothing has come.
+    :ivar shared: what a server gives to each scope alike: the state of the lifespan.
+    """
+
+    def __init__(self, application: Application, ring: Ring) -> None:
+        super().__init__()
+        self.application = application
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.shared: dict[str, Any] = {}
+        self._ring = ring
+
+    async def _serving(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.loop = asyncio.get_running_loop()
+        if scope["type"] not in ("http", "websocket") or INSPECTED in scope:
+            await self.application(scope, receive, send)
+            return
+        if "state" in scope:
+            self.shared = {"state": scope["state"].copy()}
+        request, client = request_in_scope(scope)
+        scheme = scope.get("scheme") or "http"
+        exchange = self._ring.begin(request, client, HTTP_SCHEMES.get(scheme) or scheme)
+        if exchange is None:
+            await self.application(scope, receive, send)
+            return
+        exchange.mount = scope.get("root_path", "")
+        await self.serve(exchange, scope, receive, send)
+
+    async def serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request of an exchange that has begun."""
+        scope = {**scope, INSPECTED: exchange}
+        extensions = scope.get("extensions")
+        if extensions:
+            scope["extensions"] = {
+                name: value for name, value in extensions.items() if name not in _UNSEEN
+            }
+        seen: Any = _Seen(exchange, receive, send)
+        if scope["type"] == "websocket":
+            exchange.is_websocket = True
+            ends = seen.receive_message, seen.send_message
+        else:
+            ends = seen.receive, seen.send
+        try:
+            await self.application(scope, *ends)
+        except BaseException as error:
+            exchange.fail(error)
+            exchange.end(is_whole=False)
+            raise
+        exchange.end(is_whole=seen.is_whole)
+
+
+class _Seen:
+    """The events of one scope, told to an exchange."""
+
+    def __init__(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        self._exchange = exchange
+        self._receive = receive
+        self._send = send
+        self.is_whole = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        block = message.get("body")
+        if block:
+            self._exchange.add_body(block)
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._note(message, message["type"])
+        await self._send(message)
+
+    def _note(self, message: Message, kind: str) -> None:
+        exchange = self._exchange
+        if kind.endswith("http.response.start"):
+            headers = fields_in(message.get("headers", ()))
+            exchange.begin_answer(ResponseHead(message["status"], "", headers))
+        elif kind.endswith("http.response.body"):
+            block = message.get("body")
+            if block:
+                exchange.add_answer(block)
+            if not message.get("more_body"):
+                self.is_whole = True
+
+    async def receive_message(self) -> Message:
+        event = await self._receive()
+        kind = event["type"]
+        if kind == "websocket.receive":
+            self._tell(event, is_from_client=True)
+        elif kind == "websocket.disconnect":
+            self._close(event, is_from_client=True)
+        return event
+
+    async def send_message(self, event: Message) -> None:
+        kind = event["type"]
+        if kind == "websocket.send":
+            self._tell(event, is_from_client=False)
+        elif kind == "websocket.accept":
+            headers = fields_in(event.get("headers", ()))
+            self._exchange.begin_answer(ResponseHead(SWITCHING, "Switching Protocols", headers))
+        elif kind == "websocket.close":
+            if self._exchange.answer is None:  # a refusal, for which the server has this status
+                self._exchange.begin_answer(ResponseHead(403, "Forbidden", []))
+            self._close(event, is_from_client=False)
+        else:
+            self._note(event, kind)
+        await self._send(event)
+
+    def _tell(self, event: Message, *, is_from_client: bool) -> None:
+        text = event.get("text")
+        if text is not None:
+            data, kind = text.encode("utf-8", "surrogatepass"), "text"
+        else:
+            data, kind = bytes(event.get("bytes") or b""), "binary"
+        self._exchange.message(kind, data, is_from_client=is_from_client)
+
+    def _close(self, event: Message, *, is_from_client: bool) -> None:
+        # As the frame would have it (RFC 6455, 5.5.1).
+        code, reason = event.get("code") or 1005, event.get("reason") or ""
+        data = code.to_bytes(2, "big") + reason.encode("utf-8", "replace")
+        self._exchange.message("close", data, is_from_client=is_from_client)
+        self.is_whole = True

@@ -1,0 +1,139 @@
+"""A WSGI application whose exchanges are looked at; it changes nothing of what passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from wsgiproxy.observe.accesslog import INSPECTED
+from wsgiproxy.observe.inspector.feed import answer_head, request_in_environ
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from wsgiproxy.observe.inspector.exchange import Exchange
+    from wsgiproxy.observe.inspector.ring import Ring
+
+__all__ = ["InspectedWSGI"]
+
+
+class InspectedWSGI:
+    """An application around another one, which tells a ring what passes.
+
+    :param application: any WSGI application.
+    :param ring: what keeps the exchanges.
+    """
+
+    def __init__(self, application: WSGIApplication, ring: Ring) -> None:
+        self.application = application
+        self._ring = ring
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request (PEP 3333)."""
+        if INSPECTED in environ:  # another one is around this one
+            return self.application(environ, start_response)
+        request, client = request_in_environ(environ)
+        exchange = self._ring.begin(request, client, environ.get("wsgi.url_scheme", "http"))
+        if exchange is None:
+            return self.application(environ, start_response)
+        exchange.mount = environ.get("SCRIPT_NAME", "")
+        return self.serve(exchange, environ, start_response)
+
+    def serve(
+        self, exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Serve the request of an exchange that has begun."""
+        environ = {**environ, INSPECTED: exchange}
+        if "wsgi.input" in environ:
+            environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange)
+        # What a server sends by itself could not be seen.
+        environ.pop("wsgi.file_wrapper", None)
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+            if exchange.answer is None or exc_info is not None:
+                exchange.begin_answer(answer_head(status, headers))
+            more = () if exc_info is None else (exc_info,)
+            write = start_response(status, headers, *more)
+
+            def seen(block: bytes) -> object:
+                exchange.add_answer(block)
+                return write(block)
+
+            return seen
+
+        try:
+            blocks = self.application(environ, start)
+        except BaseException as error:
+            exchange.fail(error)
+            exchange.end(is_whole=False)
+            raise
+        if type(blocks) is list:
+            for block in blocks:
+                exchange.add_answer(block)
+            exchange.end()
+            return blocks
+        return _Seen(blocks, exchange)
+
+
+class _Input:
+    """``wsgi.input``, whose blocks are told to an exchange; all else is its own."""
+
+    def __init__(self, source: Any, exchange: Exchange) -> None:
+        self._source = source
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def _seen(self, block: bytes) -> bytes:
+        if block:
+            self._exchange.add_body(block)
+        return block
+
+    def read(self, *size: int) -> bytes:
+        return self._seen(self._source.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        return self._seen(self._source.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._seen(line) for line in self._source.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self._seen, self._source)
+
+
+class _Seen:
+    """The blocks of an answer, each told to an exchange."""
+
+    __slots__ = ("_blocks", "_exchange", "_iterator")
+
+    def __init__(self, blocks: Iterable[bytes], exchange: Exchange) -> None:
+        self._blocks = blocks
+        self._iterator = iter(blocks)
+        self._exchange = exchange
+
+    def __iter__(self) -> _Seen:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            block = next(self._iterator)
+        except StopIteration:
+            self._exchange.end()
+            raise
+        except BaseException as error:
+            self._exchange.fail(error)
+            self._exchange.end(is_whole=False)
+            raise
+        if block:
+            self._exchange.add_answer(block)
+        return block
+
+    def close(self) -> None:
+        """Called by the server at the end, whatever the end was."""
+        try:
+            if hasattr(self._blocks, "close"):
+                self._blocks.close()
+        finally:
+            self._exchange.end(is_whole=False)
