@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
+from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
 __all__ = ["Attempt", "Exchange", "Message", "RequestHead"]
@@ -290,7 +291,8 @@ class Exchange:
             return
         self.ended = self.now()
         if self.body is not None:
-            self.body.end(is_whole=False)
+            length = value_of(self.request.headers, "content-length")
+            self.body.end(is_whole=length == str(self.body.size) if length else is_whole)
         if self.answer_body is not None:
             self.answer_body.end(is_whole=is_whole)
         for attempt in self.attempts:
