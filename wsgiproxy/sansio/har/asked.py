@@ -154,7 +154,7 @@ def _body(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
 
 
 def _data(asked: Asked) -> bytes | None:
-    """The bytes of a body; the boundary of a multipart form, which is random, as always the same."""
+    """The bytes of a body, with one and the same boundary for all multipart forms: it is random."""
     data = asked.body.data
     if not data:
         return data

@@ -190,11 +190,8 @@ def _messages(entry: Members) -> Iterable[Message]:
         message = Members(each, entry.place("_webSocketMessages[]"))
         direction, opcode = message.get("type"), message.get("opcode")
         data = message.get("data")
-        if (
-            direction not in ("send", "receive")
-            or opcode not in (1, 2)
-            or not isinstance(data, str)
-        ):
+        is_known = direction in ("send", "receive") and opcode in (1, 2)
+        if not is_known or not isinstance(data, str):
             continue
         found = data.encode("utf-8", "replace") if opcode == 1 else from_base64(data)
         if found is not None:
