@@ -36,11 +36,13 @@ LAYERS = [
     {"signature"},
     {"compat", "doctor", "exactproxy", "reverse", "routed", "server"},
     {"restorer"},
-    {"app", "forward", "middleware", "proxies", "spawn"},
-    {"router"},
+    {"app", "forward", "har", "middleware", "proxies", "spawn"},
+    {"har_recorder", "router"},
+    {"har_clients"},
+    {"har_cassette"},
     {"asgi", "requests_client", "urllib3_client"},
     {"cli", "wsgiapp"},
-    {"__main__"},
+    {"__main__", "pytest_plugin"},
 ]
 #: What a module, and those below it, never imports. The receiving end has to start without anything
 #: that can connect, and the two worlds know nothing of each other.
@@ -56,11 +58,14 @@ NEVER = {
 #: Third-party package -> the modules, and those below them, that may import it.
 OWNERS = {
     "urllib3": [
+        "wsgiproxy.har_clients",
         "wsgiproxy.transport.connect",
         "wsgiproxy.urllib3_client",
         "wsgiproxy.requests_client",
     ],
-    "requests": ["wsgiproxy.requests_client"],
+    "requests": ["wsgiproxy.har_clients", "wsgiproxy.requests_client"],
+    "httpx": ["wsgiproxy.har_clients"],
+    "pytest": ["wsgiproxy.pytest_plugin"],
     "socks": ["wsgiproxy.transport.connect"],
     "httptools": ["wsgiproxy.sansio.h1", "wsgiproxy.cli"],
     "multidict": ["wsgiproxy.hooks"],
@@ -80,8 +85,8 @@ OWNERS = {
         "wsgiproxy.observe.metrics",
     ],
     "redis": ["wsgiproxy.hooks.redis_rates"],
-    "brotli": ["wsgiproxy.hooks.compress"],
-    "zstandard": ["wsgiproxy.hooks.compress"],
+    "brotli": ["wsgiproxy.hooks.compress", "wsgiproxy.har"],
+    "zstandard": ["wsgiproxy.hooks.compress", "wsgiproxy.har"],
     "bcrypt": ["wsgiproxy.forward.passwords"],
     "starlette": ["wsgiproxy.asgi.starlette"],
     "fastapi": ["wsgiproxy.asgi.starlette"],
@@ -103,6 +108,7 @@ PURE = {
     "contextlib",
     "cryptography",
     "dataclasses",
+    "datetime",  # its text; nothing asks it for the time
     "email.utils",
     "enum",
     "functools",
@@ -126,6 +132,7 @@ PURE = {
     "webob",
     "wsgiproxy.errors",
     "wsgiproxy.sansio",
+    "zlib",
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 

@@ -30,6 +30,7 @@ __all__ = [
     "NotForProxy",
     "NotFound",
     "NotReady",
+    "NotRecorded",
     "NotStarted",
     "NotSupported",
     "Pausing",
@@ -306,3 +307,13 @@ class NotStarted(ProxyError):
     public = "The application could not be started."
     side = "upstream"
     detail = ""
+
+
+class NotRecorded(ProxyError):
+    """An archive that is served has no answer; the reason names the nearest one, and is shown."""
+
+    status = 502
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.public = f"Not recorded: {reason}"  # type: ignore[misc]  # of this one

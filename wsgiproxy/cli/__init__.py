@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from wsgiproxy.cli import check, demo, doctor, forward, keygen, run, serve
+from wsgiproxy.cli import check, demo, doctor, forward, keygen, replay, run, serve
 from wsgiproxy.cli.hints import about_flag, complete, did_you_mean
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.spelling import as_typed
@@ -31,6 +31,7 @@ examples:
   wsgiproxy serve --config proxy.toml        several of them, by path or host
   wsgiproxy check proxy.toml                 what is wrong in that file
   wsgiproxy forward                          be the proxy of a browser
+  wsgiproxy replay shop.har                  what was recorded, served again
   wsgiproxy keygen secret.txt                a key for a proxy and its backend
   wsgiproxy doctor https://www.example.com/  what arrives, and what is lost
   wsgiproxy help serve                       all options of a command
@@ -43,6 +44,7 @@ COMMANDS = {
     "check": check.add_to,
     "run": run.add_to,
     "forward": forward.add_to,
+    "replay": replay.add_to,
     "keygen": keygen.add_to,
     "doctor": doctor.add_to,
 }

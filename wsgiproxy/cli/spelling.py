@@ -14,7 +14,7 @@ _ROWS = {
     for row in (*APP, *SIGNING, *TRANSPORT, *options.PROCESS, *options.RUN[0][1], *FORWARD)
 }
 _FLAGS = {name: options.flag(row) for name, row in _ROWS.items()}
-_FLAGS["start_script"] = "COMMAND"
+_FLAGS |= {"start_script": "COMMAND", "match": "--match"}
 # `name=value`; a name of several words needs no value to be one.
 # What stands in quotes is not ours: a value, a Host.
 _SETTING = re.compile(
