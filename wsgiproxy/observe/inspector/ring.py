@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits, Spool
@@ -25,11 +25,14 @@ class Ring:
 
     :param limits: how much is kept.
     :ivar is_paused: what begins meanwhile is not kept.
+    :ivar keep_until: says whether an exchange may go, where another one writes them; twice as much
+        as the limits say is kept for it. None for no such one.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.is_paused = False
+        self.keep_until: Callable[[Exchange], bool] | None = None
         self._spool = Spool()
         self._numbers = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
@@ -94,12 +97,21 @@ class Ring:
         self._costs[exchange.number] = cost
 
     def _make_room(self) -> None:
-        limits = self.limits
-        while len(self._exchanges) > limits.exchanges or (
-            len(self._exchanges) > 1
-            and (self._memory > limits.memory or self._spool.size > limits.disk)
-        ):
-            self._drop(next(iter(self._exchanges)))
+        while self._is_over(1):
+            number, exchange = next(iter(self._exchanges.items()))
+            may_go = self.keep_until
+            if may_go is not None and not may_go(exchange) and not self._is_over(2):
+                break
+            self._drop(number)
+
+    def _is_over(self, times: int) -> bool:
+        """Whether there is more than so many times what is allowed; one alone never is."""
+        limits, number = self.limits, len(self._exchanges)
+        return number > 1 and (
+            number > limits.exchanges * times
+            or self._memory > limits.memory * times
+            or self._spool.size > limits.disk * times
+        )
 
     def _drop(self, number: int) -> None:
         exchange = self._exchanges.pop(number)
