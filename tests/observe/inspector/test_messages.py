@@ -41,9 +41,11 @@ def echo() -> Iterator[str]:
 @contextlib.contextmanager
 def served(edge: str, href: str, ring: Ring) -> Iterator[int]:
     if edge == "wsgi":
-        with contextlib.closing(WSGIProxyApp(href)) as app:
-            with serving(InspectedWSGI(app, ring)) as server:
-                yield server.server_port
+        with (
+            contextlib.closing(WSGIProxyApp(href)) as app,
+            serving(InspectedWSGI(app, ring)) as server,
+        ):
+            yield server.server_port
         return
     app = InspectedASGI(ASGIProxyApp(href), ring)
     config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", loop="asyncio")
