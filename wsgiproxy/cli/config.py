@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wsgiproxy.cli import options
@@ -25,6 +25,7 @@ from wsgiproxy.cli.config_values import (
 from wsgiproxy.cli.faults import Fault, Faults, Lines
 from wsgiproxy.cli.hints import did_you_mean
 from wsgiproxy.cli.hook_names import hook_named, without_values
+from wsgiproxy.cli.inspecting import FLAGS
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.logformat import FORMATS
 from wsgiproxy.errors import ConfigurationError
@@ -49,6 +50,10 @@ _LEVELS = ("debug", "info", "warning", "error")
 _OF_PROCESS = (
     Setting("listen", read_host_port, "127.0.0.1:8080", "host:port", ""),
     Setting("metrics", read_host_port, None, "host:port", ""),
+    Setting("inspect", convert.boolean, None, "true or false", ""),
+    Setting("inspect_at", read_host_port, None, "host:port", ""),
+    Setting("record", convert.text, None, "the path of a file", ""),
+    *(replace(row, default=None) for row in FLAGS),
     Setting("server", Choice(SERVERS), None, "uvicorn or waitress", ""),
     Setting("threads", read_threads, None, "a number from 1 to 1000", ""),
     Setting("check", convert.boolean, True, "true or false", ""),

@@ -20,6 +20,7 @@ from wsgiproxy.cli.config import read_config
 from wsgiproxy.cli.faults import Faults
 from wsgiproxy.cli.generation import Generation
 from wsgiproxy.cli.hook_names import times_of_modules
+from wsgiproxy.cli.inspecting import FLAGS
 from wsgiproxy.cli.listen import CannotStart
 from wsgiproxy.cli.systemd import notify, notify_reload
 from wsgiproxy.errors import ConfigurationError
@@ -37,7 +38,8 @@ _logger = logging.getLogger("wsgiproxy.cli")
 # What the server has taken at its start.
 _OF_SERVER = (
     *("listen", "metrics", "server", "threads", "health", "drain", "grace"),
-    *("access_log", "log_level", "log_format"),
+    *("access_log", "log_level", "log_format", "inspect", "inspect_at", "record"),
+    *(row.name for row in FLAGS),
 )
 # Both ends of a pipe, which holds a byte for each signal that waits for a reading. A handler must
 # not wait for a lock, and the get() of a SimpleQueue misses what a handler puts (CPython 3.11.7).

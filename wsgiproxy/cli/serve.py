@@ -13,6 +13,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.configured import Configured, read_configured
 from wsgiproxy.cli.health import End, add_end, asgi_with_health, read_end, with_health
 from wsgiproxy.cli.inflight import counted
+from wsgiproxy.cli.inspecting import add_inspect, inspected, read_inspection
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
@@ -34,6 +35,8 @@ from wsgiproxy.cli.websocket import check_flags, limits
 from wsgiproxy.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from wsgiproxy.cli.inspecting import Inspection
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["add_to"]
@@ -95,6 +98,7 @@ def add_to(commands: Commands) -> None:
     _add_server(parser)
     add_log(parser)
     add_metrics(parser)
+    add_inspect(parser)
     options.add_settings(parser, options.SERVE)
     group = parser.add_argument_group("the process of a COMMAND")
     group.add_argument(
@@ -150,12 +154,13 @@ def _run(arguments: argparse.Namespace) -> int:
         how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
     make = _maker(server, site, listen, allowed)
     make, seen = with_metrics(make, arguments.metrics, waits=listener is not None)
+    inspection = read_inspection(arguments, site.title)
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
-        _ending(server, make, end),
+        _ending(server, make, end, inspection),
         listen,
         threads,
-        partial(_print_address, listen, site, how + seen),
+        partial(_print_address, listen, site, how + seen, inspection),
         largest("max_body", None),
         site.shutdown_time,
         site.log,
@@ -191,14 +196,16 @@ def _maker(
     return partial(with_own_names, site.application, listen, allowed)
 
 
-def _ending(server: str, make: Callable[[], Any], end: End) -> Callable[[], object]:
-    """What makes it with the count in flight before it, and before that the health path."""
+def _ending(
+    server: str, make: Callable[[], Any], end: End, inspection: Inspection | None
+) -> Callable[[], object]:
+    """What makes it with the count in flight before it, then the inspector and the health path."""
     if server == "uvicorn":
         from wsgiproxy.cli.asgi_edge import asgi_counted
 
-        make = partial(asgi_counted, make, end.grace)
+        make = inspected(partial(asgi_counted, make, end.grace), inspection)
         return partial(asgi_with_health, make, end.health) if end.health else make
-    make = partial(counted, make, end.grace)
+    make = inspected(partial(counted, make, end.grace), inspection)
     return partial(with_health, make, end.health) if end.health else make
 
 
@@ -225,7 +232,13 @@ def _site(arguments: argparse.Namespace) -> Site | Spawned | Configured:
     )
 
 
-def _print_address(listen: Listen, site: Site | Spawned | Configured, how: str, port: int) -> None:
+def _print_address(
+    listen: Listen,
+    site: Site | Spawned | Configured,
+    how: str,
+    inspection: Inspection | None,
+    port: int,
+) -> None:
     # The printed address must be answered: own names are, at loopback addresses alone.
     allowed = () if own_names(listen) else site.settings.get("allowed_hosts", ())
     names = sorted(
@@ -237,4 +250,6 @@ def _print_address(listen: Listen, site: Site | Spawned | Configured, how: str, 
     log_to_stderr(site.log)  # this may be the parent of the process that serves
     with hidden():
         print(f"Serving {where} -> {site.title} ({how}). Ctrl-C ends it.", flush=True)
+        if inspection is not None:
+            print(inspection.note, flush=True)
     notify("READY=1")
