@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.transport.turn import Turn, close, reframed
+from wsgiproxy.transport.turn import LOWEST_RETRIED, Turn, close, reframed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def _answered(
     """The first answer that is one for the client."""
     going = upstream.going(made)
     blocks, request = await framed(going.request)
-    body = turn.kept(blocks)
+    body = None if blocks is None else turn.kept(blocks)
     while True:
         try:
             head, reply = await send(going, request, body)
@@ -71,7 +71,7 @@ async def _answered(
             if other is None:
                 raise
         else:
-            other = turn.after(head, body)
+            other = turn.after(head, body) if head.status >= LOWEST_RETRIED else None
             if other is None:
                 return turn.answered(head, reply)
             close(reply)

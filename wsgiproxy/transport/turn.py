@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from wsgiproxy.sansio.balance import Member
     from wsgiproxy.transport.upstreams import Upstream, Upstreams
 
-__all__ = ["Turn", "close", "reframed"]
+__all__ = ["LOWEST_RETRIED", "Turn", "close", "reframed"]
+
+#: The lowest status after which another upstream may be asked, as the setting has it.
+LOWEST_RETRIED = 400
 
 # Bytes of a body that are kept where a request may be sent again after a failure, or where it is
 # read before anything is sent.
@@ -63,9 +66,11 @@ class Turn:
     """
 
     # What most requests never change: each has a turn, and so there is little to set.
-    _has_entered = False
+    _has_entered = _is_counted = False
+    _named = _value = ""
     _member: Member | None = None
     _patience = _PATIENCE
+    _retried = 0
     _tried: Sequence[Member] = ()
 
     def __init__(
@@ -76,13 +81,14 @@ class Turn:
         *,
         is_counted: bool = False,
     ) -> None:
-        self._named = wanted
-        self._is_counted = is_counted or upstreams.room.limit is None
         self._upstreams = upstreams
         self._inbound = inbound
-        self._retries = upstreams.retries
-        wants = upstreams.wants
-        self._value = "" if wants is None else self._wanted(wants)
+        if wanted:
+            self._named = wanted
+        if is_counted:
+            self._is_counted = True
+        if upstreams.wants is not None:
+            self._value = self._wanted(upstreams.wants)
 
     def _wanted(self, wants: str) -> str:
         if wants == "client":
@@ -100,7 +106,7 @@ class Turn:
         :raises ProxyError: there is none.
         """
         upstreams = self._upstreams
-        if not self._is_counted and not self._has_entered:
+        if upstreams.counts_clients and not self._is_counted and not self._has_entered:
             if not upstreams.room.enter(upstreams.client_of(self._inbound)):
                 return None
             self._has_entered = True
@@ -125,15 +131,14 @@ class Turn:
 
     def no_room(self) -> ProxyError:
         """What the client gets if there is no room."""
-        if not self._is_counted and not self._has_entered:
-            return TooManyRequests(f"client {self._upstreams.client_of(self._inbound)}")
-        return self._upstreams.no_room(self._tried)
+        upstreams = self._upstreams
+        if upstreams.counts_clients and not self._is_counted and not self._has_entered:
+            return TooManyRequests(f"client {upstreams.client_of(self._inbound)}")
+        return upstreams.no_room(self._tried)
 
-    def kept(self, body: Any) -> Rewindable | None:
-        """The body, so that it can be sent again; None for none."""
-        if body is None:
-            return None
-        is_kept = self._retries or self._upstreams.reads_whole_bodies
+    def kept(self, body: Any) -> Rewindable:
+        """The body, so that it can be sent again."""
+        is_kept = self._upstreams.retries or self._upstreams.reads_whole_bodies
         return Rewindable(body, _KEPT if is_kept else BLOCK)
 
     # -- how it went
@@ -175,9 +180,10 @@ class Turn:
 
     def _may_retry(self) -> bool:
         are_tried = len(self._tried) + 1 >= len(self._upstreams.members)
-        if self._retries <= 0 or are_tried or not self._upstreams.may_retry():
+        upstreams = self._upstreams
+        if self._retried >= upstreams.retries or are_tried or not upstreams.may_retry():
             return False
-        self._retries -= 1
+        self._retried += 1
         return True
 
     def _again(self, member: Member, body: Rewindable | None) -> bool:

@@ -101,6 +101,7 @@ class Upstreams:
         self.wants = self._balancer.wants
         #: How many requests clients have, and those that wait.
         self.room = Room(settings["max_in_flight_per_client"], settings["queue_size"])
+        self.counts_clients = self.room.limit is not None
         #: What is the same for all of them, such as what is kept from hooks.
         self.policy = policy_for(targets.base or parse_href("http://upstream"))
         self._attendant = Attendant(self, make_transport)

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ClientGone, ProxyError
-from wsgiproxy.transport.turn import Turn, close, reframed
+from wsgiproxy.transport.turn import LOWEST_RETRIED, Turn, close, reframed
 from wsgiproxy.wsgi.client import ClientWatch
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _answered(
     """The first answer that is one for the client."""
     going = upstream.going(made)
     blocks, request = framed(going.request)
-    body = turn.kept(blocks)
+    body = None if blocks is None else turn.kept(blocks)
     while True:
         try:
             head, reply = send(going, request, body)
@@ -77,7 +77,7 @@ def _answered(
             if other is None:
                 raise
         else:
-            other = turn.after(head, body)
+            other = turn.after(head, body) if head.status >= LOWEST_RETRIED else None
             if other is None:
                 return turn.answered(head, reply)
             close(reply)
