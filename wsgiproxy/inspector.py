@@ -14,7 +14,6 @@ from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.observe.inspector.again import Again, environ_of, scope_of
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.kept import Limits
-from wsgiproxy.observe.inspector.page_server import PageServer
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.secrets import Secrets
 from wsgiproxy.settings.inspect import INSPECT
@@ -86,8 +85,43 @@ class Inspector:
         self._start(application)
         self._server: PageServer | None = None
         if listen is not None:
-            self._server = PageServer(self._page, listen)
+            self.show(listen)
             _log.warning("inspector of %s: %s", self.title, self.url)
+
+    def show(self, listen: str | socket.socket, token: str | None = None) -> None:
+        """Serve the page.
+
+        :param listen: ``host:port`` at a loopback address, or a socket that listens at one.
+        :param token: what the path of the page begins with; a random one if it is None.
+        :raises ConfigurationError: it is no such address.
+        """
+        # Not before: an inspector that only records has no page.
+        from wsgiproxy.observe.inspector.page import Page
+        from wsgiproxy.observe.inspector.page_server import PageServer
+
+        def page(token: str) -> Page:
+            return Page(
+                self.ring,
+                token,
+                self.secrets,
+                title=self.title,
+                replay=self._replay,
+                to_har=self._to_har,
+                from_har=self._from_har,
+            )
+
+        self.close()
+        self._server = PageServer(page, listen, token)
+
+    def record(self, path: str) -> Recorder:
+        """Write each exchange to an HTTP archive, when it has ended; to be closed at the end.
+
+        :param path: of the file, which is new or replaced. Secrets are masked in it.
+        :raises ConfigurationError: it cannot be written.
+        """
+        from wsgiproxy.observe.inspector.recorder import Recorder
+
+        return Recorder(self.ring, path, self._masks, __version__)
 
     @property
     def url(self) -> str:
@@ -96,8 +130,9 @@ class Inspector:
 
     def close(self) -> None:
         """End the page."""
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     def send_again(self, exchange: Exchange, again: Again) -> int:
         """Send a request to the application once more; it goes on in the background.
