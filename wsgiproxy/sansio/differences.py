@@ -18,7 +18,7 @@ from wsgiproxy.sansio.fields.names import normalized_name
 from wsgiproxy.sansio.fields.namespace import is_command
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["STATES", "Change", "compare", "compare_answers"]
+__all__ = ["STATES", "Change", "compare", "compare_answers", "joined"]
 
 #: In the order of a page.
 STATES = ("changed", "removed", "added", "same")
@@ -196,3 +196,12 @@ def _by_name(headers: Headers) -> _Joined:
         before = joined.get(name.lower())
         joined[name.lower()] = (name, f"{before[1]}, {value}" if before else value)
     return joined
+
+
+def joined(headers: Headers) -> dict[str, str]:
+    """The values of fields by name in lower case; several of one name become one (RFC 9110, 5.3).
+
+    >>> joined([("A", "1"), ("a", "2")])
+    {'a': '1, 2'}
+    """
+    return {key: value for key, (_, value) in _by_name(headers).items()}

@@ -14,7 +14,7 @@ from wsgiproxy.observe.inspector.decoded import decoded
 from wsgiproxy.observe.inspector.pretty import pretty_json
 from wsgiproxy.sansio.secrets import MASK, Secrets
 
-__all__ = ["Preview", "form_text", "image_type", "is_form", "preview", "text_of"]
+__all__ = ["Preview", "image_type", "is_form", "masked_body", "preview", "text_of"]
 
 # Bytes of a body that is no text: as many as a person looks through.
 _HEX = 4096
@@ -70,8 +70,9 @@ def text_of(data: bytes, content_type: str = "", *, is_cut: bool = False) -> str
     :param content_type: may name a charset; without one it is UTF-8.
     :param is_cut: a character may be cut at its end.
 
-    >>> text_of("é".encode()), text_of(b"caf\xe9 au lait, s'il vous plait"), text_of(bytes(9))
-    ('é', "caf\ufffd au lait, s'il vous plait", None)
+    >>> text_of("é".encode()), text_of("é".encode("latin-1"), "text/x; charset=latin-1")
+    ('é', 'é')
+    >>> text_of(bytes(9))
     """
     charset = _CHARSET.search(content_type)
     if charset and _CHARSETS.fullmatch(charset[1].lower()):
@@ -87,9 +88,11 @@ def text_of(data: bytes, content_type: str = "", *, is_cut: bool = False) -> str
     return text if "\0" not in sample and bad * 100 <= len(sample) * _GARBAGE else None
 
 
-def form_text(data: bytes, secrets: Secrets) -> str:
-    """The fields of a form as they were sent, the secret ones masked."""
-    return secrets.query(data.decode("utf-8", "replace"))
+def masked_body(data: bytes, content_type: str, secrets: Secrets) -> bytes:
+    """A body without its coding, the secret fields masked if it is a form; others stay."""
+    if not is_form(content_type):
+        return data
+    return secrets.query(data.decode("latin-1")).encode("latin-1")
 
 
 def is_form(content_type: str) -> bool:
@@ -114,11 +117,11 @@ def preview(
     if not data:
         return Preview("empty", is_cut=is_cut, note="Nothing of it is kept." if is_cut else "")
     plain = decoded(data, coding, is_cut=is_cut)
-    shown = _shown(plain.data, content_type, secrets, plain.is_cut)
+    shown = _shown(masked_body(plain.data, content_type, secrets), content_type, plain.is_cut)
     return shown._replace(note=" ".join(filter(None, (plain.note, shown.note))))
 
 
-def _shown(data: bytes, content_type: str, secrets: Secrets, is_cut: bool) -> Preview:
+def _shown(data: bytes, content_type: str, is_cut: bool) -> Preview:
     kind = image_type(data)
     if kind:
         return Preview("image", is_cut=is_cut, note=f"{kind}.")
@@ -126,7 +129,7 @@ def _shown(data: bytes, content_type: str, secrets: Secrets, is_cut: bool) -> Pr
     if text is None:
         return Preview("hex", _hex(data[:_HEX]), (), is_cut or len(data) > _HEX)
     if is_form(content_type):
-        return _form(data, secrets, is_cut)
+        return _form(text, is_cut)
     pretty = None if is_cut or not _may_be_json(text, content_type) else pretty_json(text)
     if pretty is not None:
         return Preview("json", pretty)
@@ -134,8 +137,7 @@ def _shown(data: bytes, content_type: str, secrets: Secrets, is_cut: bool) -> Pr
     return Preview("text", text, (), is_cut, "" if is_cut else note)
 
 
-def _form(data: bytes, secrets: Secrets, is_cut: bool) -> Preview:
-    text = form_text(data, secrets)
+def _form(text: str, is_cut: bool) -> Preview:
     parts = [each.partition("=") for each in text.split("&") if each]
     fields = [
         (unquote_plus(name), value if value == MASK else unquote_plus(value))
