@@ -36,7 +36,8 @@ def events(body: bytes) -> Iterator[Event]:
     >>> [tuple(event) for event in events(b"id: 7\ndata: a\ndata:b\n\nevent: end\ndata\n\nda")]
     [('message', '7', 'a\nb', 22), ('end', '7', '', 39)]
     """
-    last, name, data = "", "", []
+    last, name = "", ""
+    data: list[str] = []
     start = len(_MARK) if body.startswith(_MARK) else 0
     for match in _LINE.finditer(body, start):
         line = match[1].decode("utf-8", "replace")
