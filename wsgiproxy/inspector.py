@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.inspected import InspectedASGI
 from wsgiproxy.errors import BadRequest, ConfigurationError
-from wsgiproxy.observe.inspector.again import Again, environ_of, scope_of
-from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.again import checked, environ_of, scope_of
+from wsgiproxy.observe.inspector.archived import add_entry, entry_of
+from wsgiproxy.observe.inspector.edited import Replayed
+from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.ring import Ring
+from wsgiproxy.sansio.har.mask import Masks
+from wsgiproxy.sansio.har.read import entries_of
+from wsgiproxy.sansio.har.write import har_text
 from wsgiproxy.sansio.secrets import Secrets
 from wsgiproxy.settings.inspect import INSPECT
 from wsgiproxy.settings.setting import resolve
+from wsgiproxy.version import __version__
 from wsgiproxy.worlds import is_asgi
 from wsgiproxy.wsgi.inspected import InspectedWSGI
 
 if TYPE_CHECKING:
     from wsgiproxy.asgi.body import Message
+    from wsgiproxy.observe.inspector.page_server import PageServer
+    from wsgiproxy.observe.inspector.recorder import Recorder
 
 __all__ = ["Inspector"]
 
@@ -105,9 +114,9 @@ class Inspector:
                 token,
                 self.secrets,
                 title=self.title,
-                replay=self._replay,
-                to_har=self._to_har,
-                from_har=self._from_har,
+                replay=self.send_again,
+                to_har=self.har,
+                from_har=self.add_har,
             )
 
         self.close()
@@ -123,6 +132,30 @@ class Inspector:
 
         return Recorder(self.ring, path, self._masks, __version__)
 
+    def har(self, exchanges: Iterable[Exchange] | None = None) -> str:
+        """An HTTP archive (HAR 1.2) of what is kept, secrets masked.
+
+        :param exchanges: those of the ring that go into it; None for all.
+        """
+        found = self.ring.exchanges() if exchanges is None else exchanges
+        return "".join(har_text(map(entry_of, found), mask=self._masks, version=__version__))
+
+    def add_har(self, text: str | bytes, name: str = "") -> int:
+        """Keep the exchanges of an HTTP archive among the others.
+
+        :param name: of the file, for people.
+        :returns: how many there are.
+        :raises ConfigurationError: it is no such archive.
+        """
+        entries = entries_of(text)
+        for entry in entries:
+            add_entry(self.ring, entry, name or "archive")
+        return len(entries)
+
+    @property
+    def _masks(self) -> Masks:
+        return Masks(self.secrets.value, self.secrets.target)
+
     @property
     def url(self) -> str:
         """The address of the page, with its token; empty without a page."""
@@ -134,7 +167,7 @@ class Inspector:
         if server is not None:
             server.close()
 
-    def send_again(self, exchange: Exchange, again: Again) -> int:
+    def send_again(self, exchange: Exchange, again: Replayed) -> int:
         """Send a request to the application once more; it goes on in the background.
 
         :param exchange: the one that it is of.
@@ -142,9 +175,10 @@ class Inspector:
         :returns: the number of the new exchange.
         :raises BadRequest: it is no request that a client could send, or nothing serves here.
         """
-        again = again.checked()
+        again = checked(again)
         made = self._made(again, exchange)
-        new = self.ring.new(again.head, exchange.client, exchange.scheme)
+        head = RequestHead(again.method, again.target, "HTTP/1.1", again.headers)
+        new = self.ring.new(head, exchange.client, exchange.scheme)
         new.replay_of, new.mount = exchange.number, exchange.mount
         self.ring.add(new)
         self._serve_again(new, made, again.body)
@@ -153,7 +187,7 @@ class Inspector:
     def _start(self, application: Any) -> None:
         raise NotImplementedError
 
-    def _made(self, again: Again, before: Exchange) -> dict[str, Any]:
+    def _made(self, again: Replayed, before: Exchange) -> dict[str, Any]:
         raise NotImplementedError
 
     def _serve_again(self, exchange: Exchange, made: dict[str, Any], body: bytes) -> None:
@@ -175,7 +209,7 @@ class _WSGIInspector(Inspector):
         """Serve one request (PEP 3333)."""
         return self._inspected(environ, start_response)
 
-    def _made(self, again: Again, before: Exchange) -> dict[str, Any]:
+    def _made(self, again: Replayed, before: Exchange) -> dict[str, Any]:
         return environ_of(again, before)
 
     def _serve_again(self, exchange: Exchange, made: dict[str, Any], body: bytes) -> None:
@@ -207,7 +241,7 @@ class _ASGIInspector(Inspector):
         """Serve one scope."""
         return self._inspected(*arguments)
 
-    def _made(self, again: Again, before: Exchange) -> dict[str, Any]:
+    def _made(self, again: Replayed, before: Exchange) -> dict[str, Any]:
         loop = self._inspected.loop
         if loop is None or loop.is_closed():
             raise BadRequest("nothing has been served yet")

@@ -96,7 +96,7 @@ def read_inspection(arguments: argparse.Namespace, title: str) -> Inspection | N
     if not shows:
         return Inspection(None, "", "", record, named, title)
     listener, listen = _opened(arguments.inspect_at)
-    token = secrets.token_urlsafe(24)
+    token = secrets.token_urlsafe(32)
     url = listen.url(listener.getsockname()[1], f"/{token}/")
     return Inspection(listener, url, token, record, named, title)
 

@@ -1,4 +1,4 @@
-"""A request that is sent again, as it was or changed: what a server would make of it.
+"""A request that is sent again: what a server would make of it.
 
 It goes to the application itself, and not through a socket: the same client, the same mount.
 """
@@ -7,102 +7,55 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from wsgiproxy.errors import BadRequest
-from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.edited import Replayed
+from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.sansio.environ.inbound import checked_host
 from wsgiproxy.sansio.environ.server import variables
 from wsgiproxy.sansio.fields.connection import end_to_end
 from wsgiproxy.sansio.fields.host import split_host
-from wsgiproxy.sansio.fields.names import value_of
-from wsgiproxy.sansio.grammar import is_field_value, is_token
+from wsgiproxy.sansio.fields.names import value_of, without
 from wsgiproxy.sansio.h1 import ArrivingHead
-from wsgiproxy.sansio.message import Headers, default_port
+from wsgiproxy.sansio.message import default_port
 from wsgiproxy.sansio.mount import shifted
-from wsgiproxy.sansio.target import PRINTABLE
 
-__all__ = ["Again", "environ_of", "scope_of"]
+__all__ = ["checked", "environ_of", "scope_of"]
 
-# Of the connection and the framing, which are new ones; nothing waits for 100 Continue.
-_NOT_SENT = frozenset(["content-length", "transfer-encoding", "expect"])
+# Of the framing, which is a new one; nothing waits for 100 Continue.
+_NOT_SENT = ("content-length", "transfer-encoding", "expect")
 
 
-class Again(NamedTuple):
-    """A request that is sent again.
+def checked(again: Replayed) -> Replayed:
+    """The request without the fields of its old connection.
 
-    :param method: token.
-    :param target: in origin-form (RFC 9112, 3.2.1).
-    :param headers: field lines, Host included.
-    :param body: all of it.
+    :raises BadRequest: no client could send it, or it is a handshake.
     """
-
-    method: str
-    target: str
-    headers: Headers
-    body: bytes = b""
-
-    @classmethod
-    def of(cls, exchange: Exchange) -> Again:
-        """The request of an exchange, unchanged.
-
-        :raises BadRequest: its body is not kept as a whole.
-        """
-        body = exchange.body
-        if body is not None and body.is_cut:
-            raise BadRequest(f"only {body.kept} of {body.size} bytes of the body are kept")
-        request = exchange.request
-        return cls(request.method, request.target, request.headers, body.read() if body else b"")
-
-    def checked(self) -> Again:
-        """The request without the fields of its old connection and framing.
-
-        :raises BadRequest: it is none that a client could send.
-        """
-        if not is_token(self.method) or self.method == "CONNECT":
-            raise BadRequest(f"method {self.method[:40]!r}: expected a token such as GET")
-        if self.target[:1] != "/" or not PRINTABLE.fullmatch(self.target) or "#" in self.target:
-            raise BadRequest(f"target {self.target[:200]!r}: expected a path such as /a?b=c")
-        for name, value in self.headers:
-            if not is_token(name):
-                raise BadRequest(f"header name {name[:40]!r}: expected a token")
-            if not is_field_value(value):
-                raise BadRequest(f"value of {name}: expected no control characters")
-        if value_of(self.headers, "upgrade"):
-            raise BadRequest("a handshake cannot be sent again")
-        checked_host(value_of(self.headers, "host") or "")
-        headers = [field for field in end_to_end(self.headers) if field[0].lower() not in _NOT_SENT]
-        if self.body:
-            headers.append(("Content-Length", str(len(self.body))))
-        return self._replace(headers=headers)
-
-    @property
-    def head(self) -> RequestHead:
-        """Its head, as a new exchange has it."""
-        return RequestHead(self.method, self.target, "HTTP/1.1", self.headers)
-
-    def server(self, scheme: str) -> tuple[str, int]:
-        """The name and the port that it is for."""
-        host, port = split_host(value_of(self.headers, "host") or "")
-        return host, port or default_port(scheme)
+    if again.method == "CONNECT" or again.target[:1] != "/" or "#" in again.target:
+        raise BadRequest("Expected a method other than CONNECT, and a target such as /a?b=c.")
+    if value_of(again.headers, "upgrade"):
+        raise BadRequest("The handshake of a WebSocket cannot be sent again.")
+    checked_host(value_of(again.headers, "host"))
+    headers = without(end_to_end(again.headers), _NOT_SENT)
+    if again.body:
+        headers.append(("Content-Length", str(len(again.body))))
+    return again._replace(headers=headers)
 
 
-def environ_of(again: Again, before: Exchange) -> dict[str, Any]:
+def environ_of(again: Replayed, before: Exchange) -> dict[str, Any]:
     """The environ of a request that is sent again (PEP 3333).
 
     :param again: checked.
     :param before: the exchange that it is of.
     :raises BadRequest: its target is none.
     """
-    found: dict[str, Any] = dict(
-        variables(ArrivingHead(again.method, again.target, "1.1", again.headers))
-    )
-    found["SCRIPT_NAME"], found["PATH_INFO"] = shifted("", found["PATH_INFO"], before.mount) or (
-        "",
-        found["PATH_INFO"],
-    )
-    name, port = again.server(before.scheme)
+    head = ArrivingHead(again.method, again.target, "1.1", again.headers)
+    found: dict[str, Any] = dict(variables(head))
+    path = found["PATH_INFO"]
+    found["SCRIPT_NAME"], found["PATH_INFO"] = shifted("", path, before.mount) or ("", path)
+    name, port = _server(again, before.scheme)
     return {
         **found,
         "SERVER_NAME": name,
@@ -119,7 +72,7 @@ def environ_of(again: Again, before: Exchange) -> dict[str, Any]:
     }
 
 
-def scope_of(again: Again, before: Exchange) -> dict[str, Any]:
+def scope_of(again: Replayed, before: Exchange) -> dict[str, Any]:
     """The scope of a request that is sent again; parameters as for :func:`environ_of`."""
     path, _, query = again.target.partition("?")
     return {
@@ -136,5 +89,11 @@ def scope_of(again: Again, before: Exchange) -> dict[str, Any]:
             (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in again.headers
         ],
         "client": (before.client, 0) if before.client else None,
-        "server": again.server(before.scheme),
+        "server": _server(again, before.scheme),
     }
+
+
+def _server(again: Replayed, scheme: str) -> tuple[str, int]:
+    """The name and the port that a request is for."""
+    host, port = split_host(value_of(again.headers, "host"))
+    return host, port or default_port(scheme)

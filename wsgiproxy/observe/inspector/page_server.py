@@ -36,7 +36,8 @@ class PageServer:
 
     :param make_page: makes the page for a token.
     :param listen: ``host:port``, or the port alone, of a loopback address; with the port 0, or one
-        that is taken, the page gets a free one.
+        that is taken, the page gets a free one. Or a socket that listens at such an address.
+    :param token: what the path begins with; a random one if it is None.
     :raises ConfigurationError: the address is not of loopback, or cannot be listened at.
 
     >>> from wsgiproxy.observe.inspector.ring import Ring
@@ -52,9 +53,14 @@ class PageServer:
     wsgiproxy.errors.ConfigurationError: inspect='0.0.0.0:4040': expected a loopback address, ...
     """
 
-    def __init__(self, make_page: Callable[[str], Page], listen: str = DEFAULT) -> None:
-        token = secrets.token_urlsafe(_TOKEN)
-        listener = _listener(listen)
+    def __init__(
+        self,
+        make_page: Callable[[str], Page],
+        listen: str | socket.socket = DEFAULT,
+        token: str | None = None,
+    ) -> None:
+        token = token or secrets.token_urlsafe(_TOKEN)
+        listener = listen if isinstance(listen, socket.socket) else _listener(listen)
         host, port = listener.getsockname()[:2]
         #: The address of the page, with its token.
         self.url = f"http://{bracketed(host)}:{port}/{token}/"
