@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.served import Served
@@ -104,8 +105,8 @@ class _Seen:
     def _note(self, message: Message, kind: str) -> None:
         exchange = self._exchange
         if kind.endswith("http.response.start"):
-            headers = fields_in(message.get("headers", ()))
-            exchange.begin_answer(ResponseHead(message["status"], "", headers))
+            status, headers = message["status"], fields_in(message.get("headers", ()))
+            exchange.begin_answer(ResponseHead(status, responses.get(status, ""), headers))
         elif kind.endswith("http.response.body"):
             block = message.get("body")
             if block:

@@ -46,9 +46,9 @@ class Inspection(NamedTuple):
     @property
     def note(self) -> str:
         """What the command says of it."""
-        shown = f"Inspect it at {self.url}" if self.url else ""
-        recorded = f"{'recorded to' if shown else 'Recorded to'} {self.record}"
-        return "; ".join(filter(None, [shown, recorded if self.record else ""]))
+        lines = [f"Inspect it at {self.url}"] * bool(self.url)
+        lines += [f"Recorded to {self.record}"] * bool(self.record)
+        return "\n".join(lines)
 
 
 def add_inspect(parser: argparse.ArgumentParser, *, records: bool = True) -> None:
