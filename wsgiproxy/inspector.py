@@ -15,7 +15,7 @@ from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.observe.inspector.again import checked, environ_of, scope_of
 from wsgiproxy.observe.inspector.archived import add_entry, entry_of
 from wsgiproxy.observe.inspector.edited import Replayed
-from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.har.mask import Masks
@@ -178,7 +178,7 @@ class Inspector:
         again = checked(again)
         made = self._made(again, exchange)
         head = RequestHead(again.method, again.target, "HTTP/1.1", again.headers)
-        new = self.ring.new(head, exchange.client, exchange.scheme)
+        new = self.ring.new(Known(head, exchange.client), exchange.scheme)
         new.replay_of, new.mount = exchange.number, exchange.mount
         self.ring.add(new)
         self._serve_again(new, made, again.body)

@@ -43,6 +43,20 @@ def asgi_ours() -> Any:
     return ASGIProxyApp(upstream())
 
 
+def inspected() -> Any:
+    """`ours` with the inspector on."""
+    from wsgiproxy.inspector import Inspector
+
+    return Inspector(ours(), listen="127.0.0.1:0")
+
+
+def asgi_inspected() -> Any:
+    """`asgi_ours` with the inspector on."""
+    from wsgiproxy.inspector import Inspector
+
+    return Inspector(asgi_ours(), listen="127.0.0.1:0")
+
+
 def asgi_logged() -> Any:
     """The same, and a line in a file for each exchange."""
     from wsgiproxy.cli.accesslines import INTERVAL

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from statistics import median, quantiles
 
@@ -61,7 +62,7 @@ def one_turn(events: int, server: Server) -> tuple[float, float, float]:
     return median(found), quantiles(found, n=100, method="inclusive")[98], max(found)
 
 
-def measure(session: Session) -> None:
+def measure(session: Session, contenders: Sequence[str] = CONTENDERS) -> None:
     """Add the figures to the report of `session`."""
     report, place = session.report, session.directory
     events, port = session.choose(200, 50), free_port()
@@ -72,7 +73,7 @@ def measure(session: Session) -> None:
             [*command, str(port), str(events), str(SECONDS)], place / "source.log", pipes=True
         ) as source,
         running_upstream(place, events=port) as upstream,
-        running(CONTENDERS, place, upstream, report.skip) as servers,
+        running(contenders, place, upstream, report.skip) as servers,
     ):
         source.read()
         everyone = [Server(DIRECT, source, upstream), *servers]
@@ -81,7 +82,7 @@ def measure(session: Session) -> None:
             for word, value in zip(FIGURES, found, strict=True):
                 samples[word][name].append(value)
     report.notes.append(NOTE)
-    aims = {label(name): Aim("<", 5, of="median", unit=" ms") for name in CONTENDERS}
+    aims = {label(name): Aim("<", 5, of="median", unit=" ms") for name in contenders}
     for word in FIGURES:
         report.add(f"delay, {word}, ms", samples[word], aims=aims)
 

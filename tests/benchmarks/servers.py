@@ -64,6 +64,7 @@ _UVLOOP = "uvicorn uvloop httptools"
 FLOOR = "granian, a bare socket loop"
 UVICORN, UVICORN_HELLO = "uvicorn, uvloop", "uvicorn, uvloop, hello"
 UVICORN_LOGGED = "uvicorn, uvloop, access lines"
+UVICORN_INSPECTED = "uvicorn, uvloop, inspected"
 UVICORN_ASYNCIO, GRANIAN_ASGI = "uvicorn, asyncio", "granian, ASGI"
 NGINX_BOTH = "nginx, proxy and upstream in one worker"
 NGINX_TUNNEL, NGINX_LARGE = "nginx, tunnel", "nginx, tunnel, buffers of 64 KiB"
@@ -79,12 +80,16 @@ RECIPES = {
     FLOOR: _python("granian", f"{_GRANIAN}:raw_socket"),
     "waitress": _python("wsgiproxy.app waitress", f"{_WAITRESS}:ours"),
     "waitress, urllib3": _python("waitress urllib3", f"{_WAITRESS}:urllib3_loop"),
+    "waitress, inspected": _python("wsgiproxy.app waitress", f"{_WAITRESS}:inspected"),
     "gunicorn": _python("wsgiproxy.app gunicorn", f"{_GUNICORN}:ours()"),
     "gunicorn, urllib3": _python("gunicorn urllib3", f"{_GUNICORN}:urllib3_loop()"),
     "werkzeug": _python("wsgiproxy.app werkzeug", f"{_APPS} werkzeug {{port}}"),
     "wsgiref": _python("wsgiproxy.app", f"{_APPS} wsgiref {{port}}"),
     UVICORN: _python(f"wsgiproxy.asgi {_UVLOOP}", f"{_UVICORN}:asgi_ours --loop uvloop"),
     UVICORN_LOGGED: _python(f"wsgiproxy.asgi {_UVLOOP}", f"{_UVICORN}:asgi_logged --loop uvloop"),
+    UVICORN_INSPECTED: _python(
+        f"wsgiproxy.asgi {_UVLOOP}", f"{_UVICORN}:asgi_inspected --loop uvloop"
+    ),
     UVICORN_ASYNCIO: _python(
         "wsgiproxy.asgi uvicorn httptools", f"{_UVICORN}:asgi_ours --loop asyncio"
     ),

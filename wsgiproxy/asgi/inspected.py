@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from http.client import responses
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.served import Served
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import fields_in, request_in_scope
-from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.observe.inspector.feed import ScopeSource, answer_in_message
 from wsgiproxy.sansio.websocket import HTTP_SCHEMES, SWITCHING
 
 if TYPE_CHECKING:
@@ -50,9 +49,8 @@ class InspectedASGI(Served):
             return
         if "state" in scope:
             self.shared = {"state": scope["state"].copy()}
-        request, client = request_in_scope(scope)
         scheme = scope.get("scheme") or "http"
-        exchange = self._ring.begin(request, client, HTTP_SCHEMES.get(scheme) or scheme)
+        exchange = self._ring.begin(ScopeSource(scope), HTTP_SCHEMES.get(scheme) or scheme)
         if exchange is None:
             await self.application(scope, receive, send)
             return
@@ -105,14 +103,12 @@ class _Seen:
     def _note(self, message: Message, kind: str) -> None:
         exchange = self._exchange
         if kind.endswith("http.response.start"):
-            status, headers = message["status"], fields_in(message.get("headers", ()))
-            exchange.begin_answer(ResponseHead(status, responses.get(status, ""), headers))
+            self._begin(message)
         elif kind.endswith("http.response.body"):
-            block = message.get("body")
+            block, is_last = message.get("body"), not message.get("more_body")
             if block:
-                exchange.add_answer(block)
-            if not message.get("more_body"):
-                self.is_whole = True
+                exchange.add_answer(block, is_all=is_last)
+            self.is_whole = is_last
 
     async def receive_message(self) -> Message:
         event = await self._receive()
@@ -128,15 +124,17 @@ class _Seen:
         if kind == "websocket.send":
             self._tell(event, is_from_client=False)
         elif kind == "websocket.accept":
-            headers = fields_in(event.get("headers", ()))
-            self._exchange.begin_answer(ResponseHead(SWITCHING, "Switching Protocols", headers))
+            self._begin({**event, "status": SWITCHING})
         elif kind == "websocket.close":
-            if self._exchange.answer is None:  # a refusal, for which the server has this status
-                self._exchange.begin_answer(ResponseHead(403, "Forbidden", []))
+            if self._exchange.answered is None:  # a refusal; the server has this status for it
+                self._begin({"status": 403})
             self._close(event, is_from_client=False)
         else:
             self._note(event, kind)
         await self._send(event)
+
+    def _begin(self, message: Message) -> None:
+        self._exchange.begin_answer(partial(answer_in_message, message))
 
     def _tell(self, event: Message, *, is_from_client: bool) -> None:
         text = event.get("text")

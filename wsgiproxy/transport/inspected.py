@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncInspected", "Inspected"]
 
 
+_PLAIN, _ASYNC_PLAIN = Call(), AsyncCall()
+
+
 class _Inspected:
     """What both worlds have.
 
@@ -73,7 +76,8 @@ class Inspected(_Inspected):
     ) -> Reply:
         """As :meth:`.Transport.send`."""
         attempt = self._attempt(origin, request)
-        call = (call or Call())._replace(on_connected=attempt.connect)
+        call = call or _PLAIN
+        call = Call(call.timeouts, call.abandoned, call.on_interim, attempt.connect)
         blocks = None if body is None else attempt.blocks(body)
         try:
             reply = self._transport.send(origin, request, blocks, call)
@@ -107,7 +111,8 @@ class AsyncInspected(_Inspected):
     ) -> AsyncReply:
         """As :meth:`.AsyncTransport.send`."""
         attempt = self._attempt(origin, request)
-        call = (call or AsyncCall())._replace(on_connected=attempt.connect)
+        call = call or _ASYNC_PLAIN
+        call = AsyncCall(call.timeouts, call.abandoned, call.on_interim, attempt.connect)
         blocks = None if body is None else attempt.async_blocks(body)
         try:
             reply = await self._transport.send(origin, request, blocks, call)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import answer_head, request_in_environ
+from wsgiproxy.observe.inspector.feed import EnvironSource, answer_head
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,8 +33,8 @@ class InspectedWSGI:
         """Serve one request (PEP 3333)."""
         if INSPECTED in environ:  # another one is around this one
             return self.application(environ, start_response)
-        request, client = request_in_environ(environ)
-        exchange = self._ring.begin(request, client, environ.get("wsgi.url_scheme", "http"))
+        source = EnvironSource(environ)
+        exchange = self._ring.begin(source, environ.get("wsgi.url_scheme", "http"))
         if exchange is None:
             return self.application(environ, start_response)
         exchange.mount = environ.get("SCRIPT_NAME", "")
@@ -50,8 +51,8 @@ class InspectedWSGI:
         environ.pop("wsgi.file_wrapper", None)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
-            if exchange.answer is None or exc_info is not None:
-                exchange.begin_answer(answer_head(status, headers))
+            if exchange.answered is None or exc_info is not None:
+                exchange.begin_answer(partial(answer_head, status, list(headers)))
             more = () if exc_info is None else (exc_info,)
             write = start_response(status, headers, *more)
 
@@ -69,7 +70,7 @@ class InspectedWSGI:
             raise
         if type(blocks) is list:
             for block in blocks:
-                exchange.add_answer(block)
+                exchange.add_answer(block, is_all=True)
             exchange.end()
             return blocks
         return _Seen(blocks, exchange)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.server.serving import until
 from tests.support.asgi_calls import Caller, http_scope
 from tests.support.connection import Connection
 from tests.support.in_process import front_environ
@@ -197,14 +198,25 @@ def test_refused_requests_are_kept(edge: str, upstream: RawUpstream) -> None:
 
 
 def test_events_have_their_times(edge: str, upstream: RawUpstream) -> None:
-    upstream.behaviour = chunked_answer(
+    whole = chunked_answer(
         b"data: 1\n\n", b"data: 2\n\n", headers=[("Content-Type", "text/event-stream")]
     )
-    _, exchange = sent(edge, Ring(), upstream.url)
+    middle = whole.index(b"data: 1") + 11
+    ring = Ring()
+
+    def in_two(connection: Connection) -> None:
+        connection.read()
+        connection.send(whole[:middle])
+        until(lambda: ring.exchanges()[0].answer_body is not None, "first event")
+        connection.send(whole[middle:])
+
+    upstream.behaviour = in_two
+    _, exchange = sent(edge, ring, upstream.url)
     body = exchange.answer_body
     assert body is not None and body.read() == b"data: 1\n\ndata: 2\n\n"
-    assert body.arrivals and body.arrivals[-1][0] == 18
-    assert body.arrived(9) is not None and body.arrived(19) is None
+    first, second = body.arrived(9), body.arrived(18)
+    assert first is not None and second is not None and first < second
+    assert body.arrived(19) is None
 
 
 def test_nothing_is_kept_in_a_pause(edge: str, upstream: RawUpstream) -> None:

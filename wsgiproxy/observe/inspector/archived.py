@@ -5,8 +5,7 @@ from __future__ import annotations
 from http.client import responses
 from urllib.parse import urlsplit
 
-from wsgiproxy.observe.inspector.exchange import Attempt, Exchange, RequestHead
-from wsgiproxy.observe.inspector.exchange import Message as Passed
+from wsgiproxy.observe.inspector.exchange import Attempt, Exchange, Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Kept
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.fields.names import value_of
@@ -109,26 +108,22 @@ def add_entry(ring: Ring, entry: Entry, source: str) -> Exchange:
         headers.insert(0, ("Host", authority.rpartition("@")[2]))
     scheme = entry.url.partition(":")[0].replace("ws", "http", 1).lower()
     request = RequestHead(entry.method, target, entry.http_version, headers)
-    exchange = ring.new(request, "", scheme)
+    exchange = ring.new(Known(request, ""), scheme)
     exchange.source, exchange.began = source, entry.started
     exchange.body = _kept(exchange, entry.body)
     if entry.answer is not None:
         answer = entry.answer
-        exchange.begin_answer(ResponseHead(answer.status, answer.reason, answer.headers))
+        head = ResponseHead(answer.status, answer.reason, answer.headers)
+        exchange.begin_answer(lambda: head)
         exchange.answer_body = _kept(exchange, answer.body)
     if entry.error:
         exchange.errors.append(entry.error)
     for message in entry.messages:
-        exchange.is_websocket = True
-        exchange.passed_messages += 1
-        exchange.messages.append(
-            Passed(
-                message.at - entry.started,
-                message.direction == "send",
-                _KINDS.get(message.opcode, "binary"),
-                message.data,
-                len(message.data),
-            )
+        exchange.message(
+            _KINDS.get(message.opcode, "binary"),
+            message.data,
+            is_from_client=message.direction == "send",
+            seconds=message.at - entry.started,
         )
     _set_times(exchange, entry.timings)
     ring.add(exchange)

@@ -6,16 +6,17 @@ The edges tell it what passes, each in its own thread or event loop; it never wa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from time import monotonic, time
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
-__all__ = ["Attempt", "Exchange", "Message", "RequestHead"]
+__all__ = ["Attempt", "Exchange", "Known", "Message", "RequestHead", "Source", "size_of"]
 
 # WebSocket messages of one exchange: the last ones are kept, with so many bytes of each.
 _MESSAGES = 1000
@@ -41,6 +42,49 @@ class RequestHead(NamedTuple):
     headers: Headers
 
 
+class Source(Protocol):
+    """What a head is made of when it is looked at: most exchanges are kept and never seen."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts, about."""
+
+    def request(self) -> RequestHead:
+        """The head."""
+
+    def client(self) -> str:
+        """The address of the peer; empty where the server does not know it."""
+
+
+class Known(NamedTuple):
+    """A head that is made already, and the address of the peer; see :class:`Source`."""
+
+    head: RequestHead
+    address: str
+
+    @property
+    def size(self) -> int:
+        return len(self.head.target) + size_of(self.head.headers)
+
+    def request(self) -> RequestHead:
+        return self.head
+
+    def client(self) -> str:
+        return self.address
+
+
+def size_of(headers: Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]) -> int:
+    """Bytes of memory for field lines, about.
+
+    >>> size_of([("A", "b")]) > size_of([])
+    True
+    """
+    # One call in C: it is asked for each exchange.
+    parts: Any = chain.from_iterable(headers)
+    empty: Any = "" if headers and isinstance(headers[0][0], str) else b""
+    return _FIELD * len(headers) + len(empty.join(parts))
+
+
 class Message(NamedTuple):
     """One message of a WebSocket.
 
@@ -61,7 +105,7 @@ class Message(NamedTuple):
 class Attempt:
     """A request to one upstream. All times are seconds since the exchange began; None for not yet.
 
-    :ivar upstream: its name for people.
+    :ivar origin: the upstream.
     :ivar request: as it was sent.
     :ivar is_own: it is one of a hook, and not the client's.
     :ivar began: when it was handed to the transport.
@@ -76,37 +120,30 @@ class Attempt:
     :ivar answer_body: what came; None if the client gets the same.
     """
 
-    __slots__ = (
-        "_now",
-        "answer",
-        "answer_body",
-        "answered",
-        "began",
-        "body",
-        "connected",
-        "ended",
-        "error",
-        "is_own",
-        "is_reused",
-        "request",
-        "sent",
-        "upstream",
-    )
+    # Most attempts change few of them.
+    is_own = is_reused = False
+    connected: float | None = None
+    sent: float | None = None
+    answered: float | None = None
+    ended: float | None = None
+    answer: ResponseHead | None = None
+    error = ""
+    body: Kept | None = None
+    answer_body: Kept | None = None
 
-    def __init__(self, origin: Origin, request: Request, now: Callable[[], float]) -> None:
-        self.upstream = origin.label
+    def __init__(self, origin: Origin, request: Request, started: float) -> None:
+        self.origin = origin
         self.request = request
-        self._now = now
-        self.began = now()
-        self.is_own = self.is_reused = False
-        self.connected: float | None = None
-        self.sent: float | None = None
-        self.answered: float | None = None
-        self.ended: float | None = None
-        self.answer: ResponseHead | None = None
-        self.error = ""
-        self.body: Kept | None = None
-        self.answer_body: Kept | None = None
+        self._started = started
+        self.began = monotonic() - started
+
+    @property
+    def upstream(self) -> str:
+        """Its name for people."""
+        return self.origin.label
+
+    def _now(self) -> float:
+        return monotonic() - self._started
 
     def connect(self) -> None:
         """A new connection stands."""
@@ -155,8 +192,7 @@ class Exchange:
     """What is kept of one request of a client.
 
     :param number: counts from 1.
-    :param request: its head.
-    :param client: the address of the peer; empty where the server does not know it.
+    :param source: what its head is made of, when it is looked at.
     :param scheme: ``http`` or ``https``; also for WebSocket.
     :param limits: how much is kept.
     :param spool: where long bodies go.
@@ -164,7 +200,6 @@ class Exchange:
     :param grown: called when it has got larger, and goes on.
     :ivar began: seconds since the epoch.
     :ivar is_websocket: it is one, or has gone over to another protocol.
-    :ivar answer: the head of the answer for the client.
     :ivar answered: when it was given, in seconds since the beginning; None for not yet.
     :ivar ended: when all was over.
     :ivar errors: in full, in the order of their coming.
@@ -173,13 +208,26 @@ class Exchange:
     :ivar passed_messages: how many there were.
     :ivar replay_of: the number of the exchange whose request was sent again; 0 for none.
     :ivar source: where it comes from, if it is of a file.
+    :ivar mount: of the application, as it stood in the environ or the scope.
     """
+
+    # Most exchanges change few of them.
+    is_websocket = is_forgotten = False
+    body: Kept | None = None
+    answer_body: Kept | None = None
+    answered: float | None = None
+    ended: float | None = None
+    messages: Sequence[Message] = ()
+    passed_messages = replay_of = _growth = 0
+    source = mount = ""
+    _request: RequestHead | None = None
+    _answer: ResponseHead | None = None
+    _make_answer: Callable[[], ResponseHead] | None = None
 
     def __init__(
         self,
         number: int,
-        request: RequestHead,
-        client: str,
+        source: Source,
         scheme: str,
         limits: Limits,
         spool: Spool,
@@ -187,30 +235,35 @@ class Exchange:
         grown: Callable[[], None],
     ) -> None:
         self.number = number
-        self.request = request
-        self.client = client
         self.scheme = scheme
+        self._source = source
         self.began = time()
         self.started = monotonic()
         self._limits = limits
         self._spool = spool
         self._changed = changed
         self._grown = grown
-        self._growth = 0
-        self.is_websocket = self.is_forgotten = False
-        self.body: Kept | None = None
-        self.answer: ResponseHead | None = None
-        self.answer_body: Kept | None = None
-        self.answered: float | None = None
-        self.ended: float | None = None
         self.errors: list[str] = []
         self.attempts: list[Attempt] = []
-        self.messages: deque[Message] = deque(maxlen=_MESSAGES)
-        self.passed_messages = 0
-        self.replay_of = 0
-        self.source = ""
-        #: The mount of the application, as it stood in the environ or the scope.
-        self.mount = ""
+
+    @property
+    def request(self) -> RequestHead:
+        """The head of the request."""
+        if self._request is None:
+            self._request = self._source.request()
+        return self._request
+
+    @property
+    def client(self) -> str:
+        """The address of the peer; empty where the server does not know it."""
+        return self._source.client()
+
+    @property
+    def answer(self) -> ResponseHead | None:
+        """The head of the answer for the client; None for none yet."""
+        if self._answer is None and self._make_answer is not None:
+            self._answer = self._make_answer()
+        return self._answer
 
     def now(self) -> float:
         """Seconds since it began."""
@@ -226,48 +279,63 @@ class Exchange:
             self.body = self.new_body()
         self.body.add(block)
 
-    def begin_answer(self, head: ResponseHead) -> None:
-        """The head of the answer goes to the client."""
-        self.answer = head
-        self.answered = self.now()
-        self.answer_body = self.new_body()
-        if any(
-            name.lower() == "content-type" and value.lower().startswith("text/event-stream")
-            for name, value in head.headers
-        ):
-            self.answer_body.arrivals = []
+    def begin_answer(self, make: Callable[[], ResponseHead]) -> None:
+        """The head of the answer goes to the client.
+
+        :param make: makes it, when it is looked at.
+        """
+        self._answer, self._make_answer = None, make
+        self.answered = monotonic() - self.started
+        self.answer_body = None
         self._changed(self)
 
-    def add_answer(self, block: bytes) -> None:
-        """A block of its body goes to the client."""
+    def add_answer(self, block: bytes, *, is_all: bool = False) -> None:
+        """A block of its body goes to the client.
+
+        :param is_all: there is no other one.
+        """
         body = self.answer_body
         if body is None:
-            return
+            self.answer_body = body = self.new_body()
+            if not is_all and self._is_stream():
+                body.arrivals = []
         if body.arrivals is None:
             body.add(block)
         else:
             body.add(block, self.now())
             self._changed(self)
 
+    def _is_stream(self) -> bool:
+        answer = self.answer
+        kind = value_of(answer.headers, "content-type") if answer is not None else ""
+        return kind.lower().startswith("text/event-stream")
+
     def attempt(self, origin: Origin, request: Request, *, is_changed: bool) -> Attempt:
         """The request goes to an upstream.
 
         :param is_changed: hooks may make other bodies of those that pass.
         """
-        attempt = Attempt(origin, request, self.now)
+        attempt = Attempt(origin, request, self.started)
         if is_changed:
             attempt.body, attempt.answer_body = self.new_body(), self.new_body()
         self.attempts.append(attempt)
         self._changed(self)
         return attempt
 
-    def message(self, kind: str, data: bytes, *, is_from_client: bool) -> None:
-        """A message of a WebSocket passes."""
+    def message(
+        self, kind: str, data: bytes, *, is_from_client: bool, seconds: float | None = None
+    ) -> None:
+        """A message of a WebSocket passes.
+
+        :param seconds: since the exchange began; None for now.
+        """
         self.is_websocket = True
         self.passed_messages += 1
         if not self.is_forgotten:
-            kept = data[:_MESSAGE]
-            self.messages.append(Message(self.now(), is_from_client, kind, kept, len(data)))
+            kept, at = data[:_MESSAGE], self.now() if seconds is None else seconds
+            if not isinstance(self.messages, deque):
+                self.messages = deque(maxlen=_MESSAGES)
+            self.messages.append(Message(at, is_from_client, kind, kept, len(data)))
             self._growth += len(kept)
             if self._growth > _GROWTH:
                 self._growth = 0
@@ -291,40 +359,43 @@ class Exchange:
             return
         self.ended = self.now()
         if self.body is not None:
+            # Of a request that the application has not read to its end, less has passed.
             length = value_of(self.request.headers, "content-length")
             self.body.end(is_whole=length == str(self.body.size) if length else is_whole)
         if self.answer_body is not None:
             self.answer_body.end(is_whole=is_whole)
         for attempt in self.attempts:
-            for body in (attempt.body, attempt.answer_body):
-                if body is not None:
-                    body.end(is_whole=False)
+            if attempt.body is not None:
+                attempt.body.end(is_whole=False)
+            if attempt.answer_body is not None:
+                attempt.answer_body.end(is_whole=False)
         self._changed(self)
 
     @property
-    def bodies(self) -> Iterator[Kept]:
+    def bodies(self) -> list[Kept]:
         """All bodies that are kept of it."""
-        pairs = [(self.body, self.answer_body)]
-        pairs += [(attempt.body, attempt.answer_body) for attempt in self.attempts]
-        for pair in pairs:
-            yield from filter(None, pair)
+        found = [self.body, self.answer_body]
+        for attempt in self.attempts:
+            found += (attempt.body, attempt.answer_body)
+        return [each for each in found if each is not None]
 
     @property
     def in_memory(self) -> int:
         """Bytes of memory that it takes, about."""
-        heads = [self.request.headers, self.answer.headers if self.answer else []]
+        size = _OBJECT + 2 * self._source.size  # once more, when it is looked at
         for attempt in self.attempts:
-            heads.append(attempt.request.headers)
-            if attempt.answer is not None and attempt.answer is not self.answer:
-                heads.append(attempt.answer.headers)
-        fields = sum(_FIELD + len(name) + len(value) for head in heads for name, value in head)
-        messages = sum(_FIELD + len(each.data) for each in list(self.messages))
-        bodies = sum(body.in_memory for body in self.bodies)
-        return _OBJECT + len(self.request.target) + fields + messages + bodies
+            size += size_of(attempt.request.headers)
+            if attempt.answer is not None:  # the client's has the same texts
+                size += 2 * size_of(attempt.answer.headers)
+        if self.messages:
+            size += sum(_FIELD + len(each.data) for each in list(self.messages))
+        for body in self.bodies:
+            size += body.in_memory
+        return size
 
     def forget(self) -> None:
         """Give up its bodies and messages; what still passes is not kept."""
         self.is_forgotten = True
-        self.messages.clear()
+        self.messages = ()
         for body in self.bodies:
             body.forget()

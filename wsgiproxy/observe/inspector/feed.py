@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.client import responses
 from typing import Any
 
-from wsgiproxy.observe.accesslog import asked_in_environ, asked_in_scope
-from wsgiproxy.observe.inspector.exchange import RequestHead
+from wsgiproxy.observe.accesslog import Asked, asked_in_environ, asked_in_scope
+from wsgiproxy.observe.inspector.exchange import RequestHead, size_of
 from wsgiproxy.sansio.fields.names import spelled
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
+from wsgiproxy.sansio.policy.forward import ORIGIN
 
-__all__ = ["answer_head", "fields_in", "request_in_environ", "request_in_scope"]
+__all__ = ["EnvironSource", "ScopeSource", "answer_head", "answer_in_message", "fields_in"]
 
-# PEP 3333: the two fields that have keys of their own.
+# PEP 3333: the two fields that have keys of their own; empty means absent.
 _OWN_KEYS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
@@ -25,43 +27,83 @@ def _field(key: str) -> str:
     return _OWN_KEYS.get(key, "")
 
 
-def _target(path: str, query: str) -> str:
-    return f"{path}?{query}" if query else path
-
-
-def request_in_environ(environ: Mapping[str, Any]) -> tuple[RequestHead, str]:
-    """The head of a request under WSGI, and the client's address.
-
-    >>> request_in_environ({"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "b"})[0]
-    RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
-    """
-    client, method, path, query = asked_in_environ(environ)
-    headers = [(name, str(environ[key])) for key in environ if (name := _field(key))]
-    headers = [each for each in headers if each[1] or each[0] not in _OWN_KEYS.values()]
-    version = str(environ.get("SERVER_PROTOCOL", "HTTP/1.1"))
-    return RequestHead(method, _target(path, query), version, headers), client
-
-
 @remembered
 def _text(name: bytes) -> str:
     return spelled(name.decode("latin-1"))
 
 
-def request_in_scope(scope: Mapping[str, Any]) -> tuple[RequestHead, str]:
-    """The same of a scope; its names of fields have lost their letter case.
+def _head(asked: Asked, version: str, headers: Headers) -> RequestHead:
+    target = f"{asked.path}?{asked.query}" if asked.query else asked.path
+    return RequestHead(asked.method, target, version, headers)
 
-    >>> request_in_scope({"method": "GET", "path": "/a", "headers": [(b"host", b"b")]})[0]
+
+class EnvironSource:
+    """The head of a request under WSGI; see :class:`~.exchange.Source`.
+
+    :param environ: of which the texts are kept.
+
+    >>> EnvironSource({"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "b"}).request()
     RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
     """
-    client, method, path, query = asked_in_scope(scope)
-    version = f"HTTP/{scope.get('http_version', '1.1')}"
-    headers = fields_in(scope.get("headers", ()))
-    return RequestHead(method, _target(path, query), version, headers), client
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._texts = {key: value for key, value in environ.items() if type(value) is str}
+
+    @property
+    def size(self) -> int:
+        return 50 * len(self._texts) + len("".join(self._texts.values()))
+
+    def request(self) -> RequestHead:
+        texts = self._texts
+        headers = [(name, texts[key]) for key in texts if (name := _field(key))]
+        headers = [each for each in headers if each[1] or each[0] not in _OWN_KEYS.values()]
+        version = texts.get("SERVER_PROTOCOL", "HTTP/1.1")
+        return _head(asked_in_environ(texts), version, headers)
+
+    def client(self) -> str:
+        return self._texts.get("REMOTE_ADDR", "")
+
+
+# Members of a scope that say what was asked for.
+_ASKED = ("method", "path", "raw_path", "query_string", "client", ORIGIN, "http_version")
+
+
+class ScopeSource:
+    """The same of a scope; its names of fields have lost their letter case.
+
+    >>> ScopeSource({"method": "GET", "path": "/a", "headers": [(b"host", b"b")]}).request()
+    RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
+    """
+
+    __slots__ = ("_headers", "_scope")
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._scope = {name: scope[name] for name in _ASKED if name in scope}
+        self._headers = scope.get("headers") or ()
+
+    @property
+    def size(self) -> int:
+        return len(self._scope.get("raw_path") or b"") + size_of(self._headers)
+
+    def request(self) -> RequestHead:
+        version = f"HTTP/{self._scope.get('http_version', '1.1')}"
+        return _head(asked_in_scope(self._scope), version, fields_in(self._headers))
+
+    def client(self) -> str:
+        return asked_in_scope(self._scope).client
 
 
 def fields_in(pairs: Any) -> Headers:
     """Field lines of ASGI as text."""
     return [(_text(bytes(name)), bytes(value).decode("latin-1")) for name, value in pairs]
+
+
+def answer_in_message(message: Mapping[str, Any]) -> ResponseHead:
+    """The head of an answer, as ASGI has it."""
+    status = message["status"]
+    return ResponseHead(status, responses.get(status, ""), fields_in(message.get("headers") or ()))
 
 
 def answer_head(status: str, headers: Headers) -> ResponseHead:
@@ -71,4 +113,4 @@ def answer_head(status: str, headers: Headers) -> ResponseHead:
     ResponseHead(status=404, reason='Not Found', headers=[])
     """
     code, _, reason = status.partition(" ")
-    return ResponseHead(int(code) if code.isdecimal() else 0, reason, list(headers))
+    return ResponseHead(int(code) if code.isdecimal() else 0, reason, headers)

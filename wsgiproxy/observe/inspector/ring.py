@@ -11,13 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange, Source
 from wsgiproxy.observe.inspector.kept import Limits, Spool
 
 __all__ = ["Changes", "Ring"]
-
-# Exchanges that begin between two counts of those that go on.
-_BETWEEN = 64
 
 
 class Ring:
@@ -36,26 +33,26 @@ class Ring:
         self._spool = Spool()
         self._numbers = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
+        self._under_way: dict[int, Exchange] = {}
         self._costs: dict[int, int] = {}
         self._memory = 0
         self._ended: deque[Exchange] = deque()
         self._lock = threading.Lock()
         self._listeners: tuple[Changes, ...] = ()
 
-    def begin(self, request: RequestHead, client: str, scheme: str) -> Exchange | None:
+    def begin(self, source: Source, scheme: str) -> Exchange | None:
         """A request has come; None if it is not to be kept."""
         if self.is_paused:
             return None
-        exchange = self.new(request, client, scheme)
+        exchange = self.new(source, scheme)
         self.add(exchange)
         return exchange
 
-    def new(self, request: RequestHead, client: str, scheme: str) -> Exchange:
+    def new(self, source: Source, scheme: str) -> Exchange:
         """An exchange that is not among them yet, such as one of a file; see :meth:`add`."""
         return Exchange(
             next(self._numbers),
-            request,
-            client,
+            source,
             scheme,
             self.limits,
             self._spool,
@@ -67,9 +64,9 @@ class Ring:
         """Keep one more; the oldest go if there is no room."""
         with self._lock:
             self._exchanges[exchange.number] = exchange
+            if exchange.ended is None:
+                self._under_way[exchange.number] = exchange
             self._count()
-            if not exchange.number % _BETWEEN:
-                self._count_those_under_way()
             self._make_room()
         self._changed(exchange)
 
@@ -83,12 +80,8 @@ class Ring:
         """Take down what those that have ended cost."""
         while self._ended:
             exchange = self._ended.popleft()
+            self._under_way.pop(exchange.number, None)
             if exchange.number in self._exchanges:
-                self._take_down(exchange)
-
-    def _count_those_under_way(self) -> None:
-        for exchange in self._exchanges.values():
-            if exchange.ended is None:
                 self._take_down(exchange)
 
     def _take_down(self, exchange: Exchange) -> None:
@@ -115,6 +108,7 @@ class Ring:
 
     def _drop(self, number: int) -> None:
         exchange = self._exchanges.pop(number)
+        self._under_way.pop(number, None)
         self._memory -= self._costs.pop(number, 0)
         exchange.forget()
 
@@ -122,7 +116,8 @@ class Ring:
         """Count what has ended, and what is still under way and long."""
         with self._lock:
             self._count()
-            self._count_those_under_way()
+            for exchange in self._under_way.values():
+                self._take_down(exchange)
             self._make_room()
 
     @property
