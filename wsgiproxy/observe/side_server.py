@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class _Handler(WSGIRequestHandler):
             return
         if not self.parse_request():
             return
-        # The stub has binary files, which these are.
-        streams: Any = (self.rfile, self.wfile)
-        serving = _Serving(*streams, self.get_stderr(), self.get_environ())
+        # They are of another type in the stubs.
+        reader, writer = cast("tuple[Any, Any]", (self.rfile, self.wfile))
+        serving = _Serving(reader, writer, self.get_stderr(), self.get_environ())
         serving.request_handler = self  # type: ignore[attr-defined]
         application = self.server.get_app()
         assert application is not None
