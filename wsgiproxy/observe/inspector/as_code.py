@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from wsgiproxy.observe.inspector.bodies import Body
 from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.preview import is_form
 from wsgiproxy.observe.inspector.shown import masked_headers, masked_target
 from wsgiproxy.sansio.fields.connection import end_to_end
 from wsgiproxy.sansio.fields.names import value_of, without
@@ -56,7 +57,10 @@ def sent(exchange: Exchange, secrets: Secrets) -> Sent:
     headers = masked_headers(request.headers, secrets)
     body, remarks = b"", []
     if kept is not None and kept.size:
-        body = Body("request", kept, request.headers).masked(secrets)
+        found = Body("request", kept, request.headers)
+        body = found.masked(secrets)
+        if found.coding and is_form(found.content_type):  # without its coding
+            headers = without(headers, ["Content-Encoding"])
         if kept.is_cut:
             remarks.append("The body is cut: no more of it was kept.")
     target = masked_target(request.target, secrets)
