@@ -43,7 +43,7 @@ def arguments(code: str) -> list[bytes]:
     return done.stdout.split(b"\0") if b"@-\0" not in done.stdout else done.stdout.split(b"\0", 99)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TEXT, st.lists(st.tuples(NAMES, TEXT), max_size=4), BODY)
 def test_curl_gets_each_value_as_one_word(target, headers, body):
     exchange = exchange_of("/" + target.replace("#", ""), headers, body)
@@ -79,8 +79,8 @@ def test_python_has_literals_alone(target, headers, body, kind):
     code = as_code(exchange, kind, SHOWN)
     if kind == "curl":
         return
-    name = "Request.blank" if kind == "webob" else "requests.request"
-    positional, named = call_in(code, name)
+    names = {"webob": "Request.blank", "requests": "requests.request", "pytest": "session.request"}
+    positional, named = call_in(code, names[kind])
     assert f"http://app.example/{target}" == positional[-1]
     assert (named["method"] if kind == "webob" else positional[0]) == "PUT"
     assert named.get("body" if kind == "webob" else "data", b"") == body
@@ -104,8 +104,9 @@ def test_readable_code_for_an_ordinary_request():
     )
     assert as_code(exchange, "pytest", SHOWN) == (
         "import requests\n\n\n"
-        "def test_post_http_app_example_orders():\n"
-        "    response = requests.request(\n"
+        "def test_post_http_app_example_orders(wsgiproxy_har):\n"
+        "    session = wsgiproxy_har.mount(requests.Session())\n"
+        "    response = session.request(\n"
         "        'POST',\n"
         "        'http://app.example/orders?page=1',\n"
         "        headers={\n"

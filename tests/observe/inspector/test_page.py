@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
+from typing import Any
 from wsgiref.validate import validator
 
 import pytest
@@ -343,25 +344,39 @@ def test_replay_that_cannot_be_says_why(ring):
     assert got.status == 400 and "nothing has been served yet" in got.json["error"]
 
 
+class Judged(Page):
+    """A page whose every response is judged."""
+
+    judge: Any = None
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.judge(super().__call__)(environ, start_response)
+
+
 @pytest.mark.parametrize("judge", [validator, lint], ids=["wsgiref", "webtest"])
-def test_judges_of_wsgi_find_nothing(ring, judge, monkeypatch):
+def test_judges_of_wsgi_find_nothing(ring, judge):
     number = add(ring, answer=(200, [], PNG)).number
-    maker = lambda token: Page(ring, token, Secrets())  # noqa: E731
-    server = PageServer(maker, "127.0.0.1:0")
+    kind = type("Judged", (Judged,), {"judge": staticmethod(judge)})
+    server = PageServer(lambda token: kind(ring, token, Secrets()), "127.0.0.1:0")
     try:
-        server._server.set_app(judge(server._page))
         client = Client(server)
         assert client.ask("").status == 200
         assert client.ask("", "HEAD").status == 200
-        assert client.ask(f"api/exchanges/{number}/bodies/response/image").body == PNG
+        image = client.ask(f"api/exchanges/{number}/bodies/response/image")
+        assert (image.status, image.body) == (200, PNG)
         assert client.post("clear", {}).status == 200
         assert client.ask("api/none").status == 404
+        assert client.ask("api/events", "HEAD").status == 200
+        with client.opened("api/events") as stream:
+            assert next_event(stream).startswith("event: state")
     finally:
         server.close()
 
 
 def test_server_is_on_loopback_alone_and_finds_a_free_port(ring):
-    make = lambda token: Page(ring, token, Secrets())  # noqa: E731
+    def make(token):
+        return Page(ring, token, Secrets())
+
     for listen in ("0.0.0.0:4040", "192.0.2.1:1", "app.example:80", "", "127.0.0.1:x", None, "a b"):
         with pytest.raises(ConfigurationError, match="inspect=.*loopback"):
             PageServer(make, listen)
