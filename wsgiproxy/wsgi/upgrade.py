@@ -103,6 +103,6 @@ def _watches(
     if INSPECTED not in environ:
         return None, None
     exchange = environ[INSPECTED]
-    exchange.begin_answer(lambda: head)
+    exchange.begin_answer(head)
     frames = Frames(exchange, environ.get("HTTP_UPGRADE", "").lower(), switched.headers)
     return frames.from_client, frames.from_upstream

@@ -113,8 +113,7 @@ def add_entry(ring: Ring, entry: Entry, source: str) -> Exchange:
     exchange.body = _kept(exchange, entry.body)
     if entry.answer is not None:
         answer = entry.answer
-        head = ResponseHead(answer.status, answer.reason, answer.headers)
-        exchange.begin_answer(lambda: head)
+        exchange.begin_answer(ResponseHead(answer.status, answer.reason, answer.headers))
         exchange.answer_body = _kept(exchange, answer.body)
     if entry.error:
         exchange.errors.append(entry.error)

@@ -279,12 +279,15 @@ class Exchange:
             self.body = self.new_body()
         self.body.add(block)
 
-    def begin_answer(self, make: Callable[[], ResponseHead]) -> None:
+    def begin_answer(self, head: ResponseHead | Callable[[], ResponseHead]) -> None:
         """The head of the answer goes to the client.
 
-        :param make: makes it, when it is looked at.
+        :param head: or what makes it, when it is looked at.
         """
-        self._answer, self._make_answer = None, make
+        if isinstance(head, ResponseHead):
+            self._answer = head
+        else:
+            self._answer, self._make_answer = None, head
         self.answered = monotonic() - self.started
         self.answer_body = None
         self._changed(self)
