@@ -1,8 +1,8 @@
 // The page: what is new goes to the list, what is chosen to the detail.
 
-import { Stream } from "./api.js";
+import { post, Stream } from "./api.js";
 import { Detail } from "./detail.js";
-import { byId, shown, fill } from "./dom.js";
+import { byId, fill, shown } from "./dom.js";
 import { Edit } from "./edit.js";
 import { Filters } from "./filters.js";
 import { count } from "./format.js";
@@ -11,7 +11,6 @@ import { List } from "./list.js";
 import { splitter } from "./splitter.js";
 import { Store } from "./store.js";
 import { clear, copyAs, placeMenus, replay, takeFiles, toast, trying } from "./tools.js";
-import { post } from "./api.js";
 
 const ANNOUNCED = 5000; // milliseconds between two announcements of new exchanges
 const WAITING = 2000; // changes that wait for the next frame, at most
@@ -116,7 +115,7 @@ function tell() {
   const [some, all] = [store.shown.length, store.all.length];
   const kept = `${all.toLocaleString("en")} kept`;
   byId("count").textContent = some === all ? kept : `${some.toLocaleString("en")} of ${kept}`;
-  byId("empty").hidden = some > 0;
+  byId("empty").hidden = some > 0 || isThere === null;
   if (!some) tellEmpty(all);
 }
 

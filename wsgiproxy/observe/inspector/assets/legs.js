@@ -26,7 +26,7 @@ function value(text, isMasked, side) {
   if (text === null || text === undefined) {
     return make("td", { class: "absent" }, label, make("span", { class: "hidden" }, "absent"), make("span", { "aria-hidden": "true" }, "—"));
   }
-  return make("td", {}, label, data(text), isMasked && tag("masked"));
+  return make("td", {}, label, data(text), isMasked && [" ", tag("masked")]);
 }
 
 function differenceRow(difference, masked, sides) {
@@ -36,7 +36,7 @@ function differenceRow(difference, masked, sides) {
   const word = state === "same" ? make("span", { class: "hidden" }, "same") : tag(state, state);
   const head = make("th", { scope: "row" }, mark, data(name), " ", word);
   if (why) head.append(make("p", { class: "why" }, why));
-  return make("tr", { class: state }, head, value(client, isMasked, sides[0]), value(upstream, isMasked, sides[1]));
+  return make("tr", { class: state }, head, value(client, isMasked, state === "same" ? "both" : sides[0]), value(upstream, isMasked, sides[1]));
 }
 
 function header(...names) {
@@ -62,16 +62,18 @@ function bothLegs(differences, masked, columns, sides) {
 export function fieldsOf(headers) {
   if (!headers.length) return make("p", { class: "note" }, "No header fields.");
   const rows = headers.map((field) =>
-    make("tr", {}, make("th", { scope: "row" }, data(field.name)), make("td", {}, data(field.value), field.masked && tag("masked"))));
+    make("tr", {}, make("th", { scope: "row" }, data(field.name)), make("td", {}, data(field.value), field.masked && [" ", tag("masked")])));
   return make("table", { class: "fields" }, header("Field", "Value"), make("tbody", {}, rows));
 }
 
-function lineOf(label, text) {
-  return make("div", {}, make("span", { class: "label" }, label), data(text, "code", "data start"));
+function lineOf([label, text], isChanged) {
+  const name = make("span", { class: "label" }, label, isChanged && tag("≠ changed", "changed"));
+  return make("div", { class: isChanged ? "changed" : "" }, name, data(text, "code", "data start"));
 }
 
-function startLines(first, second) {
-  return make("div", { class: `start-lines ${second ? "two" : ""}` }, lineOf(...first), second && lineOf(...second));
+function startLines(first, second, isChanged) {
+  const theirs = second && lineOf(second, isChanged);
+  return make("div", { class: `start-lines ${second ? "two" : ""}` }, lineOf(first, false), theirs);
 }
 
 const requestLine = (head, version = "") => `${head.method} ${head.target} ${version}`.trim();
@@ -93,7 +95,8 @@ export function requestLegs(detail) {
     ? bothLegs(differences.request, maskedNames(request, attempt.request), ["Field", "The client sent", "The upstream got"], sides)
     : fieldsOf(request.headers);
   const titles = ["Body", "Body from the client", "Body as the upstream got it"];
-  return [startLines(first, second), legs, bodies(detail, request.body, attempt?.request.body, titles)];
+  const isChanged = attempt && requestLine(request) !== requestLine(attempt.request);
+  return [startLines(first, second, isChanged), legs, bodies(detail, request.body, attempt?.request.body, titles)];
 }
 
 /** The response: what the upstream sent, and what the client got. */
@@ -111,13 +114,14 @@ export function responseLegs(detail) {
     ? bothLegs(differences.response, maskedNames(response, theirs), ["Field", "The client got", "The upstream sent"], ["client", "upstream"])
     : fieldsOf(response.headers);
   const titles = ["Body", "Body as the client got it", "Body from the upstream"];
-  return [startLines(first, second), legs, bodies(detail, response.body, theirs?.body, titles)];
+  const isChanged = theirs && statusLine(response) !== statusLine(theirs);
+  return [startLines(first, second, isChanged), legs, bodies(detail, response.body, theirs?.body, titles)];
 }
 
 /** A sentence about the differences of a leg. */
 export function differenceSummary(name, differences) {
   const number = differences.filter((each) => each.state !== "same").length;
   if (!differences.length) return null;
-  const text = number ? `${tally(differences)}, of ${count(differences.length, "field")}` : "the same on both legs";
+  const text = number ? `${tally(differences)} (${count(differences.length, "field")})` : "the same on both legs";
   return [name, text];
 }

@@ -28,7 +28,7 @@ function facts(detail, open) {
 
 function bar(step, whole) {
   const end = step.to ?? whole;
-  const line = make("span", { class: `bar ${step.to === null ? "open" : ""}` });
+  const line = make("span", { class: `step ${step.to === null ? "open" : ""}` });
   line.style.setProperty("--from", String(step.from / whole));
   line.style.setProperty("--part", String(Math.max(0, end - step.from) / whole));
   const text = step.to === null ? "under way" : duration(end - step.from);
@@ -67,7 +67,7 @@ function attemptHead(attempt, number) {
 
 function attemptItem(attempt, index) {
   const { request, response } = attempt;
-  const heads = make("details", {}, make("summary", {}, "Its heads"),
+  const heads = make("details", {}, make("summary", {}, "Its request and response heads"),
     make("p", { class: "data start", dir: "ltr" }, shown(`${request.method} ${request.target}`)),
     fieldsOf(request.headers), response && fieldsOf(response.headers));
   return make("li", {}, attemptHead(attempt, index + 1),

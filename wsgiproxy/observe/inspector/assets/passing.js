@@ -19,22 +19,38 @@ function pretty(text) {
   }
 }
 
-function longText(text) {
-  if (text.length <= LONG && !text.includes("\n")) return data(text, "div");
-  const beginning = text.slice(0, LONG).split("\n")[0];
-  const details = make("details", {}, make("summary", {}, data(`${beginning} …`)));
+/** A text in one line, that opens to all of it where it is long, or can be laid out. */
+function opening(text) {
+  const laid = pretty(text);
+  const isShort = text.length <= LONG && !text.includes("\n");
+  if (isShort && laid === text) return data(text, "div");
+  const line = text.slice(0, LONG).split("\n")[0];
+  const summary = make("summary", {}, data(line === text ? line : `${line} …`));
+  const details = make("details", {}, summary);
   details.addEventListener("toggle", () => {
     if (details.open && details.childElementCount === 1) {
-      details.append(make("pre", { class: "data", dir: "ltr" }, shown(text)));
+      details.append(make("pre", { class: "data", dir: "ltr" }, shown(laid)));
     }
   });
   return details;
 }
 
+/** Bytes, sixteen a line, beside what they are in ASCII. */
+function dump(hex) {
+  const bytes = hex.split(/\s+/).filter(Boolean);
+  const lines = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const some = bytes.slice(at, at + 16);
+    const codes = some.map((each) => parseInt(each, 16));
+    const text = codes.map((code) => (code > 31 && code < 127 ? String.fromCharCode(code) : "."));
+    lines.push(`${some.join(" ").padEnd(48)} ${text.join("")}`);
+  }
+  return lines.join("\n");
+}
+
 function messageText(message) {
-  if (message.text === null) return make("pre", { class: "data", dir: "ltr" }, message.hex ?? "");
-  const text = pretty(message.text);
-  return text === "" ? make("span", { class: "note" }, "empty") : longText(text);
+  if (message.text === null) return make("pre", { class: "data hex", dir: "ltr" }, dump(message.hex ?? ""));
+  return message.text === "" ? make("span", { class: "note" }, "empty") : opening(message.text);
 }
 
 function messageRow(message) {
@@ -54,7 +70,7 @@ function eventRow(event) {
   return make("li", { class: "upstream" },
     make("span", { class: "at" }, seconds(event.seconds)),
     make("span", { class: "way" }, name ?? "event"),
-    make("div", { class: "what" }, longText(pretty(event.data))),
+    make("div", { class: "what" }, opening(event.data)),
     make("span", { class: "facts" }, event.cut && tag("cut", "warn"),
       event.id && make("span", { class: "note" }, "id ", data(event.id))));
 }
