@@ -36,7 +36,8 @@ export const post = (path, value) =>
 
 /**
  * What is new, for as long as the page stands. Its takers are called
- * whole(summaries, state), changes({exchanges, first}), state(state) and link(isThere).
+ * whole(summaries, state), changes({exchanges, first}), state(state) and link(name), whose name is
+ * "live", "ended", or "crowded" where the proxy is there and gives no stream.
  */
 export class Stream {
   constructor(takers) {
@@ -74,7 +75,7 @@ export class Stream {
       const [{ exchanges }, state] = await Promise.all([read("exchanges"), read("state")]);
       if (source !== this.source) return;
       this.failures = 0;
-      this.takers.link(true);
+      this.takers.link("live");
       this.takers.whole(exchanges, state);
       source.isWhole = true;
       for (const [kind, value] of early) this.takers[kind](value);
@@ -86,9 +87,9 @@ export class Stream {
   lose(source) {
     if (source !== this.source) return;
     this.close();
-    this.takers.link(false);
     const wait = WAITS[Math.min(this.failures, WAITS.length - 1)];
     this.failures += 1;
     this.timer = setTimeout(() => this.open(), wait);
+    read("state").then(() => this.source?.isWhole || this.takers.link("crowded"), () => this.takers.link("ended"));
   }
 }

@@ -18,7 +18,7 @@ const WAITING = 2000; // changes that wait for the next frame, at most
 const store = new Store();
 const pending = new Map();
 let state = { title: "", paused: false };
-let isThere = null;
+let link = "waiting";
 let unannounced = 0;
 let frame = null;
 let wanted = null; // the number of a replay that is not in the list yet
@@ -60,9 +60,9 @@ const stream = new Stream({
     }
     setState(now);
   },
-  link(isNow) {
-    if (isThere === false && isNow) toast("The proxy is there again");
-    isThere = isNow;
+  link(name) {
+    if (link !== "waiting" && link !== name && name === "live") toast("The proxy is there again");
+    link = name;
     tell();
   },
 });
@@ -91,21 +91,23 @@ setInterval(() => {
 
 function setState(now) {
   state = now;
+  document.body.classList.toggle("no-replay", now.can_replay === false);
+  document.body.classList.toggle("no-har", now.can_har === false);
   tell();
 }
 
 function linkState() {
-  if (isThere === null) return ["waiting", "Connecting"];
-  if (!isThere) return ["ended", "The proxy has ended"];
-  return state.paused ? ["paused", "Paused"] : ["live", "Live"];
+  if (link === "live") return state.paused ? ["paused", "Paused"] : ["live", "Live"];
+  const texts = { waiting: "Connecting", ended: "The proxy has ended", crowded: "Not live: too many pages are open" };
+  return [link, texts[link]];
 }
 
 function tell() {
   const [name, text] = linkState();
-  const link = byId("link");
-  if (link.dataset.state !== name) {
-    link.dataset.state = name;
-    link.textContent = text;
+  const box = byId("link");
+  if (box.dataset.state !== name) {
+    box.dataset.state = name;
+    box.textContent = text;
   }
   const title = state.title || "Inspector";
   if (byId("title").textContent !== title) fill(byId("title"), shown(state.title));
@@ -115,7 +117,7 @@ function tell() {
   const [some, all] = [store.shown.length, store.all.length];
   const kept = `${all.toLocaleString("en")} kept`;
   byId("count").textContent = some === all ? kept : `${some.toLocaleString("en")} of ${kept}`;
-  byId("empty").hidden = some > 0 || isThere === null;
+  byId("empty").hidden = some > 0 || link === "waiting";
   if (!some) tellEmpty(all);
 }
 
@@ -203,6 +205,7 @@ addEventListener("popstate", route);
 
 async function act(name, number) {
   if (number === null || number === undefined) return;
+  if ((name === "edit" || name === "replay") && state.can_replay === false) return;
   if (name === "edit") await trying(() => edit.open(number));
   else if (name === "replay") {
     const fresh = await replay(number);
