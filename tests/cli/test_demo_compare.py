@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, compare, facts, seen_in
+from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, facts, seen_in
+from wsgiproxy.sansio.differences import compare
 
 
 @pytest.mark.parametrize(

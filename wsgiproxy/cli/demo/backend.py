@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from webob import Request, Response
 
 from wsgiproxy.cli.demo import pages
-from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, compare, facts, seen_in
+from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, facts, seen_in
 from wsgiproxy.middleware import WSGIProxyMiddleware
+from wsgiproxy.sansio.differences import compare
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
@@ -158,7 +159,10 @@ def _report(client: Seen, backend: Seen, known: Shown) -> dict[str, Any]:
         "client_sent": _side(client),
         "backend_received": _side(backend),
         "changes": [
-            change._asdict()
+            {
+                "backend" if key == "upstream" else key: text
+                for key, text in change._asdict().items()
+            }
             for change in compare(client.headers, backend.headers)
             if change.state != "same"
         ],

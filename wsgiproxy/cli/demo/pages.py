@@ -9,7 +9,8 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from wsgiproxy.cli.demo.compare import STATES, Change, Seen, Shown, compare
+from wsgiproxy.cli.demo.compare import Seen, Shown
+from wsgiproxy.sansio.differences import STATES, Change, compare
 
 __all__ = ["Html", "events_page", "landed_page", "page", "request_page", "resource", "upload_page"]
 
@@ -62,7 +63,7 @@ def _row(change: Change) -> Mapping[str, object]:
         "badge": _BADGES[change.state],
         "name": change.name,
         "client": _cell(change.client),
-        "backend": _cell(change.backend),
+        "backend": _cell(change.upstream),
         "why": change.why,
     }
 
