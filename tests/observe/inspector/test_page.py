@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 
 from tests.observe.inspector.filling import (
-    EVIL, Answered, ask, events, failed, image, many, websocket,
-)  # fmt: skip
+    EVIL,
+    Answered,
+    ask,
+    events,
+    failed,
+    image,
+    many,
+    websocket,
+)
 from tests.programs.installed import npm_package
 from tests.support.chromium import chromium
 from tests.support.devtools import Tab, tab_of
@@ -87,8 +94,8 @@ def inspected(tab: Tab) -> Iterator[Inspected]:
         yield made
         assert tab.run("window.canary") is None
         assert tab.complaints == []
-        tab.open("about:blank#end")
     finally:
+        tab.open("about:blank#end")
         made.server.close()
 
 
@@ -106,7 +113,9 @@ def turned(tab: Tab, name: str, selector: str) -> str:
     tab.click(f"#tab-{name}")
     tab.until(f"document.querySelector('#panel {selector}')")
     tab.until("!document.querySelector('#panel [aria-busy]')")
-    return str(tab.run("document.getElementById('panel').innerText"))
+    # What is out of sight is not rendered, and has no innerText, where a style says so.
+    kind = "textContent" if name == "passing" else "innerText"
+    return str(tab.run(f"document.getElementById('panel').{kind}"))
 
 
 def targets(tab: Tab) -> list[str]:
@@ -236,7 +245,7 @@ def test_bodies_of_all_kinds(tab, inspected):
     )
     opened(tab, inspected, ask(inspected.ring, "/a", Answered(bytes(range(64)), "a/b")))
     assert "20 21 22 23" in turned(tab, "response", "pre.hex")
-    opened(tab, inspected, ask(inspected.ring, "/b", Answered(b"a\xff\r\n\xe2\x80\xaeb" * 9)))
+    opened(tab, inspected, ask(inspected.ring, "/b", Answered("a\u202eb\r\n".encode() * 9)))
     assert "U+202E" in turned(tab, "response", "pre")
     opened(tab, inspected, ask(inspected.ring, "/c", Answered(b"", status=204)))
     assert "none" in turned(tab, "response", ".body")
@@ -247,21 +256,21 @@ def test_messages_and_events_as_they_pass(tab, inspected):
     opened(tab, inspected, exchange)
     text = turned(tab, "passing", ".passing li")
     assert "4 messages, still open" in text and "binary" in text
-    assert "20 21 22 23" not in text, "what is long opens"
+    assert "24 25 26" not in text, "what is long opens"
     tab.click(".passing li:nth-child(3) summary")
-    tab.until("document.querySelector('.passing').innerText.includes('!\"#$')")
+    tab.until("document.querySelector('.passing').textContent.includes('24 25 26')")
     exchange.message("text", b"<b>late</b>", is_from_client=False)
     tab.until("document.querySelectorAll('.passing li').length === 5")
     last = tab.run("document.querySelector('.passing li:last-child').innerText")
     assert "<b>late</b>" in last and "upstream" in last
-    assert tab.run("document.querySelector('.passing details').open"), "the others are left alone"
+    assert tab.run("document.querySelector('.passing li:nth-child(3) details').open")
     exchange.end()
     tab.until("document.querySelector('.tally').textContent.endsWith('closed')")
     stream = events(inspected.ring, "/prices")
     opened(tab, inspected, stream)
     assert "5 events, still open" in turned(tab, "passing", ".passing li")
     stream.add_answer(b"data: one more\n\n")
-    tab.until("document.querySelector('.passing').innerText.includes('one more')")
+    tab.until("document.querySelector('.passing').textContent.includes('one more')")
 
 
 def test_edit_and_replay_sends_what_was_typed(tab, inspected):
@@ -284,9 +293,11 @@ def test_edit_and_replay_sends_what_was_typed(tab, inspected):
     tab.click("#add-field")
     tab.type("X-New")
     tab.key("Tab")
-    tab.type("é no")
+    tab.type("\u2603")
     tab.key("Enter", "Ctrl")
     tab.until("document.querySelector('#edit .problem').textContent.includes('X-New')")
+    (refused,) = [tab.complaints.pop() for _ in list(tab.complaints)]
+    assert "400" in refused
     tab.run("document.querySelector('#edit .field:last-child .value').select()")
     tab.type("yes")
     tab.key("Enter", "Ctrl")
@@ -346,11 +357,13 @@ def test_hostile_content_is_text(tab, inspected):
         content_type="text/html", headers=headers,
     )  # fmt: skip
     hostile.fail(OSError(EVIL))
-    broken = b"[" * 100_000 + EVIL.encode()
+    broken = b"[" * 2_000 + EVIL.encode()
     for kind in ("application/json", "image/svg+xml", "multipart/form-data; boundary=<b>"):
         ask(inspected.ring, f"/{EVIL}", Answered(broken, kind))
     noisy = websocket(inspected.ring, "/socket", 0)
-    noisy.message("text", json.dumps({"__proto__": EVIL, "a": [EVIL]}).encode(), is_from_client=True)
+    noisy.message(
+        "text", json.dumps({"__proto__": EVIL, "a": [EVIL]}).encode(), is_from_client=True
+    )
     noisy.message("close", EVIL.encode(), is_from_client=False)
     for exchange in inspected.ring.exchanges():
         opened(tab, inspected, exchange)
@@ -415,15 +428,15 @@ def test_a_proxy_that_has_ended_is_seen(tab, inspected):
     tab.until("document.getElementById('link').textContent === 'The proxy has ended'")
     tab.click("#replay")
     tab.until("document.getElementById('toast').textContent.includes('does not answer')")
-    complaints = [each for each in tab.complaints if "ERR_CONNECTION_REFUSED" not in each]
-    assert [each for each in complaints if "api/events" not in each] == []
+    assert all("Failed to load resource" in each for each in tab.complaints)
+    tab.open("about:blank#end")
     tab.complaints.clear()
 
 
 @pytest.mark.parametrize("size", [_WIDE, _NARROW], ids=["desktop", "phone"])
 def test_axe_finds_nothing_serious(tab, inspected, size):
     source = (npm_package("axe-core@4.14.1") / "axe-core" / "axe.min.js").read_text("utf-8")
-    many(inspected.ring, 40)
+    many(inspected.ring, 12)
     shop = ask(
         inspected.ring, "/users?page=1", Answered(b'{"a": [1, {"b": null}]}', "application/json"),
         method="POST", body=b"user=ada", content_type="application/x-www-form-urlencoded",
@@ -434,7 +447,12 @@ def test_axe_finds_nothing_serious(tab, inspected, size):
     for scheme in ("light", "dark"):
         tab.looks(*size, scheme)
         opened(tab, inspected)
-        tab.run(source + "; 0")
+        # Without the rules of structure, which the colours do not change.
+        only = "" if scheme == "light" else "runOnly: ['color-contrast'],"
+        tab.run(
+            source
+            + f"; window.ask = () => axe.run(document, {{{only} resultTypes: ['violations']}}); 0"
+        )
         found = {"list": serious(tab)}
         tab.key("?")
         found["keys"] = serious(tab, "#keys[open]")
@@ -463,11 +481,13 @@ def serious(tab: Tab, selector: str = "body") -> list[Any]:
     """What axe-core finds that is serious or critical, and whether the page is wider than it."""
     tab.until(f"document.querySelector({json.dumps(selector)})")
     assert tab.run(_FITS), "nothing stands out at the side"
-    return list(tab.run(
-        "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations"
-        ".filter(each => ['serious', 'critical'].includes(each.impact))"
-        ".map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200) + node.failureSummary)]))"
-    ))  # fmt: skip
+    return list(
+        tab.run(
+            "ask().then(found => found.violations"
+            ".filter(each => ['serious', 'critical'].includes(each.impact)).map(each =>"
+            " [each.id, each.nodes.map(node => node.html.slice(0, 200) + node.failureSummary)]))"
+        )
+    )
 
 
 def test_ten_thousand_exchanges_stay_smooth(tab, inspected, capsys):
@@ -514,7 +534,9 @@ def test_a_phone_shows_the_list_or_the_detail(tab, inspected):
     opened(tab, inspected)
     tab.click("[role=option]:nth-child(2)")
     tab.until("document.querySelector('#panel .facts')")
-    there = "[...document.querySelectorAll('#exchanges, #detail')].map(each => each.offsetWidth > 0)"
+    there = (
+        "[...document.querySelectorAll('#exchanges, #detail')].map(each => each.offsetWidth > 0)"
+    )
     assert tab.run(there) == [False, True]
     assert tab.run("document.activeElement.id") == "detail-title"
     tab.click("#back")
@@ -534,8 +556,15 @@ def test_the_page_asks_nothing_of_elsewhere():
     files = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
     assert {"index.html", "inspector.css", "inspector.js", "icon.svg"} <= files.keys()
     for name, text in files.items():
-        assert len(text.splitlines()) <= 420, name
+        assert len(text.splitlines()) <= 320, name
         outside = text.replace("http://www.w3.org/2000/svg", "").replace("${detail.scheme}://", "")
         assert "http://" not in outside and "https://" not in outside, name
-        for inline in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "style="):
+        for inline in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "style=",
+        ):
             assert inline not in text, (name, inline)

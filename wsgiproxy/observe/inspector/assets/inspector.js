@@ -12,7 +12,7 @@ import { splitter } from "./splitter.js";
 import { Store } from "./store.js";
 import { clear, copyAs, placeMenus, replay, takeFiles, toast, trying } from "./tools.js";
 
-const ANNOUNCED = 5000; // milliseconds between two announcements of new exchanges
+const ANNOUNCED = 3000; // milliseconds between two announcements of new exchanges
 const WAITING = 2000; // changes that wait for the next frame, at most
 
 const store = new Store();
