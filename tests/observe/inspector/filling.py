@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
@@ -43,7 +43,9 @@ def ask(
     sent += headers or []
     if body:
         sent += [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    exchange = ring.begin(RequestHead(method, target, "HTTP/1.1", sent), "127.0.0.1:50000", "http")
+    exchange = ring.begin(
+        Known(RequestHead(method, target, "HTTP/1.1", sent), "127.0.0.1:50000"), "http"
+    )
     assert exchange is not None
     if body:
         exchange.body = exchange.new_body()
