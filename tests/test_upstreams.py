@@ -674,15 +674,15 @@ def test_a_client_has_a_limit_of_its_own(edge, front, start):
     upstream = start([[("read",), ("wait", turn), ("send", named("a")), ("close",)], named("b")])
     proxy = front(upstream.url, max_in_flight_per_client=1)
     found: list[Asked] = []
-    thread = threading.Thread(target=lambda: found.append(proxy.ask(peer="192.0.2.1")))
+    thread = threading.Thread(target=lambda: found.append(proxy.ask(peer="2001:db8::1")))
     thread.start()
     upstream.wait_for_requests(1)
-    assert proxy.ask(peer="192.0.2.1").status == 429
+    assert proxy.ask(peer="2001:db8::ffff:1").status == 429  # of the same network
     assert proxy.ask(peer="192.0.2.2").status == 200
     turn.set()
     thread.join(10)
     assert found[0].status == 200
-    assert proxy.ask(peer="192.0.2.1").status == 200
+    assert proxy.ask(peer="2001:db8::1").status == 200
 
 
 def test_room_in_an_event_loop(start):

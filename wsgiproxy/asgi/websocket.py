@@ -30,6 +30,7 @@ from wsgiproxy.errors import (
 from wsgiproxy.observe.accesslog import Record, asked_in_scope
 from wsgiproxy.observe.failures import log_failure
 from wsgiproxy.observe.watched import TUNNELS
+from wsgiproxy.sansio.clients import client_key
 from wsgiproxy.sansio.message import Request, ResponseHead
 from wsgiproxy.sansio.websocket import (
     PROTOCOL,
@@ -148,7 +149,7 @@ class WebSockets:
         :raises Unavailable: too many are, in all or of this client.
         """
         limit, each = (self._settings[f"max_websockets{end}"] for end in ("", "_per_client"))
-        address = str((scope.get("client") or ("",))[0])
+        address = client_key(str((scope.get("client") or ("",))[0]))
         if limit is not None and self._open.total() >= limit:
             raise Unavailable(f"max_websockets={limit} are open")
         if each is not None and self._open[address] >= each:

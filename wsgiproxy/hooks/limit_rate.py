@@ -12,12 +12,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Generator
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from wsgiproxy.hooks.checks import is_number, named, require
 from wsgiproxy.hooks.messages import Request, Response
 from wsgiproxy.hooks.redis_rates import RedisRates
+from wsgiproxy.sansio.clients import client_key
 from wsgiproxy.sansio.hooks import Hook, InThread
 
 __all__ = ["Rates", "limit_rate"]
@@ -84,7 +84,7 @@ def limit_rate(requests: int, seconds: float, redis: Any = None) -> Hook:
 
     def hook(request: Request) -> Generator[Any, Any, Response | None]:
         inbound = request.inbound
-        client = _client(inbound.peer if inbound else "")
+        client = client_key(inbound.peer if inbound else "")
         if shared is None:
             wait = rates.wait(client, time.monotonic())
         else:
@@ -96,15 +96,3 @@ def limit_rate(requests: int, seconds: float, redis: Any = None) -> Hook:
         return Response(429, retry | {"Cache-Control": "no-store"}, "Too many requests.\n")
 
     return named(hook, f"limit_rate({requests}, {seconds})")
-
-
-def _client(peer: str) -> str:
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return address.exploded[:19]

@@ -13,6 +13,7 @@ from wsgiproxy.errors import (
     TooManyRequests,
 )
 from wsgiproxy.sansio.balance import Outcome
+from wsgiproxy.sansio.clients import client_key
 from wsgiproxy.sansio.fields.content_digest import LARGEST_BODY
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.fields.retry_after import retry_after
@@ -107,7 +108,7 @@ class Turn:
         """
         upstreams = self._upstreams
         if upstreams.counts_clients and not self._is_counted and not self._has_entered:
-            if not upstreams.room.enter(upstreams.client_of(self._inbound)):
+            if not upstreams.room.enter(client_key(upstreams.client_of(self._inbound))):
                 return None
             self._has_entered = True
         if self._named:
@@ -242,4 +243,5 @@ class Turn:
         self._end(outcome)
         if self._has_entered:
             self._has_entered = False
-            self._upstreams.room.leave(self._upstreams.client_of(self._inbound))
+            upstreams = self._upstreams
+            upstreams.room.leave(client_key(upstreams.client_of(self._inbound)))
