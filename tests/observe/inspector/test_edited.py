@@ -19,7 +19,12 @@ SECRETS = Secrets()
 
 
 def form_exchange() -> Exchange:
-    headers = [FORM, ("Authorization", "Bearer t"), ("Cookie", "a=1; b=2"), ("Content-Length", "8")]
+    headers = [
+        FORM,
+        ("Authorization", "Bearer t"),
+        ("Cookie", "a=1; b=2"),
+        ("Content-Length", "33"),
+    ]
     headers += [("X-Token", "one"), ("X-Token", "two")]
     body = b"user=me&password=p%20w&password=2"
     return add(Ring(), "/a?token=s&page=1", headers, body, method="POST")
@@ -101,3 +106,13 @@ def test_cut_body_can_be_replaced_but_not_sent_again():
     with pytest.raises(ValueError, match="only in part"):
         edited(exchange, {"body_encoding": "same"}, SECRETS)
     assert edited(exchange, {"body": "new"}, SECRETS).body == b"new"
+
+
+@pytest.mark.parametrize("body", [b"", b"ab"], ids=["unread", "half-read"])
+def test_body_that_was_not_read_is_not_sent_again_as_another_one(body):
+    exchange = add(Ring(), "/", [("Content-Length", "3")], body)
+    form = editable(exchange, SECRETS)
+    assert (form["body"], form["body_encoding"]) == (None, "same")
+    with pytest.raises(ValueError, match="not read the whole body"):
+        edited(exchange, form, SECRETS)
+    assert edited(exchange, {"body": ""}, SECRETS).body == b""

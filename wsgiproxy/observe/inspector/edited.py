@@ -14,8 +14,8 @@ from wsgiproxy.observe.inspector.bodies import Body
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.preview import is_form, masked_body
 from wsgiproxy.observe.inspector.shown import masked_headers, masked_target
-from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.grammar import is_field_value, is_token
+from wsgiproxy.sansio.fields.names import value_of, without
+from wsgiproxy.sansio.grammar import is_field_value, is_length, is_token
 from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.secrets import MASK, Secrets
 
@@ -62,6 +62,8 @@ def _masked(exchange: Exchange, secrets: Secrets) -> Headers:
 def _text(exchange: Exchange, secrets: Secrets) -> str | None:
     """The body as text that is the same bytes again; None if there is none."""
     kept = exchange.body
+    if _is_unread(exchange):
+        return None
     if kept is None or not kept.size:
         return ""
     body = Body("request", kept, exchange.request.headers)
@@ -193,8 +195,17 @@ def _body(exchange: Exchange, changes: dict[str, Any], secrets: Secrets) -> byte
         raise ValueError("The body has half a character (a lone surrogate).") from None
 
 
+def _is_unread(exchange: Exchange) -> bool:
+    """Whether the application has not read the body, or not to its end: only that is kept."""
+    length = value_of(exchange.request.headers, "Content-Length")
+    size = exchange.body.size if exchange.body else 0
+    return is_length(length) and int(length) != size and not exchange.source
+
+
 def _same(exchange: Exchange) -> bytes:
     kept = exchange.body
+    if _is_unread(exchange):
+        raise ValueError("The application has not read the whole body, and so it was not kept.")
     if kept is None:
         return b""
     data = kept.read()
