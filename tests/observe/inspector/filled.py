@@ -30,8 +30,7 @@ def add(
 ) -> Exchange:
     """An exchange, ended if there is an answer."""
     fields = [("Host", "app.example"), *(headers or [])]
-    head = RequestHead(method, target, "HTTP/1.1", fields)
-    exchange = ring.new(Known(head, "192.0.2.1"), "http")
+    exchange = ring.new(Known(RequestHead(method, target, "HTTP/1.1", fields), "192.0.2.1"), "http")
     if body:
         exchange.body = exchange.new_body()
         exchange.body.add(body)
