@@ -90,7 +90,7 @@ def test_what_is_no_request_is_refused(changes: Any, sentence: str):
         edited(form_exchange(), changes, SECRETS)
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"a\rb", b"\0", b""], ids=repr)
+@pytest.mark.parametrize("body", [b"\xff", b"a\rb", b"\0", b"a\r\nb\n", b""], ids=repr)
 def test_bytes_stay_as_they_are(body):
     exchange = add(Ring(), "/", [], body)
     form = editable(exchange, SECRETS)
@@ -116,3 +116,18 @@ def test_body_that_was_not_read_is_not_sent_again_as_another_one(body):
     with pytest.raises(ValueError, match="not read the whole body"):
         edited(exchange, form, SECRETS)
     assert edited(exchange, {"body": ""}, SECRETS).body == b""
+
+
+def test_ends_of_lines_stay_behind_a_form_of_a_browser():
+    exchange = add(Ring(), "/", [], b"a\r\nb")
+    assert editable(exchange, SECRETS)["body"] == "a\r\nb"
+    assert edited(exchange, {"body": "a\nb"}, SECRETS).body == b"a\r\nb"
+    assert edited(exchange, {"body": "a\nc"}, SECRETS).body == b"a\r\nc"
+
+
+def test_form_in_parts_is_sent_again_as_it_was():
+    part = b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\n1\r\n--x--'
+    exchange = add(Ring(), "/", [("Content-Type", "multipart/form-data; boundary=x")], part)
+    form = editable(exchange, SECRETS)
+    assert (form["body"], form["body_encoding"]) == (None, "same")
+    assert edited(exchange, form, SECRETS).body == part
