@@ -104,7 +104,7 @@ def test_readable_code_for_an_ordinary_request():
     )
     assert as_code(exchange, "pytest", SHOWN) == (
         "import requests\n\n\n"
-        "def test_post_http_app_example_orders(wsgiproxy_har):\n"
+        "def test_post_orders(wsgiproxy_har):\n"
         "    session = wsgiproxy_har.mount(requests.Session())\n"
         "    response = session.request(\n"
         "        'POST',\n"

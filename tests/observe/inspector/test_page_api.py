@@ -334,6 +334,17 @@ def test_har_files(client, ring):
     assert client.post("har?name=a.har", b"\xff").json == {"error": "The file is not UTF-8."}
 
 
+def test_failure_is_guarded_and_logged(ring, caplog):
+    def to_har(exchanges):
+        raise OSError("disk")
+
+    with served(ring, to_har=to_har) as client:
+        got = client.ask("api/har")
+    assert got.status == 500 and "disk" not in got.json["error"]
+    assert "disk" in caplog.text
+    assert_guarded(got)
+
+
 def test_replay_that_cannot_be_says_why(ring):
     def replay(exchange, replayed):
         raise BadRequest("nothing has been served yet")

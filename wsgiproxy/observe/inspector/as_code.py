@@ -225,7 +225,8 @@ def _webob(made: Sent) -> str:
 
 
 def _pytest(made: Sent) -> str:
-    words = re.findall("[a-z0-9]+", f"{made.method} {made.url.partition('?')[0]}".lower())
+    path = re.sub("^[a-z]+://[^/?]*", "", made.url).partition("?")[0]
+    words = re.findall("[a-z0-9]+", f"{made.method} {path}".lower())
     name = "_".join(words)[:60].rstrip("_") or "request"
     lines = [f"    assert response.status_code == {made.status}"] if made.status else []
     if made.media_type:

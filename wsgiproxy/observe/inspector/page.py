@@ -8,12 +8,13 @@ the page that asks.
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 from collections.abc import Iterable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from wsgiproxy.observe.inspector.answers import Answer, Refusal
+from wsgiproxy.observe.inspector.answers import Answer, Refusal, json_answer
 from wsgiproxy.observe.inspector.api import Api, Asked, FromHar, Replay, ToHar
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.grammar import is_length
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 __all__ = ["Page"]
+
+_log = logging.getLogger("wsgiproxy.inspector")
 
 _ASSET = re.compile(r"[A-Za-z0-9_-]+\.(html|js|css|svg)")
 _TYPES = {
@@ -86,6 +89,9 @@ class Page:
             answer = self._answer(environ, method)
         except Refusal as refusal:
             answer = refusal.answer
+        except Exception:  # no other answer would have the fields that guard it
+            _log.exception("the page of the inspector failed")
+            answer = json_answer({"error": "This failed; the log says why."}, 500)
         start_response(answer.status_line, answer.headers)
         if method != "HEAD":
             return answer.body
