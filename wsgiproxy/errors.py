@@ -314,6 +314,6 @@ class NotRecorded(ProxyError):
 
     status = 502
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str = "there is no answer") -> None:
         super().__init__(reason)
         self.public = f"Not recorded: {reason}"  # type: ignore[misc]  # of this one

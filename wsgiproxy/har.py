@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import (
@@ -107,23 +107,16 @@ def write_har(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    # mkstemp() would make it for its owner alone.
+    name = target.with_name(f".{target.name[:100]}.{token_hex(8)}")
     try:
-        with open(handle, "w", encoding="ascii") as file:
+        with open(name, "x", encoding="ascii") as file:
             file.writelines(har_text(entries, version=__version__, mask=mask, decoders=_DECODERS))
-        _permit(name)
         os.replace(name, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-
-
-def _permit(name: str) -> None:
-    """Give a temporary file the mode that a new file has; it is for its owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
 
 
 def body_of(environ: WSGIEnvironment, asked: Inbound, limit: int = MAX_BODY) -> bytes:
