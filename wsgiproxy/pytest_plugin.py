@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from pluggy import Result
+
     from wsgiproxy.har_cassette import Cassette
 
 __all__ = ["wsgiproxy_har"]
@@ -46,15 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(hookwrapper=True)  # old versions of pytest know no other
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> Generator[None, Result[pytest.TestReport], None]:
     """Note which tests have passed: others write no archive."""
-    report = yield
+    report = (yield).get_result()
     if report.when == "call":
         item.stash[_PASSED] = report.passed
-    return report
 
 
 @pytest.fixture

@@ -172,6 +172,9 @@ def test_a_fault_is_named_with_its_place(changes: dict[str, Any], place: str) ->
             {"response__headers": [{"name": "A", "value": "€"}]}, 200, b"a", id="value-in-utf-8"
         ),
         pytest.param({"startedDateTime": 5}, 200, b"a", id="no-moment"),
+        pytest.param(
+            {"response__content": {"size": 6, "text": ""}}, 200, None, id="text-was-dropped"
+        ),
         pytest.param({"response__content": {"size": -1}}, 200, None, id="size-unknown"),
         pytest.param({"response__content": {}, "response__bodySize": 0}, 200, b"", id="nothing"),
         pytest.param({"response__content": {}, "response__status": 304}, 304, b"", id="no-content"),
