@@ -96,7 +96,7 @@ def write_har(
 ) -> None:
     """Write an archive (HAR 1.2). A file of that name is replaced when all of it is written.
 
-    :param mask: what is written in place of credentials; see :func:`wsgiproxy.sansio.har.hiding`.
+    :param mask: what is written in place of credentials; see :func:`wsgiproxy.sansio.har.mask.hiding`.
     :raises OSError: it cannot be written.
 
     >>> import tempfile
