@@ -96,7 +96,8 @@ def write_har(
 ) -> None:
     """Write an archive (HAR 1.2). A file of that name is replaced when all of it is written.
 
-    :param mask: what is written in place of credentials; see :func:`wsgiproxy.sansio.har.mask.hiding`.
+    :param mask: what is written in place of credentials; such as that of
+        :func:`wsgiproxy.sansio.har.mask.hiding`.
     :raises OSError: it cannot be written.
 
     >>> import tempfile
@@ -214,7 +215,7 @@ class HarApplication:
         """
         found = self.find(environ)
         if isinstance(found, Miss):
-            raise NotRecorded(found.sentence)
+            raise _not_recorded(found.sentence)
         return _served(found, environ.get("REQUEST_METHOD", "GET"))
 
     def unserved(self) -> list[int]:
@@ -231,6 +232,13 @@ class HarApplication:
         return asked_of(asked.method, url, asked.headers, Body(body))
 
 
+def _not_recorded(sentence: str) -> NotRecorded:
+    """The error for what an archive cannot serve. Its client is a tester, and is told why."""
+    error = NotRecorded(sentence)
+    error.public = f"Not recorded: {sentence}"  # type: ignore[misc]  # of this one
+    return error
+
+
 class _NoUpgrade(NotSupported):
     public = "An archive answers requests; it cannot carry a WebSocket."
 
@@ -243,8 +251,9 @@ def _served(found: Found, method: str) -> tuple[str, Headers, bytes]:
     number, entry = found
     answer = entry.answer
     if answer is None:
-        raise NotRecorded(f"entry {number} has no answer: {entry.error}")
-    headers = without(for_client(answer.headers), ["Content-Length"])
+        raise _not_recorded(f"entry {number} has no answer: {entry.error}")
+    # It stands where the upstream stood, and what a server in front obeys is for that one.
+    headers = without(for_client(answer.headers, commands=True), ["Content-Length"])
     length = [value for name, value in answer.headers if name.lower() == "content-length"]
     if method == "HEAD" or answer.status in NO_BODY:
         body = b""
@@ -268,7 +277,7 @@ def _whole(number: int, answer: Answer) -> bytes:
     if body.data is None:
         if 300 <= answer.status < 400:
             return b""  # browsers follow a redirect, and keep no body of it
-        raise NotRecorded(f"entry {number} was recorded without the body of its answer")
+        raise _not_recorded(f"entry {number} was recorded without the body of its answer")
     if body.is_cut:
-        raise NotRecorded(f"entry {number} has the beginning of its answer's body alone")
+        raise _not_recorded(f"entry {number} has the beginning of its answer's body alone")
     return body.data
