@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ from webob import Request, Response
 
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.har import MAX_BODY, HarApplication, read_har, write_har
+from wsgiproxy.har_clients import mount
 from wsgiproxy.har_recorder import HarRecorder, NotRecordable
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry
 from wsgiproxy.sansio.har.mask import hiding
@@ -270,3 +272,41 @@ def test_what_is_no_request_or_a_handshake_passes_unrecorded() -> None:
     assert handshake.get_response(recorder).text == "x"
     assert Request.blank("/", method="CONNECT").get_response(recorder).text == "x"
     assert recorder.entries == []
+
+
+# The clients
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        pytest.param(None, b"", id="none"),
+        pytest.param("ä", "ä".encode(), id="text"),
+        pytest.param(b"\xff", b"\xff", id="bytes"),
+        pytest.param(io.BytesIO(b"abc"), b"abc", id="file"),
+        pytest.param(io.StringIO("ä"), "ä".encode(), id="file-of-text"),
+        pytest.param(iter([b"a", b"b"]), b"ab", id="iterator"),
+    ],
+)
+def test_a_session_asks_an_application(body: Any, sent: bytes) -> None:
+    requests = pytest.importorskip("requests")
+    seen: dict[str, Any] = {}
+
+    def application(environ: Any, start_response: Any) -> Any:
+        seen.update(environ)
+        start_response("201 Created", [("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")])(b"x")
+        return [environ["wsgi.input"].read()]
+
+    with requests.Session() as session:
+        mount(session, application)
+        headers = {"X-A": "1", "Content-Type": "text/x"}
+        answer = session.put("https://u:p@a.example:444/b%2F%20?c=%26", data=body, headers=headers)
+        assert dict(session.cookies) == {"a": "b", "c": "d"}
+    assert (answer.status_code, answer.reason, answer.content) == (201, "Created", b"x" + sent)
+    told = ("SERVER_NAME", "SERVER_PORT", "HTTP_HOST", "PATH_INFO", "REQUEST_URI", "CONTENT_TYPE")
+    assert [seen[name] for name in told] == [
+        *("a.example", "444", "a.example:444", "/b/ ", "/b%2F%20?c=%26", "text/x")
+    ]
+    assert (seen["HTTP_X_A"], seen["wsgi.url_scheme"]) == ("1", "https")
+    assert seen.get("CONTENT_LENGTH", "0") == str(len(sent))
+    assert "HTTP_TRANSFER_ENCODING" not in seen
