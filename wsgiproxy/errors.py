@@ -310,10 +310,7 @@ class NotStarted(ProxyError):
 
 
 class NotRecorded(ProxyError):
-    """An archive that is served has no answer; the reason names the nearest one, and is shown."""
+    """An archive that is served has no answer for the request."""
 
     status = 502
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.public = f"Not recorded: {reason}"  # type: ignore[misc]  # of this one
+    public = "There is no recorded answer for this request."

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import (
@@ -96,7 +96,8 @@ def write_har(
 ) -> None:
     """Write an archive (HAR 1.2). A file of that name is replaced when all of it is written.
 
-    :param mask: what is written in place of credentials; see :func:`wsgiproxy.sansio.har.hiding`.
+    :param mask: what is written in place of credentials; such as that of
+        :func:`wsgiproxy.sansio.har.mask.hiding`.
     :raises OSError: it cannot be written.
 
     >>> import tempfile
@@ -107,23 +108,16 @@ def write_har(
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    # mkstemp() would make it for its owner alone.
+    name = target.with_name(f".{target.name[:100]}.{token_hex(8)}")
     try:
-        with open(handle, "w", encoding="ascii") as file:
+        with open(name, "x", encoding="ascii") as file:
             file.writelines(har_text(entries, version=__version__, mask=mask, decoders=_DECODERS))
-        _permit(name)
         os.replace(name, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-
-
-def _permit(name: str) -> None:
-    """Give a temporary file the mode that a new file has; it is for its owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
 
 
 def body_of(environ: WSGIEnvironment, asked: Inbound, limit: int = MAX_BODY) -> bytes:
@@ -221,7 +215,7 @@ class HarApplication:
         """
         found = self.find(environ)
         if isinstance(found, Miss):
-            raise NotRecorded(found.sentence)
+            raise _not_recorded(found.sentence)
         return _served(found, environ.get("REQUEST_METHOD", "GET"))
 
     def unserved(self) -> list[int]:
@@ -238,6 +232,13 @@ class HarApplication:
         return asked_of(asked.method, url, asked.headers, Body(body))
 
 
+def _not_recorded(sentence: str) -> NotRecorded:
+    """The error for what an archive cannot serve. Its client is a tester, and is told why."""
+    error = NotRecorded(sentence)
+    error.public = f"Not recorded: {sentence}"  # type: ignore[misc]  # of this one
+    return error
+
+
 class _NoUpgrade(NotSupported):
     public = "An archive answers requests; it cannot carry a WebSocket."
 
@@ -250,8 +251,9 @@ def _served(found: Found, method: str) -> tuple[str, Headers, bytes]:
     number, entry = found
     answer = entry.answer
     if answer is None:
-        raise NotRecorded(f"entry {number} has no answer: {entry.error}")
-    headers = without(for_client(answer.headers), ["Content-Length"])
+        raise _not_recorded(f"entry {number} has no answer: {entry.error}")
+    # It stands where the upstream stood, and what a server in front obeys is for that one.
+    headers = without(for_client(answer.headers, commands=True), ["Content-Length"])
     length = [value for name, value in answer.headers if name.lower() == "content-length"]
     if method == "HEAD" or answer.status in NO_BODY:
         body = b""
@@ -275,7 +277,7 @@ def _whole(number: int, answer: Answer) -> bytes:
     if body.data is None:
         if 300 <= answer.status < 400:
             return b""  # browsers follow a redirect, and keep no body of it
-        raise NotRecorded(f"entry {number} was recorded without the body of its answer")
+        raise _not_recorded(f"entry {number} was recorded without the body of its answer")
     if body.is_cut:
-        raise NotRecorded(f"entry {number} has the beginning of its answer's body alone")
+        raise _not_recorded(f"entry {number} has the beginning of its answer's body alone")
     return body.data

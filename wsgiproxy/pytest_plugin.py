@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from pluggy import Result
+
     from wsgiproxy.har_cassette import Cassette
 
 __all__ = ["wsgiproxy_har"]
@@ -46,15 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(hookwrapper=True)  # old versions of pytest know no other
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> Generator[None, Result[pytest.TestReport], None]:
     """Note which tests have passed: others write no archive."""
-    report = yield
+    report = (yield).get_result()
     if report.when == "call":
         item.stash[_PASSED] = report.passed
-    return report
 
 
 @pytest.fixture
@@ -78,6 +79,7 @@ def wsgiproxy_har(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     shown = request.config.getoption("--wsgiproxy-har-keep")
     cassette = Cassette(path, mode=mode, shown=shown, **settings)
     yield cassette
-    misses = cassette.close(save=request.node.stash.get(_PASSED, False))
-    if misses:
+    passed = request.node.stash.get(_PASSED, False)
+    misses = cassette.close(save=passed)
+    if misses and passed:  # the program has caught the error
         pytest.fail("\n".join(misses), pytrace=False)

@@ -73,6 +73,8 @@ def content_of(response: Members, headers: Headers, decoders: Decoders) -> tuple
     size = response.size("bodySize")
     if content.get("_isCut") is True:
         return Body(data, is_cut=True, size=size), False
+    if not data and content.size("size"):
+        return _unkept(response, content), False  # Chromium, of what it could not show
     coded = _as_sent(content, data)
     if coded is not None:
         return Body(coded), False

@@ -137,6 +137,8 @@ def as_bytes(text: str, mime: str) -> bytes:
     >>> as_bytes("é", "text/plain; charset=ISO-8859-1"), as_bytes("é", "text/plain")
     (b'\\xe9', b'\\xc3\\xa9')
     """
+    if not text:
+        return b""  # or there would be a byte order mark
     for charset in (_charset(mime), "utf-8"):
         try:
             # Some programs keep bytes that are no text in this way (PEP 383).
