@@ -14,12 +14,12 @@ import pytest
 from webob import Request, Response
 
 from wsgiproxy.errors import ConfigurationError
-from wsgiproxy.har import MAX_BODY, HarApplication, read_har, write_har
-from wsgiproxy.har_clients import mount
-from wsgiproxy.har_recorder import HarRecorder, NotRecordable
+from wsgiproxy.har.application import MAX_BODY, HarApplication, read_har, write_har
+from wsgiproxy.har.clients import mount
+from wsgiproxy.har.recorder import HarRecorder, NotRecordable
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry
-from wsgiproxy.sansio.har.mask import hiding
 from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.secrets import Secrets
 
 
 def entry(
@@ -229,7 +229,7 @@ def test_what_was_recorded_is_served(is_chunked: bool, tmp_path: Path) -> None:
     )
     assert recorded.timings.wait is not None
     path = tmp_path / "a.har"
-    write_har(path, recorder.entries, mask=hiding())
+    write_har(path, recorder.entries, mask=Secrets())
     assert "s3cret" not in path.read_text()
     application = HarApplication(path, match="method host target body header:Authorization")
     again = ask(application, "another")

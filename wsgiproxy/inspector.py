@@ -18,7 +18,6 @@ from wsgiproxy.observe.inspector.edited import Replayed
 from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.ring import Ring
-from wsgiproxy.sansio.har.mask import Masks
 from wsgiproxy.sansio.har.read import entries_of
 from wsgiproxy.sansio.har.write import har_text
 from wsgiproxy.sansio.secrets import Secrets
@@ -130,7 +129,7 @@ class Inspector:
         """
         from wsgiproxy.observe.inspector.recorder import Recorder
 
-        return Recorder(self.ring, path, self._masks, __version__)
+        return Recorder(self.ring, path, self.secrets, __version__)
 
     def har(self, exchanges: Iterable[Exchange] | None = None) -> str:
         """An HTTP archive (HAR 1.2) of what is kept, secrets masked.
@@ -138,7 +137,7 @@ class Inspector:
         :param exchanges: those of the ring that go into it; None for all.
         """
         found = self.ring.exchanges() if exchanges is None else exchanges
-        return "".join(har_text(map(entry_of, found), mask=self._masks, version=__version__))
+        return "".join(har_text(map(entry_of, found), mask=self.secrets, version=__version__))
 
     def add_har(self, text: str | bytes, name: str = "") -> int:
         """Keep the exchanges of an HTTP archive among the others.
@@ -151,10 +150,6 @@ class Inspector:
         for entry in entries:
             add_entry(self.ring, entry, name or "archive")
         return len(entries)
-
-    @property
-    def _masks(self) -> Masks:
-        return Masks(self.secrets.value, self.secrets.target)
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pluggy import Result
 
-    from wsgiproxy.har_cassette import Cassette
+    from wsgiproxy.har.cassette import Cassette
 
 __all__ = ["wsgiproxy_har"]
 
@@ -66,7 +66,7 @@ def wsgiproxy_har(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     ``transport()`` for httpx. The file is ``cassettes/MODULE/TEST.har`` beside the module; another
     one is named by the marker ``wsgiproxy_har``, or by calling the fixture.
     """
-    from wsgiproxy.har_cassette import Cassette, file_name
+    from wsgiproxy.har.cassette import Cassette, file_name
 
     mark = request.node.get_closest_marker("wsgiproxy_har")
     folder = request.path.parent / "cassettes"

@@ -15,7 +15,7 @@ from wsgiproxy.cli.own_names import with_own_names
 from wsgiproxy.cli.repeated import Words
 from wsgiproxy.cli.servers import THREADS, Service
 from wsgiproxy.cli.waitress_server import run_waitress
-from wsgiproxy.har import MAX_BODY, HarApplication
+from wsgiproxy.har.application import MAX_BODY, HarApplication
 from wsgiproxy.sansio.har.match import KEYS, MATCH, REPEAT
 
 if TYPE_CHECKING:

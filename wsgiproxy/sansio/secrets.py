@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from wsgiproxy.sansio.fields.names import normalized_name
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["MASK", "Secrets", "masked"]
+__all__ = ["MASK", "SHOWN", "Secrets", "masked"]
 
 #: Stands for a credential.
 MASK = "***"
@@ -146,3 +146,5 @@ def _cookie(pair: str) -> str:
 
 
 _SAFE = Secrets()
+#: Nothing is masked.
+SHOWN = Secrets(shown=frozenset("*"))

@@ -16,8 +16,8 @@ from wsgiproxy.observe.inspector.archived import add_entry, entry_of
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.recorder import Recorder
 from wsgiproxy.observe.inspector.ring import Ring
-from wsgiproxy.sansio.har.mask import NOTHING
 from wsgiproxy.sansio.har.read import entries_of
+from wsgiproxy.sansio.secrets import SHOWN
 from wsgiproxy.wsgi.inspected import InspectedWSGI
 
 
@@ -49,7 +49,7 @@ def test_exchange_comes_back_from_its_entry() -> None:
 def test_archive_is_whole_after_each_exchange(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     ring = Ring()
-    recorder = Recorder(ring, str(path), NOTHING, "1.0")
+    recorder = Recorder(ring, str(path), SHOWN, "1.0")
     assert json.loads(path.read_text())["log"]["entries"] == []
     for number in range(3):
         post(ring, str(number).encode())
@@ -65,7 +65,7 @@ def test_archive_is_whole_after_each_exchange(tmp_path: Path) -> None:
 def test_what_is_not_written_yet_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.har"
     ring = Ring(Limits(exchanges=20))
-    recorder = Recorder(ring, str(path), NOTHING, "1.0")
+    recorder = Recorder(ring, str(path), SHOWN, "1.0")
     for number in range(35):
         post(ring, b"%d" % number)
     recorder.close()
@@ -79,7 +79,7 @@ def test_exchanges_of_files_are_not_recorded(tmp_path: Path) -> None:
     ring = Ring()
     post(ring, b"x")
     entry = entry_of(ring.exchanges()[0])
-    recorder = Recorder(ring, str(path), NOTHING, "1.0")
+    recorder = Recorder(ring, str(path), SHOWN, "1.0")
     add_entry(ring, entry, "b.har")
     recorder.close()
     assert len(entries_of(path.read_bytes())) == 1
@@ -87,7 +87,7 @@ def test_exchanges_of_files_are_not_recorded(tmp_path: Path) -> None:
 
 def test_file_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"record='/none/a\.har': no such file"):
-        Recorder(Ring(), "/none/a.har", NOTHING, "1.0")
+        Recorder(Ring(), "/none/a.har", SHOWN, "1.0")
 
 
 def test_body_that_broke_off_is_cut_in_the_entry() -> None:

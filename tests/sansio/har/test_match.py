@@ -9,11 +9,11 @@ import pytest
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.har.asked import asked_of
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry
-from wsgiproxy.sansio.har.mask import hiding
 from wsgiproxy.sansio.har.match import Found, Matcher, Miss, checked_match
 from wsgiproxy.sansio.har.read import entries_of
 from wsgiproxy.sansio.har.write import har_text
 from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.secrets import Secrets
 
 
 def entry(
@@ -205,7 +205,7 @@ def test_a_websocket_answers_nothing() -> None:
 def test_a_written_archive_answers_what_it_was_made_of() -> None:
     """Escapes, brackets, and values that are masked in the file."""
     url = "http://a/b%2Fc?x[]=1&key=k&y=%25"
-    text = "".join(har_text([entry(url + "|%")], version="1", mask=hiding()))
+    text = "".join(har_text([entry(url + "|%")], version="1", mask=Secrets()))
     (written,) = entries_of(text)
     assert written.url == "http://a/b%2Fc?x%5B%5D=1&key=***&y=%25%7C%25"
     assert found(Matcher([written]), "GET", "http://a/b%2Fc?x[]=1&key=other&y=%25|%") == 0
@@ -239,10 +239,15 @@ def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> Non
     ],
 )
 def test_fields_are_masked(name: str, value: str, masked: str) -> None:
-    assert hiding().header(name, value) == masked
-    assert hiding([name]).header(name, value).partition("?")[0] == value.partition("?")[0]
+    assert Secrets().value(name, value) == masked
+    assert (
+        Secrets.named(shown=[name]).value(name, value).partition("?")[0] == value.partition("?")[0]
+    )
 
 
 def test_parameters_are_masked_unless_they_are_shown() -> None:
     url = "http://a/?key=1;%74oken=2&key&shown%5Fkey=3"
-    assert hiding(["shown_key"]).url(url) == "http://a/?key=***;%74oken=***&key&shown%5Fkey=3"
+    assert (
+        Secrets.named(shown=["shown_key"]).target(url)
+        == "http://a/?key=***;%74oken=***&key&shown%5Fkey=3"
+    )

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from wsgiproxy.sansio.har.coding import as_bytes, undone
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Message, Timings
-from wsgiproxy.sansio.har.mask import hiding
 from wsgiproxy.sansio.har.moment import as_moment, as_seconds
 from wsgiproxy.sansio.har.read import entries_of
 from wsgiproxy.sansio.har.write import har, har_text
+from wsgiproxy.sansio.secrets import Secrets
 
 _TYPES = ["", "text/html", "text/plain; charset=latin-1", "application/json", "image/png"]
 _TYPES += ["text/plain; charset=utf-16", "text/plain; charset=idna", 'text/css;charset="shift_jis"']
@@ -183,7 +183,7 @@ def test_what_is_hidden_is_hidden_in_each_place() -> None:
     )
     url = f"http://a.example/?key={secret}&b=1"
     text = "".join(
-        har_text([Entry(0.0, "GET", url, "1", headers, answer=answer)], version="1", mask=hiding())
+        har_text([Entry(0.0, "GET", url, "1", headers, answer=answer)], version="1", mask=Secrets())
     )
     assert secret not in text
     assert text.count("***") == 9

@@ -13,8 +13,8 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.observe.inspector.archived import entry_of
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.ring import Ring
-from wsgiproxy.sansio.har.mask import Masks
 from wsgiproxy.sansio.har.write import har_entry, har_text
+from wsgiproxy.sansio.secrets import Secrets
 
 __all__ = ["Recorder"]
 
@@ -36,7 +36,7 @@ class Recorder:
     :raises ConfigurationError: the file cannot be written.
     """
 
-    def __init__(self, ring: Ring, path: str, mask: Masks, version: str) -> None:
+    def __init__(self, ring: Ring, path: str, mask: Secrets, version: str) -> None:
         self._ring = ring
         self._mask = mask
         self._path = path

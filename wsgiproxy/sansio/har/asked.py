@@ -8,9 +8,9 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes, urlsplit
 
 from wsgiproxy.sansio.fields.names import value_of, values
-from wsgiproxy.sansio.har.entry import MASK, Body
-from wsgiproxy.sansio.har.mask import Masks
+from wsgiproxy.sansio.har.entry import Body
 from wsgiproxy.sansio.message import Headers, default_port
+from wsgiproxy.sansio.secrets import MASK, Secrets
 
 __all__ = ["Asked", "asked_of", "differences"]
 
@@ -56,7 +56,7 @@ def asked_of(
     return Asked(method, host, path, query, named, headers or [], body or Body())
 
 
-def differences(recorded: Asked, asked: Asked, match: Sequence[str], mask: Masks) -> list[str]:
+def differences(recorded: Asked, asked: Asked, match: Sequence[str], mask: Secrets) -> list[str]:
     """What differs, in words that show no credential; empty if the one answers the other.
 
     :param match: as :class:`~wsgiproxy.sansio.har.match.Matcher` takes it, checked.
@@ -81,25 +81,25 @@ def _differ(what: str, recorded: str, asked: str) -> list[str]:
     return [f"{what}: {recorded[:_SHOWN]!r}, not {asked[:_SHOWN]!r}"]
 
 
-def _method(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
+def _method(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     return _differ("method", recorded.method, asked.method)
 
 
-def _host(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
+def _host(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     return _differ("host", recorded.host, asked.host)
 
 
-def _path(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
+def _path(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     return _differ("path", recorded.path, asked.path)
 
 
-def _query(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
-    shown = [mask.url(f"?{each.query}")[1:] for each in (recorded, asked)]
+def _query(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
+    shown = [mask.target(f"?{each.query}")[1:] for each in (recorded, asked)]
     found = _differ("query", *shown)
     return found or [f"query: another value in place of {MASK} than in {shown[0][:_SHOWN]!r}"]
 
 
-def _any_order(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
+def _any_order(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     if _same_query(tuple(sorted(recorded.parts)), tuple(sorted(asked.parts))):
         return []
     return _query(recorded, asked, mask)
@@ -138,7 +138,7 @@ def _there(here: list[str], other: list[str] | None = None) -> str:
     return "another value" if other else "there"
 
 
-def _body(recorded: Asked, asked: Asked, mask: Masks) -> list[str]:
+def _body(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     """Bodies; one that the archive has not kept is equal to every one."""
     data, theirs = _data(recorded), _data(asked)
     if data is None or theirs is None or data == theirs:
@@ -165,7 +165,7 @@ def _data(asked: Asked) -> bytes | None:
     return data.replace(b"--" + found[1].encode("latin-1"), b"--boundary")
 
 
-_COMPARE: dict[str, Callable[[Asked, Asked, Masks], list[str]]] = {
+_COMPARE: dict[str, Callable[[Asked, Asked, Secrets], list[str]]] = {
     "method": _method,
     "host": _host,
     "path": _path,

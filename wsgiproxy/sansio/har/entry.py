@@ -6,10 +6,7 @@ from typing import NamedTuple
 
 from wsgiproxy.sansio.message import Headers
 
-__all__ = ["MASK", "Answer", "Body", "Entry", "Message", "Timings"]
-
-#: Stands for a credential in a file, and agrees with every value when requests are compared.
-MASK = "***"
+__all__ = ["Answer", "Body", "Entry", "Message", "Timings"]
 
 
 class Body(NamedTuple):

@@ -12,7 +12,7 @@ from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.har.asked import Asked, asked_of, differences
 from wsgiproxy.sansio.har.entry import Entry
-from wsgiproxy.sansio.har.mask import Masks, hiding
+from wsgiproxy.sansio.secrets import Secrets
 
 __all__ = ["KEYS", "MATCH", "REPEAT", "Found", "Matcher", "Miss", "checked_match"]
 
@@ -23,7 +23,7 @@ MATCH = ("method", "target", "body")
 #: What follows when all that was recorded for a request has been served.
 REPEAT = ("last", "none")
 
-_MASKS = hiding()
+_SECRETS = Secrets()
 
 
 class Found(NamedTuple):
@@ -106,7 +106,7 @@ class Matcher:
         *,
         match: str | Iterable[str] = MATCH,
         repeat: str = "last",
-        mask: Masks = _MASKS,
+        mask: Secrets = _SECRETS,
     ) -> None:
         if repeat not in REPEAT:
             raise ConfigurationError(f"repeat={repeat!r}: expected {' or '.join(REPEAT)}")
@@ -151,7 +151,7 @@ class Matcher:
 
     def _named(self, number: int) -> str:
         entry = self._entries[number]
-        return f"{entry.method} {self._mask.url(entry.url)}"
+        return f"{entry.method} {self._mask.target(entry.url)}"
 
     def _miss(self, asked: Asked) -> Miss:
         """The entry that differs least; of several the one whose path begins alike longest."""

@@ -17,9 +17,9 @@ from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.har.coding import DECODERS, Decoders, as_text, codings, to_base64, undone
 from wsgiproxy.sansio.har.cookies import cookies_of_answer, cookies_of_request
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Message, Timings
-from wsgiproxy.sansio.har.mask import NOTHING, Masks
 from wsgiproxy.sansio.har.moment import as_moment
 from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.secrets import SHOWN, Secrets
 
 __all__ = ["har", "har_entry", "har_text"]
 
@@ -34,7 +34,7 @@ def har(
     entries: Iterable[Entry],
     *,
     version: str,
-    mask: Masks = NOTHING,
+    mask: Secrets = SHOWN,
     decoders: Decoders = DECODERS,
 ) -> dict[str, Any]:
     """An archive as an object for JSON.
@@ -56,7 +56,7 @@ def har_text(
     entries: Iterable[Entry],
     *,
     version: str,
-    mask: Masks = NOTHING,
+    mask: Secrets = SHOWN,
     decoders: Decoders = DECODERS,
 ) -> Iterator[str]:
     """The text of an archive, piece by piece, so that one entry alone is held in memory.
@@ -82,7 +82,7 @@ def _head(version: str) -> dict[str, Any]:
 
 
 def har_entry(
-    entry: Entry, *, mask: Masks = NOTHING, decoders: Decoders = DECODERS
+    entry: Entry, *, mask: Secrets = SHOWN, decoders: Decoders = DECODERS
 ) -> dict[str, Any]:
     """One exchange as a member of ``log.entries``; the parameters are those of :func:`har`."""
     timings = _timings(entry.timings)
@@ -136,8 +136,8 @@ def _message(message: Message) -> dict[str, Any]:
     }
 
 
-def _fields(headers: Headers, mask: Masks) -> Headers:
-    return [(name, mask.header(name, value)) for name, value in headers]
+def _fields(headers: Headers, mask: Secrets) -> Headers:
+    return [(name, mask.value(name, value)) for name, value in headers]
 
 
 def _pairs(headers: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
@@ -153,8 +153,8 @@ def _legal(url: str) -> str:
     return url[:at] + text + mark + fragment.replace("#", "%23")
 
 
-def _request(entry: Entry, mask: Masks) -> dict[str, Any]:
-    headers, url = _fields(entry.headers, mask), mask.url(entry.url)
+def _request(entry: Entry, mask: Secrets) -> dict[str, Any]:
+    headers, url = _fields(entry.headers, mask), mask.target(entry.url)
     query = url.partition("#")[0].partition("?")[2]
     made: dict[str, Any] = {
         "method": entry.method,
@@ -195,7 +195,7 @@ def _cut(body: Body) -> str:
     return f"the first {len(body.data or b'')} of {whole}"
 
 
-def _response(entry: Entry, mask: Masks, decoders: Decoders) -> dict[str, Any]:
+def _response(entry: Entry, mask: Secrets, decoders: Decoders) -> dict[str, Any]:
     answer = entry.answer
     if answer is None:  # as Chromium writes a failure
         made = _response_of(Answer(0, "", "", []), mask, decoders)
@@ -203,7 +203,7 @@ def _response(entry: Entry, mask: Masks, decoders: Decoders) -> dict[str, Any]:
     return _response_of(answer, mask, decoders)
 
 
-def _response_of(answer: Answer, mask: Masks, decoders: Decoders) -> dict[str, Any]:
+def _response_of(answer: Answer, mask: Secrets, decoders: Decoders) -> dict[str, Any]:
     headers = _fields(answer.headers, mask)
     return {
         "status": answer.status,
@@ -212,7 +212,7 @@ def _response_of(answer: Answer, mask: Masks, decoders: Decoders) -> dict[str, A
         "cookies": cookies_of_answer(headers),
         "headers": _pairs(headers),
         "content": _content(answer, decoders),
-        "redirectURL": mask.url(value_of(headers, "location")),
+        "redirectURL": mask.target(value_of(headers, "location")),
         **_sizes(answer.body),
     }
 

@@ -28,11 +28,11 @@ from wsgiproxy.sansio.grammar import NO_BODY, NO_LENGTH
 from wsgiproxy.sansio.har.asked import Asked, asked_of
 from wsgiproxy.sansio.har.coding import DECODERS, Decoders
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry
-from wsgiproxy.sansio.har.mask import NOTHING, Masks
 from wsgiproxy.sansio.har.match import MATCH, Found, Matcher, Miss, checked_match
 from wsgiproxy.sansio.har.read import entries_of
 from wsgiproxy.sansio.har.write import har_text
 from wsgiproxy.sansio.message import Headers, Inbound
+from wsgiproxy.sansio.secrets import SHOWN, Secrets
 from wsgiproxy.version import __version__
 from wsgiproxy.worlds import wrong_call
 from wsgiproxy.wsgi.gateway import error_response
@@ -92,12 +92,12 @@ def read_har(path: str | os.PathLike[str]) -> list[Entry]:
 
 
 def write_har(
-    path: str | os.PathLike[str], entries: Iterable[Entry], *, mask: Masks = NOTHING
+    path: str | os.PathLike[str], entries: Iterable[Entry], *, mask: Secrets = SHOWN
 ) -> None:
     """Write an archive (HAR 1.2). A file of that name is replaced when all of it is written.
 
     :param mask: what is written in place of credentials; such as that of
-        :func:`wsgiproxy.sansio.har.mask.hiding`.
+        :class:`wsgiproxy.sansio.secrets.Secrets`.
     :raises OSError: it cannot be written.
 
     >>> import tempfile

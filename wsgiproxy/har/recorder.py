@@ -12,7 +12,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ContentTooLarge, ProxyError
-from wsgiproxy.har import MAX_BODY, body_of
+from wsgiproxy.har.application import MAX_BODY, body_of
 from wsgiproxy.sansio.environ import inbound
 from wsgiproxy.sansio.grammar import status_line
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Timings

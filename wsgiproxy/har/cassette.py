@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.errors import ConfigurationError, NotRecorded, ProxyError
 from wsgiproxy.exactproxy import ExactProxy
-from wsgiproxy.har import HarApplication, write_har
-from wsgiproxy.har_clients import httpx_transport, mount
-from wsgiproxy.har_recorder import HarRecorder, NotRecordable
+from wsgiproxy.har.application import HarApplication, write_har
+from wsgiproxy.har.clients import httpx_transport, mount
+from wsgiproxy.har.recorder import HarRecorder, NotRecordable
 from wsgiproxy.observe.accesslog import Record
 from wsgiproxy.sansio.fields.host import is_host, split_host
-from wsgiproxy.sansio.har.mask import hiding
 from wsgiproxy.sansio.har.match import MATCH
 from wsgiproxy.sansio.message import default_port
+from wsgiproxy.sansio.secrets import Secrets
 from wsgiproxy.wsgi.gateway import error_response
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Cassette:
                         " not read to its end, and closed"
                     )
             if entries:
-                write_har(self.path, entries, mask=hiding(self._shown))
+                write_har(self.path, entries, mask=Secrets.named(shown=self._shown))
         return misses
 
     def _record(self) -> WSGIApplication:
