@@ -15,7 +15,8 @@ from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.observe.inspector.again import checked, environ_of, scope_of
 from wsgiproxy.observe.inspector.archived import add_entry, entry_of
 from wsgiproxy.observe.inspector.edited import Replayed
-from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.heads import Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.har.read import entries_of

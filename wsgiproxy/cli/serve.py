@@ -149,11 +149,10 @@ def _run(arguments: argparse.Namespace) -> int:
     allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
     if allowed and own and not isinstance(site, Configured):
         site = replace(site, settings={**site.settings, "allowed_hosts": (*allowed, *own)})
-    how = site.note + limits(server, threads, arguments.threads)
-    if own and not allowed and site.settings.get("trusted_proxies"):
-        how += "; a proxy in front that passes the client's Host on needs --allowed-hosts"
-    make = _maker(server, site, listen, allowed)
-    make, seen = with_metrics(make, arguments.metrics, waits=listener is not None)
+    how = site.note + limits(server, threads, arguments.threads) + _hint(site, own)
+    make, seen = with_metrics(
+        _maker(server, site, listen, allowed), arguments.metrics, waits=listener is not None
+    )
     inspection = read_inspection(arguments, site.title)
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
@@ -171,6 +170,14 @@ def _run(arguments: argparse.Namespace) -> int:
         inherited=listener,
     )
     return SERVERS[server](service)
+
+
+def _hint(site: Site | Spawned | Configured, own: Iterable[str]) -> str:
+    """What is missing where only the names of this machine are answered."""
+    settings = site.settings
+    if own and settings.get("trusted_proxies") and not settings.get("allowed_hosts"):
+        return "; a proxy in front that passes the client's Host on needs --allowed-hosts"
+    return ""
 
 
 def _take_socket(arguments: argparse.Namespace) -> socket.socket | None:

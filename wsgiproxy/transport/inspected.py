@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport, Call, Reply, Transport
 
 if TYPE_CHECKING:
-    from wsgiproxy.observe.inspector.exchange import Attempt, Exchange
+    from wsgiproxy.observe.inspector.attempt import Attempt
+    from wsgiproxy.observe.inspector.exchange import Exchange
     from wsgiproxy.sansio.message import Origin, Request
 
 __all__ = ["AsyncInspected", "Inspected"]

@@ -80,10 +80,8 @@ class Upstreams:
         *,
         reads_whole_bodies: bool = False,
     ) -> None:
-        self.targets = targets
+        self.targets, self.settings, self.sticky = targets, settings, sticky
         self.reads_whole_bodies = reads_whole_bodies
-        self.settings = settings
-        self.sticky = sticky
         self._policy_for = policy_for
         self._trusts = trust(settings["trusted_proxies"])
         self._lock = threading.Lock()

@@ -171,12 +171,9 @@ class Gateway(Chained):
         if self.signer is not None and facts is not None:
             body, request = self.signer.seal(environ, facts, origin.scheme, request, body)
         # Early hints are Links that no hook could change.
-        takes_hints = not self.links and "wsgi.early_hints" in environ
-        call = Call(
-            _timeouts(environ) if "webob.client.timeout" in environ else None,
-            ClientWatch(environ),
-            _early_hints(environ) if takes_hints else None,
-        )
+        hints = _early_hints(environ) if not self.links and "wsgi.early_hints" in environ else None
+        limits = _timeouts(environ) if "webob.client.timeout" in environ else None
+        call = Call(limits, ClientWatch(environ), hints)
         transport = self.transport
         if INSPECTED in environ:
             transport = Inspected(transport, environ[INSPECTED], is_changed=bool(self.links))
@@ -187,10 +184,10 @@ class Gateway(Chained):
         except BaseException:
             reply.close()
             raise
-        if not has_body:
-            reply.close()
-            return head, None
-        return head, reply
+        if has_body:
+            return head, reply
+        reply.close()
+        return head, None
 
     def fetch(
         self,

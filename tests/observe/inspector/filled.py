@@ -9,7 +9,8 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.heads import Known, RequestHead
 from wsgiproxy.observe.inspector.page import Page
 from wsgiproxy.observe.inspector.page_server import PageServer
 from wsgiproxy.observe.inspector.ring import Ring

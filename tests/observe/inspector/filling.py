@@ -7,7 +7,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.heads import Known, RequestHead
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 

@@ -92,7 +92,7 @@ def test_messages_are_seen_both_ways(edge: str, compression: str | None) -> None
 
 
 def exchange_of(ring: Ring) -> Exchange:
-    from wsgiproxy.observe.inspector.exchange import Known, RequestHead
+    from wsgiproxy.observe.inspector.heads import Known, RequestHead
 
     found = ring.begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
     assert found is not None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from http.client import responses
 from urllib.parse import urlsplit
 
-from wsgiproxy.observe.inspector.exchange import Attempt, Exchange, Known, RequestHead
+from wsgiproxy.observe.inspector.attempt import Attempt
+from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.heads import Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Kept
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.fields.names import value_of

@@ -6,83 +6,26 @@ The edges tell it what passes, each in its own thread or event loop; it never wa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from wsgiproxy.errors import ProxyError
+from wsgiproxy.observe.inspector.attempt import Attempt
+from wsgiproxy.observe.inspector.heads import FIELD, RequestHead, Source, size_of
 from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
 from wsgiproxy.sansio.fields.names import value_of
-from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
+from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
-__all__ = ["Attempt", "Exchange", "Known", "Message", "RequestHead", "Source", "size_of"]
+__all__ = ["Exchange", "Message"]
 
 # WebSocket messages of one exchange: the last ones are kept, with so many bytes of each.
 _MESSAGES = 1000
 _MESSAGE = 16384
 # Bytes of them after which they are counted, though the exchange goes on.
 _GROWTH = 65536
-# Bytes of memory for an exchange without its texts and bodies, measured, and for each field.
-_OBJECT, _FIELD = 2500, 150
-
-
-class RequestHead(NamedTuple):
-    """The head of a request at the client's side.
-
-    :param method: token.
-    :param target: the request-target.
-    :param version: such as ``HTTP/1.1``.
-    :param headers: field lines, Host included.
-    """
-
-    method: str
-    target: str
-    version: str
-    headers: Headers
-
-
-class Source(Protocol):
-    """What a head is made of when it is looked at: most exchanges are kept and never seen."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of its texts, about."""
-
-    def request(self) -> RequestHead:
-        """The head."""
-
-    def client(self) -> str:
-        """The address of the peer; empty where the server does not know it."""
-
-
-class Known(NamedTuple):
-    """A head that is made already, and the address of the peer; see :class:`Source`."""
-
-    head: RequestHead
-    address: str
-
-    @property
-    def size(self) -> int:
-        return len(self.head.target) + size_of(self.head.headers)
-
-    def request(self) -> RequestHead:
-        return self.head
-
-    def client(self) -> str:
-        return self.address
-
-
-def size_of(headers: Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]) -> int:
-    """Bytes of memory for field lines, about.
-
-    >>> size_of([("A", "b")]) > size_of([])
-    True
-    """
-    # One call in C: it is asked for each exchange.
-    parts: Any = chain.from_iterable(headers)
-    empty: Any = "" if headers and isinstance(headers[0][0], str) else b""
-    return _FIELD * len(headers) + len(empty.join(parts))
+# Bytes of memory for an exchange without its texts and bodies, measured.
+_OBJECT = 2500
 
 
 class Message(NamedTuple):
@@ -100,92 +43,6 @@ class Message(NamedTuple):
     kind: str
     data: bytes
     size: int
-
-
-class Attempt:
-    """A request to one upstream. All times are seconds since the exchange began; None for not yet.
-
-    :ivar origin: the upstream.
-    :ivar request: as it was sent.
-    :ivar is_own: it is one of a hook, and not the client's.
-    :ivar began: when it was handed to the transport.
-    :ivar connected: when a new connection stood; None for a kept one.
-    :ivar sent: when the last block of its body had gone; None if it has none.
-    :ivar answered: when the head of its answer had come.
-    :ivar ended: when its answer had come to an end, where hooks look at it.
-    :ivar answer: the head of its answer.
-    :ivar is_reused: the connection had served before.
-    :ivar error: why there is no answer.
-    :ivar body: what was sent; None if it is that of the client.
-    :ivar answer_body: what came; None if the client gets the same.
-    """
-
-    # Most attempts change few of them.
-    is_own = is_reused = False
-    connected: float | None = None
-    sent: float | None = None
-    answered: float | None = None
-    ended: float | None = None
-    answer: ResponseHead | None = None
-    error = ""
-    body: Kept | None = None
-    answer_body: Kept | None = None
-
-    def __init__(self, origin: Origin, request: Request, started: float) -> None:
-        self.origin = origin
-        self.request = request
-        self._started = started
-        self.began = monotonic() - started
-
-    @property
-    def upstream(self) -> str:
-        """Its name for people."""
-        return self.origin.label
-
-    def _now(self) -> float:
-        return monotonic() - self._started
-
-    def connect(self) -> None:
-        """A new connection stands."""
-        self.connected = self._now()
-
-    def blocks(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        """The blocks of the body that is sent."""
-        for block in body:
-            if self.body is not None:
-                self.body.add(block)
-            yield block
-        self._end_body()
-
-    async def async_blocks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same in an event loop."""
-        async for block in body:
-            if self.body is not None:
-                self.body.add(block)
-            yield block
-        self._end_body()
-
-    def _end_body(self) -> None:
-        self.sent = self._now()
-        if self.body is not None:
-            self.body.end()
-
-    def take(self, head: ResponseHead, *, is_reused: bool) -> None:
-        """The head of the answer has come."""
-        self.answered = self._now()
-        self.answer = head
-        self.is_reused = is_reused
-
-    def fail(self, error: BaseException) -> None:
-        """There is no answer, or it breaks off."""
-        self.ended = self._now()
-        self.error = self.error or f"{type(error).__name__}: {error}"
-
-    def end(self, *, is_whole: bool) -> None:
-        """The answer has ended."""
-        self.ended = self._now()
-        if self.answer_body is not None:
-            self.answer_body.end(is_whole=is_whole)
 
 
 class Exchange:
@@ -391,7 +248,7 @@ class Exchange:
             if attempt.answer is not None:  # the client's has the same texts
                 size += 2 * size_of(attempt.answer.headers)
         if self.messages:
-            size += sum(_FIELD + len(each.data) for each in list(self.messages))
+            size += sum(FIELD + len(each.data) for each in list(self.messages))
         for body in self.bodies:
             size += body.in_memory
         return size

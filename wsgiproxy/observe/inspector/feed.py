@@ -7,7 +7,7 @@ from http.client import responses
 from typing import Any
 
 from wsgiproxy.observe.accesslog import Asked, asked_in_environ, asked_in_scope
-from wsgiproxy.observe.inspector.exchange import RequestHead, size_of
+from wsgiproxy.observe.inspector.heads import RequestHead, size_of
 from wsgiproxy.sansio.fields.names import spelled
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
@@ -38,7 +38,7 @@ def _head(asked: Asked, version: str, headers: Headers) -> RequestHead:
 
 
 class EnvironSource:
-    """The head of a request under WSGI; see :class:`~.exchange.Source`.
+    """The head of a request under WSGI; see :class:`~.heads.Source`.
 
     :param environ: of which the texts are kept.
 
@@ -53,9 +53,11 @@ class EnvironSource:
 
     @property
     def size(self) -> int:
+        """As :attr:`.Source.size`."""
         return 50 * len(self._texts) + len("".join(self._texts.values()))
 
     def request(self) -> RequestHead:
+        """As :meth:`.Source.request`."""
         texts = self._texts
         headers = [(name, texts[key]) for key in texts if (name := _field(key))]
         headers = [each for each in headers if each[1] or each[0] not in _OWN_KEYS.values()]
@@ -63,6 +65,7 @@ class EnvironSource:
         return _head(asked_in_environ(texts), version, headers)
 
     def client(self) -> str:
+        """As :meth:`.Source.client`."""
         return self._texts.get("REMOTE_ADDR", "")
 
 
@@ -85,13 +88,16 @@ class ScopeSource:
 
     @property
     def size(self) -> int:
+        """As :attr:`.Source.size`."""
         return len(self._scope.get("raw_path") or b"") + size_of(self._headers)
 
     def request(self) -> RequestHead:
+        """As :meth:`.Source.request`."""
         version = f"HTTP/{self._scope.get('http_version', '1.1')}"
         return _head(asked_in_scope(self._scope), version, fields_in(self._headers))
 
     def client(self) -> str:
+        """As :meth:`.Source.client`."""
         return asked_in_scope(self._scope).client
 
 

@@ -11,7 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from wsgiproxy.observe.inspector.exchange import Exchange, Source
+from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.heads import Source
 from wsgiproxy.observe.inspector.kept import Limits, Spool
 
 __all__ = ["Changes", "Ring"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wsgiproxy.observe.inspector.exchange import Attempt, Exchange
+from wsgiproxy.observe.inspector.attempt import Attempt
+from wsgiproxy.observe.inspector.exchange import Exchange
 
 __all__ = ["Bar", "bars"]
 

@@ -128,8 +128,6 @@ class AsyncPooledTransport:
         kept = place.pool.take(origin)
         while True:
             connection = kept or await self._dial(origin, call, place)
-            if kept is None and call.on_connected is not None:
-                call.on_connected()
             reply = self._reply(connection, request, data, writer, call, place)
             try:
                 # Not in a coroutine of its own: each of them costs a microsecond.
@@ -190,6 +188,8 @@ class AsyncPooledTransport:
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
         place.pool.made(connection)
+        if call.on_connected is not None:
+            call.on_connected()
         return connection
 
     def _place(self) -> _Place:

@@ -90,9 +90,7 @@ class PooledTransport:
 
         kept = self._pool.take(origin)
         while True:
-            connection = kept or self._dial(origin, timeouts.connect)
-            if kept is None and call.on_connected is not None:
-                call.on_connected()
+            connection = kept or self._dial(origin, timeouts.connect, call)
             reader = ResponseReader(request.method, self.limits, bool(request.upgrade))
             exchange = Exchange(
                 reader,
@@ -118,12 +116,14 @@ class PooledTransport:
         """
         self._dialler.dial(origin, self.timeouts.connect).close()
 
-    def _dial(self, origin: Origin, limit: float) -> Connection:
+    def _dial(self, origin: Origin, limit: float, call: Call) -> Connection:
         connection = self._connect(origin, limit)
         if connection.has_spoken_first():
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
         self._pool.made(connection)
+        if call.on_connected is not None:
+            call.on_connected()
         return connection
 
     def _connect(self, origin: Origin, limit: float) -> Connection:
