@@ -53,11 +53,7 @@ const stream = new Stream({
     else frame ??= requestAnimationFrame(apply);
   },
   state(now) {
-    if (now.kept === 0) {
-      pending.clear();
-      store.clear();
-      list.refresh();
-    }
+    if (now.kept === 0) forget();
     setState(now);
   },
   link(name) {
@@ -66,6 +62,14 @@ const stream = new Stream({
     tell();
   },
 });
+
+function forget() {
+  pending.clear();
+  store.clear();
+  list.chosen = null;
+  list.refresh();
+  if (detail.number !== null) back();
+}
 
 function apply() {
   cancelAnimationFrame(frame);
