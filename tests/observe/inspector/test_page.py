@@ -528,7 +528,9 @@ def test_ten_thousand_exchanges_stay_smooth(tab, inspected, capsys):
     search += "form.dispatchEvent(new Event('input'))"
     filters = [spent(tab, search.format(word)) for word in words]
     with capsys.disabled():
-        print(f"\n10,000 exchanges: scroll {max(scrolls):.0f} ms, filter {max(filters):.0f} ms of CPU")
+        print(
+            f"\n10,000 exchanges: scroll {max(scrolls):.0f} ms, filter {max(filters):.0f} ms of CPU"
+        )
     assert max(scrolls + filters) < 300
     assert tab.run(f"{_ROWS}.length") < 200
     before = tab.run("performance.now()")

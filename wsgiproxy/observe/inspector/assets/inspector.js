@@ -112,12 +112,12 @@ function tell() {
   if (box.dataset.state !== name) {
     box.dataset.state = name;
     box.textContent = text;
+    document.body.dataset.link = name;
   }
   const title = state.title || "Inspector";
   if (byId("title").textContent !== title) fill(byId("title"), shown(state.title));
   document.title = name === "live" ? `${title} · Inspector` : `${text} · ${title}`;
   byId("pause").textContent = state.paused ? "Resume" : "Pause";
-  byId("pause").setAttribute("aria-pressed", String(state.paused));
   const [some, all] = [store.shown.length, store.all.length];
   const kept = `${all.toLocaleString("en")} kept`;
   byId("count").textContent = some === all ? kept : `${some.toLocaleString("en")} of ${kept}`;
