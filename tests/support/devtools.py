@@ -55,7 +55,9 @@ class Tab:
         if message["method"] == "Runtime.exceptionThrown":
             self.complaints.append(str(parameters["exceptionDetails"]))
         elif message["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-            self.complaints.append(f"{parameters['entry']['text']} {parameters['entry'].get('url')}")
+            self.complaints.append(
+                f"{parameters['entry']['text']} {parameters['entry'].get('url')}"
+            )
         elif message["method"] == "Runtime.consoleAPICalled" and parameters["type"] == "error":
             self.complaints.append(str(parameters["args"]))
 
@@ -71,7 +73,9 @@ class Tab:
     def until(self, script: str, seconds: float = _LIMIT) -> Any:
         """The first value of the expression that is true."""
         end = time.monotonic() + seconds
-        while not (value := self.run(f"Promise.resolve({script}).then(v => v instanceof Node || v)")):
+        while not (
+            value := self.run(f"Promise.resolve({script}).then(v => v instanceof Node || v)")
+        ):
             assert time.monotonic() < end, f"never true: {script}; {self.complaints}"
             # A frame of the page is the shortest time in which something can change.
             self.run("new Promise(done => setTimeout(done, 16))")

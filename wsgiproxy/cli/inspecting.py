@@ -51,30 +51,33 @@ class Inspection(NamedTuple):
         return "\n".join(lines)
 
 
-def add_inspect(parser: argparse.ArgumentParser, *, records: bool = True) -> None:
+def add_inspect(parser: argparse.ArgumentParser, *, is_always_on: bool = False) -> None:
     """Add the flags.
 
-    :param records: ``--record`` as well.
+    :param is_always_on: the page is there without ``--inspect``.
     """
     group = parser.add_argument_group("look on")
-    group.add_argument(
-        "--inspect",
-        action="store_const",
-        const=True,
-        help="show every exchange on a page of its own, as it happens, and send requests again; the"
-        " address, with its token, is printed",
-    )
+    if is_always_on:
+        parser.set_defaults(inspect=True)
+    else:
+        group.add_argument(
+            "--inspect",
+            action="store_const",
+            const=True,
+            help="show every exchange on a page of its own, as it happens, and send requests again;"
+            " the address, with its token, is printed",
+        )
     group.add_argument(
         "--inspect-at",
         metavar="HOST:PORT",
-        help=f"the same at this loopback address (default: {_DEFAULT}, or a free port)",
+        help=f"{'the inspector' if is_always_on else 'the same'} at this loopback address"
+        f" (default: {_DEFAULT}, or a free port)",
     )
-    if records:
-        group.add_argument(
-            "--record",
-            metavar="FILE.har",
-            help="write every exchange to this HTTP archive, which `wsgiproxy replay` serves",
-        )
+    group.add_argument(
+        "--record",
+        metavar="FILE.har",
+        help="write every exchange to this HTTP archive, which `wsgiproxy replay` serves",
+    )
     add_rows(group, FLAGS)
 
 
@@ -85,7 +88,7 @@ def read_inspection(arguments: argparse.Namespace, title: str) -> Inspection | N
     :raises CannotStart: the port that was typed is taken.
     """
     shows = arguments.inspect or arguments.inspect_at
-    record = getattr(arguments, "record", None) or ""
+    record = arguments.record or ""
     settings = given_settings(arguments, (("", FLAGS),))
     if not shows and not record:
         if settings:

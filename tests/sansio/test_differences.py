@@ -1,11 +1,10 @@
-"""What the demo says about two lists of fields."""
+"""The differences of both sides of a proxy, and their reasons."""
 
 from __future__ import annotations
 
 import pytest
 
-from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, facts, seen_in
-from wsgiproxy.sansio.differences import compare
+from wsgiproxy.sansio.differences import compare, compare_answers
 
 
 @pytest.mark.parametrize(
@@ -56,59 +55,36 @@ def test_changed_removed_and_added_come_before_same():
     ]
 
 
-def test_request_in_an_environ():
-    environ = {
-        "REQUEST_METHOD": "PUT",
-        "REQUEST_URI": "/a?b",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "192.0.2.7",
-        "HTTP_HOST": "h",
-        "HTTP_ACCEPT": "*/*",
-        "CONTENT_LENGTH": "3",
-        "CONTENT_TYPE": "text/x",
-        "wsgi.input": None,
-    }
-    headers = [
-        ("Accept", "*/*"),
-        ("Content-Length", "3"),
-        ("Content-Type", "text/x"),
-        ("Host", "h"),
-    ]
-    assert seen_in(environ) == Seen("PUT", "/a?b", "HTTP/1.1", "192.0.2.7", headers)
-
-
-RECEIVED = Seen("GET", "/a?b", "HTTP/1.1", "127.0.0.1", [("Host", "127.0.0.1:9")])
-
-
-def test_facts_behind_a_middleware():
-    environ = {
-        "wsgi.url_scheme": "https",
-        "HTTP_HOST": "example.com",
-        "SCRIPT_NAME": "/demo",
-        "REQUEST_URI": "/demo/a?b",
-        "REMOTE_ADDR": "192.0.2.7",
-        "wsgiproxy.verified": "k1",
-        CARRIED: {"request": 7},
-    }
-    assert facts(environ, RECEIVED) == Shown(
-        public="https://example.com/demo/a?b",
-        base="https://example.com/demo",
-        prefix="/demo",
-        client="192.0.2.7",
-        key="k1",
-        carried='{"request": 7}',
-        own="http://127.0.0.1:9/a?b",
-        peer="127.0.0.1",
+@pytest.mark.parametrize(
+    ("client", "upstream", "state", "why"),
+    [
+        pytest.param([("A", "1")], [("A", "1")], "same", "", id="same"),
+        pytest.param(
+            [("Location", "http://a/x")],
+            [("Location", "http://b/x")],
+            "changed",
+            "own address",
+            id="location",
+        ),
+        pytest.param([("Via", "1.1 p")], [], "added", "signs here", id="via"),
+        pytest.param([("X-New", "1")], [], "added", "", id="unknown"),
+        pytest.param([], [("Keep-Alive", "5")], "removed", "one connection", id="hop-by-hop"),
+        pytest.param([], [("Alt-Svc", "h3")], "removed", "other addresses", id="alt-svc"),
+        pytest.param([], [("X-Sendfile", "/etc")], "removed", "Commands", id="command"),
+        pytest.param([], [("X-Gone", "1")], "removed", "", id="of-a-hook"),
+    ],
+)
+def test_state_and_reason_of_a_field_of_a_response(client, upstream, state, why):
+    (change,) = compare_answers(client, upstream)
+    assert change.state == state
+    assert (change.client, change.upstream) == (
+        client[0][1] if client else None,
+        upstream[0][1] if upstream else None,
     )
+    assert (why in change.why) if why else change.why == ""
 
 
-def test_facts_without_a_middleware():
-    environ = {
-        "wsgi.url_scheme": "http",
-        "HTTP_HOST": "127.0.0.1:9",
-        "REQUEST_URI": "/a?b",
-        "REMOTE_ADDR": "127.0.0.1",
-    }
-    known = facts(environ, RECEIVED)
-    assert known.public == known.own == "http://127.0.0.1:9/a?b"
-    assert (known.prefix, known.client, known.key, known.carried) == ("", "127.0.0.1", "", "")
+def test_a_field_of_a_response_named_in_connection():
+    upstream = [("Connection", "x-hop"), ("X-Hop", "1")]
+    changes = {change.name: change for change in compare_answers([], upstream)}
+    assert "Named in Connection" in changes["X-Hop"].why
