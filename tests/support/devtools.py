@@ -9,9 +9,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.chromium import Chromium
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 __all__ = ["Tab", "tab_of"]
 
@@ -30,10 +33,8 @@ class Tab:
     :ivar complaints: errors of its console, and exceptions that no code has caught.
     """
 
-    def __init__(self, address: str) -> None:
-        from websockets.sync.client import connect
-
-        self._socket = connect(address, max_size=None, proxy=None, compression=None)
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
         self._numbers = itertools.count(1)
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log", "DOM"):
@@ -104,7 +105,8 @@ class Tab:
     def click(self, selector: str) -> None:
         """Click in the middle of an element."""
         place = self.until(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return null;"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " if (!e) return null;"
             " e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect();"
             " return r.width && [r.left + r.width / 2, r.top + r.height / 2]; })()"
         )
@@ -125,10 +127,6 @@ class Tab:
         """Write what is seen to a file."""
         data = self.call("Page.captureScreenshot", format="png")["data"]
         path.write_bytes(base64.b64decode(data))
-
-    def close(self) -> None:
-        """Drive it no more."""
-        self._socket.close()
 
 
 def _waited(ask: Callable[[], str | None]) -> str:
@@ -154,8 +152,8 @@ def _address(browser: Chromium) -> str | None:
 @contextlib.contextmanager
 def tab_of(browser: Chromium) -> Iterator[Tab]:
     """The tab of a browser that was started with ``--remote-debugging-port=0``."""
-    tab = Tab(_waited(lambda: _address(browser)))
-    try:
-        yield tab
-    finally:
-        tab.close()
+    from websockets.sync.client import connect
+
+    address = _waited(lambda: _address(browser))
+    with connect(address, max_size=None, proxy=None, compression=None) as socket:
+        yield Tab(socket)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +16,7 @@ from wsgiproxy.cli.options import add_rows, flag, given_settings, read_listen
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.settings.inspect import INSPECT
 
-__all__ = ["FLAGS", "Inspection", "add_inspect", "inspected", "read_inspection"]
+__all__ = ["FLAGS", "Inspection", "add_inspect", "inspected", "port_taken", "read_inspection"]
 
 A = TypeVar("A")
 
@@ -123,6 +124,17 @@ def _opened(typed: str | None) -> tuple[socket.socket, Listen]:
 def inspected(make: Callable[[], A], inspection: Inspection | None) -> Callable[[], A]:
     """What makes an application that is inspected, in the process that serves."""
     return make if inspection is None else partial(_made, make, inspection)
+
+
+@contextlib.contextmanager
+def port_taken(inspection: Inspection | None) -> Iterator[None]:
+    """A block that serves; if it cannot start, the port of the page is given up."""
+    try:
+        yield
+    except CannotStart:
+        if inspection is not None and inspection.listener is not None:
+            inspection.listener.close()
+        raise
 
 
 def _made(make: Callable[[], A], inspection: Inspection) -> A:

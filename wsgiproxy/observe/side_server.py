@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import sys
 import threading
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class _Handler(WSGIRequestHandler):
     def get_stderr(self) -> ErrorStream:
         return sys.stderr or io.StringIO()
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no HTTP, without repeating it."""
+        self.send_response(code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def handle(self) -> None:
         """Serve one request; the handler of the standard library would report each lost client."""
         self.raw_requestline = self.rfile.readline(_LONGEST_LINE + 1)
@@ -54,9 +61,9 @@ class _Handler(WSGIRequestHandler):
             return
         if not self.parse_request():
             return
-        # The stub has binary files, which these are.
-        streams: Any = (self.rfile, self.wfile)
-        serving = _Serving(*streams, self.get_stderr(), self.get_environ())
+        # They are of another type in the stubs.
+        reader, writer = cast("tuple[Any, Any]", (self.rfile, self.wfile))
+        serving = _Serving(reader, writer, self.get_stderr(), self.get_environ())
         serving.request_handler = self  # type: ignore[attr-defined]
         application = self.server.get_app()
         assert application is not None
@@ -66,8 +73,8 @@ class _Handler(WSGIRequestHandler):
 class SideServer(ThreadingMixIn, WSGIServer):
     """A server of a WSGI application on a socket that listens already.
 
-    After a fork the child has no thread that serves: the parent goes on, and the child closes its
-    copy of the socket when the object goes.
+    After a fork the child has no thread that serves: the parent goes on, and :meth:`close` in the
+    child closes its copy of the listening socket alone.
 
     :param listener: a socket that listens.
     :param application: called in a thread for each request.
@@ -91,6 +98,7 @@ class SideServer(ThreadingMixIn, WSGIServer):
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_closed = False
+        self._process = os.getpid()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin a thread for a connection, if there is room."""
@@ -123,6 +131,9 @@ class SideServer(ThreadingMixIn, WSGIServer):
 
     def close(self) -> None:
         """End the server and all connections at once; it must be serving, or never have begun."""
+        if os.getpid() != self._process:  # the connections, and the lock, are the parent's
+            self.server_close()
+            return
         with self._lock:
             self._is_closed = True
             connections = list(self._connections)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.inflight import counted
-from wsgiproxy.cli.inspecting import add_inspect, inspected, read_inspection
+from wsgiproxy.cli.inspecting import add_inspect, inspected, port_taken, read_inspection
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import with_own_names
@@ -207,6 +207,7 @@ def _run(arguments: argparse.Namespace) -> int:
         pause = partial(sleep, _PAUSE)
         make: Callable[[], Any]
         with contextlib.ExitStack() as stack:
+            stack.enter_context(port_taken(inspection))
             if server == "uvicorn":
                 from wsgiproxy.cli.asgi_edge import asgi_counted, asgi_with_own_names
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from wsgiproxy.observe.inspector.bodies import Body
 from wsgiproxy.observe.inspector.exchange import Exchange
+from wsgiproxy.observe.inspector.preview import is_form
 from wsgiproxy.observe.inspector.shown import masked_headers, masked_target
 from wsgiproxy.sansio.fields.connection import end_to_end
 from wsgiproxy.sansio.fields.names import value_of, without
@@ -56,7 +57,10 @@ def sent(exchange: Exchange, secrets: Secrets) -> Sent:
     headers = masked_headers(request.headers, secrets)
     body, remarks = b"", []
     if kept is not None and kept.size:
-        body = Body("request", kept, request.headers).masked(secrets)
+        found = Body("request", kept, request.headers)
+        body = found.masked(secrets)
+        if found.coding and is_form(found.content_type):  # without its coding
+            headers = without(headers, ["Content-Encoding"])
         if kept.is_cut:
             remarks.append("The body is cut: no more of it was kept.")
     target = masked_target(request.target, secrets)
@@ -200,14 +204,15 @@ def _call(start: str, arguments: list[str], indent: str = "") -> str:
     return f"{indent}{start}(\n{inner}{indent})"
 
 
-def _requests_call(made: Sent, indent: str = "") -> str:
+def _requests_call(made: Sent, asked: str, indent: str = "") -> str:
     arguments = [f"{made.method!r},", f"{made.url!r},", *_arguments(made, "data")]
     more = ["allow_redirects=False,", "timeout=30,"]
-    return _call("response = requests.request", arguments + more, indent)
+    return _call(f"response = {asked}.request", arguments + more, indent)
 
 
 def _requests(made: Sent) -> str:
-    return f"import requests\n\n{_requests_call(made)}\nprint(response.status_code, response.text)"
+    call = _requests_call(made, "requests")
+    return f"import requests\n\n{call}\nprint(response.status_code, response.text)"
 
 
 def _webob(made: Sent) -> str:
@@ -226,7 +231,12 @@ def _pytest(made: Sent) -> str:
     if made.media_type:
         found = 'response.headers["Content-Type"].partition(";")[0]'
         lines.append(f"    assert {found} == {made.media_type!r}")
-    code = f"import requests\n\n\ndef test_{name}():\n{_requests_call(made, '    ')}\n"
+    # The fixture records what the server says, and replays it from then on.
+    code = (
+        f"import requests\n\n\ndef test_{name}(wsgiproxy_har):\n"
+        "    session = wsgiproxy_har.mount(requests.Session())\n"
+        f"{_requests_call(made, 'session', '    ')}\n"
+    )
     return code + "\n".join(lines or ["    assert response.ok"])
 
 

@@ -52,7 +52,9 @@ class Body(NamedTuple):
         data = self.kept.read()
         if not is_form(self.content_type):
             return data
-        return masked_body(decoded(data, self.coding).data, self.content_type, secrets)
+        if self.coding:
+            data = decoded(data, self.coding).data
+        return masked_body(data, self.content_type, secrets)
 
     def shown(self) -> dict[str, object]:
         """What a page knows of it before it is opened."""

@@ -14,6 +14,8 @@ __all__ = ["SHOWN", "Decoded", "decoded"]
 SHOWN = 1 << 20
 # Codings of one body; a server names one, seldom two.
 _CODINGS = 4
+# Members of one gzip body; each costs a copy of those behind it.
+_MEMBERS = 500
 # Bytes of the window of zstd that are held in memory for it.
 _WINDOW = 8 << 20
 
@@ -33,12 +35,12 @@ class Decoded(NamedTuple):
 
 def _gzip(data: bytes) -> bytes:
     parts, room = [], SHOWN + 1
-    while data and room > 0:
+    for _ in range(_MEMBERS):
         coder = zlib.decompressobj(31)
         parts.append(coder.decompress(data, room))
         room -= len(parts[-1])
         data = coder.unused_data  # the next member (RFC 1952, 2.2)
-        if parts and not data.startswith(b"\x1f\x8b"):
+        if room <= 0 or not data.startswith(b"\x1f\x8b"):
             break
     return b"".join(parts)
 
@@ -84,9 +86,12 @@ def decoded(data: bytes, coding: str, *, is_cut: bool = False) -> Decoded:
     """
     names = [each.strip().lower() for each in coding.split(",")]
     names = [each for each in names if each and each != "identity"]
-    plain = data
+    if not names:
+        return Decoded(data[:SHOWN], is_cut or len(data) > SHOWN)
+    is_cut = is_cut or len(data) > SHOWN
+    plain = data = data[:SHOWN]
     if len(names) > _CODINGS:
-        return Decoded(data[:SHOWN], True, "There are too many codings; these are coded bytes.")
+        return Decoded(data, True, "There are too many codings; these are coded bytes.")
     for name in reversed(names):
         coder = _CODERS.get(name)
         try:
@@ -95,8 +100,8 @@ def decoded(data: bytes, coding: str, *, is_cut: bool = False) -> Decoded:
             plain = coder(plain)
         except (ImportError, TypeError):
             note = f"The coding {name!r} is not known here; these are the coded bytes."
-            return Decoded(data[:SHOWN], is_cut or len(data) > SHOWN, note)
+            return Decoded(data, is_cut, note)
         except Exception:  # each library has its own errors
             note = f"The body is not {name!r}, as it should be; these are its bytes."
-            return Decoded(data[:SHOWN], is_cut or len(data) > SHOWN, note)
+            return Decoded(data, is_cut, note)
     return Decoded(plain[:SHOWN], is_cut or len(plain) > SHOWN)

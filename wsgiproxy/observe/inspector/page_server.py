@@ -74,8 +74,8 @@ class PageServer:
 
     def close(self) -> None:
         """End the page, its streams and its threads; a second call does nothing."""
-        self._page.close()
-        if self._thread.is_alive():
+        if self._thread.is_alive():  # it is not in a process that was forked
+            self._page.close()
             self._server.shutdown()
             self._thread.join()
         self._server.close()

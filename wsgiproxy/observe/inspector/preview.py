@@ -18,8 +18,8 @@ __all__ = ["Preview", "image_type", "is_form", "masked_body", "preview", "text_o
 
 # Bytes of a body that is no text: as many as a person looks through.
 _HEX = 4096
-# Of 100 characters, so many may be garbage in what is still called text.
-_GARBAGE = 10
+# Of 100 characters, so many may be garbage in what is still called text, such as one in Latin-1.
+_GARBAGE = 30
 _SAMPLE = 65536
 _FIELDS = 1000
 # Others than these are slow, or make no text of bytes.

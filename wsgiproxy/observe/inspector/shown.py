@@ -22,8 +22,9 @@ from wsgiproxy.sansio.secrets import MASK, Secrets
 
 __all__ = ["detail", "masked_headers", "masked_target", "sent_headers", "summary"]
 
-# Characters or bytes of a message or an event, and how many events: a page is not a file.
+# Bytes of a message or an event, those of a message in hex, and how many events: a page is no file.
 _SHORT = 4096
+_HEX = 1024
 _EVENTS = 1000
 _QUERY = re.compile(r"[^\s?#]*[?#]\S+")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s@]*@")
@@ -197,7 +198,7 @@ def _masked(
 
 
 def _message(message: Message) -> dict[str, object]:
-    data = message.data[:_SHORT]
+    data = message.data[: _HEX if message.kind == "binary" else _SHORT]
     text = None if message.kind == "binary" else data.decode("utf-8", "replace")
     return {
         "seconds": message.seconds,

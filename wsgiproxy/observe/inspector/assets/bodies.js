@@ -93,8 +93,8 @@ function notes(info, body) {
   if (info.kept < info.size) found.push(`Cut: ${size(info.kept)} of ${size(info.size)} are kept.`);
   else if (body.cut) found.push("Only its beginning is shown; the download has all of it.");
   if (!info.whole) found.push("Its end has not passed.");
-  if (body.note) found.push(body.note);
-  return found.map((text) => make("p", { class: "notice" }, shown(text)));
+  const notices = found.map((text) => make("p", { class: "notice" }, text));
+  return [...notices, body.note && make("p", { class: "note" }, shown(body.note))];
 }
 
 /** The part of the page that shows one body. */

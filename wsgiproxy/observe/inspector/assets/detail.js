@@ -133,7 +133,8 @@ export class Detail {
     const status = make("span", { class: `status ${statusClass(detail)}` },
       statusText(detail), detail.reason && ` ${detail.reason}`);
     const took = detail.seconds === null ? "under way" : duration(detail.seconds);
-    const facts = [`#${detail.number}`, clock(detail.began), took, size(detail.response_size)];
+    const facts = [`#${detail.number}`, clock(detail.began), took];
+    if (detail.response_size) facts.push(size(detail.response_size));
     fill(this.line, status, make("span", { class: "note" }, facts.join(" · ")),
       detail.replay_of > 0 && tag(`replay of ${detail.replay_of}`),
       detail.attempts.length > 1 && tag(`${detail.attempts.length} attempts`, "warn"),

@@ -1,7 +1,7 @@
 // Edit and replay: the request of an exchange as a form, sent by Ctrl and Enter.
 
 import { post, read } from "./api.js";
-import { button, byId, fill, make } from "./dom.js";
+import { button, byId, fill, make, shown } from "./dom.js";
 
 const BODY = {
   text: "",
@@ -48,6 +48,7 @@ export class Edit {
     for (const [name, value] of headers) this.add(name, value);
     byId("edit-title").textContent = `Edit and replay exchange ${number}`;
     byId("edit-body-note").textContent = BODY[encoding];
+    byId("edit-masked").hidden = ![target, body, ...headers.flat()].some((text) => text?.includes("***"));
     this.dialog.showModal();
     elements.target.focus();
   }
@@ -61,6 +62,9 @@ export class Edit {
     };
     const remove = button("×", () => this.remove(row), { "aria-label": `Remove ${name || "the field"}`, class: "remove" });
     row.append(input("Name", name, "name"), input("Value", value, "value"), remove);
+    const pieces = shown(value);
+    // A box for text shows such characters as they are: they may turn the order of the others.
+    if (pieces.length > 1) row.append(make("p", { class: "note data" }, "is ", pieces));
     this.fields.append(row);
     return row;
   }

@@ -14,10 +14,11 @@ export function size(bytes) {
   return `${unit && value < 99.5 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
 }
 
-/** Seconds, such as "12 ms", "1.25 s" or "3 min 5 s". */
+/** Seconds, such as "40 µs", "12 ms", "1.25 s" or "3 min 5 s". */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   const milliseconds = seconds * 1000;
+  if (milliseconds < 0.0995) return `${Math.round(milliseconds * 1000)} µs`;
   if (milliseconds < 9.95) return `${milliseconds.toFixed(1)} ms`;
   if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`;
   if (seconds < 59.995) return `${seconds.toFixed(seconds < 9.995 ? 2 : 1)} s`;

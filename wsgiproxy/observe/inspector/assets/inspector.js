@@ -12,7 +12,7 @@ import { splitter } from "./splitter.js";
 import { Store } from "./store.js";
 import { clear, copyAs, placeMenus, replay, takeFiles, toast, trying } from "./tools.js";
 
-const ANNOUNCED = 5000; // milliseconds between two announcements of new exchanges
+const ANNOUNCED = 3000; // milliseconds between two announcements of new exchanges
 const WAITING = 2000; // changes that wait for the next frame, at most
 
 const store = new Store();
@@ -61,7 +61,7 @@ const stream = new Stream({
     setState(now);
   },
   link(name) {
-    if (link !== "waiting" && link !== name && name === "live") toast("The proxy is there again");
+    if (link !== "waiting" && link !== name && name === "live") toast("Live again");
     link = name;
     tell();
   },
@@ -196,7 +196,7 @@ function close() {
 function route() {
   const number = Number(location.hash.slice(1));
   if (!number) close();
-  else if (number !== detail.number) open(number, true);
+  else if (number !== detail.number) open(number, false);
 }
 
 addEventListener("popstate", route);

@@ -20,8 +20,7 @@ function pretty(text) {
 }
 
 /** A text in one line, that opens to all of it where it is long, or can be laid out. */
-function opening(text) {
-  const laid = pretty(text);
+function opening(text, laid = pretty(text)) {
   const isShort = text.length <= LONG && !text.includes("\n");
   if (isShort && laid === text) return data(text, "div");
   const line = text.slice(0, LONG).split("\n")[0];
@@ -35,21 +34,24 @@ function opening(text) {
   return details;
 }
 
-/** Bytes, sixteen a line, beside what they are in ASCII. */
+/** Bytes, a dozen a line, beside what they are in ASCII. */
 function dump(hex) {
   const bytes = hex.split(/\s+/).filter(Boolean);
   const lines = [];
-  for (let at = 0; at < bytes.length; at += 16) {
-    const some = bytes.slice(at, at + 16);
+  for (let at = 0; at < bytes.length; at += 12) {
+    const some = bytes.slice(at, at + 12);
     const codes = some.map((each) => parseInt(each, 16));
     const text = codes.map((code) => (code > 31 && code < 127 ? String.fromCharCode(code) : "."));
-    lines.push(`${some.join(" ").padEnd(48)} ${text.join("")}`);
+    lines.push(`${some.join(" ").padEnd(36)} ${text.join("")}`);
   }
   return lines.join("\n");
 }
 
 function messageText(message) {
-  if (message.text === null) return make("pre", { class: "data hex", dir: "ltr" }, dump(message.hex ?? ""));
+  if (message.text === null) {
+    const bytes = dump(message.hex ?? "");
+    return opening(bytes, bytes);
+  }
   return message.text === "" ? make("span", { class: "note" }, "empty") : opening(message.text);
 }
 
