@@ -41,6 +41,7 @@ LAYERS = [
     {"har_clients"},
     {"har_cassette"},
     {"asgi", "requests_client", "urllib3_client"},
+    {"inspector"},
     {"cli", "wsgiapp"},
     {"__main__", "pytest_plugin"},
 ]
