@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
+from wsgiproxy.observe.inspector.exchange import Exchange, Known, RequestHead
 from wsgiproxy.observe.inspector.page import Page
 from wsgiproxy.observe.inspector.page_server import PageServer
 from wsgiproxy.observe.inspector.ring import Ring
@@ -30,7 +30,7 @@ def add(
 ) -> Exchange:
     """An exchange, ended if there is an answer."""
     fields = [("Host", "app.example"), *(headers or [])]
-    exchange = ring.new(RequestHead(method, target, "HTTP/1.1", fields), "192.0.2.1", "http")
+    exchange = ring.new(Known(RequestHead(method, target, "HTTP/1.1", fields), "192.0.2.1"), "http")
     if body:
         exchange.body = exchange.new_body()
         exchange.body.add(body)

@@ -19,7 +19,12 @@ SECRETS = Secrets()
 
 
 def form_exchange() -> Exchange:
-    headers = [FORM, ("Authorization", "Bearer t"), ("Cookie", "a=1; b=2"), ("Content-Length", "8")]
+    headers = [
+        FORM,
+        ("Authorization", "Bearer t"),
+        ("Cookie", "a=1; b=2"),
+        ("Content-Length", "33"),
+    ]
     headers += [("X-Token", "one"), ("X-Token", "two")]
     body = b"user=me&password=p%20w&password=2"
     return add(Ring(), "/a?token=s&page=1", headers, body, method="POST")
@@ -85,7 +90,7 @@ def test_what_is_no_request_is_refused(changes: Any, sentence: str):
         edited(form_exchange(), changes, SECRETS)
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"a\rb", b"\0", b""], ids=repr)
+@pytest.mark.parametrize("body", [b"\xff", b"a\rb", b"\0", b"a\r\nb\n", b""], ids=repr)
 def test_bytes_stay_as_they_are(body):
     exchange = add(Ring(), "/", [], body)
     form = editable(exchange, SECRETS)
@@ -101,3 +106,28 @@ def test_cut_body_can_be_replaced_but_not_sent_again():
     with pytest.raises(ValueError, match="only in part"):
         edited(exchange, {"body_encoding": "same"}, SECRETS)
     assert edited(exchange, {"body": "new"}, SECRETS).body == b"new"
+
+
+@pytest.mark.parametrize("body", [b"", b"ab"], ids=["unread", "half-read"])
+def test_body_that_was_not_read_is_not_sent_again_as_another_one(body):
+    exchange = add(Ring(), "/", [("Content-Length", "3")], body)
+    form = editable(exchange, SECRETS)
+    assert (form["body"], form["body_encoding"]) == (None, "same")
+    with pytest.raises(ValueError, match="not read the whole body"):
+        edited(exchange, form, SECRETS)
+    assert edited(exchange, {"body": ""}, SECRETS).body == b""
+
+
+def test_ends_of_lines_stay_behind_a_form_of_a_browser():
+    exchange = add(Ring(), "/", [], b"a\r\nb")
+    assert editable(exchange, SECRETS)["body"] == "a\r\nb"
+    assert edited(exchange, {"body": "a\nb"}, SECRETS).body == b"a\r\nb"
+    assert edited(exchange, {"body": "a\nc"}, SECRETS).body == b"a\r\nc"
+
+
+def test_form_in_parts_is_sent_again_as_it_was():
+    part = b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\n1\r\n--x--'
+    exchange = add(Ring(), "/", [("Content-Type", "multipart/form-data; boundary=x")], part)
+    form = editable(exchange, SECRETS)
+    assert (form["body"], form["body_encoding"]) == (None, "same")
+    assert edited(exchange, form, SECRETS).body == part

@@ -66,6 +66,26 @@ def test_bombs_do_not_grow(coding, data):
     assert len(found.data) == SHOWN and found.is_cut and not found.note
 
 
+def test_a_form_in_parts_is_masked():
+    body = b"".join(
+        b'--x y\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % part
+        for part in [
+            (b"user", b"", "é".encode()),
+            (b"password", b"", b"pl4nted"),
+            (b"password", b"; filename=a.bin", bytes(100)),
+        ]
+    )
+    headers = [("Content-Type", 'multipart/form-data; boundary="x y"')]
+    found = body_named(add(Ring(), "/", headers, body + b"--x y--\r\n"), "request")
+    assert found is not None
+    assert found.preview(SECRETS).fields == (
+        ("user", "é"),
+        ("password", "***"),
+        ("password", "a.bin (100 bytes)"),
+    )
+    assert found.masked(SECRETS) == (body + b"--x y--\r\n").replace(b"pl4nted", b"***")
+
+
 def test_a_million_members_are_not_read():
     assert decoded(gzip.compress(b"a") * 40_000, "gzip").data.startswith(b"aaa")
 

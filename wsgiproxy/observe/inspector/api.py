@@ -202,6 +202,8 @@ class _Sentences:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if isinstance(error, UnicodeDecodeError):
             raise Refusal(400, "The file is not UTF-8.") from error
+        if isinstance(error, RecursionError):
+            raise Refusal(400, "The file is too deep.") from error
         if isinstance(error, ValueError):
             raise Refusal(400, str(error)) from error
         if isinstance(error, ProxyError):

@@ -14,9 +14,10 @@ from wsgiproxy.observe.inspector.bodies import Body
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.preview import is_form, masked_body
 from wsgiproxy.observe.inspector.shown import masked_headers, masked_target
-from wsgiproxy.sansio.fields.names import without
-from wsgiproxy.sansio.grammar import is_field_value, is_token
+from wsgiproxy.sansio.fields.names import value_of, without
+from wsgiproxy.sansio.grammar import is_field_value, is_length, is_token
 from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.multipart import boundary_of
 from wsgiproxy.sansio.secrets import MASK, Secrets
 
 __all__ = ["Replayed", "editable", "edited"]
@@ -62,16 +63,24 @@ def _masked(exchange: Exchange, secrets: Secrets) -> Headers:
 def _text(exchange: Exchange, secrets: Secrets) -> str | None:
     """The body as text that is the same bytes again; None if there is none."""
     kept = exchange.body
+    if _is_unread(exchange):
+        return None
     if kept is None or not kept.size:
         return ""
     body = Body("request", kept, exchange.request.headers)
-    if kept.is_cut or kept.size > _EDITED or body.coding:
+    if kept.is_cut or kept.size > _EDITED or body.coding or boundary_of(body.content_type):
         return None
     try:
         text = masked_body(kept.read(), body.content_type, secrets).decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return None if "\0" in text or "\r" in text.replace("\r\n", "") else text
+    return None if "\0" in text or _is_mixed(text) else text
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether the ends of lines would not be the same again behind a form of a browser."""
+    rest = text.replace("\r\n", "")
+    return "\r" in rest or ("\n" in rest and "\r\n" in text)
 
 
 def edited(exchange: Exchange, changes: object, secrets: Secrets) -> Replayed:
@@ -182,10 +191,13 @@ def _body(exchange: Exchange, changes: dict[str, Any], secrets: Secrets) -> byte
             raise ValueError("The body is not base64.") from None
     if encoding != "text":
         raise ValueError("The encoding of the body is none of text, base64, same.")
-    if body == _text(exchange, secrets):
+    before = _text(exchange, secrets)
+    if before and "\r\n" in before and "\r" not in body:  # forms of browsers have \n alone
+        body = body.replace("\n", "\r\n")
+    if body == before:
         return _same(exchange)
     kept = exchange.body
-    if kept is not None and is_form(Body("", kept, exchange.request.headers).content_type):
+    if kept is not None and before and is_form(value_of(exchange.request.headers, "Content-Type")):
         body = _restored(body, kept.read().decode("utf-8", "replace"), secrets)
     try:
         return body.encode("utf-8")
@@ -193,8 +205,17 @@ def _body(exchange: Exchange, changes: dict[str, Any], secrets: Secrets) -> byte
         raise ValueError("The body has half a character (a lone surrogate).") from None
 
 
+def _is_unread(exchange: Exchange) -> bool:
+    """Whether the application has not read the body, or not to its end: only that is kept."""
+    length = value_of(exchange.request.headers, "Content-Length")
+    size = exchange.body.size if exchange.body else 0
+    return is_length(length) and int(length) != size and not exchange.source
+
+
 def _same(exchange: Exchange) -> bytes:
     kept = exchange.body
+    if _is_unread(exchange):
+        raise ValueError("The application has not read the whole body, and so it was not kept.")
     if kept is None:
         return b""
     data = kept.read()

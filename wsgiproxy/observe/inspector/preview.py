@@ -7,11 +7,13 @@ is none, or text that is none, helps nobody to find a fault.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from wsgiproxy.observe.inspector.decoded import decoded
 from wsgiproxy.observe.inspector.pretty import pretty_json
+from wsgiproxy.sansio.multipart import boundary_of, parts
 from wsgiproxy.sansio.secrets import MASK, Secrets
 
 __all__ = ["Preview", "image_type", "is_form", "masked_body", "preview", "text_of"]
@@ -22,6 +24,8 @@ _HEX = 4096
 _GARBAGE = 30
 _SAMPLE = 65536
 _FIELDS = 1000
+# Bytes of one field of a form in parts.
+_VALUE = 16384
 # Others than these are slow, or make no text of bytes.
 _CHARSETS = re.compile(
     r"(?:utf-?16|iso-?8859-|latin|windows-125|cp125|shift_?jis|euc-|gb|big5|koi8-)[a-z0-9-]*"
@@ -90,14 +94,27 @@ def text_of(data: bytes, content_type: str = "", *, is_cut: bool = False) -> str
 
 def masked_body(data: bytes, content_type: str, secrets: Secrets) -> bytes:
     """A body without its coding, the secret fields masked if it is a form; others stay."""
+    boundary = boundary_of(content_type)
+    if boundary:
+        return _masked_parts(data, boundary, secrets)
     if not is_form(content_type):
         return data
     return secrets.query(data.decode("latin-1")).encode("latin-1")
 
 
+def _masked_parts(data: bytes, boundary: bytes, secrets: Secrets) -> bytes:
+    kept, last = [], 0
+    for part in parts(data, boundary):
+        if part.file is None and secrets.is_secret_parameter(part.name):
+            kept += [data[last : part.start], MASK.encode("ascii")]
+            last = part.end
+    return b"".join([*kept, data[last:]])
+
+
 def is_form(content_type: str) -> bool:
-    """Whether a body is of ``application/x-www-form-urlencoded``."""
-    return content_type.partition(";")[0].strip().lower() == _FORM
+    """Whether a body is a form, of either media type."""
+    plain = content_type.partition(";")[0].strip().lower() == _FORM
+    return plain or bool(boundary_of(content_type))
 
 
 def preview(
@@ -126,9 +143,12 @@ def _shown(data: bytes, content_type: str, is_cut: bool) -> Preview:
     if kind:
         return Preview("image", is_cut=is_cut, note=f"{kind}.")
     text = text_of(data, content_type, is_cut=is_cut)
+    boundary = boundary_of(content_type)
+    if boundary and (fields := _part_fields(data, boundary)):
+        return Preview("form", text or "", fields, is_cut or len(fields) == _FIELDS)
     if text is None:
         return Preview("hex", _hex(data[:_HEX]), (), is_cut or len(data) > _HEX)
-    if is_form(content_type):
+    if is_form(content_type) and not boundary:
         return _form(text, is_cut)
     pretty = None if is_cut or not _may_be_json(text, content_type) else pretty_json(text)
     if pretty is not None:
@@ -144,6 +164,17 @@ def _form(text: str, is_cut: bool) -> Preview:
         for name, _, value in parts[:_FIELDS]
     ]
     return Preview("form", text, tuple(fields), is_cut or len(parts) > _FIELDS)
+
+
+def _part_fields(data: bytes, boundary: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields of a form in parts; of a file, its name and its size."""
+    fields = []
+    for part in islice(parts(data, boundary), _FIELDS):
+        content, size = data[part.start : part.end], part.end - part.start
+        text = text_of(content[:_VALUE], is_cut=size > _VALUE) if part.file is None else None
+        told = f"{size} bytes" if part.file is None else f"{part.file} ({size} bytes)"
+        fields.append((part.name, told if text is None else text))
+    return tuple(fields)
 
 
 def _says_json(content_type: str) -> bool:

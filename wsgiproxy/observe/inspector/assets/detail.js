@@ -129,6 +129,8 @@ export class Detail {
   }
 
   head(detail) {
+    // Its handshake alone would be no conversation: the proxy does not send it again.
+    this.box.classList.toggle("no-replay", detail.kind === "websocket");
     fill(this.title, make("span", { class: "method" }, detail.method), " ", data(detail.target));
     const status = make("span", { class: `status ${statusClass(detail)}` },
       statusText(detail), detail.reason && ` ${detail.reason}`);

@@ -60,4 +60,5 @@ export function statusText(summary) {
 }
 
 /** A media type without its first half where that says nothing new. */
-export const shortType = (type) => type.replace(/^(application|text)\/(x-)?/, "");
+export const shortType = (type) =>
+  type === "text/plain" ? "text" : type.replace(/^(application|text)\/(x-)?/, "");

@@ -53,11 +53,7 @@ const stream = new Stream({
     else frame ??= requestAnimationFrame(apply);
   },
   state(now) {
-    if (now.kept === 0) {
-      pending.clear();
-      store.clear();
-      list.refresh();
-    }
+    if (now.kept === 0) forget();
     setState(now);
   },
   link(name) {
@@ -66,6 +62,14 @@ const stream = new Stream({
     tell();
   },
 });
+
+function forget() {
+  pending.clear();
+  store.clear();
+  list.chosen = null;
+  list.refresh();
+  if (detail.number !== null) back();
+}
 
 function apply() {
   cancelAnimationFrame(frame);
@@ -108,12 +112,12 @@ function tell() {
   if (box.dataset.state !== name) {
     box.dataset.state = name;
     box.textContent = text;
+    document.body.dataset.link = name;
   }
   const title = state.title || "Inspector";
   if (byId("title").textContent !== title) fill(byId("title"), shown(state.title));
   document.title = name === "live" ? `${title} · Inspector` : `${text} · ${title}`;
   byId("pause").textContent = state.paused ? "Resume" : "Pause";
-  byId("pause").setAttribute("aria-pressed", String(state.paused));
   const [some, all] = [store.shown.length, store.all.length];
   const kept = `${all.toLocaleString("en")} kept`;
   byId("count").textContent = some === all ? kept : `${some.toLocaleString("en")} of ${kept}`;

@@ -43,8 +43,17 @@ function header(...names) {
   return make("thead", {}, make("tr", {}, names.map((name) => make("th", { scope: "col" }, name))));
 }
 
+// Whether fields that are the same are left out; it holds for the next exchange as well.
+let isShort = false;
+
 function onlyDifferent(table) {
-  const box = make("input", { type: "checkbox", change: () => table.classList.toggle("only-different", box.checked) });
+  const change = () => {
+    isShort = box.checked;
+    table.classList.toggle("only-different", isShort);
+  };
+  const box = make("input", { type: "checkbox", change });
+  box.checked = isShort;
+  table.classList.toggle("only-different", isShort);
   return make("label", { class: "check" }, box, " Only differences");
 }
 

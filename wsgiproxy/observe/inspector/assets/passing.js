@@ -3,6 +3,7 @@
 import { button, data, fill, make, shown, tag } from "./dom.js";
 import { count, duration, size } from "./format.js";
 
+const EVENTS = 1000; // events that are told of, the first ones
 const LONG = 400; // characters of a message that are in sight before it is opened
 
 const seconds = (value) => (value === null ? "" : `+${duration(value)}`);
@@ -114,6 +115,7 @@ export class Passing {
   tell(detail, isSocket, number, dropped) {
     const words = [count(number + dropped, isSocket ? "message" : "event")];
     if (dropped) words.push(`the last ${number.toLocaleString("en")} are kept`);
+    if (!isSocket && number >= EVENTS) words.push("which are the first ones; the body has the others");
     words.push(detail.seconds === null ? "still open" : "closed");
     this.note.textContent = words.join(", ");
   }
