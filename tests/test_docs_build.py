@@ -52,7 +52,7 @@ def test_the_home_page_says_first_what_it_is_and_how_to_get_it(html: Path) -> No
     parts = [
         "<strong>Put any web application behind your Python application",
         "wsgiproxy localhost:3000",
-        'src="_images/demo.png"',
+        'src="_images/inspector.png"',
         'id="install"',
         "WSGIProxyApp",
         "proxy_exact_request",

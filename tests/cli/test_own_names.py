@@ -41,7 +41,8 @@ def of_a_command(echo, *options):
 
 @contextlib.contextmanager
 def of_the_demo(echo, *options):
-    with running("demo", *LISTEN, *options) as command:
+    with running("demo", *LISTEN, "--inspect-at", "127.0.0.1:0", *options) as command:
+        command.line()  # the address of the inspector
         yield port_of(command.url())
         assert command.end() == 0  # or it would leave its key file behind
 

@@ -6,6 +6,7 @@ import shlex
 
 from wsgiproxy.cli import options
 from wsgiproxy.cli.health import read_health
+from wsgiproxy.cli.listen import kinds
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.places import read_place
 
@@ -14,6 +15,7 @@ __all__ = [
     "health_path",
     "read_host",
     "read_host_port",
+    "read_loopback",
     "read_prefix",
     "read_target",
     "read_threads",
@@ -27,6 +29,13 @@ def read_host_port(value: object) -> str:
         options.read_listen(str(value))
     except ConfigurationError as error:
         raise ValueError(value) from error
+    return str(value)
+
+
+def read_loopback(value: object) -> str:
+    """An address to serve that other machines cannot reach."""
+    if kinds(options.read_listen(read_host_port(value))) != {"loopback"}:
+        raise ValueError(value)
     return str(value)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +16,7 @@ from wsgiproxy.cli.options import add_rows, flag, given_settings, read_listen
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.settings.inspect import INSPECT
 
-__all__ = ["FLAGS", "Inspection", "add_inspect", "inspected", "read_inspection"]
+__all__ = ["FLAGS", "Inspection", "add_inspect", "inspected", "port_taken", "read_inspection"]
 
 A = TypeVar("A")
 
@@ -51,30 +52,33 @@ class Inspection(NamedTuple):
         return "\n".join(lines)
 
 
-def add_inspect(parser: argparse.ArgumentParser, *, records: bool = True) -> None:
+def add_inspect(parser: argparse.ArgumentParser, *, is_always_on: bool = False) -> None:
     """Add the flags.
 
-    :param records: ``--record`` as well.
+    :param is_always_on: the page is there without ``--inspect``.
     """
     group = parser.add_argument_group("look on")
-    group.add_argument(
-        "--inspect",
-        action="store_const",
-        const=True,
-        help="show every exchange on a page of its own, as it happens, and send requests again; the"
-        " address, with its token, is printed",
-    )
+    if is_always_on:
+        parser.set_defaults(inspect=True)
+    else:
+        group.add_argument(
+            "--inspect",
+            action="store_const",
+            const=True,
+            help="show every exchange on a page of its own, as it happens, and send requests again;"
+            " the address, with its token, is printed",
+        )
     group.add_argument(
         "--inspect-at",
         metavar="HOST:PORT",
-        help=f"the same at this loopback address (default: {_DEFAULT}, or a free port)",
+        help=f"{'the inspector' if is_always_on else 'the same'} at this loopback address"
+        f" (default: {_DEFAULT}, or a free port)",
     )
-    if records:
-        group.add_argument(
-            "--record",
-            metavar="FILE.har",
-            help="write every exchange to this HTTP archive, which `wsgiproxy replay` serves",
-        )
+    group.add_argument(
+        "--record",
+        metavar="FILE.har",
+        help="write every exchange to this HTTP archive, which `wsgiproxy replay` serves",
+    )
     add_rows(group, FLAGS)
 
 
@@ -85,7 +89,7 @@ def read_inspection(arguments: argparse.Namespace, title: str) -> Inspection | N
     :raises CannotStart: the port that was typed is taken.
     """
     shows = arguments.inspect or arguments.inspect_at
-    record = getattr(arguments, "record", None) or ""
+    record = arguments.record or ""
     settings = given_settings(arguments, (("", FLAGS),))
     if not shows and not record:
         if settings:
@@ -120,6 +124,17 @@ def _opened(typed: str | None) -> tuple[socket.socket, Listen]:
 def inspected(make: Callable[[], A], inspection: Inspection | None) -> Callable[[], A]:
     """What makes an application that is inspected, in the process that serves."""
     return make if inspection is None else partial(_made, make, inspection)
+
+
+@contextlib.contextmanager
+def port_taken(inspection: Inspection | None) -> Iterator[None]:
+    """A block that serves; if it cannot start, the port of the page is given up."""
+    try:
+        yield
+    except CannotStart:
+        if inspection is not None and inspection.listener is not None:
+            inspection.listener.close()
+        raise
 
 
 def _made(make: Callable[[], A], inspection: Inspection) -> A:

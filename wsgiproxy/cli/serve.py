@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from wsgiproxy.cli import options
 from wsgiproxy.cli.configured import Configured, read_configured
 from wsgiproxy.cli.health import End, add_end, asgi_with_health, read_end, with_health
 from wsgiproxy.cli.inflight import counted
-from wsgiproxy.cli.inspecting import add_inspect, inspected, read_inspection
+from wsgiproxy.cli.inspecting import add_inspect, inspected, port_taken, read_inspection
 from wsgiproxy.cli.listen import Listen
 from wsgiproxy.cli.liveline import hidden
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
@@ -146,13 +146,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if not isinstance(site, Site):
         site = replace(site, grace=end.grace)
     site.check(arguments.check is not False)
-    allowed, own = site.settings.get("allowed_hosts", ()), own_names(listen)
-    if allowed and own and not isinstance(site, Configured):
-        site = replace(site, settings={**site.settings, "allowed_hosts": (*allowed, *own)})
-    how = site.note + limits(server, threads, arguments.threads) + _hint(site, own)
-    make, seen = with_metrics(
-        _maker(server, site, listen, allowed), arguments.metrics, waits=listener is not None
-    )
+    allowed = site.settings.get("allowed_hosts", ())
+    site, how = _with_own_names(site, own_names(listen))
+    how = site.note + limits(server, threads, arguments.threads) + how
+    make = _maker(server, site, listen, allowed)
+    make, seen = with_metrics(make, arguments.metrics, waits=listener is not None)
     inspection = read_inspection(arguments, site.title)
     largest = site.largest if isinstance(site, Configured) else site.settings.get
     service: Service[Any] = Service(
@@ -169,15 +167,20 @@ def _run(arguments: argparse.Namespace) -> int:
         end.grace,
         inherited=listener,
     )
-    return SERVERS[server](service)
+    with port_taken(inspection):
+        return SERVERS[server](service)
 
 
-def _hint(site: Site | Spawned | Configured, own: Iterable[str]) -> str:
-    """What is missing where only the names of this machine are answered."""
-    settings = site.settings
-    if own and settings.get("trusted_proxies") and not settings.get("allowed_hosts"):
-        return "; a proxy in front that passes the client's Host on needs --allowed-hosts"
-    return ""
+def _with_own_names(
+    site: Site | Spawned | Configured, own: Collection[str]
+) -> tuple[Site | Spawned | Configured, str]:
+    """The site, which answers the names of a loopback address as well; and what to say of it."""
+    allowed = site.settings.get("allowed_hosts", ())
+    if allowed and own and not isinstance(site, Configured):
+        site = replace(site, settings={**site.settings, "allowed_hosts": (*allowed, *own)})
+    if own and not allowed and site.settings.get("trusted_proxies"):
+        return site, "; a proxy in front that passes the client's Host on needs --allowed-hosts"
+    return site, ""
 
 
 def _take_socket(arguments: argparse.Namespace) -> socket.socket | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wsgiproxy.settings.balance import BALANCE
 from wsgiproxy.settings.forward import FORWARD, FORWARD_TRANSPORT, URL_FORWARD
+from wsgiproxy.settings.inspect import INSPECT
 from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SERVER, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting, resolve
 from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
@@ -19,6 +20,7 @@ __all__ = [
     "EXACT",
     "FORWARD",
     "FORWARD_TRANSPORT",
+    "INSPECT",
     "MIDDLEWARE",
     "SERVER",
     "SIGNING",

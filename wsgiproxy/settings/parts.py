@@ -9,6 +9,7 @@ from wsgiproxy.settings.forward import (
     URL_FORWARD,
     URL_FORWARD_TRANSPORT,
 )
+from wsgiproxy.settings.inspect import INSPECT
 from wsgiproxy.settings.rows import APP, EXACT, MIDDLEWARE, SIGNING, TRANSPORT
 from wsgiproxy.settings.setting import Setting
 from wsgiproxy.settings.spawn import SPAWN, SPAWNED_APP, SPAWNED_SIGNING, SPAWNED_TRANSPORT
@@ -31,4 +32,5 @@ PARTS: dict[str, tuple[Setting, ...]] = {
     "AsyncPooledTransport": TRANSPORT,
     "ASGIProxyApp": (*APP, *BALANCE, *UPGRADE, *WEBSOCKET, *SIGNING, *TRANSPORT),
     "ASGISpawningApplication": (*_SPAWN, *UPGRADE, *WEBSOCKET),
+    "Inspector": INSPECT,
 }

@@ -389,7 +389,7 @@ def test_server_is_on_loopback_alone_and_finds_a_free_port(ring):
         return Page(ring, token, Secrets())
 
     for listen in ("0.0.0.0:4040", "192.0.2.1:1", "app.example:80", "", "127.0.0.1:x", None, "a b"):
-        with pytest.raises(ConfigurationError, match="inspect=.*loopback"):
+        with pytest.raises(ConfigurationError, match="listen=.*loopback"):
             PageServer(make, listen)
     first = PageServer(make, "127.0.0.1:0")
     port = Client(first).url.port

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import itertools
 import os
-import secrets
 import signal
 import socket
 import tempfile
@@ -15,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import sleep
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.cli import options
 from wsgiproxy.cli.inflight import counted
+from wsgiproxy.cli.inspecting import add_inspect, inspected, port_taken, read_inspection
 from wsgiproxy.cli.listen import Listen, open_listener
 from wsgiproxy.cli.log import add_log, log_to_stderr, read_log
 from wsgiproxy.cli.own_names import with_own_names
@@ -36,20 +36,19 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from wsgiproxy.asgi.body import Receive, Scope, Send
-    from wsgiproxy.cli.demo.compare import Seen
+    from wsgiproxy.cli.inspecting import Inspection
     from wsgiproxy.cli.serve import Commands
     from wsgiproxy.cli.servers import ASGIApplication
 
 __all__ = [
     "PREFIX",
-    "ASGIFront",
-    "Front",
-    "Requests",
     "add_to",
     "asgi_demo_application",
+    "asgi_numbered",
     "demo_application",
     "in_background",
     "key_file",
+    "numbered",
 ]
 
 #: Where the demo is mounted.
@@ -59,7 +58,8 @@ _PAUSE = 0.4
 _MAX_BODY = 1 << 30
 
 _EPILOG = """\
-Open the address that it prints in a browser, or ask for JSON:
+Open the addresses that it prints in a browser, the inspector's beside the
+demo's; or ask the demo for JSON:
   curl -H 'X-Forwarded-For: 6.6.6.6' http://127.0.0.1:8080/demo/
   curl -N http://127.0.0.1:8080/demo/events
 
@@ -71,13 +71,14 @@ def add_to(commands: Commands) -> None:
     """Add the parser of this command."""
     parser = commands.add_parser(
         "demo",
-        help="an application behind the proxy, which shows what it received",
-        description="Start a small web application behind the proxy. Its pages show what the "
-        "client sent beside what the application received.",
+        help="an application behind the proxy, and the inspector of what passes",
+        description="Start a small web application behind the proxy. Its pages show what it knows "
+        "of the client; the inspector shows what passes, at both sides of the proxy.",
         epilog=_EPILOG,
     )
     options.add_listen(parser)
     add_log(parser)
+    add_inspect(parser, is_always_on=True)
     parser.add_argument(
         "--server",
         choices=("uvicorn", "waitress"),
@@ -88,64 +89,30 @@ def add_to(commands: Commands) -> None:
     parser.set_defaults(run=_run)
 
 
-class Requests:
-    """Keeps each request as the client sent it, while the proxy waits; numbers it."""
+def numbered(proxy: WSGIApplication) -> WSGIApplication:
+    """The proxy, which gets a number with each request, as a value to carry."""
+    from wsgiproxy.cli.demo.facts import CARRIED
 
-    def __init__(self) -> None:
-        self._requests: dict[str, Seen] = {}
-        self._numbers = itertools.count(1)
+    numbers = itertools.count(1)
 
-    def seen(self, request_id: str) -> Seen | None:
-        """A request that is being served, as the client sent it."""
-        return self._requests.get(request_id)
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return proxy({**environ, CARRIED: {"request": next(numbers)}}, start_response)
 
-    @contextlib.contextmanager
-    def keep(self, seen: Seen) -> Iterator[tuple[str, dict[str, int]]]:
-        """Keep a request during a block, by an id; and what is carried to the backend."""
-        request_id = secrets.token_hex(8)
-        self._requests[request_id] = seen
-        try:
-            yield request_id, {"request": next(self._numbers)}
-        finally:
-            del self._requests[request_id]
+    return serve
 
 
-class Front:
-    """A WSGI application that tells the backend which request it gets."""
+def asgi_numbered(proxy: ASGIApplication) -> ASGIApplication:
+    """The same under ASGI."""
+    from wsgiproxy.cli.demo.facts import CARRIED
 
-    def __init__(self, proxy: WSGIApplication, requests: Requests) -> None:
-        self._proxy = proxy
-        self._requests = requests
+    numbers = itertools.count(1)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request (PEP 3333)."""
-        from wsgiproxy.cli.demo.compare import CARRIED, seen_in
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "wsgiproxy": {CARRIED: {"request": next(numbers)}}}
+        await proxy(scope, receive, send)
 
-        with self._requests.keep(seen_in(environ)) as (request_id, carried):
-            more = {"HTTP_X_REQUEST_ID": request_id, CARRIED: carried}
-            return self._proxy({**environ, **more}, start_response)
-
-
-class ASGIFront:
-    """The same as an ASGI application."""
-
-    def __init__(self, proxy: ASGIApplication, requests: Requests) -> None:
-        self._proxy = proxy
-        self._requests = requests
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one scope."""
-        from wsgiproxy.cli.demo.compare import CARRIED, seen_in_scope
-
-        if scope["type"] != "http":
-            await self._proxy(scope, receive, send)
-            return
-        with self._requests.keep(seen_in_scope(scope)) as (request_id, carried):
-            name = b"x-request-id"
-            headers = [field for field in scope["headers"] if field[0] != name]
-            headers.append((name, request_id.encode()))
-            more = {"headers": headers, "wsgiproxy": {CARRIED: carried}}
-            await self._proxy({**scope, **more}, receive, send)
+    return serve
 
 
 @contextlib.contextmanager
@@ -194,16 +161,15 @@ def demo_application(pause: Callable[[], object], secret_file: str) -> Iterator[
     :param pause: waits between two events.
     """
     from wsgiproxy.cli.demo.backend import DemoBackend, verified
-    from wsgiproxy.cli.demo.compare import CARRIED
+    from wsgiproxy.cli.demo.facts import CARRIED
     from wsgiproxy.cli.mount import Mount
 
-    requests = Requests()
-    backend = verified(DemoBackend(requests.seen, pause), secret_file)
+    backend = verified(DemoBackend(pause), secret_file)
     with open_listener(Listen("127.0.0.1", 0)) as listener:
         href = f"http://127.0.0.1:{listener.getsockname()[1]}"
         proxy = WSGIProxyApp(href, secret_file, json_keys=[CARRIED], max_body=_MAX_BODY)
         with contextlib.closing(proxy), in_background(backend, listener):
-            yield Mount(Front(proxy, requests), PREFIX, is_folder=True)
+            yield Mount(numbered(proxy), PREFIX, is_folder=True)
 
 
 @contextlib.contextmanager
@@ -214,16 +180,15 @@ def asgi_demo_application(
     from wsgiproxy.asgi import ASGIProxyApp
     from wsgiproxy.cli.demo.asgi_backend import asgi_in_background, asgi_verified
     from wsgiproxy.cli.demo.backend import DemoBackend
-    from wsgiproxy.cli.demo.compare import CARRIED
+    from wsgiproxy.cli.demo.facts import CARRIED
     from wsgiproxy.cli.mount import ASGIMount
 
-    requests = Requests()
-    backend = asgi_verified(DemoBackend(requests.seen, pause), secret_file)
+    backend = asgi_verified(DemoBackend(pause), secret_file)
     with open_listener(Listen("127.0.0.1", 0)) as listener:
         href = f"http://127.0.0.1:{listener.getsockname()[1]}"
         proxy = ASGIProxyApp(href, secret_file, json_keys=[CARRIED], max_body=_MAX_BODY)
         with asgi_in_background(backend, listener):
-            yield ASGIMount(ASGIFront(proxy, requests), PREFIX, is_folder=True)
+            yield ASGIMount(asgi_numbered(proxy), PREFIX, is_folder=True)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -232,25 +197,27 @@ def _run(arguments: argparse.Namespace) -> int:
     log = read_log(arguments)
     server = arguments.server or default_server()
     check_installed(server)
+    inspection = read_inspection(arguments, "wsgiproxy demo")
     log_to_stderr(log)
     # What a closed terminal sends; it would leave the key file behind. nohup has it ignored.
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _terminate)
     with key_file() as secret_file:
-        started = partial(_print_address, listen, secret_file)
+        started = partial(_print_address, listen, secret_file, inspection)
         pause = partial(sleep, _PAUSE)
-        make: Callable[[], object]
+        make: Callable[[], Any]
         with contextlib.ExitStack() as stack:
+            stack.enter_context(port_taken(inspection))
             if server == "uvicorn":
                 from wsgiproxy.cli.asgi_edge import asgi_counted, asgi_with_own_names
 
                 asgi = stack.enter_context(asgi_demo_application(pause, secret_file))
-                make = partial(
-                    asgi_counted, partial(asgi_with_own_names, lambda: asgi, listen, allowed)
-                )
+                make = partial(asgi_with_own_names, lambda: asgi, listen, allowed)
+                make = inspected(partial(asgi_counted, make), inspection)
             else:
                 wsgi = stack.enter_context(demo_application(pause, secret_file))
-                make = partial(counted, partial(with_own_names, lambda: wsgi, listen, allowed))
+                make = partial(with_own_names, lambda: wsgi, listen, allowed)
+                make = inspected(partial(counted, make), inspection)
             service = Service(make, listen, THREADS, started, _MAX_BODY, log=log)
             return SERVERS[server](service)
 
@@ -259,8 +226,12 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def _print_address(listen: Listen, secret_file: str, port: int) -> None:
+def _print_address(
+    listen: Listen, secret_file: str, inspection: Inspection | None, port: int
+) -> None:
     url = listen.url(port, f"{PREFIX}/")
+    if inspection is not None:
+        print(inspection.note)
     print(f"Open {url} in a browser, or ask for JSON:")
     print(f"  curl -H 'X-Forwarded-For: 6.6.6.6' {url}")
     print("Proxy and backend share a key; what does a doctor say of them?")

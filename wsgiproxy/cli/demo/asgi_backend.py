@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.asgi import ASGIProxyMiddleware
 from wsgiproxy.asgi.body import Body
 from wsgiproxy.cli.demo.backend import RECEIVED, DemoBackend
-from wsgiproxy.cli.demo.compare import CARRIED, seen_in_scope
+from wsgiproxy.cli.demo.facts import CARRIED, received_in
 from wsgiproxy.cli.uvicorn_server import server_of
 from wsgiproxy.sansio.environ.scope_environ import environ_of
 
@@ -37,7 +37,7 @@ def asgi_verified(backend: DemoBackend, secret_file: str) -> ASGIApplication:
     middleware = ASGIProxyMiddleware(serve, secret_file, accept_keys=[CARRIED], replay="memory")
 
     async def remember(scope: Scope, receive: Receive, send: Send) -> None:
-        more = {RECEIVED: seen_in_scope(scope)} if scope["type"] == "http" else {}
+        more = {RECEIVED: received_in(environ_of(scope))} if scope["type"] == "http" else {}
         await middleware({**scope, **more}, receive, send)
 
     return remember

@@ -11,18 +11,15 @@ from urllib.parse import urlsplit
 from webob import Request, Response
 
 from wsgiproxy.cli.demo import pages
-from wsgiproxy.cli.demo.compare import CARRIED, Seen, Shown, facts, seen_in
+from wsgiproxy.cli.demo.facts import CARRIED, Received, Shown, facts, received_in
 from wsgiproxy.middleware import WSGIProxyMiddleware
-from wsgiproxy.sansio.differences import compare
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["EVENTS", "RECEIVED", "REQUEST_ID", "DemoBackend", "verified"]
+__all__ = ["EVENTS", "RECEIVED", "DemoBackend", "verified"]
 
-#: The field by which the backend finds the request of the client.
-REQUEST_ID = "X-Request-Id"
 #: How many events a stream has.
 EVENTS = 10
 
@@ -46,7 +43,7 @@ def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
     middleware = WSGIProxyMiddleware(backend, secret_file, accept_keys=[CARRIED], replay="memory")
 
     def remember(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return middleware({**environ, RECEIVED: seen_in(environ)}, start_response)
+        return middleware({**environ, RECEIVED: received_in(environ)}, start_response)
 
     return remember
 
@@ -54,16 +51,12 @@ def verified(backend: DemoBackend, secret_file: str) -> WSGIApplication:
 class DemoBackend:
     """The web application.
 
-    :param client_request: request id -> the request of the client; None if unknown.
     :param pause: waits between two events.
     """
 
-    def __init__(
-        self, client_request: Callable[[str], Seen | None], pause: Callable[[], object]
-    ) -> None:
-        self._client_request = client_request
+    def __init__(self, pause: Callable[[], object]) -> None:
         self._pause = pause
-        self._views: dict[str, Callable[[Request, Seen, Shown], Response]] = {
+        self._views: dict[str, Callable[[Request, Shown], Response]] = {
             "/redirect": self._redirect,
             "/landed": self._landed,
             "/events": self._events,
@@ -72,40 +65,33 @@ class DemoBackend:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request (PEP 3333)."""
-        request, seen = Request(environ), environ.get(RECEIVED) or seen_in(environ)
+        request, received = Request(environ), environ.get(RECEIVED) or received_in(environ)
         path = environ.get("PATH_INFO", "")
         if path.startswith("/static/"):
             response = _static(path.removeprefix("/static/"))
         else:
-            response = self._views.get(path, self._show)(request, seen, facts(environ, seen))
+            known, view = facts(environ, received), self._views.get(path)
+            response = view(request, known) if view else _show(request, received, known)
             response.cache_control = "no-store"
             response.vary = ("Accept",)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response(environ, start_response)
 
-    def _show(self, request: Request, seen: Seen, known: Shown) -> Response:
-        # Without the proxy of the demo, both sides are the same.
-        client = self._client_request(request.headers.get(REQUEST_ID, "")) or seen
-        if _wanted(request, _JSON, _HTML) == _JSON:
-            return _json(_report(client, seen, known))
-        index = seen.target.partition("?")[0] == "/"
-        return _html(pages.request_page(client, seen, known, index=index))
-
-    def _redirect(self, request: Request, seen: Seen, known: Shown) -> Response:
+    def _redirect(self, request: Request, known: Shown) -> Response:
         said = _own_address(known)
         response = _json({"said": said})
         response.status = 302
         response.location = said
         return response
 
-    def _landed(self, request: Request, seen: Seen, known: Shown) -> Response:
+    def _landed(self, request: Request, known: Shown) -> Response:
         said = _own_address(known)
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"backend_said": said, "client_got": known.public})
         return _html(pages.landed_page(said, known))
 
-    def _events(self, request: Request, seen: Seen, known: Shown) -> Response:
+    def _events(self, request: Request, known: Shown) -> Response:
         kind = _wanted(request, _STREAM, _HTML, _JSON)
         if kind == _HTML:
             return _html(pages.events_page(known))
@@ -119,11 +105,18 @@ class DemoBackend:
                 self._pause()
             yield (frame % json.dumps({"event": number, "of": EVENTS})).encode()
 
-    def _upload(self, request: Request, seen: Seen, known: Shown) -> Response:
+    def _upload(self, request: Request, known: Shown) -> Response:
         arrived = list(_arrived(request)) if request.method in ("POST", "PUT") else []
         if _wanted(request, _JSON, _HTML) == _JSON:
             return _json({"arrived": arrived})
         return _html(pages.upload_page(known, arrived))
+
+
+def _show(request: Request, received: Received, known: Shown) -> Response:
+    if _wanted(request, _JSON, _HTML) == _JSON:
+        return _json(_report(received, known))
+    index = received.target.partition("?")[0] == "/"
+    return _html(pages.request_page(received, known, index=index))
 
 
 def _own_address(known: Shown) -> str:
@@ -154,18 +147,9 @@ def _static(name: str) -> Response:
     return Response(pages.resource(name), content_type=kind, charset="utf-8")
 
 
-def _report(client: Seen, backend: Seen, known: Shown) -> dict[str, Any]:
+def _report(received: Received, known: Shown) -> dict[str, Any]:
     return {
-        "client_sent": _side(client),
-        "backend_received": _side(backend),
-        "changes": [
-            {
-                "backend" if key == "upstream" else key: text
-                for key, text in change._asdict().items()
-            }
-            for change in compare(client.headers, backend.headers)
-            if change.state != "same"
-        ],
+        "backend_received": {**received._asdict(), "headers": dict(received.headers)},
         "backend_knows": {
             "public_url": known.public,
             "prefix": known.prefix,
@@ -179,10 +163,6 @@ def _report(client: Seen, backend: Seen, known: Shown) -> dict[str, Any]:
             "client_address": known.peer,
         },
     }
-
-
-def _side(seen: Seen) -> dict[str, Any]:
-    return {**seen._asdict(), "headers": dict(seen.headers)}
 
 
 def _arrived(request: Request) -> Iterator[dict[str, object]]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from string import Template
 
-from wsgiproxy.cli.demo.compare import Seen, Shown
-from wsgiproxy.sansio.differences import STATES, Change, compare
+from wsgiproxy.cli.demo.facts import Received, Shown
 
 __all__ = ["Html", "events_page", "landed_page", "page", "request_page", "resource", "upload_page"]
-
-_BADGES = {"changed": "replaced", "removed": "removed", "added": "added", "same": "unchanged"}
 
 
 class Html(str):
@@ -48,44 +44,20 @@ def page(title: str, here: str, known: Shown, main: Html) -> Html:
 
     :param here: the place in the navigation, such as ``events``.
     """
-    places = ("headers", "path", "redirect", "events", "upload")
+    places = ("request", "path", "redirect", "events", "upload")
     current = {f"at_{name}": Html(' aria-current="page"' * (name == here)) for name in places}
     return fill("page.html", title=title, prefix=known.prefix, main=main, **current)
 
 
-def _cell(value: str | None) -> Html:
-    return Html('<span class="none">—</span>') if value is None else fill("value.html", value=value)
-
-
-def _row(change: Change) -> Mapping[str, object]:
-    return {
-        "state": change.state,
-        "badge": _BADGES[change.state],
-        "name": change.name,
-        "client": _cell(change.client),
-        "backend": _cell(change.upstream),
-        "why": change.why,
-    }
-
-
-def _counts(changes: list[Change]) -> Html:
-    found = Counter(change.state for change in changes)
-    shown = [
-        {"state": state, "count": found[state], "badge": _BADGES[state]}
-        for state in STATES
-        if found[state]
-    ]
-    return fill_each("count.html", shown)
-
-
-def request_page(client: Seen, backend: Seen, known: Shown, *, index: bool) -> Html:
-    """What the client sent beside what the backend received.
+def request_page(received: Received, known: Shown, *, index: bool) -> Html:
+    """What the backend received, and what it knows.
 
     :param index: the first page; otherwise it is about the path.
     """
-    changes = compare(client.headers, backend.headers)
-    rest = client.target.removeprefix(known.prefix)
-    odd = not index and rest == backend.target
+    authority, slash, path = known.public.partition("//")[2].partition("/")
+    target = slash + path
+    rest = target.removeprefix(known.prefix)
+    odd = not index and rest == received.target
     main = fill(
         "request.html",
         lead=fill(
@@ -99,20 +71,16 @@ def request_page(client: Seen, backend: Seen, known: Shown, *, index: bool) -> H
         carried=known.carried,
         own=known.own,
         peer=known.peer,
-        client_line=f"{client.method} ",
-        client_prefix=client.target[: len(client.target) - len(rest)],
-        client_rest=rest,
-        client_protocol=client.protocol,
-        backend_line=f"{backend.method} ",
-        backend_target=backend.target,
-        backend_protocol=backend.protocol,
-        counts=_counts(changes),
-        rows=fill_each("row.html", map(_row, changes)),
-        front=known.public.split("/")[2],
+        method=received.method,
+        asked_prefix=target[: len(target) - len(rest)],
+        asked_rest=rest,
+        target=received.target,
+        protocol=received.protocol,
+        front=authority,
         back=known.own.split("/")[2],
     )
     title = "A path, byte for byte" if odd else "What happened to your request"
-    return page(title, "path" if odd else "headers", known, main)
+    return page(title, "path" if odd else "request", known, main)
 
 
 def landed_page(said: str, known: Shown) -> Html:

@@ -50,7 +50,7 @@ class PageServer:
     >>> server.close()
     >>> PageServer(lambda token: Page(Ring(), token, Secrets()), "0.0.0.0:4040")
     Traceback (most recent call last):
-    wsgiproxy.errors.ConfigurationError: inspect='0.0.0.0:4040': expected a loopback address, ...
+    wsgiproxy.errors.ConfigurationError: listen='0.0.0.0:4040': expected a loopback address, ...
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PageServer:
 
 
 def _refuse(listen: object, why: str) -> NoReturn:
-    raise ConfigurationError(f"inspect={listen!r}: {why}")
+    raise ConfigurationError(f"listen={listen!r}: {why}")
 
 
 def _listener(listen: str) -> socket.socket:

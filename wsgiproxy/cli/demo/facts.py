@@ -1,25 +1,24 @@
-"""A request of the demo as it is at either side; :mod:`wsgiproxy.sansio.differences` compares."""
+"""What the backend of the demo gets, and what it knows of the client's request."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from wsgiproxy.sansio.fields.names import environ_field, spelled
+from wsgiproxy.sansio.fields.names import environ_field
 from wsgiproxy.sansio.message import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-__all__ = ["CARRIED", "Seen", "Shown", "facts", "seen_in", "seen_in_scope"]
+__all__ = ["CARRIED", "Received", "Shown", "facts", "received_in"]
 
 #: The environ key that the front carries to the backend.
 CARRIED = "demo.front"
 
 
-class Seen(NamedTuple):
-    """A request as it is at one side."""
+class Received(NamedTuple):
+    """A request as the backend receives it."""
 
     method: str
     target: str
@@ -51,7 +50,7 @@ class Shown(NamedTuple):
     peer: str
 
 
-def seen_in(environ: WSGIEnvironment) -> Seen:
+def received_in(environ: WSGIEnvironment) -> Received:
     """The request in an environ."""
     headers = [
         (name, str(value))
@@ -62,7 +61,7 @@ def seen_in(environ: WSGIEnvironment) -> Seen:
     for name, key in (("Host", "HTTP_HOST"), ("Content-Length", "CONTENT_LENGTH")):
         if key in environ:
             headers.append((name, environ[key]))
-    return Seen(
+    return Received(
         environ["REQUEST_METHOD"],
         environ.get("REQUEST_URI", ""),
         environ.get("SERVER_PROTOCOL", ""),
@@ -71,23 +70,7 @@ def seen_in(environ: WSGIEnvironment) -> Seen:
     )
 
 
-def seen_in_scope(scope: Mapping[str, Any]) -> Seen:
-    """The request in an ASGI scope, written as :func:`seen_in` writes it."""
-    headers: dict[str, str] = {}
-    for field, value in scope["headers"]:
-        name, text = spelled(field.decode("latin-1")), value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    client, query = scope.get("client"), scope["query_string"].decode("latin-1")
-    return Seen(
-        scope["method"],
-        scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
-        f"HTTP/{scope['http_version']}",
-        client[0] if client else "",
-        sorted(headers.items(), key=lambda field: field[0].lower()),
-    )
-
-
-def facts(environ: WSGIEnvironment, received: Seen) -> Shown:
+def facts(environ: WSGIEnvironment, received: Received) -> Shown:
     """What the backend knows.
 
     :param environ: as the middleware has restored it.
