@@ -65,8 +65,9 @@ class Load:
 
     def _exchange(self, client: _Client) -> bool:
         """Whether the connection is kept."""
-        is_late = time.monotonic() - client.since > _SILENCE
         client.send(_REQUEST)
+        # Not before: on a busy machine this thread may have waited for its turn to send.
+        is_late = time.monotonic() - client.since > _SILENCE
         answer = client.response()
         client.since = time.monotonic()
         if is_late and not answer.status and not answer.raw:
