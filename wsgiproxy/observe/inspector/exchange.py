@@ -11,7 +11,7 @@ from time import monotonic, time
 from typing import NamedTuple
 
 from wsgiproxy.errors import ProxyError
-from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
+from wsgiproxy.observe.inspector.kept import ARRIVAL, Kept, Limits, Spool
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
@@ -224,19 +224,23 @@ class Exchange:
         """A block of the request's body has been read."""
         if self.body is None:
             self.body = self.new_body()
+            if self.is_forgotten:
+                self.body.forget()
         self.body.add(block)
 
     def begin_answer(self, head: ResponseHead) -> None:
         """The head of the answer goes to the client."""
         self.answer = head
         self.answered = self.now()
+        if self.answer_body is not None:  # of an answer that never went
+            self.answer_body.forget()
         self.answer_body = self.new_body()
         if any(
             name.lower() == "content-type" and value.lower().startswith("text/event-stream")
             for name, value in head.headers
         ):
             self.answer_body.arrivals = []
-        self._changed(self)
+        self._settle()
 
     def add_answer(self, block: bytes) -> None:
         """A block of its body goes to the client."""
@@ -247,6 +251,7 @@ class Exchange:
             body.add(block)
         else:
             body.add(block, self.now())
+            self._grow(len(block) + ARRIVAL)
             self._changed(self)
 
     def attempt(self, origin: Origin, request: Request, *, is_changed: bool) -> Attempt:
@@ -258,8 +263,15 @@ class Exchange:
         if is_changed:
             attempt.body, attempt.answer_body = self.new_body(), self.new_body()
         self.attempts.append(attempt)
-        self._changed(self)
+        self._settle()
         return attempt
+
+    def _settle(self) -> None:
+        """There is something new of it; what was made while it was forgotten goes, too."""
+        if self.is_forgotten:
+            for body in self.bodies:
+                body.forget()
+        self._changed(self)
 
     def message(self, kind: str, data: bytes, *, is_from_client: bool) -> None:
         """A message of a WebSocket passes."""
@@ -268,11 +280,14 @@ class Exchange:
         if not self.is_forgotten:
             kept = data[:_MESSAGE]
             self.messages.append(Message(self.now(), is_from_client, kind, kept, len(data)))
-            self._growth += len(kept)
-            if self._growth > _GROWTH:
-                self._growth = 0
-                self._grown()
+            self._grow(len(kept))
         self._changed(self)
+
+    def _grow(self, count: int) -> None:
+        self._growth += count
+        if self._growth > _GROWTH:
+            self._growth = 0
+            self._grown()
 
     def fail(self, error: BaseException) -> None:
         """Note an error in full."""

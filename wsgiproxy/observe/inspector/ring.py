@@ -6,10 +6,12 @@ is garbage: what it costs is counted when the next one begins, or when they are 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
 from wsgiproxy.observe.inspector.kept import Limits, Spool
@@ -33,7 +35,7 @@ class Ring:
         self.limits = limits or Limits()
         self.is_paused = False
         self.keep_until: Callable[[Exchange], bool] | None = None
-        self._spool = Spool()
+        self._spool = Spool(self.limits.disk, self.settle)
         self._numbers = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
         self._costs: dict[int, int] = {}
@@ -184,26 +186,27 @@ class Changes:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._numbers: deque[int] = deque()
-        self._event = threading.Event()
+        # An exchange may end, and be noted, where garbage is collected: within a wait, too. An
+        # event would be locked then; this queue may be put into at any point.
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._is_called = False
 
     def note(self, number: int) -> None:
         """An exchange has changed; 0 for the ring itself."""
         self._numbers.append(number)
-        if not self._event.is_set():
-            self._event.set()
+        if not self._is_called:
+            self._is_called = True
+            self._calls.put(None)
 
     def wait(self, seconds: float) -> set[int]:
-        """Those that have changed; none after *seconds* without a change."""
-        self._event.wait(seconds)
-        self._event.clear()
-        return set(_taken(self._numbers))
+        """Those that have changed; none after *seconds* without a change, or a little earlier."""
+        with contextlib.suppress(Empty):
+            self._calls.get(timeout=seconds)
+        self._is_called = False
+        # Not until it is empty: others add to it meanwhile.
+        return {self._numbers.popleft() for _ in range(len(self._numbers))}
 
     def close(self) -> None:
         """Listen no more."""
         self._ring.unlisten(self)
-        self._event.set()
-
-
-def _taken(numbers: deque[int]) -> Iterable[int]:
-    while numbers:
-        yield numbers.popleft()
+        self._calls.put(None)
