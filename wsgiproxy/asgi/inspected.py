@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.asgi.served import Served
 from wsgiproxy.observe.accesslog import INSPECTED
 from wsgiproxy.observe.inspector.feed import fields_in, request_in_scope
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.sansio.message import ResponseHead
 from wsgiproxy.sansio.websocket import HTTP_SCHEMES, SWITCHING
 
@@ -48,16 +49,23 @@ class InspectedASGI(Served):
         if scope["type"] not in ("http", "websocket") or INSPECTED in scope:
             await self.application(scope, receive, send)
             return
+        exchange = self._begun(scope)
+        if exchange is None:
+            await self.application(scope, receive, send)
+            return
+        await self.serve(exchange, scope, receive, send)
+
+    @harmless
+    def _begun(self, scope: Scope) -> Exchange | None:
+        """The exchange of a request; None if it is not to be kept."""
         if "state" in scope:
             self.shared = {"state": scope["state"].copy()}
         request, client = request_in_scope(scope)
         scheme = scope.get("scheme") or "http"
         exchange = self._ring.begin(request, client, HTTP_SCHEMES.get(scheme) or scheme)
-        if exchange is None:
-            await self.application(scope, receive, send)
-            return
-        exchange.mount = scope.get("root_path", "")
-        await self.serve(exchange, scope, receive, send)
+        if exchange is not None:
+            exchange.mount = scope.get("root_path", "")
+        return exchange
 
     async def serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request of an exchange that has begun."""
@@ -99,13 +107,14 @@ class _Seen:
         return message
 
     async def send(self, message: Message) -> None:
-        self._note(message, message["type"])
+        self._note(message, message.get("type", ""))
         await self._send(message)
 
+    @harmless
     def _note(self, message: Message, kind: str) -> None:
         exchange = self._exchange
         if kind.endswith("http.response.start"):
-            status, headers = message["status"], fields_in(message.get("headers", ()))
+            status, headers = int(message["status"]), fields_in(message.get("headers", ()))
             exchange.begin_answer(ResponseHead(status, responses.get(status, ""), headers))
         elif kind.endswith("http.response.body"):
             block = message.get("body")
@@ -128,8 +137,7 @@ class _Seen:
         if kind == "websocket.send":
             self._tell(event, is_from_client=False)
         elif kind == "websocket.accept":
-            headers = fields_in(event.get("headers", ()))
-            self._exchange.begin_answer(ResponseHead(SWITCHING, "Switching Protocols", headers))
+            self._accept(event)
         elif kind == "websocket.close":
             if self._exchange.answer is None:  # a refusal, for which the server has this status
                 self._exchange.begin_answer(ResponseHead(403, "Forbidden", []))
@@ -138,6 +146,12 @@ class _Seen:
             self._note(event, kind)
         await self._send(event)
 
+    @harmless
+    def _accept(self, event: Message) -> None:
+        headers = fields_in(event.get("headers", ()))
+        self._exchange.begin_answer(ResponseHead(SWITCHING, "Switching Protocols", headers))
+
+    @harmless
     def _tell(self, event: Message, *, is_from_client: bool) -> None:
         text = event.get("text")
         if text is not None:
@@ -146,6 +160,7 @@ class _Seen:
             data, kind = bytes(event.get("bytes") or b""), "binary"
         self._exchange.message(kind, data, is_from_client=is_from_client)
 
+    @harmless
     def _close(self, event: Message, *, is_from_client: bool) -> None:
         # As the frame would have it (RFC 6455, 5.5.1).
         code, reason = event.get("code") or 1005, event.get("reason") or ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.observe.accesslog import INSPECTED
 from wsgiproxy.observe.inspector.feed import answer_head, request_in_environ
+from wsgiproxy.observe.inspector.harmless import harmless
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,12 +33,19 @@ class InspectedWSGI:
         """Serve one request (PEP 3333)."""
         if INSPECTED in environ:  # another one is around this one
             return self.application(environ, start_response)
-        request, client = request_in_environ(environ)
-        exchange = self._ring.begin(request, client, environ.get("wsgi.url_scheme", "http"))
+        exchange = self._begun(environ)
         if exchange is None:
             return self.application(environ, start_response)
-        exchange.mount = environ.get("SCRIPT_NAME", "")
         return self.serve(exchange, environ, start_response)
+
+    @harmless
+    def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
+        """The exchange of a request; None if it is not to be kept."""
+        request, client = request_in_environ(environ)
+        exchange = self._ring.begin(request, client, environ.get("wsgi.url_scheme", "http"))
+        if exchange is not None:
+            exchange.mount = environ.get("SCRIPT_NAME", "")
+        return exchange
 
     def serve(
         self, exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse
@@ -50,10 +58,11 @@ class InspectedWSGI:
         environ.pop("wsgi.file_wrapper", None)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
-            if exchange.answer is None or exc_info is not None:
-                exchange.begin_answer(answer_head(status, headers))
             more = () if exc_info is None else (exc_info,)
             write = start_response(status, headers, *more)
+            # Not before: a server raises where the head has gone, and that one stays.
+            if exchange.answer is None or exc_info is not None:
+                _begin(exchange, status, headers)
 
             def seen(block: bytes) -> object:
                 exchange.add_answer(block)
@@ -72,7 +81,13 @@ class InspectedWSGI:
                 exchange.add_answer(block)
             exchange.end()
             return blocks
-        return _Seen(blocks, exchange)
+        # Servers look at the number of blocks, where it is told.
+        return (_SeenSized if hasattr(blocks, "__len__") else _Seen)(blocks, exchange)
+
+
+@harmless
+def _begin(exchange: Exchange, status: str, headers: Any) -> None:
+    exchange.begin_answer(answer_head(status, headers))
 
 
 class _Input:
@@ -96,6 +111,9 @@ class _Input:
     def readline(self, *size: int) -> bytes:
         return self._seen(self._source.readline(*size))
 
+    def __next__(self) -> bytes:
+        return self._seen(next(self._source))
+
     def readlines(self, *hint: int) -> list[bytes]:
         return [self._seen(line) for line in self._source.readlines(*hint)]
 
@@ -110,7 +128,7 @@ class _Seen:
 
     def __init__(self, blocks: Iterable[bytes], exchange: Exchange) -> None:
         self._blocks = blocks
-        self._iterator = iter(blocks)
+        self._iterator: Iterator[bytes] | None = None
         self._exchange = exchange
 
     def __iter__(self) -> _Seen:
@@ -118,6 +136,8 @@ class _Seen:
 
     def __next__(self) -> bytes:
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._blocks)
             block = next(self._iterator)
         except StopIteration:
             self._exchange.end()
@@ -137,3 +157,12 @@ class _Seen:
                 self._blocks.close()
         finally:
             self._exchange.end(is_whole=False)
+
+
+class _SeenSized(_Seen):
+    """The same of a list of another class, or of a tuple: servers make a length of one block."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(cast(Sized, self._blocks))

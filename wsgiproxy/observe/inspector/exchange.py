@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import NamedTuple
 
 from wsgiproxy.errors import ProxyError
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.observe.inspector.kept import ARRIVAL, Kept, Limits, Spool
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
@@ -108,6 +109,7 @@ class Attempt:
         self.body: Kept | None = None
         self.answer_body: Kept | None = None
 
+    @harmless
     def connect(self) -> None:
         """A new connection stands."""
         self.connected = self._now()
@@ -133,17 +135,20 @@ class Attempt:
         if self.body is not None:
             self.body.end()
 
+    @harmless
     def take(self, head: ResponseHead, *, is_reused: bool) -> None:
         """The head of the answer has come."""
         self.answered = self._now()
         self.answer = head
         self.is_reused = is_reused
 
+    @harmless
     def fail(self, error: BaseException) -> None:
         """There is no answer, or it breaks off."""
         self.ended = self._now()
         self.error = self.error or f"{type(error).__name__}: {error}"
 
+    @harmless
     def end(self, *, is_whole: bool) -> None:
         """The answer has ended."""
         self.ended = self._now()
@@ -228,6 +233,7 @@ class Exchange:
                 self.body.forget()
         self.body.add(block)
 
+    @harmless
     def begin_answer(self, head: ResponseHead) -> None:
         """The head of the answer goes to the client."""
         self.answer = head
@@ -250,8 +256,9 @@ class Exchange:
         if body.arrivals is None:
             body.add(block)
         else:
+            before = body.size
             body.add(block, self.now())
-            self._grow(len(block) + ARRIVAL)
+            self._grow(body.size - before + ARRIVAL)
             self._changed(self)
 
     def attempt(self, origin: Origin, request: Request, *, is_changed: bool) -> Attempt:
@@ -273,6 +280,7 @@ class Exchange:
                 body.forget()
         self._changed(self)
 
+    @harmless
     def message(self, kind: str, data: bytes, *, is_from_client: bool) -> None:
         """A message of a WebSocket passes."""
         self.is_websocket = True
@@ -289,6 +297,7 @@ class Exchange:
             self._growth = 0
             self._grown()
 
+    @harmless
     def fail(self, error: BaseException) -> None:
         """Note an error in full."""
         text = f"{type(error).__name__}: {error}"
@@ -297,6 +306,7 @@ class Exchange:
         if text not in self.errors:
             self.errors.append(text)
 
+    @harmless
     def end(self, *, is_whole: bool = True) -> None:
         """All is over; a second call does nothing.
 

@@ -64,11 +64,14 @@ def fields_in(pairs: Any) -> Headers:
     return [(_text(bytes(name)), bytes(value).decode("latin-1")) for name, value in pairs]
 
 
-def answer_head(status: str, headers: Headers) -> ResponseHead:
+def answer_head(status: str, headers: Any) -> ResponseHead:
     """The head of an answer, as it is given to ``start_response``.
 
     >>> answer_head("404 Not Found", [])
     ResponseHead(status=404, reason='Not Found', headers=[])
     """
     code, _, reason = status.partition(" ")
-    return ResponseHead(int(code) if code.isdecimal() else 0, reason, list(headers))
+    number = int(code) if len(code) == 3 and code.isdecimal() else 0
+    # A list, if it is one (PEP 3333); of an iterator there would be nothing left for the server.
+    found = headers if isinstance(headers, (list, tuple)) else []
+    return ResponseHead(number, reason, [(str(name), str(value)) for name, value in found])

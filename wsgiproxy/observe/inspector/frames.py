@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.websocket import PROTOCOL
 
@@ -45,6 +46,7 @@ class Frames:
         """Bytes of the upstream pass."""
         self._pass(block, is_from_client=False)
 
+    @harmless
     def _pass(self, block: bytes, *, is_from_client: bool) -> None:
         way = self._ways.get(is_from_client)
         if way is None:

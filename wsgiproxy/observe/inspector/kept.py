@@ -16,6 +16,8 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
+from wsgiproxy.observe.inspector.harmless import harmless
+
 __all__ = ["ARRIVAL", "IN_MEMORY", "Kept", "Limits", "Spool"]
 
 #: Bytes of one body that stay in memory; a longer one is in a file.
@@ -132,6 +134,7 @@ class Kept:
         # one, when its number is that of a socket. Whatever garbage ends meanwhile, may end here.
         self._lock = threading.RLock()
 
+    @harmless
     def add(self, block: bytes, seconds: float = 0.0) -> None:
         """One block has passed.
 
