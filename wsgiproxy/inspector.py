@@ -130,7 +130,7 @@ class Inspector:
         """
         from wsgiproxy.observe.inspector.recorder import Recorder
 
-        return Recorder(self.ring, path, self._masks, __version__)
+        return Recorder(self.ring, path, self._masks, __version__, self.secrets)
 
     def har(self, exchanges: Iterable[Exchange] | None = None) -> str:
         """An HTTP archive (HAR 1.2) of what is kept, secrets masked.
@@ -138,7 +138,8 @@ class Inspector:
         :param exchanges: those of the ring that go into it; None for all.
         """
         found = self.ring.exchanges() if exchanges is None else exchanges
-        return "".join(har_text(map(entry_of, found), mask=self._masks, version=__version__))
+        entries = (entry_of(each, self.secrets) for each in found)
+        return "".join(har_text(entries, mask=self._masks, version=__version__))
 
     def add_har(self, text: str | bytes, name: str = "") -> int:
         """Keep the exchanges of an HTTP archive among the others.

@@ -76,11 +76,16 @@ class InspectedWSGI:
             exchange.fail(error)
             exchange.end(is_whole=False)
             raise
-        if type(blocks) is list:
-            for block in blocks:
-                exchange.add_answer(block)
-            exchange.end()
-            return blocks
+        kind = type(blocks)
+        if kind is list or getattr(kind, "__iter__", None) is list.__iter__:
+            if not hasattr(blocks, "close"):
+                for block in blocks:
+                    exchange.add_answer(block)
+                exchange.end()
+                return blocks
+        elif not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+            exchange.end(is_whole=False)
+            return blocks  # such as None, which the server refuses
         # Servers look at the number of blocks, where it is told.
         return (_SeenSized if hasattr(blocks, "__len__") else _Seen)(blocks, exchange)
 

@@ -8,19 +8,26 @@ from urllib.parse import urlsplit
 from wsgiproxy.observe.inspector.exchange import Attempt, Exchange, RequestHead
 from wsgiproxy.observe.inspector.exchange import Message as Passed
 from wsgiproxy.observe.inspector.kept import Kept
+from wsgiproxy.observe.inspector.preview import masked_body
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Message, Timings
-from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.sansio.message import Headers, ResponseHead
+from wsgiproxy.sansio.secrets import Secrets
 
 __all__ = ["add_entry", "entry_of"]
 
+_SECRETS = Secrets()
 _OPCODES = {"text": 1, "binary": 2}
 _KINDS = {number: kind for kind, number in _OPCODES.items()}
 
 
-def entry_of(exchange: Exchange) -> Entry:
-    """The client's side of an exchange, with the times of the upstream's."""
+def entry_of(exchange: Exchange, secrets: Secrets = _SECRETS) -> Entry:
+    """The client's side of an exchange, with the times of the upstream's.
+
+    :param secrets: what is masked in forms and in errors; fields and the address are masked when
+        the entry is written.
+    """
     request = exchange.request
     host = value_of(request.headers, "host") or "unknown"
     target = request.target
@@ -29,26 +36,30 @@ def entry_of(exchange: Exchange) -> Entry:
     if exchange.answer is not None and exchange.answer.status:
         status, reason, headers = exchange.answer
         reason = reason or responses.get(status, "")
-        answer = Answer(status, reason, "HTTP/1.1", headers, _body(exchange.answer_body))
+        body = _body(exchange.answer_body, headers, secrets)
+        answer = Answer(status, reason, "HTTP/1.1", headers, body)
     return Entry(
         exchange.began,
         request.method,
         url,
         request.version,
         request.headers,
-        _body(exchange.body),
+        _body(exchange.body, request.headers, secrets),
         answer,
-        "; ".join(exchange.errors),
+        secrets.text("; ".join(exchange.errors)),
         _timings(exchange),
         messages=tuple(_messages(exchange)),
-        comment=_comment(exchange),
+        comment=secrets.text(_comment(exchange)),
     )
 
 
-def _body(body: Kept | None) -> Body:
+def _body(body: Kept | None, headers: Headers, secrets: Secrets) -> Body:
     if body is None:
         return Body()
-    return Body(body.read(), body.is_cut or not body.is_whole, body.size)
+    data = body.read()
+    if not value_of(headers, "content-encoding"):
+        data = masked_body(data, value_of(headers, "content-type"), secrets)
+    return Body(data, body.is_cut or not body.is_whole, body.size)
 
 
 def _messages(exchange: Exchange) -> list[Message]:

@@ -36,7 +36,7 @@ class Frames:
         if protocol == PROTOCOL and find_spec("websockets") is not None:
             extensions = ", ".join(values(headers, "sec-websocket-extensions"))
             self._ways = {each: _way(each, extensions) for each in (True, False)}
-        self._fragments: dict[bool, tuple[str, list[bytes], int]] = {}
+        self._fragments: dict[bool, tuple[str, bytearray, int]] = {}
 
     def from_client(self, block: bytes) -> None:
         """Bytes of the client pass."""
@@ -64,14 +64,13 @@ class Frames:
         if kind not in ("text", "binary", "cont"):
             data = frame.data
         else:
-            kind, parts, size = self._fragments.pop(is_from_client, (kind, [], 0))
-            if size < _LARGEST:
-                parts.append(bytes(frame.data[: _LARGEST - size]))
+            before = self._fragments.pop(is_from_client, None)
+            kind, data, size = before or (kind, bytearray(), 0)
+            data += frame.data[: _LARGEST - len(data)]
             size += len(frame.data)
             if not frame.fin:
-                self._fragments[is_from_client] = kind, parts, size
+                self._fragments[is_from_client] = kind, data, size
                 return
-            data = b"".join(parts)
         self._exchange.message(kind, bytes(data), is_from_client=is_from_client)
 
 

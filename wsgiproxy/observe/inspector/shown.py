@@ -25,7 +25,6 @@ __all__ = ["detail", "masked_headers", "masked_target", "sent_headers", "summary
 # Characters or bytes of a message or an event, and how many events: a page is not a file.
 _SHORT = 4096
 _EVENTS = 1000
-_QUERY = re.compile(r"[^\s?#]*[?#]\S+")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s@]*@")
 _STREAM = "text/event-stream"
 
@@ -90,12 +89,12 @@ def detail(exchange: Exchange, secrets: Secrets) -> dict[str, Any]:
 
 def masked_target(target: str, secrets: Secrets) -> str:
     """A request-target, or a URL, without a password and without secret parameters."""
-    return _USERINFO.sub(f"{MASK}@", secrets.target(target))
+    return secrets.target(target)
 
 
 def _masked_text(text: str, secrets: Secrets) -> str:
     """A sentence; the addresses in it are masked."""
-    return _USERINFO.sub(f"{MASK}@", _QUERY.sub(lambda match: secrets.target(match[0]), text))
+    return secrets.text(text)
 
 
 def masked_headers(headers: Headers, secrets: Secrets) -> Headers:
