@@ -1,4 +1,4 @@
-"""Nothing that is masked on the page comes out elsewhere: in archives, errors, or other spellings."""
+"""Nothing that is masked on the page comes out elsewhere: in archives, errors, other spellings."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def test_archive() -> None:
     def app(environ: Any, start: Any) -> Any:
         if environ["PATH_INFO"] == "/fails":
             raise RuntimeError(f"no http://u:{SECRET}@a.example/?token={SECRET}")
+        environ["wsgi.input"].read()
         start("200 OK", [("Content-Type", FORM), ("Location", f"http://a:{SECRET}@b.example/")])
         return [f"access_token={SECRET}&a=b".encode()]
 
