@@ -18,6 +18,8 @@ from wsgiproxy.sansio.secrets import Secrets
 __all__ = ["add_entry", "entry_of"]
 
 _SECRETS = Secrets()
+# Seconds of a step; a year.
+_LONGEST = 366 * 86400.0
 _OPCODES = {"text": 1, "binary": 2}
 _KINDS = {number: kind for kind, number in _OPCODES.items()}
 
@@ -159,8 +161,13 @@ def _kept(exchange: Exchange, body: Body) -> Kept | None:
 
 def _set_times(exchange: Exchange, timings: Timings) -> None:
     before = (timings.blocked, timings.dns, timings.connect, timings.send, timings.wait)
-    answered = sum(filter(None, before)) / 1000
+    answered = sum(map(_seconds, before))
     if exchange.answer is not None:
         exchange.answered = answered
     exchange.end()
-    exchange.ended = answered + (timings.receive or 0.0) / 1000
+    exchange.ended = answered + _seconds(timings.receive)
+
+
+def _seconds(milliseconds: float | None) -> float:
+    """A time of a file, which may say any number; an endless sum could not be shown."""
+    return min((milliseconds or 0.0) / 1000, _LONGEST)
