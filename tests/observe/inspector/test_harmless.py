@@ -16,6 +16,7 @@ from wsgiproxy.asgi.inspected import InspectedASGI
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.observe.inspector.exchange import Exchange, RequestHead
 from wsgiproxy.observe.inspector.frames import Frames
+from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.recorder import Recorder
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.har.mask import NOTHING
@@ -221,3 +222,24 @@ def test_an_exchange_that_cannot_be_written_ends_no_recording(
     recorder.close()
     urls = [each["request"]["url"] for each in json.loads(path.read_bytes())["log"]["entries"]]
     assert [url[-2:] for url in urls] == ["/1", "/3"]
+
+
+def test_messages_that_do_not_end_are_counted_and_go() -> None:
+    ring = Ring(Limits(memory=8 << 20))
+    tunnels = []
+    for _ in range(20):
+        exchange = ring.begin(RequestHead("GET", "/", "HTTP/1.1", []), "", "http")
+        assert exchange is not None
+        tunnels.append((exchange, Frames(exchange, "websocket", [])))
+    for number, (exchange, frames) in enumerate(tunnels):
+        frames.from_upstream(b"\x82\x7f" + (3 << 20).to_bytes(8, "big") + bytes(2 << 20))
+        if number % 2:
+            frames.from_upstream(bytes(1 << 20))
+            assert [each.size for each in exchange.messages] == [3 << 20]
+    assert ring.memory <= 8 << 20
+    assert len(ring) < 20
+    for exchange, frames in tunnels:
+        frames.from_upstream(b"\x81\x01a")
+        held = sum(len(each.reader.buffer) for each in frames._ways.values())
+        assert held == 0 if exchange.is_forgotten else held == exchange.held
+    ring.clear()

@@ -212,6 +212,8 @@ class Exchange:
         self.attempts: list[Attempt] = []
         self.messages: deque[Message] = deque(maxlen=_MESSAGES)
         self.passed_messages = 0
+        #: Bytes of messages that have not come to an end.
+        self.held = 0
         self.replay_of = 0
         self.source = ""
         #: The mount of the application, as it stood in the environ or the scope.
@@ -233,7 +235,6 @@ class Exchange:
                 self.body.forget()
         self.body.add(block)
 
-    @harmless
     def begin_answer(self, head: ResponseHead) -> None:
         """The head of the answer goes to the client."""
         self.answer = head
@@ -242,7 +243,9 @@ class Exchange:
             self.answer_body.forget()
         self.answer_body = self.new_body()
         if any(
-            name.lower() == "content-type" and value.lower().startswith("text/event-stream")
+            len(name) == 12
+            and name.lower() == "content-type"
+            and value.lower().startswith("text/event-stream")
             for name, value in head.headers
         ):
             self.answer_body.arrivals = []
@@ -281,15 +284,24 @@ class Exchange:
         self._changed(self)
 
     @harmless
-    def message(self, kind: str, data: bytes, *, is_from_client: bool) -> None:
-        """A message of a WebSocket passes."""
+    def message(self, kind: str, data: bytes, *, is_from_client: bool, size: int = 0) -> None:
+        """A message of a WebSocket passes.
+
+        :param size: all of its bytes, where *data* are its first ones.
+        """
         self.is_websocket = True
         self.passed_messages += 1
         if not self.is_forgotten:
             kept = data[:_MESSAGE]
-            self.messages.append(Message(self.now(), is_from_client, kind, kept, len(data)))
+            self.messages.append(Message(self.now(), is_from_client, kind, kept, size or len(data)))
             self._grow(len(kept))
         self._changed(self)
+
+    def hold(self, count: int) -> None:
+        """So many bytes are held of messages that have not come to an end."""
+        more, self.held = count - self.held, count
+        if more > 0:
+            self._grow(more)
 
     def _grow(self, count: int) -> None:
         self._growth += count
@@ -345,7 +357,7 @@ class Exchange:
         fields = sum(_FIELD + len(name) + len(value) for head in heads for name, value in head)
         messages = sum(_FIELD + len(each.data) for each in list(self.messages))
         bodies = sum(body.in_memory for body in self.bodies)
-        return _OBJECT + len(self.request.target) + fields + messages + bodies
+        return _OBJECT + len(self.request.target) + fields + messages + bodies + self.held
 
     def forget(self) -> None:
         """Give up its bodies and messages; what still passes is not kept."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Frames"]
 
 # Bytes of one message that are put together to be shown, and that are read at all.
-_LARGEST, _LARGEST_READ = 1 << 20, 16 << 20
+_LARGEST, _LARGEST_READ = 1 << 20, 4 << 20
 
 
 class Frames:
@@ -48,6 +48,9 @@ class Frames:
 
     @harmless
     def _pass(self, block: bytes, *, is_from_client: bool) -> None:
+        if self._exchange.is_forgotten:  # nothing is read that nobody sees
+            self._ways.clear()
+            self._fragments.clear()
         way = self._ways.get(is_from_client)
         if way is None:
             self._exchange.message("binary", block, is_from_client=is_from_client)
@@ -58,11 +61,16 @@ class Frames:
         way.data_to_send()  # what it would answer to pings
         if way.parser_exc is not None:  # not what it looked like
             self._ways[is_from_client] = None
+            self._fragments.pop(is_from_client, None)
+        held = sum(len(each.reader.buffer) for each in self._ways.values() if each is not None)
+        held += sum(len(data) for _, data, _ in self._fragments.values())
+        if held or self._exchange.held:
+            self._exchange.hold(held)
 
     def _add(self, frame: Any, *, is_from_client: bool) -> None:
         kind = frame.opcode.name.lower()
         if kind not in ("text", "binary", "cont"):
-            data = frame.data
+            data, size = frame.data, len(frame.data)
         else:
             before = self._fragments.pop(is_from_client, None)
             kind, data, size = before or (kind, bytearray(), 0)
@@ -71,7 +79,7 @@ class Frames:
             if not frame.fin:
                 self._fragments[is_from_client] = kind, data, size
                 return
-        self._exchange.message(kind, bytes(data), is_from_client=is_from_client)
+        self._exchange.message(kind, bytes(data), is_from_client=is_from_client, size=size)
 
 
 def _way(is_from_client: bool, extensions: str) -> Any:
