@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -194,3 +195,27 @@ def test_an_exchange_may_end_at_any_point_of_a_wait_for_it() -> None:
     changes.note(7)
     assert changes.wait(20) == {7}
     changes.close()
+
+
+def test_a_child_begins_with_an_empty_ring_and_leaves_the_files_of_its_parent(
+    folders: Callable[[], list[str]],
+) -> None:
+    ring = Ring(Limits(exchanges=1))
+    ring.keep_until = lambda exchange: False
+    exchange = begun(ring)
+    exchange.begin_answer(ANSWER)
+    exchange.add_answer(bytes(IN_MEMORY + 1))
+    with ring._lock:  # of a thread that the child does not have
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            with contextlib.suppress(BaseException):
+                begun(ring)
+                begun(ring)
+                ring.clear()
+                status = len(ring)
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(ring) == 1
+    assert len(folders()) == 1
+    ring.clear()

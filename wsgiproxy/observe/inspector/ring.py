@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -34,9 +36,13 @@ class Ring:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.is_paused = False
+        self._numbers = itertools.count(1)
+        self._begin_empty()
+        _rings.add(self)
+
+    def _begin_empty(self) -> None:
         self.keep_until: Callable[[Exchange], bool] | None = None
         self._spool = Spool(self.limits.disk, self.settle)
-        self._numbers = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
         self._costs: dict[int, int] = {}
         self._memory = 0
@@ -178,6 +184,19 @@ class Ring:
         """Tell it of no more."""
         with self._lock:
             self._listeners = tuple(each for each in self._listeners if each is not changes)
+
+
+_rings: weakref.WeakSet[Ring] = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    """The files are the parent's, and its threads, which may have held the lock, are not there."""
+    for ring in list(_rings):
+        ring._begin_empty()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 class Changes:
