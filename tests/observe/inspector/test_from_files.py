@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -37,3 +38,17 @@ def test_targets_that_no_server_takes_are_not_sent(url: str) -> None:
     with pytest.raises(BadRequest):
         inspector.send_again(exchange, edited(exchange, {}, inspector.secrets))
     assert len(inspector.ring) == 1
+
+
+def test_the_archive_is_made_while_it_is_sent() -> None:
+    inspector = Inspector(lambda environ, start: [], listen="127.0.0.1:0")
+    try:
+        address = inspector.url + "api/har"
+        with urlopen(address) as response:
+            assert json.load(response)["log"]["entries"] == []
+            assert response.headers["Content-Length"] is None
+            assert response.headers["Content-Disposition"].startswith("attachment")
+        with urlopen(Request(address, method="HEAD")) as response:
+            assert response.read() == b""
+    finally:
+        inspector.close()
