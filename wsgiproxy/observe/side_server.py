@@ -55,8 +55,9 @@ class _Handler(WSGIRequestHandler):
         if not self.parse_request():
             return
         # The stub has binary files, which these are.
-        streams: Any = (self.rfile, self.wfile)
-        serving = _Serving(*streams, self.get_stderr(), self.get_environ())
+        read: Any = self.rfile
+        write: Any = self.wfile
+        serving = _Serving(read, write, self.get_stderr(), self.get_environ())
         serving.request_handler = self  # type: ignore[attr-defined]
         application = self.server.get_app()
         assert application is not None

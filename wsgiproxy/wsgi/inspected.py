@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.observe.accesslog import INSPECTED
@@ -103,7 +104,15 @@ class _Input:
         self._exchange = exchange
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        found = getattr(self._source, name)
+        if name == "read1":
+            return lambda *size: self._seen(found(*size))
+        return partial(self._read_into, found) if name == "readinto" else found
+
+    def _read_into(self, read: Callable[[Any], int | None], buffer: Any) -> int | None:
+        count = read(buffer)
+        self._seen(bytes(memoryview(buffer)[: count or 0]))
+        return count
 
     def _seen(self, block: bytes) -> bytes:
         if block:

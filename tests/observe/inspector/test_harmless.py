@@ -243,3 +243,43 @@ def test_messages_that_do_not_end_are_counted_and_go() -> None:
         held = sum(len(each.reader.buffer) for each in frames._ways.values())
         assert held == 0 if exchange.is_forgotten else held == exchange.held
     ring.clear()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda source: source.read(),
+        lambda source: source.read(3) + source.readline() + b"".join(source.readlines()),
+        lambda source: b"".join(source),
+        lambda source: next(source) + next(source),
+        lambda source: source.read1() + source.read1(),
+        lambda source: io.TextIOWrapper(source).read().encode(),
+        lambda source: io.BufferedReader(source).read(),
+    ],
+)
+def test_a_body_is_seen_however_it_is_read(read: Any) -> None:
+    def app(environ: Any, start: Any) -> Any:
+        start("200 OK", [])
+        return [read(environ["wsgi.input"])]
+
+    ring = Ring()
+    assert call_wsgi(InspectedWSGI(app, ring), "POST", "/", (), b"one\ntwo") == b"one\ntwo"
+    body = ring[1].body
+    assert body is not None
+    assert body.read() == b"one\ntwo"
+    assert body.is_whole
+
+
+def test_what_an_input_does_not_have_is_not_there() -> None:
+    class Source:
+        def read(self, size: int = -1) -> bytes:
+            return b""
+
+    def app(environ: Any, start: Any) -> Any:
+        start("200 OK", [])
+        found = environ["wsgi.input"]
+        return [repr([hasattr(found, name) for name in ("read1", "readinto", "peek")]).encode()]
+
+    environ = front_environ(HTTP_HOST="a.example") | {"wsgi.input": Source()}
+    found = InspectedWSGI(app, Ring())(environ, lambda status, headers: len)
+    assert list(found) == [b"[False, False, False]"]
