@@ -77,23 +77,27 @@ class InspectedWSGI:
             exchange.fail(error)
             exchange.end(is_whole=False)
             raise
-        kind = type(blocks)
-        if kind is list or getattr(kind, "__iter__", None) is list.__iter__:
-            if not hasattr(blocks, "close"):
-                for block in blocks:
-                    exchange.add_answer(block)
-                exchange.end()
-                return blocks
-        elif not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
-            exchange.end(is_whole=False)
-            return blocks  # such as None, which the server refuses
-        # Servers look at the number of blocks, where it is told.
-        return (_SeenSized if hasattr(blocks, "__len__") else _Seen)(blocks, exchange)
+        return _seen(blocks, exchange)
 
 
 @harmless
 def _begin(exchange: Exchange, status: str, headers: Any) -> None:
     exchange.begin_answer(answer_head(status, headers))
+
+
+def _seen(blocks: Iterable[bytes], exchange: Exchange) -> Iterable[bytes]:
+    """The blocks of an answer, as they are if they are a list."""
+    kind = type(blocks)
+    if getattr(kind, "__iter__", None) is list.__iter__ and not hasattr(blocks, "close"):
+        for block in blocks:
+            exchange.add_answer(block)
+        exchange.end()
+        return blocks
+    if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+        exchange.end(is_whole=False)
+        return blocks  # such as None, which the server refuses
+    # Servers look at the number of blocks, where it is told.
+    return (_SeenSized if hasattr(blocks, "__len__") else _Seen)(blocks, exchange)
 
 
 class _Input:

@@ -283,3 +283,15 @@ def test_what_an_input_does_not_have_is_not_there() -> None:
     environ = front_environ(HTTP_HOST="a.example") | {"wsgi.input": Source()}
     found = InspectedWSGI(app, Ring())(environ, lambda status, headers: len)
     assert list(found) == [b"[False, False, False]"]
+
+
+def test_large_heads_of_answers_are_counted() -> None:
+    def app(environ: Any, start: Any) -> Any:
+        start("200 OK", [("A", "b" * 100_000)])
+        return [b""]
+
+    ring = Ring(Limits(memory=1 << 20))
+    for _ in range(50):
+        started(app, ring)
+    assert len(ring) <= 11
+    assert 100_000 < ring.memory <= 1 << 20

@@ -65,13 +65,17 @@ def fields_in(pairs: Any) -> Headers:
 
 
 def answer_head(status: str, headers: Any) -> ResponseHead:
-    """The head of an answer, as it is given to ``start_response``.
+    """The head of an answer, as it is given to ``start_response``; whatever is given, it is one.
 
     >>> answer_head("404 Not Found", [])
     ResponseHead(status=404, reason='Not Found', headers=[])
     """
-    code, _, reason = status.partition(" ")
+    code, _, reason = str(status).partition(" ")
     number = int(code) if len(code) == 3 and code.isdecimal() else 0
     # A list, if it is one (PEP 3333); of an iterator there would be nothing left for the server.
     found = headers if isinstance(headers, (list, tuple)) else []
-    return ResponseHead(number, reason, [(str(name), str(value)) for name, value in found])
+    try:
+        lines = [(str(name), str(value)) for name, value in found]
+    except (TypeError, ValueError):  # no pairs, which the server refuses
+        lines = []
+    return ResponseHead(number, reason, lines)
