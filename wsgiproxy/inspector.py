@@ -115,7 +115,7 @@ class Inspector:
                 self.secrets,
                 title=self.title,
                 replay=self.send_again,
-                to_har=self.har,
+                to_har=self._har,
                 from_har=self.add_har,
             )
 
@@ -138,7 +138,11 @@ class Inspector:
         :param exchanges: those of the ring that go into it; None for all.
         """
         found = self.ring.exchanges() if exchanges is None else exchanges
-        return "".join(har_text(map(entry_of, found), mask=self.secrets, version=__version__))
+        return "".join(self._har(found))
+
+    def _har(self, exchanges: Iterable[Exchange]) -> Iterable[str]:
+        entries = (entry_of(each, self.secrets) for each in exchanges)
+        return har_text(entries, mask=self.secrets, version=__version__)
 
     def add_har(self, text: str | bytes, name: str = "") -> int:
         """Keep the exchanges of an HTTP archive among the others.

@@ -20,8 +20,8 @@ def application(environ, start_response):
 
 
 @contextlib.contextmanager
-def running(threads: int = 32) -> Iterator[SideServer]:
-    server = SideServer(socket.create_server(("127.0.0.1", 0)), application, threads=threads)
+def running(app=application, threads: int = 32) -> Iterator[SideServer]:
+    server = SideServer(socket.create_server(("127.0.0.1", 0)), app, threads=threads)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -46,11 +46,20 @@ def received(connection: socket.socket) -> bytes:
 
 
 def test_no_more_connections_than_threads():
-    with running(threads=1) as server, connected(server) as first:
-        first.sendall(b"GET / HTTP/1.1\r\n")
+    may_answer = threading.Event()
+
+    def waits(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"one"
+        assert may_answer.wait(5)
+        yield b"two"
+
+    with running(waits, threads=1) as server, connected(server) as first:
+        first.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert first.recv(1) == b"H"
         with connected(server) as second:
             assert received(second) == b""
-        first.sendall(b"Host: a\r\n\r\n")
+        may_answer.set()
         assert received(first).endswith(b"onetwo")
         while True:  # until the thread has ended
             with connected(server) as third, contextlib.suppress(ConnectionError):
@@ -94,3 +103,14 @@ def test_closing_in_a_child_leaves_the_parent_alone():
         assert os.waitpid(child, 0)[1] == 0
         client.sendall(b"\r\n")
         assert received(client).endswith(b"onetwo")
+
+
+def test_silent_connections_keep_no_client_out():
+    with running(threads=4) as server, contextlib.ExitStack() as opened:
+        for _ in range(20):
+            silent = opened.enter_context(connected(server))
+            with contextlib.suppress(OSError):
+                silent.sendall(b"GET /")
+        with connected(server) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert received(client).endswith(b"onetwo")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.served import Served
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import ScopeSource, answer_in_message
+from wsgiproxy.observe.inspector.feed import ScopeSource, SentAnswer
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.sansio.websocket import HTTP_SCHEMES, SWITCHING
 
 if TYPE_CHECKING:
@@ -47,15 +47,22 @@ class InspectedASGI(Served):
         if scope["type"] not in ("http", "websocket") or INSPECTED in scope:
             await self.application(scope, receive, send)
             return
+        exchange = self._begun(scope)
+        if exchange is None:
+            await self.application(scope, receive, send)
+            return
+        await self.serve(exchange, scope, receive, send)
+
+    @harmless
+    def _begun(self, scope: Scope) -> Exchange | None:
+        """The exchange of a request; None if it is not to be kept."""
         if "state" in scope:
             self.shared = {"state": scope["state"].copy()}
         scheme = scope.get("scheme") or "http"
         exchange = self._ring.begin(ScopeSource(scope), HTTP_SCHEMES.get(scheme) or scheme)
-        if exchange is None:
-            await self.application(scope, receive, send)
-            return
-        exchange.mount = scope.get("root_path", "")
-        await self.serve(exchange, scope, receive, send)
+        if exchange is not None:
+            exchange.mount = scope.get("root_path", "")
+        return exchange
 
     async def serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request of an exchange that has begun."""
@@ -97,13 +104,14 @@ class _Seen:
         return message
 
     async def send(self, message: Message) -> None:
-        self._note(message, message["type"])
+        self._note(message, message.get("type", ""))
         await self._send(message)
 
+    @harmless
     def _note(self, message: Message, kind: str) -> None:
         exchange = self._exchange
         if kind.endswith("http.response.start"):
-            self._begin(message)
+            self._exchange.begin_answer(SentAnswer(message["status"], message.get("headers")))
         elif kind.endswith("http.response.body"):
             block, is_last = message.get("body"), not message.get("more_body")
             if block:
@@ -124,18 +132,16 @@ class _Seen:
         if kind == "websocket.send":
             self._tell(event, is_from_client=False)
         elif kind == "websocket.accept":
-            self._begin({**event, "status": SWITCHING})
+            self._exchange.begin_answer(SentAnswer(SWITCHING, event.get("headers")))
         elif kind == "websocket.close":
             if self._exchange.answered is None:  # a refusal; the server has this status for it
-                self._begin({"status": 403})
+                self._exchange.begin_answer(SentAnswer(403))
             self._close(event, is_from_client=False)
         else:
             self._note(event, kind)
         await self._send(event)
 
-    def _begin(self, message: Message) -> None:
-        self._exchange.begin_answer(partial(answer_in_message, message))
-
+    @harmless
     def _tell(self, event: Message, *, is_from_client: bool) -> None:
         text = event.get("text")
         if text is not None:
@@ -144,6 +150,7 @@ class _Seen:
             data, kind = bytes(event.get("bytes") or b""), "binary"
         self._exchange.message(kind, data, is_from_client=is_from_client)
 
+    @harmless
     def _close(self, event: Message, *, is_from_client: bool) -> None:
         # As the frame would have it (RFC 6455, 5.5.1).
         code, reason = event.get("code") or 1005, event.get("reason") or ""

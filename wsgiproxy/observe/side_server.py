@@ -23,6 +23,8 @@ __all__ = ["SideServer"]
 # Seconds in which a client has to say something, or to take a block.
 _PATIENCE = 10
 _LONGEST_LINE = 65536
+# Seconds in which the thread of a connection that has to go ends.
+_LEAVING = 1
 
 
 class _Serving(ServerHandler):
@@ -61,6 +63,7 @@ class _Handler(WSGIRequestHandler):
             return
         if not self.parse_request():
             return
+        self.server.has_asked(self.connection)
         # They are of another type in the stubs.
         reader, writer = cast("tuple[Any, Any]", (self.rfile, self.wfile))
         serving = _Serving(reader, writer, self.get_stderr(), self.get_environ())
@@ -78,7 +81,8 @@ class SideServer(ThreadingMixIn, WSGIServer):
 
     :param listener: a socket that listens.
     :param application: called in a thread for each request.
-    :param threads: how many there may be; further connections are closed at once.
+    :param threads: how many there may be; for a further connection the oldest one goes that has
+        asked for nothing yet, and if there is none, the new one is closed at once.
     """
 
     daemon_threads = True
@@ -96,13 +100,14 @@ class SideServer(ThreadingMixIn, WSGIServer):
         self.set_app(application)
         self._room = threading.BoundedSemaphore(threads)
         self._connections: set[socket.socket] = set()
+        self._silent: dict[socket.socket, None] = {}  # the oldest first
         self._lock = threading.Lock()
         self._is_closed = False
         self._process = os.getpid()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin a thread for a connection, if there is room."""
-        if not self._room.acquire(blocking=False):
+        if not self._room.acquire(blocking=False) and not self._has_made_room():
             self.shutdown_request(request)
             return
         try:
@@ -111,10 +116,27 @@ class SideServer(ThreadingMixIn, WSGIServer):
             self._room.release()
             self.shutdown_request(request)
 
+    def _has_made_room(self) -> bool:
+        """A browser opens connections ahead, and a page may make it open many."""
+        with self._lock:
+            oldest = next(iter(self._silent), None)
+            if oldest is None:
+                return False
+            del self._silent[oldest]
+            with contextlib.suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
+        return self._room.acquire(timeout=_LEAVING)
+
+    def has_asked(self, request: socket.socket) -> None:
+        """The head of a request has come."""
+        with self._lock:
+            self._silent.pop(request, None)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection."""
         with self._lock:
             self._connections.add(request)
+            self._silent[request] = None
             is_closed = self._is_closed
         try:
             if is_closed:
@@ -124,6 +146,7 @@ class SideServer(ThreadingMixIn, WSGIServer):
         finally:
             with self._lock:
                 self._connections.discard(request)
+                self._silent.pop(request, None)
             self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:

@@ -32,10 +32,19 @@ _PUBLIC_FIELDS = frozenset(
     ["www-authenticate", "proxy-authenticate", "access-control-allow-credentials"]
     + ["authentication-info", "proxy-authentication-info"]
 )
-_SECRET_FIELDS = frozenset(["cookie", "set-cookie", "wsgiproxy"])
+_SECRET_FIELDS = frozenset(
+    ["cookie", "set-cookie", "cookie2", "set-cookie2", "wsgiproxy", "dpop", "x-amzn-oidc-data"]
+)
 # Their values are addresses, or hold one.
-_ADDRESSES = frozenset(["location", "content-location", "referer", "refresh", "link"])
+_ADDRESSES = frozenset(
+    ["location", "content-location", "referer", "refresh", "link", "destination", "sourcemap"]
+    + ["x-original-uri", "x-original-url", "x-rewrite-url", "x-forwarded-uri"]
+)
 _COOKIES = frozenset(["cookie", "set-cookie"])
+_LINK = re.compile("<[^>]*>")
+_USERINFO = re.compile(r"(?<=//)[^/?#\s@]*@")
+# An address in a sentence.
+_QUERY = re.compile(r"[^\s?#]*[?#]\S+")
 
 
 def masked(query: str) -> str:
@@ -100,7 +109,7 @@ class Secrets(NamedTuple):
         return "".join(parts)
 
     def target(self, target: str) -> str:
-        """A request-target, or a URL, with its query and its fragment masked.
+        """A request-target, or a URL, with its password, its query and its fragment masked.
 
         >>> Secrets().target("https://a.example/b?code=1&c=2#id_token=3")
         'https://a.example/b?code=***&c=2#id_token=***'
@@ -111,7 +120,18 @@ class Secrets(NamedTuple):
             query = self.query(query)
         if hash_sign:  # OAuth 2.0 gave tokens to browsers there
             fragment = self.query(fragment)
+        if "@" in start and "*" not in self.shown:
+            start = _USERINFO.sub(f"{MASK}@", start)
         return f"{start}{mark}{query}{hash_sign}{fragment}"
+
+    def text(self, text: str) -> str:
+        """A sentence, such as an error; the addresses in it are masked.
+
+        >>> Secrets().text("no answer of http://a:b@c.example/?token=1 in time")
+        'no answer of http://***@c.example/?token=*** in time'
+        """
+        found = _QUERY.sub(lambda match: self.target(match[0]), text)
+        return found if "*" in self.shown else _USERINFO.sub(f"{MASK}@", found)
 
     def value(self, name: str, value: str) -> str:
         """The value of a field, masked if it has to be.
@@ -124,6 +144,8 @@ class Secrets(NamedTuple):
         """
         normalized = normalized_name(name)
         if not self.is_secret_field(name):
+            if normalized == "link":  # several addresses (RFC 8288)
+                return _LINK.sub(lambda match: self.target(match[0]), value)
             return self.target(value) if normalized in _ADDRESSES else value
         if normalized in _COOKIES:
             first, semicolon, rest = value.partition(";")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import EnvironSource, answer_head
+from wsgiproxy.observe.inspector.feed import EnvironSource, StartedAnswer
+from wsgiproxy.observe.inspector.harmless import harmless
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,12 +34,19 @@ class InspectedWSGI:
         """Serve one request (PEP 3333)."""
         if INSPECTED in environ:  # another one is around this one
             return self.application(environ, start_response)
-        source = EnvironSource(environ)
-        exchange = self._ring.begin(source, environ.get("wsgi.url_scheme", "http"))
+        exchange = self._begun(environ)
         if exchange is None:
             return self.application(environ, start_response)
-        exchange.mount = environ.get("SCRIPT_NAME", "")
         return self.serve(exchange, environ, start_response)
+
+    @harmless
+    def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
+        """The exchange of a request; None if it is not to be kept."""
+        scheme = environ.get("wsgi.url_scheme", "http")
+        exchange = self._ring.begin(EnvironSource(environ), scheme)
+        if exchange is not None:
+            exchange.mount = environ.get("SCRIPT_NAME", "")
+        return exchange
 
     def serve(
         self, exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse
@@ -51,10 +59,11 @@ class InspectedWSGI:
         environ.pop("wsgi.file_wrapper", None)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
-            if exchange.answered is None or exc_info is not None:
-                exchange.begin_answer(partial(answer_head, status, list(headers)))
             more = () if exc_info is None else (exc_info,)
             write = start_response(status, headers, *more)
+            # Not before: a server raises where the head has gone, and that one stays.
+            if exchange.answered is None or exc_info is not None:
+                exchange.begin_answer(StartedAnswer(status, headers))
 
             def seen(block: bytes) -> object:
                 exchange.add_answer(block)
@@ -68,12 +77,22 @@ class InspectedWSGI:
             exchange.fail(error)
             exchange.end(is_whole=False)
             raise
-        if type(blocks) is list:
-            for block in blocks:
-                exchange.add_answer(block, is_all=True)
-            exchange.end()
-            return blocks
-        return _Seen(blocks, exchange)
+        return _seen(blocks, exchange)
+
+
+def _seen(blocks: Iterable[bytes], exchange: Exchange) -> Iterable[bytes]:
+    """The blocks of an answer, as they are if they are a list."""
+    kind = type(blocks)
+    if getattr(kind, "__iter__", None) is list.__iter__ and not hasattr(blocks, "close"):
+        for block in blocks:
+            exchange.add_answer(block, is_all=True)
+        exchange.end()
+        return blocks
+    if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+        exchange.end(is_whole=False)
+        return blocks  # such as None, which the server refuses
+    # Servers look at the number of blocks, where it is told.
+    return (_SeenSized if hasattr(blocks, "__len__") else _Seen)(blocks, exchange)
 
 
 class _Input:
@@ -84,7 +103,15 @@ class _Input:
         self._exchange = exchange
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        found = getattr(self._source, name)
+        if name == "read1":
+            return lambda *size: self._seen(found(*size))
+        return partial(self._read_into, found) if name == "readinto" else found
+
+    def _read_into(self, read: Callable[[Any], int | None], buffer: Any) -> int | None:
+        count = read(buffer)
+        self._seen(bytes(memoryview(buffer)[: count or 0]))
+        return count
 
     def _seen(self, block: bytes) -> bytes:
         if block:
@@ -96,6 +123,9 @@ class _Input:
 
     def readline(self, *size: int) -> bytes:
         return self._seen(self._source.readline(*size))
+
+    def __next__(self) -> bytes:
+        return self._seen(next(self._source))
 
     def readlines(self, *hint: int) -> list[bytes]:
         return [self._seen(line) for line in self._source.readlines(*hint)]
@@ -111,7 +141,7 @@ class _Seen:
 
     def __init__(self, blocks: Iterable[bytes], exchange: Exchange) -> None:
         self._blocks = blocks
-        self._iterator = iter(blocks)
+        self._iterator: Iterator[bytes] | None = None
         self._exchange = exchange
 
     def __iter__(self) -> _Seen:
@@ -119,6 +149,8 @@ class _Seen:
 
     def __next__(self) -> bytes:
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._blocks)
             block = next(self._iterator)
         except StopIteration:
             self._exchange.end()
@@ -138,3 +170,12 @@ class _Seen:
                 self._blocks.close()
         finally:
             self._exchange.end(is_whole=False)
+
+
+class _SeenSized(_Seen):
+    """The same of a list of another class, or of a tuple: servers make a length of one block."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(cast(Sized, self._blocks))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiproxy.errors import WebSocketNotCarried
 from wsgiproxy.observe.accesslog import INSPECTED
 from wsgiproxy.observe.inspector.frames import Frames
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.sansio.message import Inbound, ResponseHead
 from wsgiproxy.sansio.websocket import PROTOCOL, switched_head, switches_to
 from wsgiproxy.transport.base import SwitchedReply
@@ -86,7 +87,7 @@ class Upgrades:
                 head.status,
                 head=answer,
                 answer=received,
-                watches=_watches(environ, head, reply.head),
+                watches=_watches(environ, head, reply.head) or (None, None),
             )
         # Ours has no such log, and sends no interim response (RFC 9110, 15.2) as a final one.
         return "200 OK" if "wsgiproxy.socket" in environ else f"{head.status} {head.reason}"
@@ -96,6 +97,7 @@ class Upgrades:
         self._tunnels.close()
 
 
+@harmless
 def _watches(
     environ: WSGIEnvironment, head: ResponseHead, switched: ResponseHead
 ) -> tuple[Watch, Watch]:

@@ -6,6 +6,7 @@ It goes to the application itself, and not through a socket: the same client, th
 from __future__ import annotations
 
 import io
+import re
 import sys
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +25,8 @@ from wsgiproxy.sansio.mount import shifted
 
 __all__ = ["checked", "environ_of", "scope_of"]
 
+# A server takes no other one; a file may have it.
+_TARGET = re.compile('/[!"$-~]*')
 # Of the framing, which is a new one; nothing waits for 100 Continue.
 _NOT_SENT = ("content-length", "transfer-encoding", "expect")
 
@@ -33,7 +36,7 @@ def checked(again: Replayed) -> Replayed:
 
     :raises BadRequest: no client could send it, or it is a handshake.
     """
-    if again.method == "CONNECT" or again.target[:1] != "/" or "#" in again.target:
+    if again.method == "CONNECT" or not _TARGET.fullmatch(again.target):
         raise BadRequest("Expected a method other than CONNECT, and a target such as /a?b=c.")
     if value_of(again.headers, "upgrade"):
         raise BadRequest("The handshake of a WebSocket cannot be sent again.")

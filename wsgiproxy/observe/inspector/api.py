@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -24,7 +24,8 @@ from wsgiproxy.version import __version__
 __all__ = ["Api", "Asked", "FromHar", "Replay", "ToHar"]
 
 Replay = Callable[[Exchange, Replayed], int]
-ToHar = Callable[[list[Exchange]], str]
+# The text whole, or piece by piece.
+ToHar = Callable[[list[Exchange]], Iterable[str]]
 FromHar = Callable[[str, str], int]
 
 # Characters of a file's name, and digits of a number.
@@ -183,7 +184,10 @@ class Api:
                 raise Refusal(400, "Expected numbers, separated by commas.")
             numbers = set(map(int, wanted))
             exchanges = [each for each in exchanges if each.number in numbers]
-        return download(self._to_har(exchanges).encode("utf-8", "replace"), "wsgiproxy.har")
+        made = self._to_har(exchanges)
+        # All that is kept may be more than there is room for in memory.
+        blocks = (text.encode("utf-8", "replace") for text in _whole(made))
+        return download(b"", "wsgiproxy.har")._replace(body=blocks, is_stream=True)
 
     def _add_har(self, asked: Asked) -> Answer:
         if self._from_har is None:
@@ -208,6 +212,10 @@ class _Sentences:
             raise Refusal(400, str(error)) from error
         if isinstance(error, ProxyError):
             raise Refusal(error.status, f"{error.public} {error}") from error
+
+
+def _whole(made: Iterable[str]) -> Iterable[str]:
+    return [made] if isinstance(made, str) else made
 
 
 def _is_number(text: str) -> bool:

@@ -9,19 +9,28 @@ from wsgiproxy.observe.inspector.attempt import Attempt
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.heads import Known, RequestHead
 from wsgiproxy.observe.inspector.kept import Kept
+from wsgiproxy.observe.inspector.preview import masked_body
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Message, Timings
-from wsgiproxy.sansio.message import ResponseHead
+from wsgiproxy.sansio.message import Headers, ResponseHead
+from wsgiproxy.sansio.secrets import Secrets
 
 __all__ = ["add_entry", "entry_of"]
 
+_SECRETS = Secrets()
+# Seconds of a step; a year.
+_LONGEST = 366 * 86400.0
 _OPCODES = {"text": 1, "binary": 2}
 _KINDS = {number: kind for kind, number in _OPCODES.items()}
 
 
-def entry_of(exchange: Exchange) -> Entry:
-    """The client's side of an exchange, with the times of the upstream's."""
+def entry_of(exchange: Exchange, secrets: Secrets = _SECRETS) -> Entry:
+    """The client's side of an exchange, with the times of the upstream's.
+
+    :param secrets: what is masked in forms and in errors; fields and the address are masked when
+        the entry is written.
+    """
     request = exchange.request
     host = value_of(request.headers, "host") or "unknown"
     target = request.target
@@ -30,26 +39,30 @@ def entry_of(exchange: Exchange) -> Entry:
     if exchange.answer is not None and exchange.answer.status:
         status, reason, headers = exchange.answer
         reason = reason or responses.get(status, "")
-        answer = Answer(status, reason, "HTTP/1.1", headers, _body(exchange.answer_body))
+        body = _body(exchange.answer_body, headers, secrets)
+        answer = Answer(status, reason, "HTTP/1.1", headers, body)
     return Entry(
         exchange.began,
         request.method,
         url,
         request.version,
         request.headers,
-        _body(exchange.body),
+        _body(exchange.body, request.headers, secrets),
         answer,
-        "; ".join(exchange.errors),
+        secrets.text("; ".join(exchange.errors)),
         _timings(exchange),
         messages=tuple(_messages(exchange)),
-        comment=_comment(exchange),
+        comment=secrets.text(_comment(exchange)),
     )
 
 
-def _body(body: Kept | None) -> Body:
+def _body(body: Kept | None, headers: Headers, secrets: Secrets) -> Body:
     if body is None:
         return Body()
-    return Body(body.read(), body.is_cut or not body.is_whole, body.size)
+    data = body.read()
+    if not value_of(headers, "content-encoding"):
+        data = masked_body(data, value_of(headers, "content-type"), secrets)
+    return Body(data, body.is_cut or not body.is_whole, body.size)
 
 
 def _messages(exchange: Exchange) -> list[Message]:
@@ -144,8 +157,13 @@ def _kept(exchange: Exchange, body: Body) -> Kept | None:
 
 def _set_times(exchange: Exchange, timings: Timings) -> None:
     before = (timings.blocked, timings.dns, timings.connect, timings.send, timings.wait)
-    answered = sum(filter(None, before)) / 1000
+    answered = sum(map(_seconds, before))
     if exchange.answer is not None:
         exchange.answered = answered
     exchange.end()
-    exchange.ended = answered + (timings.receive or 0.0) / 1000
+    exchange.ended = answered + _seconds(timings.receive)
+
+
+def _seconds(milliseconds: float | None) -> float:
+    """A time of a file, which may say any number; an endless sum could not be shown."""
+    return min((milliseconds or 0.0) / 1000, _LONGEST)

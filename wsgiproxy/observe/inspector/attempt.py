@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from time import monotonic
 
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.observe.inspector.kept import Kept
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
@@ -57,6 +58,7 @@ class Attempt:
     def _now(self) -> float:
         return monotonic() - self._started
 
+    @harmless
     def connect(self) -> None:
         """A new connection stands."""
         self.connected = self._now()
@@ -82,17 +84,20 @@ class Attempt:
         if self.body is not None:
             self.body.end()
 
+    @harmless
     def take(self, head: ResponseHead, *, is_reused: bool) -> None:
         """The head of the answer has come."""
         self.answered = self._now()
         self.answer = head
         self.is_reused = is_reused
 
+    @harmless
     def fail(self, error: BaseException) -> None:
         """There is no answer, or it breaks off."""
         self.ended = self._now()
         self.error = self.error or f"{type(error).__name__}: {error}"
 
+    @harmless
     def end(self, *, is_whole: bool) -> None:
         """The answer has ended."""
         self.ended = self._now()

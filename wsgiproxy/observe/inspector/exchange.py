@@ -8,16 +8,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.inspector.attempt import Attempt
-from wsgiproxy.observe.inspector.heads import FIELD, RequestHead, Source, size_of
-from wsgiproxy.observe.inspector.kept import Kept, Limits, Spool
+from wsgiproxy.observe.inspector.harmless import harmless
+from wsgiproxy.observe.inspector.heads import (
+    FIELD,
+    AnswerSource,
+    RequestHead,
+    Source,
+    size_of,
+)
+from wsgiproxy.observe.inspector.kept import ARRIVAL, Kept, Limits, Spool
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
 __all__ = ["Exchange", "Message"]
+
+T = TypeVar("T")
 
 # WebSocket messages of one exchange: the last ones are kept, with so many bytes of each.
 _MESSAGES = 1000
@@ -43,6 +52,12 @@ class Message(NamedTuple):
     kind: str
     data: bytes
     size: int
+
+
+@harmless
+def _made(make: Callable[[], T]) -> T:
+    """What it makes; None if it cannot."""
+    return make()
 
 
 class Exchange:
@@ -80,6 +95,9 @@ class Exchange:
     _request: RequestHead | None = None
     _answer: ResponseHead | None = None
     _make_answer: Callable[[], ResponseHead] | None = None
+    _answer_fields: Sequence[Any] = ()
+    #: Bytes of messages that have not come to an end.
+    held = 0
 
     def __init__(
         self,
@@ -107,7 +125,7 @@ class Exchange:
     def request(self) -> RequestHead:
         """The head of the request."""
         if self._request is None:
-            self._request = self._source.request()
+            self._request = _made(self._source.request) or RequestHead("?", "/", "", [])
         return self._request
 
     @property
@@ -118,8 +136,9 @@ class Exchange:
     @property
     def answer(self) -> ResponseHead | None:
         """The head of the answer for the client; None for none yet."""
-        if self._answer is None and self._make_answer is not None:
-            self._answer = self._make_answer()
+        make = self._make_answer
+        if self._answer is None and make is not None:
+            self._answer = _made(make) or ResponseHead(0, "", [])
         return self._answer
 
     def now(self) -> float:
@@ -134,20 +153,26 @@ class Exchange:
         """A block of the request's body has been read."""
         if self.body is None:
             self.body = self.new_body()
+            if self.is_forgotten:
+                self.body.forget()
         self.body.add(block)
 
-    def begin_answer(self, head: ResponseHead | Callable[[], ResponseHead]) -> None:
+    @harmless
+    def begin_answer(self, head: ResponseHead | AnswerSource) -> None:
         """The head of the answer goes to the client.
 
         :param head: or what makes it, when it is looked at.
         """
         if isinstance(head, ResponseHead):
-            self._answer = head
+            self._answer, self._answer_fields = head, head.headers
         else:
-            self._answer, self._make_answer = None, head
+            self._answer, self._make_answer = None, head.answer
+            self._answer_fields = head.fields
         self.answered = monotonic() - self.started
-        self.answer_body = None
-        self._changed(self)
+        if self.answer_body is not None:  # of an answer that never went
+            self.answer_body.forget()
+            self.answer_body = None
+        self._settle()
 
     def add_answer(self, block: bytes, *, is_all: bool = False) -> None:
         """A block of its body goes to the client.
@@ -157,12 +182,16 @@ class Exchange:
         body = self.answer_body
         if body is None:
             self.answer_body = body = self.new_body()
+            if self.is_forgotten:
+                body.forget()
             if not is_all and self._is_stream():
                 body.arrivals = []
         if body.arrivals is None:
             body.add(block)
         else:
+            before = body.size
             body.add(block, self.now())
+            self._grow(body.size - before + ARRIVAL)
             self._changed(self)
 
     def _is_stream(self) -> bool:
@@ -179,14 +208,29 @@ class Exchange:
         if is_changed:
             attempt.body, attempt.answer_body = self.new_body(), self.new_body()
         self.attempts.append(attempt)
-        self._changed(self)
+        self._settle()
         return attempt
 
+    def _settle(self) -> None:
+        """There is something new of it; what was made while it was forgotten goes, too."""
+        if self.is_forgotten:
+            for body in self.bodies:
+                body.forget()
+        self._changed(self)
+
+    @harmless
     def message(
-        self, kind: str, data: bytes, *, is_from_client: bool, seconds: float | None = None
+        self,
+        kind: str,
+        data: bytes,
+        *,
+        is_from_client: bool,
+        size: int = 0,
+        seconds: float | None = None,
     ) -> None:
         """A message of a WebSocket passes.
 
+        :param size: all of its bytes, where *data* are its first ones.
         :param seconds: since the exchange began; None for now.
         """
         self.is_websocket = True
@@ -195,13 +239,23 @@ class Exchange:
             kept, at = data[:_MESSAGE], self.now() if seconds is None else seconds
             if not isinstance(self.messages, deque):
                 self.messages = deque(maxlen=_MESSAGES)
-            self.messages.append(Message(at, is_from_client, kind, kept, len(data)))
-            self._growth += len(kept)
-            if self._growth > _GROWTH:
-                self._growth = 0
-                self._grown()
+            self.messages.append(Message(at, is_from_client, kind, kept, size or len(data)))
+            self._grow(len(kept))
         self._changed(self)
 
+    def hold(self, count: int) -> None:
+        """So many bytes are held of messages that have not come to an end."""
+        more, self.held = count - self.held, count
+        if more > 0:
+            self._grow(more)
+
+    def _grow(self, count: int) -> None:
+        self._growth += count
+        if self._growth > _GROWTH:
+            self._growth = 0
+            self._grown()
+
+    @harmless
     def fail(self, error: BaseException) -> None:
         """Note an error in full."""
         text = f"{type(error).__name__}: {error}"
@@ -210,6 +264,7 @@ class Exchange:
         if text not in self.errors:
             self.errors.append(text)
 
+    @harmless
     def end(self, *, is_whole: bool = True) -> None:
         """All is over; a second call does nothing.
 
@@ -242,11 +297,12 @@ class Exchange:
     @property
     def in_memory(self) -> int:
         """Bytes of memory that it takes, about."""
-        size = _OBJECT + 2 * self._source.size  # once more, when it is looked at
+        # Heads stand there once more when they are looked at.
+        size = _OBJECT + self.held + 2 * (self._source.size + size_of(self._answer_fields))
         for attempt in self.attempts:
             size += size_of(attempt.request.headers)
-            if attempt.answer is not None:  # the client's has the same texts
-                size += 2 * size_of(attempt.answer.headers)
+            if attempt.answer is not None:
+                size += size_of(attempt.answer.headers)
         if self.messages:
             size += sum(FIELD + len(each.data) for each in list(self.messages))
         for body in self.bodies:

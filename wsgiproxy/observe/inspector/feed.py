@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import responses
 from typing import Any
 
@@ -13,7 +13,7 @@ from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
 from wsgiproxy.sansio.policy.forward import ORIGIN
 
-__all__ = ["EnvironSource", "ScopeSource", "answer_head", "answer_in_message", "fields_in"]
+__all__ = ["EnvironSource", "ScopeSource", "SentAnswer", "StartedAnswer"]
 
 # PEP 3333: the two fields that have keys of their own; empty means absent.
 _OWN_KEYS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
@@ -106,17 +106,45 @@ def fields_in(pairs: Any) -> Headers:
     return [(_text(bytes(name)), bytes(value).decode("latin-1")) for name, value in pairs]
 
 
-def answer_in_message(message: Mapping[str, Any]) -> ResponseHead:
-    """The head of an answer, as ASGI has it."""
-    status = message["status"]
-    return ResponseHead(status, responses.get(status, ""), fields_in(message.get("headers") or ()))
-
-
-def answer_head(status: str, headers: Headers) -> ResponseHead:
+class StartedAnswer:
     """The head of an answer, as it is given to ``start_response``.
 
-    >>> answer_head("404 Not Found", [])
+    >>> StartedAnswer("404 Not Found", []).answer()
     ResponseHead(status=404, reason='Not Found', headers=[])
     """
-    code, _, reason = status.partition(" ")
-    return ResponseHead(int(code) if code.isdecimal() else 0, reason, headers)
+
+    __slots__ = ("_status", "fields")
+
+    def __init__(self, status: str, headers: Any) -> None:
+        self._status = status
+        self.fields = _as_given(headers)
+
+    def answer(self) -> ResponseHead:
+        """As :meth:`.AnswerSource.answer`."""
+        code, _, reason = str(self._status).partition(" ")
+        number = int(code) if len(code) == 3 and code.isdecimal() else 0
+        try:
+            lines = [(str(name), str(value)) for name, value in self.fields]
+        except (TypeError, ValueError):  # no pairs, which the server refuses
+            lines = []
+        return ResponseHead(number, reason, lines)
+
+
+class SentAnswer:
+    """The same of a message of ASGI."""
+
+    __slots__ = ("_status", "fields")
+
+    def __init__(self, status: int, headers: Any = ()) -> None:
+        self._status = status
+        self.fields = _as_given(headers)
+
+    def answer(self) -> ResponseHead:
+        """As :meth:`.AnswerSource.answer`."""
+        status = int(self._status)
+        return ResponseHead(status, responses.get(status, ""), fields_in(self.fields))
+
+
+def _as_given(headers: Any) -> Sequence[Any]:
+    """Field lines, as they are now; of an iterator there would be nothing left for the server."""
+    return tuple(headers) if isinstance(headers, (list, tuple)) else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.websocket import PROTOCOL
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Frames"]
 
 # Bytes of one message that are put together to be shown, and that are read at all.
-_LARGEST, _LARGEST_READ = 1 << 20, 16 << 20
+_LARGEST, _LARGEST_READ = 1 << 20, 4 << 20
 
 
 class Frames:
@@ -35,7 +36,7 @@ class Frames:
         if protocol == PROTOCOL and find_spec("websockets") is not None:
             extensions = ", ".join(values(headers, "sec-websocket-extensions"))
             self._ways = {each: _way(each, extensions) for each in (True, False)}
-        self._fragments: dict[bool, tuple[str, list[bytes], int]] = {}
+        self._fragments: dict[bool, tuple[str, bytearray, int]] = {}
 
     def from_client(self, block: bytes) -> None:
         """Bytes of the client pass."""
@@ -45,7 +46,11 @@ class Frames:
         """Bytes of the upstream pass."""
         self._pass(block, is_from_client=False)
 
+    @harmless
     def _pass(self, block: bytes, *, is_from_client: bool) -> None:
+        if self._exchange.is_forgotten:  # nothing is read that nobody sees
+            self._ways.clear()
+            self._fragments.clear()
         way = self._ways.get(is_from_client)
         if way is None:
             self._exchange.message("binary", block, is_from_client=is_from_client)
@@ -56,21 +61,25 @@ class Frames:
         way.data_to_send()  # what it would answer to pings
         if way.parser_exc is not None:  # not what it looked like
             self._ways[is_from_client] = None
+            self._fragments.pop(is_from_client, None)
+        held = sum(len(each.reader.buffer) for each in self._ways.values() if each is not None)
+        held += sum(len(data) for _, data, _ in self._fragments.values())
+        if held or self._exchange.held:
+            self._exchange.hold(held)
 
     def _add(self, frame: Any, *, is_from_client: bool) -> None:
         kind = frame.opcode.name.lower()
         if kind not in ("text", "binary", "cont"):
-            data = frame.data
+            data, size = frame.data, len(frame.data)
         else:
-            kind, parts, size = self._fragments.pop(is_from_client, (kind, [], 0))
-            if size < _LARGEST:
-                parts.append(bytes(frame.data[: _LARGEST - size]))
+            before = self._fragments.pop(is_from_client, None)
+            kind, data, size = before or (kind, bytearray(), 0)
+            data += frame.data[: _LARGEST - len(data)]
             size += len(frame.data)
             if not frame.fin:
-                self._fragments[is_from_client] = kind, parts, size
+                self._fragments[is_from_client] = kind, data, size
                 return
-            data = b"".join(parts)
-        self._exchange.message(kind, bytes(data), is_from_client=is_from_client)
+        self._exchange.message(kind, bytes(data), is_from_client=is_from_client, size=size)
 
 
 def _way(is_from_client: bool, extensions: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
-from wsgiproxy.sansio.message import Headers
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
-__all__ = ["FIELD", "Known", "RequestHead", "Source", "size_of"]
+__all__ = ["FIELD", "AnswerSource", "Known", "RequestHead", "Source", "size_of"]
 
 #: Bytes of memory for a field or a message without its texts, measured.
 FIELD = 150
@@ -43,6 +44,18 @@ class Source(Protocol):
         """The address of the peer; empty where the server does not know it."""
 
 
+class AnswerSource(Protocol):
+    """The same for the head of an answer.
+
+    :ivar fields: its field lines, as the application has given them.
+    """
+
+    fields: Sequence[Any]
+
+    def answer(self) -> ResponseHead:
+        """The head."""
+
+
 class Known(NamedTuple):
     """A head that is made already, and the address of the peer; see :class:`Source`."""
 
@@ -63,13 +76,15 @@ class Known(NamedTuple):
         return self.address
 
 
-def size_of(headers: Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]) -> int:
-    """Bytes of memory for field lines, about.
+def size_of(headers: Sequence[Any]) -> int:
+    """Bytes of memory for field lines, about; they may be whatever an application gives.
 
     >>> size_of([("A", "b")]) > size_of([])
     True
     """
-    # One call in C: it is asked for each exchange.
-    parts: Any = chain.from_iterable(headers)
-    empty: Any = "" if headers and isinstance(headers[0][0], str) else b""
-    return FIELD * len(headers) + len(empty.join(parts))
+    size = FIELD * len(headers)
+    for empty in (b"", ""):  # no loop over fields: it is asked for each exchange
+        with contextlib.suppress(TypeError):
+            joined: Any = empty.join(chain.from_iterable(headers))
+            return size + len(joined)
+    return size

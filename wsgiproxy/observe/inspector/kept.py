@@ -6,20 +6,28 @@ Nothing here fails an exchange: a disk that is full cuts what is kept, not what 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
+import threading
 import weakref
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["IN_MEMORY", "Kept", "Limits", "Spool"]
+from wsgiproxy.observe.inspector.harmless import harmless
+
+__all__ = ["ARRIVAL", "IN_MEMORY", "Kept", "Limits", "Spool"]
 
 #: Bytes of one body that stay in memory; a longer one is in a file.
 IN_MEMORY = 65536
 
+_MEBIBYTE = 1 << 20
 # Arrivals of blocks that are noted for an event stream.
 _ARRIVALS = 10_000
+#: Bytes of memory for the moment of one block.
+ARRIVAL = 120
 
 
 class Limits(NamedTuple):
@@ -40,26 +48,45 @@ class Limits(NamedTuple):
 class Spool:
     """A folder for the bodies that are too long for memory; it goes with its owner.
 
+    :param limit: bytes; None for no limit.
+    :param over: called when more stand in it, and again after each further MiB.
     :ivar size: bytes that stand in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None, over: Callable[[], object] = tuple) -> None:
+        self._limit = limit
+        self._over = over
+        self._told = 0
         self._folder: str | None = None
         self._process = 0
         self._number = 0
+        self._lock = threading.RLock()
         self.size = 0
+
+    def grow(self, count: int) -> None:
+        """So many bytes more stand in it, or fewer."""
+        with self._lock:  # more threads than one add to it
+            self.size += count
+
+    def settle(self) -> None:
+        """Say that it is too large, if it is."""
+        is_over = self._limit is not None and self.size > self._limit
+        if is_over and abs(self.size - self._told) > _MEBIBYTE:
+            self._told = self.size
+            self._over()
 
     def new(self) -> tuple[str, BinaryIO]:
         """A new file, for this user alone, and its path.
 
         :raises OSError: there can be none.
         """
-        if self._folder is None or self._process != os.getpid():  # the old one is the parent's
-            self._folder = tempfile.mkdtemp(prefix="wsgiproxy-inspector-")
-            self._process = os.getpid()
-            weakref.finalize(self, _remove, self._folder, self._process)
-        self._number += 1
-        path = os.path.join(self._folder, str(self._number))
+        with self._lock:
+            if self._folder is None or self._process != os.getpid():  # the old one is the parent's
+                self._folder = tempfile.mkdtemp(prefix="wsgiproxy-inspector-")
+                self._process = os.getpid()
+                weakref.finalize(self, _remove, self._folder, self._process)
+            self._number += 1
+            path = os.path.join(self._folder, str(self._number))
         return path, open(path, "xb", buffering=0)
 
 
@@ -82,7 +109,9 @@ class Kept:
         "_blocks",
         "_file",
         "_is_full",
+        "_is_gone",
         "_limit",
+        "_lock",
         "_path",
         "_spool",
         "arrivals",
@@ -93,7 +122,7 @@ class Kept:
 
     def __init__(self, limit: int, spool: Spool) -> None:
         self.size = self.kept = 0
-        self.is_whole = self._is_full = False
+        self.is_whole = self._is_full = self._is_gone = False
         #: For an event stream: the bytes that had passed, and the seconds then; None for others.
         self.arrivals: list[tuple[int, float]] | None = None
         self._blocks: list[bytes] = []
@@ -101,15 +130,20 @@ class Kept:
         self._path = ""
         self._limit = limit
         self._spool = spool
+        # Of the file: without it, one that is closed by another thread could be written by this
+        # one, when its number is that of a socket. Whatever garbage ends meanwhile, may end here.
+        self._lock = threading.RLock()
 
+    @harmless
     def add(self, block: bytes, seconds: float = 0.0) -> None:
         """One block has passed.
 
         :param seconds: since the exchange began; noted where arrivals are.
         """
         self.size += len(block)
-        if self.arrivals is not None and len(self.arrivals) < _ARRIVALS:
-            self.arrivals.append((self.size, seconds))
+        arrivals = self.arrivals
+        if arrivals is not None and len(arrivals) < _ARRIVALS and not self._is_gone:
+            arrivals.append((self.size, seconds))
         if self._is_full or not block:
             return
         room = self._limit - self.kept
@@ -125,18 +159,42 @@ class Kept:
             self._close()
 
     def _write(self, block: bytes) -> None:
+        with self._lock:
+            if self._is_gone:
+                return
+            try:
+                if self._file is None:
+                    self._open()
+                self._written(block)
+            except OSError:  # such as a full disk; what is kept by now stays
+                self._is_full = True
+                self._close()
+        self._spool.settle()  # without the lock: this or another body may have to go
+
+    def _open(self) -> None:
+        """Move what is in memory to a file.
+
+        :raises OSError: it cannot; then it stays in memory.
+        """
+        path, file = self._spool.new()
+        data = b"".join(self._blocks)
         try:
-            if self._file is None:
-                self._path, self._file = self._spool.new()
-                self._file.write(b"".join(self._blocks))
-                self._spool.size += self.kept
-                self._blocks = []
-            self._file.write(block)
-        except OSError:  # such as a full disk; what is in memory stays
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, "a part was written")
+        except OSError:
+            file.close()
+            _unlink(path)
+            raise
+        self._file, self._path, self._blocks = file, path, []
+        self._spool.grow(self.kept)
+
+    def _written(self, block: bytes) -> None:
+        assert self._file is not None
+        count = self._file.write(block) or 0
+        self.kept += count
+        self._spool.grow(count)
+        if count < len(block):  # the disk is full
             self._is_full = True
-            return
-        self.kept += len(block)
-        self._spool.size += len(block)
 
     def end(self, *, is_whole: bool = True) -> None:
         """Nothing more passes.
@@ -147,11 +205,12 @@ class Kept:
         self._close()
 
     def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with contextlib.suppress(OSError):
-                file.close()
-            self._is_full = True
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+                self._is_full = True
 
     @property
     def is_cut(self) -> bool:
@@ -161,7 +220,8 @@ class Kept:
     @property
     def in_memory(self) -> int:
         """Bytes of memory for what is kept."""
-        return 0 if self._path else self.kept + 50 * len(self._blocks)
+        arrivals = ARRIVAL * len(self.arrivals) if self.arrivals else 0
+        return arrivals + (0 if self._path else self.kept + 50 * len(self._blocks))
 
     @property
     def on_disk(self) -> int:
@@ -173,11 +233,12 @@ class Kept:
 
         :param limit: bytes; None for all.
         """
-        if not self._path:
+        path = self._path
+        if not path:
             data = b"".join(self._blocks)
             return data if limit is None else data[:limit]
         try:
-            with open(self._path, "rb") as file:
+            with open(path, "rb") as file:
                 return file.read(-1 if limit is None else limit)
         except OSError:
             return b""
@@ -191,11 +252,18 @@ class Kept:
 
     def forget(self) -> None:
         """Give up memory and file; what still passes is only counted."""
-        self._close()
-        self._is_full = True
-        path, self._path, self._blocks = self._path, "", []
-        if path:
-            self._spool.size -= self.kept
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        self.kept = 0
+        with self._lock:
+            self._is_gone = self._is_full = True
+            self._close()
+            path, self._path, self._blocks = self._path, "", []
+            if path:
+                self._spool.grow(-self.kept)
+                _unlink(path)
+            self.kept = 0
+            if self.arrivals:
+                self.arrivals = []
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

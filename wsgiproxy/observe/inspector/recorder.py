@@ -20,6 +20,7 @@ __all__ = ["Recorder"]
 
 _log = logging.getLogger("wsgiproxy.inspector")
 
+_SECRETS = Secrets()
 # What every archive ends with.
 _END = b"\n]}}\n"
 # Seconds between two writes, in which changes are gathered, and for which one is waited for.
@@ -33,6 +34,7 @@ class Recorder:
     :param path: of the file, which is new or replaced.
     :param mask: what is written in place of secrets.
     :param version: of this package.
+    :param secrets: what is masked in forms and in errors.
     :raises ConfigurationError: the file cannot be written.
     """
 
@@ -46,9 +48,8 @@ class Recorder:
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigurationError(f"record={path!r}: {reason.lower()}") from error
-        self._file: BinaryIO = open(number, "r+b")  # noqa: SIM115 - closed by close()
+        self._file: BinaryIO = open(number, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
         self._file.write("".join(har_text([], version=version)).encode())
-        self._file.flush()
         self._count = 0
         self._written: set[int] = set()
         self._is_over = threading.Event()
@@ -76,15 +77,30 @@ class Recorder:
 
     def _append(self, exchange: Exchange) -> None:
         try:
-            text = json.dumps(har_entry(entry_of(exchange), mask=self._mask))
-            self._file.seek(-len(_END), os.SEEK_END)
+            text = json.dumps(har_entry(entry_of(exchange, self._mask), mask=self._mask))
             comma = b",\n" if self._count else b"\n"
-            self._file.write(comma + text.encode() + _END)
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            _log.error("%s: exchange %d is not recorded: %s", self._path, exchange.number, error)
+            self._put(comma + text.encode() + _END)
+        except Exception as error:  # of whatever passed; the next ones are to be recorded
+            _log.error("%s: exchange %d is not recorded: %r", self._path, exchange.number, error)
         else:
             self._count += 1
+
+    def _put(self, data: bytes) -> None:
+        """Write in place of the end; if the disk is full, the archive stays as it was.
+
+        :raises OSError: it cannot be written.
+        """
+        at = self._file.seek(-len(_END), os.SEEK_END)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            # There was room for that before.
+            self._file.seek(at)
+            self._file.write(_END)
+            self._file.truncate()
+            raise
 
     def close(self) -> None:
         """Write what has ended by now, and close the file."""

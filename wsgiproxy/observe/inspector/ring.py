@@ -6,10 +6,14 @@ is garbage: what it costs is counted when the next one begins, or when they are 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.heads import Source
@@ -30,9 +34,13 @@ class Ring:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.is_paused = False
-        self.keep_until: Callable[[Exchange], bool] | None = None
-        self._spool = Spool()
         self._numbers = itertools.count(1)
+        self._begin_empty()
+        _rings.add(self)
+
+    def _begin_empty(self) -> None:
+        self.keep_until: Callable[[Exchange], bool] | None = None
+        self._spool = Spool(self.limits.disk, self.settle)
         self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
         self._under_way: dict[int, Exchange] = {}
         self._costs: dict[int, int] = {}
@@ -174,32 +182,46 @@ class Ring:
             self._listeners = tuple(each for each in self._listeners if each is not changes)
 
 
+_rings: weakref.WeakSet[Ring] = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    """The files are the parent's, and its threads, which may have held the lock, are not there."""
+    for ring in list(_rings):
+        ring._begin_empty()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
+
+
 class Changes:
     """The numbers of exchanges that have changed since they were last asked for."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self._numbers: deque[int] = deque()
-        self._event = threading.Event()
+        # An exchange may end, and be noted, where garbage is collected: within a wait, too. An
+        # event would be locked then; this queue may be put into at any point.
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._is_called = False
 
     def note(self, number: int) -> None:
         """An exchange has changed; 0 for the ring itself."""
         self._numbers.append(number)
-        if not self._event.is_set():
-            self._event.set()
+        if not self._is_called:
+            self._is_called = True
+            self._calls.put(None)
 
     def wait(self, seconds: float) -> set[int]:
-        """Those that have changed; none after *seconds* without a change."""
-        self._event.wait(seconds)
-        self._event.clear()
-        return set(_taken(self._numbers))
+        """Those that have changed; none after *seconds* without a change, or a little earlier."""
+        with contextlib.suppress(Empty):
+            self._calls.get(timeout=seconds)
+        self._is_called = False
+        # Not until it is empty: others add to it meanwhile.
+        return {self._numbers.popleft() for _ in range(len(self._numbers))}
 
     def close(self) -> None:
         """Listen no more."""
         self._ring.unlisten(self)
-        self._event.set()
-
-
-def _taken(numbers: deque[int]) -> Iterable[int]:
-    while numbers:
-        yield numbers.popleft()
+        self._calls.put(None)

@@ -27,7 +27,6 @@ __all__ = ["detail", "masked_headers", "masked_target", "sent_headers", "summary
 _SHORT = 4096
 _HEX = 1024
 _EVENTS = 1000
-_QUERY = re.compile(r"[^\s?#]*[?#]\S+")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s@]*@")
 _STREAM = "text/event-stream"
 
@@ -92,12 +91,12 @@ def detail(exchange: Exchange, secrets: Secrets) -> dict[str, Any]:
 
 def masked_target(target: str, secrets: Secrets) -> str:
     """A request-target, or a URL, without a password and without secret parameters."""
-    return _USERINFO.sub(f"{MASK}@", secrets.target(target))
+    return secrets.target(target)
 
 
 def _masked_text(text: str, secrets: Secrets) -> str:
     """A sentence; the addresses in it are masked."""
-    return _USERINFO.sub(f"{MASK}@", _QUERY.sub(lambda match: secrets.target(match[0]), text))
+    return secrets.text(text)
 
 
 def masked_headers(headers: Headers, secrets: Secrets) -> Headers:

@@ -141,7 +141,7 @@ def _there(here: list[str], other: list[str] | None = None) -> str:
 def _body(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     """Bodies; one that the archive has not kept is equal to every one."""
     data, theirs = _data(recorded), _data(asked)
-    if data is None or theirs is None or data == theirs:
+    if data is None or theirs is None or data == theirs or _is_same_form(recorded, asked):
         return []
     if recorded.body.is_cut:
         size = recorded.body.size
@@ -151,6 +151,17 @@ def _body(recorded: Asked, asked: Asked, mask: Secrets) -> list[str]:
     where = f"from byte {min(len(data), len(theirs)) if at is None else at} on"
     sizes = f"{recorded.body.whole_size} bytes, not {len(theirs)} bytes"
     return [f"body: {sizes}, {where}"]
+
+
+def _is_same_form(recorded: Asked, asked: Asked) -> bool:
+    """Whether two forms differ in nothing but masked values."""
+    mime = value_of(recorded.headers, "content-type")
+    if mime.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return False
+    ours, theirs = (
+        tuple((each.body.data or b"").decode("latin-1").split("&")) for each in (recorded, asked)
+    )
+    return _same_query(ours, theirs)
 
 
 def _data(asked: Asked) -> bytes | None:
