@@ -26,6 +26,19 @@ _KEYS = {
 }  # fmt: skip
 _MODIFIERS = {"Ctrl": 2, "Shift": 8}
 
+# The middle of an element, if it is the same in the next frame.
+_PLACE = """async (selector) => {
+    const middle = () => {
+        const element = document.querySelector(selector);
+        element?.scrollIntoView({block: "nearest"});
+        const place = element?.getBoundingClientRect();
+        return place?.width ? [place.left + place.width / 2, place.top + place.height / 2] : null;
+    };
+    const before = middle();
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    return String(before) === String(middle()) && before;
+}"""
+
 
 class Tab:
     """One tab.
@@ -103,13 +116,8 @@ class Tab:
         self.call("Input.insertText", text=text)
 
     def click(self, selector: str) -> None:
-        """Click in the middle of an element."""
-        place = self.until(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            " if (!e) return null;"
-            " e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect();"
-            " return r.width && [r.left + r.width / 2, r.top + r.height / 2]; })()"
-        )
+        """Click in the middle of an element, when it is there and stays in its place."""
+        place = self.until(f"({_PLACE})({json.dumps(selector)})")
         where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type="mousePressed", **where)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", **where)

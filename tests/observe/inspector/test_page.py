@@ -260,7 +260,7 @@ def test_messages_and_events_as_they_pass(tab, inspected):
     tab.until("document.querySelector('.passing').textContent.includes('24 25 26')")
     exchange.message("text", b"<b>late</b>", is_from_client=False)
     tab.until("document.querySelectorAll('.passing li').length === 5")
-    last = tab.run("document.querySelector('.passing li:last-child').innerText")
+    last = tab.run("document.querySelector('.passing li:last-child').textContent")
     assert "<b>late</b>" in last and "upstream" in last
     assert tab.run("document.querySelector('.passing li:nth-child(3) details').open")
     exchange.end()
