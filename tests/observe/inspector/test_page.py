@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -429,6 +431,21 @@ def test_a_proxy_that_has_ended_is_seen(tab, inspected):
     tab.click("#replay")
     tab.until("document.getElementById('toast').textContent.includes('does not answer')")
     assert all("Failed to load resource" in each for each in tab.complaints)
+    tab.open("about:blank#end")
+    tab.complaints.clear()
+
+
+def test_one_page_too_many_shows_what_there_is(tab, inspected):
+    many(inspected.ring, 3)
+    opener = build_opener(ProxyHandler({}))
+    with contextlib.ExitStack() as streams:
+        for _ in range(8):
+            streams.enter_context(opener.open(f"{inspected.url}api/events", timeout=10))
+        tab.open(inspected.url)
+        tab.until("document.getElementById('link').textContent.startsWith('Not live')")
+        tab.until(f"{_ROWS}.length === 3")
+        assert all("503" in each for each in tab.complaints)
+        tab.complaints.clear()
     tab.open("about:blank#end")
     tab.complaints.clear()
 

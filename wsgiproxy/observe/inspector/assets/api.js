@@ -84,12 +84,24 @@ export class Stream {
     }
   }
 
+  /** Without a stream, such as where too many pages have one, show what there is now. */
+  async fall() {
+    try {
+      const [{ exchanges }, state] = await Promise.all([read("exchanges"), read("state")]);
+      if (this.source?.isWhole) return;
+      this.takers.link("crowded");
+      this.takers.whole(exchanges, state);
+    } catch {
+      this.takers.link("ended");
+    }
+  }
+
   lose(source) {
     if (source !== this.source) return;
     this.close();
     const wait = WAITS[Math.min(this.failures, WAITS.length - 1)];
     this.failures += 1;
     this.timer = setTimeout(() => this.open(), wait);
-    read("state").then(() => this.source?.isWhole || this.takers.link("crowded"), () => this.takers.link("ended"));
+    this.fall();
   }
 }

@@ -102,7 +102,7 @@ function setState(now) {
 
 function linkState() {
   if (link === "live") return state.paused ? ["paused", "Paused"] : ["live", "Live"];
-  const texts = { waiting: "Connecting", ended: "The proxy has ended", crowded: "Not live: too many pages are open" };
+  const texts = { waiting: "Connecting", ended: "The proxy has ended", crowded: "Not live, trying again" };
   return [link, texts[link]];
 }
 
