@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from webtest import TestApp
 
+from tests.support import picture
 from tests.support.documented import code_block
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.inspector import Inspector
@@ -108,7 +109,7 @@ def test_the_table_is_that_of_the_code() -> None:
 
 
 def test_the_keys_are_those_of_the_page() -> None:
-    table = PAGE.partition("can be switched off there:\n\n")[2].partition("\n\n")[0]
+    table = PAGE.partition('where "?" shows them:\n\n')[2].partition("\n\n")[0]
     keys, *_ = (ASSETS / "index.html").read_text().partition('id="confirm"')
     shown = set(re.findall(r"<kbd>(.)</kbd>", keys.partition('id="keys"')[2]))
     assert set(re.findall(r"``(.)``", table)) == shown - set("↓↑")
@@ -121,3 +122,13 @@ def test_what_is_masked_is_masked() -> None:
     assert secrets.target("/?token=x&q=y") == "/?token=***&q=y"
     for name in ("X-Token", "X-Secret", "X-Password", "X-Api-Key", "X-Session"):
         assert secrets.value(name, "x") == "***"
+
+
+def test_the_picture_is_up_to_date() -> None:
+    """Else: python -m tests.support.picture."""
+    taken = picture.PATH.read_bytes()
+    with picture.shown(has_page=False) as (inspector, exchange):
+        words = picture.words(inspector, exchange)
+    assert "Pause" in words and "changed X-Forwarded-For" in words
+    assert picture.description(taken) == words
+    assert len(taken) < 250_000

@@ -29,9 +29,12 @@ from wsgiproxy.worlds import is_asgi
 from wsgiproxy.wsgi.inspected import InspectedWSGI
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from wsgiproxy.asgi.body import Message
     from wsgiproxy.observe.inspector.page_server import PageServer
     from wsgiproxy.observe.inspector.recorder import Recorder
+    from wsgiproxy.settings.options import InspectOptions
 
 __all__ = ["Inspector"]
 
@@ -82,7 +85,7 @@ class Inspector:
         *,
         listen: str | None = "127.0.0.1:4040",
         title: str = "",
-        **options: Any,
+        **options: Unpack[InspectOptions],
     ) -> None:
         values = resolve(INSPECT, options)
         hide, show = values.pop("hide"), values.pop("show")

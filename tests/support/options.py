@@ -11,6 +11,7 @@ from wsgiproxy.settings import (
     APP,
     BALANCE,
     FORWARD,
+    INSPECT,
     MIDDLEWARE,
     SIGNING,
     SPAWN,
@@ -24,6 +25,7 @@ from wsgiproxy.settings import (
     Setting,
     convert,
     forward,
+    inspect,
     websocket,
 )
 from wsgiproxy.settings import balance as several
@@ -59,6 +61,7 @@ TYPES: dict[Callable[[Any], Any], str] = {
     convert.words: _WORDS,
     forward._credentials: f"{_PATH} | Callable[[str, str], bool]",
     forward._ports: _NUMBERS,
+    inspect._names: _WORDS,
     several._path: "str",
     several._statuses: _NUMBERS,
     websocket._protocols: _WORDS,
@@ -190,6 +193,7 @@ KINDS = [
         "Options of the two middlewares, for WSGI and for ASGI, as keyword arguments.",
         without(MIDDLEWARE, _OF_THE_MIDDLEWARE),
     ),
+    Kind("InspectOptions", (), _of("inspector.Inspector"), INSPECT),
 ]
 
 

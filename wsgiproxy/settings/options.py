@@ -22,6 +22,7 @@ __all__ = [
     "BalanceOptions",
     "BothSpawnOptions",
     "ForwardOptions",
+    "InspectOptions",
     "LimitOptions",
     "MiddlewareOptions",
     "ReverseOptions",
@@ -351,3 +352,24 @@ class MiddlewareOptions(TypedDict, total=False):
     """How many proxies append to X-Forwarded-Port; expects a whole number from 0 on."""
     x_prefix: int | str | None
     """How many proxies append to X-Forwarded-Prefix; expects a whole number from 0 on."""
+
+
+class InspectOptions(TypedDict, total=False):
+    """Options of :class:`wsgiproxy.inspector.Inspector`, as keyword arguments."""
+
+    exchanges: int | str
+    """Exchanges that are kept; expects a whole number from 1 on. Default: 1000."""
+    memory: int | str
+    """Memory for all that is kept, in bytes; expects a number of bytes, such as 65536 or 64k.
+    Default: 67108864."""
+    body: int | str
+    """Bytes of one body that are kept; expects a number of bytes, such as 65536 or 64k. Default:
+    16777216."""
+    disk: int | str
+    """Bytes of all bodies of over 64 KiB, which are in files; expects a number of bytes, such as
+    65536 or 64k. Default: 1073741824."""
+    hide: str | Iterable[str]
+    """Further secrets to mask, beside Authorization, Cookie and the like; expects names of fields
+    and parameters. Default: ()."""
+    show: str | Iterable[str]
+    """What not to mask; expects names of fields and parameters, or *. Default: ()."""
