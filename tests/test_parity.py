@@ -55,7 +55,11 @@ every_front = pytest.mark.parametrize("front", [*FRONTS, *ASGI_FRONTS])
 every_front_and_app = pytest.mark.parametrize(
     ("front", "app"),
     [
-        *(itertools.product(FRONTS, ALL) if FULL else zip(FRONTS, itertools.cycle(ALL), strict=False)),
+        *(
+            itertools.product(FRONTS, ALL)
+            if FULL
+            else zip(FRONTS, itertools.cycle(ALL), strict=False)
+        ),
         *zip(ASGI_FRONTS, itertools.cycle(ASGI), strict=False),
     ],
 )
