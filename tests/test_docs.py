@@ -17,6 +17,7 @@ from types import ModuleType
 import pytest
 
 from tests.support.in_process import Backend, front_environ, key_file, run
+from tests.support.loggers import kept_loggers
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.secretloader import new_key
@@ -68,7 +69,8 @@ def test_block(source: str, upstream: RawUpstream) -> None:
             pytest.skip(f"{framework} is not installed")
     upstream.behaviour = answer(headers=[("Content-Type", "text/plain")], body=b"hello")
     source = source.replace("localhost:3000", upstream.netloc)
-    exec(compile(source, "block", "exec"), vars(sys.modules["block"]))
+    with kept_loggers():
+        exec(compile(source, "block", "exec"), vars(sys.modules["block"]))
 
 
 @pytest.mark.parametrize("heading", ["Run it", "Test it"])

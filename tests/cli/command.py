@@ -60,6 +60,7 @@ class Command:
     """One running command, in a process group of its own.
 
     :param listener: handed over as systemd does it.
+    :ivar arguments: what follows ``python -m wsgiproxy``.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Command:
         flags = fcntl.fcntl(self._stderr, fcntl.F_GETFL)
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, flags | os.O_APPEND)
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})}
+        self.arguments = arguments
         self._process = self._start(arguments, variables, listener)
 
     def _start(
