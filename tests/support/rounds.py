@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
-__all__ = ["FULL", "IN_FULL", "in_turns", "rounds"]
+__all__ = ["FULL", "IN_FULL", "in_turns", "rounds", "together"]
 
 #: Whether this is the long form.
 FULL = os.environ.get("WSGIPROXY_FULL") == "1"
@@ -79,3 +81,60 @@ def _values(case: Mapping[str, object]) -> set[tuple[str, Hashable]]:
     return {
         (name, value if isinstance(value, plain) else id(value)) for name, value in case.items()
     }
+
+
+def together(test: Callable[..., None]) -> Callable[..., None]:
+    """Make one case of all rows of a table, which fails with the names of the rows that fail.
+
+    A row that takes microseconds costs milliseconds as a case of its own. The decorator stands
+    above those that parametrize; in the long form each row is a case.
+
+    >>> @together
+    ... @pytest.mark.parametrize("number", [1, pytest.param(4, id="four"), 6])
+    ... def test_even(number):
+    ...     assert number % 2 == 0
+    >>> test_even()
+    Traceback (most recent call last):
+    AssertionError: 1 of 3 rows:
+    1: AssertionError...
+    """
+    marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
+    if FULL:
+        return test
+    assert all(mark.name == "parametrize" for mark in marks), test.__name__
+    tables = [list(_rows(*mark.args, **mark.kwargs)) for mark in marks]
+
+    def run() -> None:
+        failures: dict[str, BaseException] = {}
+        rows = list(itertools.product(*tables))
+        for row in rows:
+            name = "-".join(each for each, _ in row)
+            arguments = {key: value for _, values in row for key, value in values.items()}
+            try:
+                test(**arguments)
+            except pytest.skip.Exception:
+                continue
+            except (Exception, pytest.fail.Exception) as error:
+                failures[name] = error
+        if failures:
+            lines = [f"{name}: {type(each).__name__}: {each}" for name, each in failures.items()]
+            text = "\n".join([f"{len(failures)} of {len(rows)} rows:", *lines])
+            raise AssertionError(text) from next(iter(failures.values()))
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    run.__qualname__ = test.__qualname__
+    return run
+
+
+def _rows(
+    names: str | Sequence[str], values: Iterable[Any], ids: object = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of ``parametrize``: a name, and the arguments of the test."""
+    keys = [each.strip() for each in names.split(",")] if isinstance(names, str) else list(names)
+    for number, row in enumerate(values):
+        given = getattr(row, "id", None)
+        if isinstance(row, type(pytest.param())):
+            assert not row.marks, "a row with a mark is a case of its own"
+            row = row.values if len(keys) > 1 else row.values[0]
+        name = given or " ".join(repr(row).split())[:80] or str(number)
+        yield str(name), dict(zip(keys, row if len(keys) > 1 else [row], strict=True))
