@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -195,11 +196,10 @@ def _become(question: Mapping[str, Any]) -> None:
 
 def _prepare() -> None:
     """Import what every command does, and what most of them serve with."""
-    import uvicorn.protocols.http.httptools_impl  # noqa: F401
-    import uvloop  # noqa: F401
-
-    import wsgiproxy.cli  # noqa: F401
-
+    importlib.import_module("wsgiproxy.cli")
+    with contextlib.suppress(ImportError):  # where they are not installed
+        importlib.import_module("uvicorn.protocols.http.httptools_impl")
+        importlib.import_module("uvloop")
     gc.collect()
     gc.freeze()
 
