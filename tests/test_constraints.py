@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.rounds import together
+
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
@@ -44,6 +46,7 @@ def installed() -> dict[str, str]:
 PINS = [Requirement(line) for line in lines((ROOT / "tests/constraints.txt").read_text())]
 
 
+@together
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(("text", "file"), installed().items())
 def test_each_requirement_has_one_version(text: str, file: str, python: str) -> None:

@@ -17,6 +17,8 @@ from types import ModuleType
 import pytest
 
 from tests.support.in_process import Backend, front_environ, key_file, run
+from tests.support.loggers import kept_loggers
+from tests.support.rounds import together
 from tests.support.upstream import RawUpstream, answer
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.secretloader import new_key
@@ -68,7 +70,8 @@ def test_block(source: str, upstream: RawUpstream) -> None:
             pytest.skip(f"{framework} is not installed")
     upstream.behaviour = answer(headers=[("Content-Type", "text/plain")], body=b"hello")
     source = source.replace("localhost:3000", upstream.netloc)
-    exec(compile(source, "block", "exec"), vars(sys.modules["block"]))
+    with kept_loggers():
+        exec(compile(source, "block", "exec"), vars(sys.modules["block"]))
 
 
 @pytest.mark.parametrize("heading", ["Run it", "Test it"])
@@ -84,6 +87,7 @@ def test_there_are_blocks_to_run() -> None:
     assert len(BLOCKS) > 40
 
 
+@together
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 def test_every_block_of_python_is_run(page: Path) -> None:
     """Here, or under its name by the tests of its page."""
@@ -152,6 +156,7 @@ def test_the_pictures_are_there(image: Path) -> None:
     assert "prefers-color-scheme: dark" in texts["style"]
 
 
+@together
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text()
@@ -195,6 +200,7 @@ def torn(text: str) -> list[str]:
     return found
 
 
+@together
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
 def test_no_row_of_a_table_is_torn(page: Path) -> None:
     assert torn(page.read_text()) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import wsgiproxy
+from tests.support.rounds import together
 from wsgiproxy import settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -74,6 +75,7 @@ def test_the_list_has_what_the_pages_have() -> None:
     assert sorted(LISTED) == sorted(set(NAMES) - whole)
 
 
+@together
 @pytest.mark.parametrize("name", LISTED)
 def test_what_is_listed_can_be_imported_by_its_path(name: str) -> None:
     module, _, attribute = name.rpartition(".")

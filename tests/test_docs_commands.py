@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rounds import together
 from wsgiproxy.cli import COMMANDS, parser
 from wsgiproxy.errors import ConfigurationError
 
@@ -47,6 +48,7 @@ def refused(command: str) -> str:
     return ""
 
 
+@together
 @pytest.mark.parametrize("command", TYPED)
 def test_the_command_line_takes_it(command: str) -> None:
     assert refused(command) == ""

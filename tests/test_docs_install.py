@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rounds import together
+
 ROOT = Path(__file__).parents[1]
 SUFFIXES = {".py", ".rst", ".ini", ".toml", ".cfg", ".html", ".txt"}
 TEXTS = [ROOT / "README.rst", ROOT / "setup.cfg"]
@@ -48,6 +50,7 @@ def faults(text: str) -> list[str]:
     return found
 
 
+@together
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_it_names_the_version(path: Path) -> None:
     assert faults(path.read_text()) == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import wsgiproxy
+from tests.support.rounds import together
 from tests.support.tables import known_names, literals, resolves, rows
 
 PAGES = {
@@ -47,6 +48,7 @@ def test_the_tables_have_rows(page: str, number: int) -> None:
     assert len(rows(page)) >= number
 
 
+@together
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_says_what_to_take(row: list[str]) -> None:
     assert len(row) in (2, 3)
@@ -69,6 +71,7 @@ def unknown(literal: str) -> str:
     return next((name for name in names if not resolves(name)), "")
 
 
+@together
 @pytest.mark.parametrize("row", ROWS)
 def test_what_to_take_exists(row: list[str]) -> None:
     found = [unknown(literal) for cell in row[1:] for literal in literals(cell)]

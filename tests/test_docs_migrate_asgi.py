@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.rounds import together
+
 pytest.importorskip("starlette")
 
 from tests.support.tables import literals, rows
@@ -116,6 +118,7 @@ def test_each_name_of_the_other_package_has_a_row(page: str) -> None:
     assert sorted(set(NAMES[page].split()) - words) == []
 
 
+@together
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_says_what_to_take(row: list[str]) -> None:
     assert len(row) == 2
@@ -133,6 +136,7 @@ def missing(literal: str) -> str:
     return unknown(literal.replace("await ", "").removesuffix("()"))
 
 
+@together
 @pytest.mark.parametrize("row", ROWS)
 def test_what_to_take_exists(row: list[str]) -> None:
     found = [missing(literal) for literal in literals(row[1])]

@@ -23,6 +23,7 @@ from tests.support.client import raw_exchange, request_bytes
 from tests.support.daemon import daemon, nginx, program
 from tests.support.in_process import Backend, front_environ, key_file, run, signed_environ
 from tests.support.ports import free_port
+from tests.support.rounds import together
 from tests.support.upstream import RawUpstream
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.asgi.middleware import ASGIProxyMiddleware
@@ -212,6 +213,7 @@ def test_there_are_no_other_families() -> None:
     assert family_table().keys() == FAMILIES.keys()
 
 
+@together
 @pytest.mark.parametrize("name", VALUES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_what_the_table_says(family: str, name: str) -> None:

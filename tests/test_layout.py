@@ -15,6 +15,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.rounds import together
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "wsgiproxy"
 
@@ -382,6 +384,7 @@ def test_public_names_are_documented() -> None:
     assert without_all(SOURCES) == []
 
 
+@together
 @pytest.mark.parametrize("name", [name for name in SOURCES if not name.endswith("__main__")])
 def test_public_names_exist(name: str) -> None:
     assert missing(importlib.import_module(name)) == []
@@ -451,6 +454,7 @@ def test_impurity_is_found(source: str, faults: list[str]) -> None:
     assert impure({name: source}) == [fault.replace("x ", f"{name} ", 1) for fault in faults]
 
 
+@together
 @pytest.mark.parametrize(
     ("name", "source", "bad"),
     [

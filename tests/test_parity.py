@@ -27,13 +27,14 @@ from tests.support.fronts import (
     request_bytes,
 )
 from tests.support.messages import RawRequest, answer, chunks
-from tests.support.parity import ALL, ASGI, Case, asgi_app, judge, mount_of, play
+from tests.support.parity import ALL, ASGI, Case, asgi_app, judge, mount_of, play, wsgi_apps
 from tests.support.parity.bodies import BODIES
 from tests.support.parity.failures import FAILURES
 from tests.support.parity.headers import HEADERS
 from tests.support.parity.refusals import REFUSALS
 from tests.support.parity.responses import RESPONSES
 from tests.support.parity.targets import TARGETS
+from tests.support.rounds import FULL
 from tests.support.upstream import RawUpstream
 
 CASES: list[Case] = [*TARGETS, *BODIES, *HEADERS, *REFUSALS, *RESPONSES, *FAILURES]
@@ -49,11 +50,18 @@ _numbers = itertools.count(1)
 
 every_wsgi_front = pytest.mark.parametrize("front", FRONTS)
 every_front = pytest.mark.parametrize("front", [*FRONTS, *ASGI_FRONTS])
-# Each server for ASGI with one application, and each application with some of them.
+# Each server with one application, and each application with some of them; the long form has all
+# servers for WSGI with all applications.
 every_front_and_app = pytest.mark.parametrize(
     ("front", "app"),
-    [(front, app) for front in FRONTS for app in ALL]
-    + list(zip(ASGI_FRONTS, itertools.cycle(ASGI), strict=False)),
+    [
+        *(
+            itertools.product(FRONTS, ALL)
+            if FULL
+            else zip(FRONTS, itertools.cycle(ALL), strict=False)
+        ),
+        *zip(ASGI_FRONTS, itertools.cycle(ASGI), strict=False),
+    ],
 )
 
 
@@ -76,10 +84,9 @@ def serve(fronts: Fronts, origin: RawUpstream, front: str) -> Serve:
     [
         *(
             pytest.param(front, app, case, id=f"{front}-{app}-{case.id}")
-            for front in FRONTS
-            for app in ALL
-            for case in CASES
-            if app in case.apps
+            for turn, front in enumerate(FRONTS)
+            for number, case in enumerate(CASES)
+            for app in wsgi_apps(case, front, turn + number)
         ),
         *(
             pytest.param(front, app, case, id=f"{front}-{app}-{case.id}")

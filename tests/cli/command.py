@@ -12,11 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from tests.support.client import request_bytes as _request_bytes
+from tests.support.forked import Forked, can_fork
+from tests.support.rounds import FULL
 
 __all__ = ["Command", "request_bytes", "running"]
 
@@ -37,10 +39,28 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
+_seen: set[tuple[str, str]] = set()
+
+
+def _is_first_of_its_file(arguments: Sequence[str]) -> bool:
+    """Whether no test of the same file has run this subcommand before.
+
+    These are processes of a new interpreter, as all of them are in the long form.
+    """
+    if FULL:
+        return True
+    file = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
+    key = (file, arguments[0] if arguments else "")
+    is_first = key not in _seen
+    _seen.add(key)
+    return is_first
+
+
 class Command:
     """One running command, in a process group of its own.
 
     :param listener: handed over as systemd does it.
+    :ivar arguments: what follows ``python -m wsgiproxy``.
     """
 
     def __init__(
@@ -55,12 +75,21 @@ class Command:
         self._stderr = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115 (end)
         flags = fcntl.fcntl(self._stderr, fcntl.F_GETFL)
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, flags | os.O_APPEND)
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})}
+        self.arguments = arguments
+        self._process = self._start(arguments, variables, listener)
+
+    def _start(
+        self, arguments: Sequence[str], env: Mapping[str, str], listener: socket.socket | None
+    ) -> subprocess.Popen[bytes] | Forked:
+        if listener is None and not _is_first_of_its_file(arguments) and can_fork(env):
+            return Forked(arguments, env, self._stderr.fileno())
         descriptors = [] if listener is None else [listener.fileno()]
         before = ["-c", _WITH_SOCKET, *map(str, descriptors)] if descriptors else []
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, *before, "-m", "wsgiproxy", *arguments],
             pass_fds=descriptors,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
+            env=env,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             bufsize=0,  # select() does not see what is in a buffer of ours

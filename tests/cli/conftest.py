@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from wsgiproxy.cli.log import HANDLED
+from tests.support.loggers import kept_loggers
 from wsgiproxy.observe.accesslog import send_to
 
 
@@ -22,12 +21,6 @@ def listener() -> Iterator[socket.socket]:
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """A command logs to the stderr of its test, which is gone afterwards."""
-    names = (*HANDLED, "wsgiproxy.access", "wsgiproxy.error", "wsgiproxy.forward")
-    loggers = [logging.getLogger(name) for name in names]
-    before = [(list(each.handlers), each.propagate, each.level) for each in loggers]
-    yield
-    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-        logger.handlers[:] = handlers
-        logger.propagate = propagate
-        logger.setLevel(level)
+    with kept_loggers():
+        yield
     send_to(None)

@@ -83,7 +83,7 @@ def test_other_methods_get_405(site, method):
     ],
 )
 def test_a_path_that_the_upstream_would_see_otherwise_is_another_one(site, path):
-    if "granian" in str(site[2]._process.args) and "%" in path:
+    if "granian" in site[2].arguments and "%" in path:
         pytest.skip("granian shows the decoded path alone")
     got = asked(site[1], f"GET {path}", "localhost")
     assert got.body != b"ok"
@@ -91,7 +91,7 @@ def test_a_path_that_the_upstream_would_see_otherwise_is_another_one(site, path)
 
 
 def test_the_whole_url_as_a_target_is_the_same_path(site):
-    if "granian" in str(site[2]._process.args):
+    if "granian" in site[2].arguments:
         pytest.skip("it shows no target")
     assert asked(site[1], "GET http://any.example/-/health").body == b"ok"
 
@@ -132,6 +132,8 @@ def test_it_is_503_while_a_request_is_finished(server):
             kept.send(request_bytes("GET /-/health"))
             first = kept.response()
             assert (first.status, first.values("Connection")) == (200, [])
+            # A loop that answers another client has ended what it does behind the last byte.
+            assert asked(port, "GET /-/health").status == 200
             command.send_signal(signal.SIGTERM)
             until(lambda: asked(port, "GET /-/health").status == 503, "the drain")
             kept.send(request_bytes("GET /-/health"))

@@ -9,50 +9,13 @@ from datetime import datetime
 
 import pytest
 
-from tests.examples.mounted import ASGI_MOUNTS, GRANIAN, HYPERCORN, Mount, Mounted, mounted
+from tests.examples.mounted import GRANIAN, HYPERCORN, Mount, Mounted, mounted
 from tests.examples.running import needs, running
 from tests.support.connection import Script
 from tests.support.echo import by_case
 from tests.support.upstream import RawUpstream, answer, chunks
 
 pytestmark = pytest.mark.in_turns(2)
-
-PAGES = {
-    "fastapi_app.py": "This is FastAPI.",
-    "starlette_app.py": "This is Starlette.",
-    "quart_app.py": "This is Quart.",
-    "django_asgi.py": "This is Django.",
-    "litestar_app.py": "This is Litestar.",
-    "beside_wsgi.py": "This is Flask.",
-}
-#: One mount of each file, the one with a login if there is one.
-FIRST = {mount.name: mount for mount in reversed(ASGI_MOUNTS) if not mount.server}
-FIRST |= {mount.name: mount for mount in ASGI_MOUNTS if mount.headers and not mount.server}
-
-
-def test_each_example_has_a_page() -> None:
-    assert set(PAGES) == set(FIRST)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_the_framework_answers_beside_the_mount_and_keeps_the_login(name: str) -> None:
-    mount = FIRST[name]
-    with mounted(mount) as example:
-        assert example.ask("/").body.decode() == PAGES[name]
-        if not mount.headers and mount.login is None:
-            return
-        example.get("/in").told  # noqa: B018 (it asserts the status)
-        known = dict(example.headers)
-        assert example.get("/").received("Authorization") == []
-        assert example.get("/").received("Cookie") == []
-        before = len(example.upstream.requests)
-        for wrong in ({}, {"Authorization": "Basic Ym9iOndyb25n", "Cookie": "session=forged"}):
-            example.headers.clear()
-            example.headers.update(wrong)
-            for path, method in [("/", "GET"), ("/x", "POST"), ("/a%2F..%2Fb", "DELETE")]:
-                assert example.get(path, method=method).status == 401
-        assert len(example.upstream.requests) == before
-        example.headers.update(known)
 
 
 def test_an_endpoint_adds_its_header() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,6 @@ from tests.examples.running import needs, running
 from tests.support.in_process import key_file
 from tests.support.upstream import RawUpstream
 from wsgiproxy.secretloader import new_key
-
-pytestmark = pytest.mark.in_turns(2)
 
 LOGIN = Mount("login_in_front.py", "", ("flask", "gunicorn"))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -65,10 +64,23 @@ def tool(secret: str) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture
-def site(secret: str, tool: int) -> Iterator[Mounted]:
+@pytest.fixture(scope="module")
+def before_the_tool(secret: str, tool: int) -> Iterator[Mounted]:
     with front(f"127.0.0.1:{tool}", secret) as running_site:
         yield running_site
+
+
+@pytest.fixture
+def site(before_the_tool: Mounted) -> Mounted:
+    """A client of its own, without a session."""
+    return dataclasses.replace(before_the_tool, headers={})
+
+
+@pytest.fixture(scope="module")
+def watched(secret: str) -> Iterator[tuple[Mounted, RawUpstream]]:
+    """A front, and the tool in whose place we see what arrives."""
+    with RawUpstream() as arrives, front(arrives.netloc, secret) as running_site:
+        yield running_site, arrives
 
 
 def test_with_the_login_the_tool_knows_the_verified_user(site: Mounted) -> None:
@@ -79,15 +91,16 @@ def test_with_the_login_the_tool_knows_the_verified_user(site: Mounted) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PROPFIND"])
 def test_without_the_login_no_request_reaches_the_tool(
-    upstream: RawUpstream, secret: str, method: str
+    watched: tuple[Mounted, RawUpstream], method: str
 ) -> None:
-    with front(upstream.netloc, secret) as site:
-        for path in ["/", "/x", "/-/login/", "/-/login%2F..", "/-/../x"]:
-            got = site.ask(path, FORGED, method=method)
-            assert (got.status, got.headers["Location"]) == (302, "/-/login")
-        for path in ["/-/login", "//-/login"]:
-            site.ask(path, FORGED, method=method)
-    assert upstream.requests == []
+    site, arrives = dataclasses.replace(watched[0], headers={}), watched[1]
+    before = len(arrives.requests)
+    for path in ["/", "/x", "/-/login/", "/-/login%2F..", "/-/../x"]:
+        got = site.ask(path, FORGED, method=method)
+        assert (got.status, got.headers["Location"]) == (302, "/-/login")
+    for path in ["/-/login", "//-/login"]:
+        site.ask(path, FORGED, method=method)
+    assert len(arrives.requests) == before
 
 
 def test_a_wrong_password_is_no_login(site: Mounted) -> None:
@@ -117,11 +130,12 @@ def test_a_front_with_another_key_gets_403(tool: int, tmp_path: Path) -> None:
         assert site.ask("/").status == 403
 
 
-def test_the_session_stays_at_the_front(upstream: RawUpstream, secret: str) -> None:
-    with front(upstream.netloc, secret) as site:
-        log_in(site)
-        assert site.ask("/", method="POST", body=b"x").status == 200
-    (request,) = upstream.requests
+def test_the_session_stays_at_the_front(watched: tuple[Mounted, RawUpstream]) -> None:
+    site, arrives = dataclasses.replace(watched[0], headers={}), watched[1]
+    before = len(arrives.requests)
+    log_in(site)
+    assert site.ask("/", method="POST", body=b"x").status == 200
+    (request,) = list(arrives.requests)[before:]
     assert request.values("Cookie") == []
     assert request.values("Signature") != []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -12,6 +13,16 @@ import pytest
 
 from tests.examples.mounted import ASGI_MOUNTS, MOUNTS, Mounted, mounted
 from tests.support.upstream import answer
+
+#: What the frameworks for ASGI answer beside the mount.
+PAGES = {
+    "fastapi_app.py": "This is FastAPI.",
+    "starlette_app.py": "This is Starlette.",
+    "quart_app.py": "This is Quart.",
+    "django_asgi.py": "This is Django.",
+    "litestar_app.py": "This is Litestar.",
+    "beside_wsgi.py": "This is Flask.",
+}
 
 
 @pytest.fixture(scope="module", params=[*MOUNTS, *ASGI_MOUNTS], ids=str)
@@ -32,6 +43,30 @@ def test_other_paths_are_those_of_the_framework(example: Mounted) -> None:
     before = len(example.upstream.requests)
     beside = example.ask(example.mount.prefix + "-of-others/x")
     assert beside.status == 404
+    assert len(example.upstream.requests) == before
+
+
+def test_each_example_for_asgi_has_a_page() -> None:
+    assert set(PAGES) == {mount.name for mount in ASGI_MOUNTS}
+
+
+def test_the_framework_for_asgi_answers_beside_the_mount_and_keeps_the_login(
+    example: Mounted,
+) -> None:
+    mount = example.mount
+    if mount not in ASGI_MOUNTS:
+        pytest.skip("the frameworks for WSGI have tests of their own")
+    assert example.ask("/").body.decode() == PAGES[mount.name]
+    if not mount.headers and mount.login is None:
+        return
+    example.get("/in").told  # noqa: B018 (it asserts the status)
+    assert example.get("/").received("Authorization") == []
+    assert example.get("/").received("Cookie") == []
+    before = len(example.upstream.requests)
+    for wrong in ({}, {"Authorization": "Basic Ym9iOndyb25n", "Cookie": "session=forged"}):
+        stranger = dataclasses.replace(example, headers=wrong)
+        for path, method in [("/", "GET"), ("/x", "POST"), ("/a%2F..%2Fb", "DELETE")]:
+            assert stranger.get(path, method=method).status == 401
     assert len(example.upstream.requests) == before
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.href import Base, join, parse_href, without_password
 from wsgiproxy.sansio.message import Origin
@@ -124,6 +125,7 @@ def test_location_is_the_base_as_it_was_written() -> None:
     ]
 
 
+@together
 @pytest.mark.parametrize(
     "href",
     [

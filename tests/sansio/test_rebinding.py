@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.rounds import together
 from wsgiproxy.sansio.rebinding import is_answered
 
 
+@together
 @pytest.mark.parametrize(
     ("host", "answered"),
     [

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.host import is_allowed, is_host, split_host
 from wsgiproxy.sansio.target import (
@@ -128,6 +129,7 @@ RAW = [
 ]
 
 
+@together
 @pytest.mark.parametrize(("raw", "script_name", "path_info", "query", "target"), RAW)
 def test_raw_target(raw, script_name, path_info, query, target) -> None:
     assert raw_target(raw, script_name, path_info, query) == target
@@ -379,6 +381,7 @@ def test_split_host(host: str, parts: tuple[str, int]) -> None:
     assert split_host(host, 80) == parts
 
 
+@together
 @pytest.mark.parametrize(
     ("host", "allowed", "answer"),
     [

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy import PooledTransport, WSGIProxyApp, WSGIProxyMiddleware
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.guard import Guard
@@ -70,6 +71,7 @@ def for_each(names: list[str], *values: tuple[Any, ...]) -> list[Any]:
     ]
 
 
+@together
 @pytest.mark.parametrize(
     ("name", "given_", "settled"),
     [
@@ -205,6 +207,7 @@ def test_what_is_taken(name: str, given_: object, settled: object) -> None:
     assert type(found) is type(settled)
 
 
+@together
 @pytest.mark.parametrize(
     ("name", "given_"),
     [
@@ -291,6 +294,7 @@ def test_what_is_refused(name: str, given_: object) -> None:
     assert row.expected
 
 
+@together
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -413,6 +417,7 @@ def test_spawned_transport_has_no_tls_settings() -> None:
 REQUIRED = ["start_script"]
 
 
+@together
 @pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
 def test_each_row(row: Setting) -> None:
     """A row takes its own default, and says what it is for in a few words."""

@@ -24,6 +24,7 @@ from tests.support.in_process import (
     run,
     signed_environ,
 )
+from tests.support.rounds import together
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.errors import BadRequest, ConfigurationError, Forbidden
 from wsgiproxy.middleware import WSGIProxyMiddleware
@@ -61,6 +62,7 @@ def test_one_request_is_checked_by_one_state_of_the_key_file() -> None:
 # -- sign_request and check_request ----------------------------------------------------
 
 
+@together
 @pytest.mark.parametrize(
     "more",
     [

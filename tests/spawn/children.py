@@ -44,11 +44,17 @@ def child(name: str = "serve", **options: object) -> list[str]:
 
 
 def until(condition: Callable[[], T], what: str = "it", limit: float = LIMIT) -> T:
-    """Wait until *condition* gives something true; AssertionError after *limit* seconds."""
+    """Wait until *condition* gives something true; AssertionError after *limit* seconds.
+
+    A condition that is dear, such as one about all processes, is asked less often: what it waits
+    for needs the processor too.
+    """
     deadline = time.monotonic() + limit
+    began = time.thread_time()
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {limit} s"
-        time.sleep(0.005)
+        time.sleep(max(0.005, 5 * (time.thread_time() - began)))
+        began = time.thread_time()
     return found
 
 
@@ -138,11 +144,15 @@ def facts(app: WSGIApplication) -> dict[str, Any]:
 
 
 def _text(path: str) -> str:
+    return _bytes(path).decode("utf-8", "replace")
+
+
+def _bytes(path: str) -> bytes:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb", buffering=0) as file:
             return file.read()
     except OSError:
-        return ""
+        return b""
 
 
 def _pids() -> Iterator[int]:
@@ -160,11 +170,11 @@ def _state(pid: int) -> str:
 
 def processes(mark: str) -> dict[int, str]:
     """The processes of a test that run, and their commands."""
-    wanted = f"{MARK}={mark}"
+    wanted = f"{MARK}={mark}".encode()
     return {
         pid: _text(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
         for pid in _pids()
-        if pid != os.getpid() and wanted in _text(f"/proc/{pid}/environ").split("\0")
+        if pid != os.getpid() and wanted in _bytes(f"/proc/{pid}/environ").split(b"\0")
     }
 
 

@@ -26,7 +26,7 @@ from wsgiproxy.middleware import WSGIProxyMiddleware
 from wsgiproxy.secretloader import SECRET_FILE, new_key
 from wsgiproxy.spawn import SpawningApplication
 
-pytestmark = pytest.mark.in_turns(2, "name")
+pytestmark = pytest.mark.in_turns(4, "strips")
 
 RESTORED = "tests.spawn.programs.site:restored"
 GUNICORN = ("--no-control-socket", "--worker-class", "gthread", "--threads", "8")

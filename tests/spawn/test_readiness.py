@@ -53,7 +53,7 @@ def test_it_is_ready_by_2xx_and_3xx(spawn, answer):
 
 @pytest.mark.parametrize("answer", ["400 Bad Request", "500 Broken"], ids=["400", "500"])
 def test_it_is_not_ready_by_4xx_and_5xx_which_are_logged(spawn, caplog, answer):
-    app = spawn(server(answer=answer), ready="/health", start_timeout=0.5)
+    app = spawn(server(answer=answer), ready="/health", start_timeout=2)
     failed = ask(app)
     assert failed.status == 502
     assert "/health" not in failed.text
@@ -171,7 +171,7 @@ def _raises(address: str) -> bool:
     ],
 )
 def test_a_function_that_never_agrees_is_named(spawn, caplog, ready, said):
-    app = spawn(server(), ready=ready, start_timeout=0.5)
+    app = spawn(server(), ready=ready, start_timeout=2)
     failed = ask(app)
     assert failed.status == 502
     assert "table" not in failed.text
@@ -200,7 +200,7 @@ def test_a_function_that_hangs_does_not_keep_the_application(spawn):
 
 def test_a_start_that_fails_ends_the_process(spawn, tmp_path):
     began = tmp_path / "began"
-    app = spawn(server(began=began, answer="500 Broken"), ready="/", start_timeout=0.5)
+    app = spawn(server(began=began, answer="500 Broken"), ready="/", start_timeout=2)
     with pytest.raises(ProxyError):
         app.start()
     (pid,) = lines_of(began)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.sansio.destination import kind, same_address
 
 #: The first address of each range, and what the range is up to the next row.
@@ -135,6 +136,7 @@ ipv6 = st.ip_addresses(v=6).map(str) | st.ip_addresses(network="2000::/3").map(s
 ipv6 |= carried | near_a_border
 
 
+@together
 @pytest.mark.parametrize(
     ("first", "last", "name"),
     [

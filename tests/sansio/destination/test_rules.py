@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import ConfigurationError
 from wsgiproxy.sansio.destination import Destinations, kind, looked_up
 
@@ -76,6 +77,7 @@ def test_ports(ports: object, port: int, reason: str) -> None:
 
 
 # Host and port -> whether it is refused before the look-up, and after it with these addresses.
+@together
 @pytest.mark.parametrize(
     ("allow", "host", "port", "addresses", "before", "after"),
     [
@@ -145,6 +147,7 @@ def test_allow(
     assert (where.refusal_of(host, port, addresses) == "") is after
 
 
+@together
 @pytest.mark.parametrize(
     ("deny", "host", "port", "addresses", "before", "after"),
     [
@@ -257,6 +260,7 @@ BAD = [
 ]
 
 
+@together
 @pytest.mark.parametrize("setting", ["allow", "deny"])
 @pytest.mark.parametrize("entry", BAD)
 def test_a_bad_entry_is_refused_by_its_name(setting: str, entry: object) -> None:
@@ -308,6 +312,7 @@ def test_it_shows_what_was_given() -> None:
     assert shown == "Destinations(allow=['A.example'], deny=[], ports='*')"
 
 
+@together
 @pytest.mark.parametrize(
     ("host", "name"),
     [

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import (
     BadRequest,
     ExpectationFailed,
@@ -82,6 +83,7 @@ def test_body_framing(given_: dict[str, Any], framing: tuple[int | None, bool]) 
     assert body_framing(given_) == framing
 
 
+@together
 @pytest.mark.parametrize(
     ("given_", "error"),
     [
@@ -294,6 +296,7 @@ def test_host(changes: dict[str, Any], host: str) -> None:
     assert read(environ(**changes)).host == host
 
 
+@together
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

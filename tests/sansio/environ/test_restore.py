@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest, NotFound
 from wsgiproxy.sansio.environ.restore import (
     Changes,
@@ -50,6 +51,7 @@ BACKEND: dict[str, Any] = {
 # The namespace
 
 
+@together
 @pytest.mark.parametrize(
     ("environ", "changes"),
     [
@@ -412,6 +414,7 @@ def test_the_traversal_path_has_to_be_there(path: str) -> None:
 # By the configuration, as documented for 0.2.2
 
 
+@together
 @pytest.mark.parametrize(
     ("fixed", "environ", "changes"),
     [

@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.judges import h11_requests, llhttp_requests
+from tests.support.rounds import together
 from wsgiproxy.errors import (
     BadRequest,
     ExpectationFailed,
@@ -56,6 +57,7 @@ def scope(*headers: tuple[bytes, bytes], **changes: Any) -> dict[str, Any]:
 # -- the target ----------------------------------------------------------------------
 
 
+@together
 @pytest.mark.parametrize(
     ("path", "raw", "root", "script_name", "rest"),
     [
@@ -238,6 +240,7 @@ def test_without_host_the_server_has_a_name(server: Any, scheme: str, host: str)
     assert read(scope(host=None, server=server, scheme=scheme)).host == host
 
 
+@together
 @pytest.mark.parametrize(
     ("headers", "changes", "error"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sansio.test_pipeline import reverse
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.inbound import read
 from wsgiproxy.sansio.fields.authorization import has_login, names_login
@@ -64,6 +65,7 @@ def test_other_fields_say_nothing(headers):
     assert not has_login(headers)
 
 
+@together
 @pytest.mark.parametrize("value", BOUND)
 @pytest.mark.parametrize("status", [200, 401, 407])
 @pytest.mark.parametrize("name", ["WWW-Authenticate", "proxy-authenticate"])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.fields.connection import connection_options, end_to_end, for_client
 from wsgiproxy.sansio.fields.host import is_host, split_host
@@ -25,6 +26,7 @@ TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHI
 tokens = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20)
 
 
+@together
 @pytest.mark.parametrize("character", sorted(set(TOKEN_CHARACTERS)))
 def test_token_character(character: str) -> None:
     assert is_token(character)
@@ -194,6 +196,7 @@ CLEANERS = [
 ]
 
 
+@together
 @pytest.mark.parametrize("clean", CLEANERS)
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in HOP_BY_HOP])
 @pytest.mark.parametrize("mangle", [str, str.lower, str.upper, lambda n: n.replace("-", "_")])
@@ -256,6 +259,7 @@ KEPT = [
 ]
 
 
+@together
 @pytest.mark.parametrize("clean", [end_to_end, cleaned])
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in KEPT])
 def test_the_rest_passes(clean, name) -> None:
@@ -321,11 +325,13 @@ NAMESPACE = [
 ]
 
 
+@together
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"{name}") for name in NAMESPACE])
 def test_namespace_is_removed(name: str) -> None:
     assert cleaned([("A", "1"), (name, "evil"), ("B", "2")]) == [("A", "1"), ("B", "2")]
 
 
+@together
 @pytest.mark.parametrize("name", [name for name in NAMESPACE if name != "Proxy"])
 def test_exact_keeps_the_namespace(name: str) -> None:
     """What the client says about forwarding is part of the request that it describes."""
@@ -446,6 +452,7 @@ def test_is_host(text: str) -> None:
     assert is_host(text)
 
 
+@together
 @pytest.mark.parametrize(
     "text",
     [

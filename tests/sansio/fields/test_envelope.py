@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadSignature, HeadTooLarge, ProxyError
 from wsgiproxy.sansio.fields.envelope import (
     Envelope,
@@ -389,6 +390,7 @@ HOSTILE = [
 ]
 
 
+@together
 @pytest.mark.parametrize(("text", "message"), HOSTILE)
 def test_refused(text: str, message: str) -> None:
     with pytest.raises(BadSignature, match=message):
@@ -458,6 +460,7 @@ FREE = """
 """
 
 
+@together
 @pytest.mark.parametrize("key", sorted(words(RESERVED)))
 def test_reserved(key: str) -> None:
     """What servers, CGI and we say of a request is not carried, whoever asks for it."""
@@ -497,6 +500,7 @@ def test_client_path(target: str, traversal: str, client: str) -> None:
     assert client_path(target, traversal) == client
 
 
+@together
 @pytest.mark.parametrize(
     ("target", "path", "answer"),
     [

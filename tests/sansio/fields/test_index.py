@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fields import PATH, current, table
+from tests.support.rounds import together
 from wsgiproxy.sansio.fields import connection, namespace
 from wsgiproxy.sansio.fields.index import INDEX, Row
 
@@ -17,6 +18,7 @@ FIELDS = Path(__file__).parents[3] / "wsgiproxy" / "sansio" / "fields"
 NO_FIELD = {"index", "mapped", "names", "structured", "trust", "decode", "encode", "__init__"}
 
 
+@together
 @pytest.mark.parametrize("row", INDEX, ids=lambda row: f"{row.fields} in {row.file}")
 def test_the_file_of_a_row_speaks_of_its_fields(row: Row) -> None:
     text = Path(str(import_module(f"wsgiproxy.sansio.{row.file}").__file__)).read_text()
@@ -47,6 +49,7 @@ def _has_row(name: str) -> bool:
     )
 
 
+@together
 @pytest.mark.parametrize(
     "name",
     sorted(connection._HOP_BY_HOP | connection._NEVER_SENT | connection._NOT_FOR_CLIENTS),

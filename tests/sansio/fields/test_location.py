@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.sansio.fields.cookies import map_cookie
 from wsgiproxy.sansio.fields.forwarded import Public
 from wsgiproxy.sansio.fields.location import AskedPaths, map_address, map_challenges, map_refresh
@@ -43,6 +44,7 @@ def test_map_address(address: str, mapped: str) -> None:
     assert map_address(address, BASE, MOUNTED) == mapped
 
 
+@together
 @pytest.mark.parametrize(
     "address",
     [
@@ -146,6 +148,7 @@ def test_no_address_names_a_public_host_that_is_none() -> None:
     assert map_address("https:///app/x", BASE, known) == "https:///app/x"
 
 
+@together
 @pytest.mark.parametrize(
     ("href", "path", "reference", "mapped"),
     [

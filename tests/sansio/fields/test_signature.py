@@ -26,6 +26,7 @@ from tests.support.oracles import (
     library_signs,
     library_verifies,
 )
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest, BadSignature, Forbidden
 from wsgiproxy.sansio.fields import signature as signing
 from wsgiproxy.sansio.fields.host import authority
@@ -162,6 +163,7 @@ def test_sign_covers_what_is_given() -> None:
     assert checked(fields, {**VALUES, **MORE}).covered == (*MORE, *NAMES)
 
 
+@together
 @pytest.mark.parametrize("value", ["a\nb", "a\r\n b", "a\0", "\x7f", "a\tb", "\xe9", "\u2603"])
 @pytest.mark.parametrize("name", NAMES)
 def test_sign_covers_no_line_ends(name: str, value: str) -> None:
@@ -432,6 +434,7 @@ REFUSED = [
 ]
 
 
+@together
 @pytest.mark.parametrize(("fields", "message"), REFUSED)
 def test_refused(fields: Fields, message: str) -> None:
     with pytest.raises(BadSignature, match=message):
@@ -469,6 +472,7 @@ def test_4_what_is_covered_is_there(name: str) -> None:
         checked(fields, values)
 
 
+@together
 @pytest.mark.parametrize("value", ["a\nb", "a\r\n b", "a\r", "a\0", "\x7f", "\t", "\xe9", "\u2603"])
 @pytest.mark.parametrize("name", NAMES)
 def test_6_covered_values_are_one_line(name: str, value: str) -> None:

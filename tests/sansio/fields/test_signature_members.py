@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracles import structured_dictionary
+from tests.support.rounds import together
 from wsgiproxy.sansio.fields.names import values
 from wsgiproxy.sansio.fields.signature_members import (
     LIMIT,
@@ -51,6 +52,7 @@ def test_is_own(text: str, own: bool) -> None:
     assert is_own_member(label, member) is own
 
 
+@together
 @pytest.mark.parametrize(
     ("fields", "left"),
     [

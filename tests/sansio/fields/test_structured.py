@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.oracles import structured_dictionary
+from tests.support.rounds import together
 from wsgiproxy.sansio.fields.structured import Member, dictionary, parameters
 
 
+@together
 @pytest.mark.parametrize(
     ("text", "value", "rest"),
     [
@@ -57,6 +59,7 @@ def test_member(text: str, value: str, rest: str) -> None:
     }
 
 
+@together
 @pytest.mark.parametrize(
     "text",
     [

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest, HeadTooLarge, NotSupported
 from wsgiproxy.sansio.h1 import ArrivingHead, Limits, RequestReader
 from wsgiproxy.sansio.h1.chunks import LAST_CHUNK, chunk
@@ -79,6 +80,7 @@ def test_head(raw: bytes, head: tuple[str, str, str, list[tuple[str, str]]]) -> 
     assert head_of(raw) == head
 
 
+@together
 @pytest.mark.parametrize(
     "raw",
     [

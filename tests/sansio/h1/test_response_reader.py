@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.judges import h11_requests, h11_response, llhttp_requests
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest, BadResponse, HeadTooLarge, UpstreamLost
 from wsgiproxy.sansio.grammar import is_token
 from wsgiproxy.sansio.h1 import Limits, ResponseReader, request_head, response_reader
@@ -85,6 +86,7 @@ def test_request_head(request_: Request, head: bytes) -> None:
 CONTROLS = [chr(code) for code in [*range(0x20), 0x7F] if chr(code) != "\t"]
 
 
+@together
 @pytest.mark.parametrize(
     "request_",
     [
@@ -242,6 +244,7 @@ def test_head(raw: bytes, head: tuple[int, str, Headers]) -> None:
     assert outcome(raw).head == head
 
 
+@together
 @pytest.mark.parametrize(
     "raw",
     [
@@ -420,6 +423,7 @@ def test_heads_within_the_limits_pass() -> None:
     assert outcome(OK + b"\r\n", line=1).head is not None
 
 
+@together
 @pytest.mark.parametrize(
     ("raw", "method", "expected"),
     [
@@ -510,6 +514,7 @@ def test_surplus_after_chunks_however_it_is_cut(cut: int) -> None:
     assert (found.body, found.complete, found.reusable) == (b"ab", True, False)
 
 
+@together
 @pytest.mark.parametrize(
     "body",
     [

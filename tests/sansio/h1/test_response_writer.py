@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.judges import h11_response
+from tests.support.rounds import together
 from wsgiproxy.sansio.h1 import ArrivingHead, ResponseWriter
 from wsgiproxy.sansio.message import Headers
 
@@ -115,6 +116,7 @@ def test_a_tunnel_has_no_framing() -> None:
     assert (found.block(b"ab"), found.end()) == (b"ab", b"")
 
 
+@together
 @pytest.mark.parametrize(
     ("status", "headers"),
     [

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.support.rounds import together
 from wsgiproxy.sansio.process.lifecycle import (
     LONGEST_PAUSE,
     SHORT_PAUSE,
@@ -115,6 +116,7 @@ def test_no_pair_is_unspecified() -> None:
     assert pairs == set(itertools.product(Phase, Event))
 
 
+@together
 @pytest.mark.parametrize(
     ("phase", "event"),
     [
@@ -136,6 +138,7 @@ def test_every_event_in_every_phase(phase: Phase, event: Event) -> None:
 # What counts in a phase
 
 
+@together
 @pytest.mark.parametrize(
     ("before", "event", "left"),
     [

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.sansio.process.waiting_page import is_navigation, waiting_page
 
 #: What browsers send for a link that was clicked.
@@ -48,6 +49,7 @@ def test_a_get_of_a_document_is_a_navigation(environ: dict[str, str]) -> None:
     assert environ == before
 
 
+@together
 @pytest.mark.parametrize(
     "environ",
     [

@@ -19,11 +19,12 @@ from tests.support.echo import CASE_FIELD
 from tests.support.fronts import Front
 from tests.support.judges import JudgedResponse
 from tests.support.messages import HeaderList, RawRequest
+from tests.support.rounds import FULL
 from tests.support.serve import ASGI_SERVERS
 from tests.support.upstream import RawUpstream
 
 __all__ = ["ALL", "ASGI", "REVERSE", "Case", "Differs", "Expect", "asgi_app", "but", "judge"]
-__all__ += ["mount_of", "on_asgi", "play", "refused"]
+__all__ += ["mount_of", "on_asgi", "play", "refused", "wsgi_apps"]
 
 #: The three kinds of proxy that stand behind every front server.
 ALL = ("reverse", "mounted", "exact")
@@ -126,6 +127,20 @@ def asgi_app(case: Case, turn: int) -> str | None:
     kinds = {"reverse": "reverse", "mounted": "mounted", "rooted": "mounted"}
     apps = [app for app in ASGI if kinds[app] in case.apps]
     return apps[turn % len(apps)] if apps else None
+
+
+def wsgi_apps(case: Case, front: str, turn: int) -> list[str]:
+    """The applications that *case* meets in a server for WSGI.
+
+    In the long form it meets all of them, in the short one those in which the server differs, or
+    one. With the server's number as a part of *turn*, each server sees each case, and each case
+    sees each application.
+    """
+    apps = [app for app in ALL if app in case.apps]
+    if FULL or not apps:
+        return apps
+    differing = [app for app in apps if f"{front}/{app}" in case.except_on]
+    return differing or [apps[turn % len(apps)]]
 
 
 def play(

@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest
 from wsgiproxy.sansio.environ.restore import by_family
 from wsgiproxy.sansio.fields.forwarded import FAMILIES, Counts, Stated, believe, count, trust
@@ -302,6 +303,7 @@ BAD_PREFIXES = [
 ]
 
 
+@together
 @pytest.mark.parametrize("text", BAD_PREFIXES)
 @pytest.mark.parametrize(
     ("family", "name"),
@@ -341,6 +343,7 @@ def test_the_historical_names_must_not_differ() -> None:
 # Forwarded (RFC 7239)
 
 
+@together
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -387,6 +390,7 @@ def test_forwarded(text: str, said: Stated) -> None:
     assert forwarded(text) == said
 
 
+@together
 @pytest.mark.parametrize(
     "text",
     [

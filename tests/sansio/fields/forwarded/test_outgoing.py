@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rounds import together
 from wsgiproxy.errors import BadRequest, ConfigurationError, LoopDetected
 from wsgiproxy.sansio.environ.restore import by_family
 from wsgiproxy.sansio.fields.forwarded import (
@@ -71,6 +72,7 @@ def test_client_address(peer: str, address: str) -> None:
     assert client_address(peer) == address
 
 
+@together
 @pytest.mark.parametrize(
     ("trusted", "peer", "answer"),
     [
@@ -119,6 +121,7 @@ def test_everybody_is_trusted_only_where_that_is_meant() -> None:
         trust(["*", "10.0.0.1"], "trust_ips", any_peer=True)
 
 
+@together
 @pytest.mark.parametrize(
     ("node", "address"),
     [
@@ -225,6 +228,7 @@ def nobody(address: str) -> bool:
 PLAIN = Public("http", "public.example", "80", "/m", "192.0.2.1", "192.0.2.1", "80")
 
 
+@together
 @pytest.mark.parametrize(
     ("headers", "known"),
     [
