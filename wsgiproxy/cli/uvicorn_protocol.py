@@ -107,8 +107,12 @@ class Protocol(HttpToolsProtocol):
             self.answer_once()
 
     def answer_once(self) -> None:
-        """Close the connection behind the answer to the request that it has now, if it has one."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        """Close the connection behind the answer to the request that it has now, if it has one.
+
+        An answer whose head has gone has not said so: its client may have it whole by now, and be
+        sending the next request.
+        """
+        if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def may_ask(self, since: float, silence: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -123,15 +124,17 @@ class Api:
         return summary(exchange, self._secrets)
 
     def _summaries(self, numbers: set[int]) -> dict[str, Any]:
-        kept = self._ring.exchanges()
-        changed = [self._summary(each) for each in kept if each.number in numbers]
-        return {"exchanges": changed, "first": kept[0].number if kept else max(numbers) + 1}
+        changed = []
+        for number in sorted(numbers):
+            with contextlib.suppress(KeyError):  # it has gone meanwhile
+                changed.append(self._summary(self._ring[number]))
+        return {"exchanges": changed, "first": self._ring.first or max(numbers) + 1}
 
     def _events(self) -> Answer:
         live = Live(self._ring, self.streams, self._state, self._summaries)
         if not self.streams.add(live):
             live.close()
-            raise Refusal(503, "So many pages are open that this one gets no changes.")
+            raise Refusal(503, "The page has ended.")
         return Answer(200, "text/event-stream", live, is_stream=True)
 
     def _exchange(self, path: tuple[str, ...]) -> Exchange:

@@ -29,21 +29,28 @@ class Streams:
     def __init__(self, limit: int = 8) -> None:
         self.limit = limit
         self.closed = threading.Event()
-        self._open: set[Live] = set()
+        self._open: dict[Live, None] = {}  # the oldest first
         self._lock = threading.Lock()
 
     def add(self, live: Live) -> bool:
-        """Count one more; False if there are enough, or all are closed."""
+        """Count one more; False if all are closed.
+
+        The oldest ends if there are too many: that of a page which has been closed is noticed only
+        when something is written to it, and that of an open one comes again.
+        """
         with self._lock:
-            if self.closed.is_set() or len(self._open) >= self.limit:
+            if self.closed.is_set():
                 return False
-            self._open.add(live)
-            return True
+            oldest = next(iter(self._open)) if len(self._open) >= self.limit else None
+            self._open[live] = None
+        if oldest is not None:
+            oldest.close()
+        return True
 
     def remove(self, live: Live) -> None:
         """Count it no more."""
         with self._lock:
-            self._open.discard(live)
+            self._open.pop(live, None)
 
     def close(self) -> None:
         """End all of them at once."""

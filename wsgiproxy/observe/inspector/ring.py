@@ -150,6 +150,12 @@ class Ring:
         """
         return self._exchanges[number]
 
+    @property
+    def first(self) -> int:
+        """The number of the oldest; 0 if there is none."""
+        with self._lock:
+            return next(iter(self._exchanges), 0)
+
     def exchanges(self) -> list[Exchange]:
         """All of them, the oldest first."""
         with self._lock:
