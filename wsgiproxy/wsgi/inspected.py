@@ -63,7 +63,7 @@ class InspectedWSGI:
             write = start_response(status, headers, *more)
             # Not before: a server raises where the head has gone, and that one stays.
             if exchange.answered is None or exc_info is not None:
-                exchange.begin_answer(StartedAnswer(status, headers))
+                _begin_answer(exchange, status, headers)
 
             def seen(block: bytes) -> object:
                 exchange.add_answer(block)
@@ -78,6 +78,11 @@ class InspectedWSGI:
             exchange.end(is_whole=False)
             raise
         return _seen(blocks, exchange)
+
+
+@harmless
+def _begin_answer(exchange: Exchange, status: str, headers: Any) -> None:
+    exchange.begin_answer(StartedAnswer(status, headers))
 
 
 def _seen(blocks: Iterable[bytes], exchange: Exchange) -> Iterable[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from time import monotonic
 
 from wsgiproxy.observe.inspector.harmless import harmless
+from wsgiproxy.observe.inspector.heads import Packed
 from wsgiproxy.observe.inspector.kept import Kept
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
@@ -19,14 +20,12 @@ class Attempt:
     """A request to one upstream. All times are seconds since the exchange began; None for not yet.
 
     :ivar origin: the upstream.
-    :ivar request: as it was sent.
     :ivar is_own: it is one of a hook, and not the client's.
     :ivar began: when it was handed to the transport.
     :ivar connected: when a new connection stood; None for a kept one.
     :ivar sent: when the last block of its body had gone; None if it has none.
     :ivar answered: when the head of its answer had come.
     :ivar ended: when its answer had come to an end, where hooks look at it.
-    :ivar answer: the head of its answer.
     :ivar is_reused: the connection had served before.
     :ivar error: why there is no answer.
     :ivar body: what was sent; None if it is that of the client.
@@ -39,16 +38,35 @@ class Attempt:
     sent: float | None = None
     answered: float | None = None
     ended: float | None = None
-    answer: ResponseHead | None = None
     error = ""
+    _answer: tuple[int, str, Packed] | None = None
     body: Kept | None = None
     answer_body: Kept | None = None
 
     def __init__(self, origin: Origin, request: Request, started: float) -> None:
         self.origin = origin
-        self.request = request
+        self._asked = request.method, request.target, Packed(request.headers)
         self._started = started
         self.began = monotonic() - started
+
+    @property
+    def request(self) -> Request:
+        """What was sent."""
+        method, target, headers = self._asked
+        return Request(method, target, headers.pairs())
+
+    @property
+    def answer(self) -> ResponseHead | None:
+        """The head of its answer; None for none."""
+        if self._answer is None:
+            return None
+        status, reason, headers = self._answer
+        return ResponseHead(status, reason, headers.pairs())
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory for its heads, about."""
+        return self._asked[2].size + (0 if self._answer is None else self._answer[2].size)
 
     @property
     def upstream(self) -> str:
@@ -58,7 +76,6 @@ class Attempt:
     def _now(self) -> float:
         return monotonic() - self._started
 
-    @harmless
     def connect(self) -> None:
         """A new connection stands."""
         self.connected = self._now()
@@ -84,11 +101,10 @@ class Attempt:
         if self.body is not None:
             self.body.end()
 
-    @harmless
     def take(self, head: ResponseHead, *, is_reused: bool) -> None:
         """The head of the answer has come."""
         self.answered = self._now()
-        self.answer = head
+        self._answer = head.status, head.reason, Packed(head.headers)
         self.is_reused = is_reused
 
     @harmless
@@ -97,7 +113,6 @@ class Attempt:
         self.ended = self._now()
         self.error = self.error or f"{type(error).__name__}: {error}"
 
-    @harmless
     def end(self, *, is_whole: bool) -> None:
         """The answer has ended."""
         self.ended = self._now()

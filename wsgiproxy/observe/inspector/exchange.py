@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from wsgiproxy.errors import ProxyError
 from wsgiproxy.observe.inspector.attempt import Attempt
@@ -16,13 +16,16 @@ from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.observe.inspector.heads import (
     FIELD,
     AnswerSource,
+    Packed,
     RequestHead,
     Source,
-    size_of,
 )
-from wsgiproxy.observe.inspector.kept import ARRIVAL, Kept, Limits, Spool
+from wsgiproxy.observe.inspector.kept import ARRIVAL, IN_MEMORY, Kept
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+
+if TYPE_CHECKING:
+    from wsgiproxy.observe.inspector.ring import Ring
 
 __all__ = ["Exchange", "Message"]
 
@@ -33,6 +36,8 @@ _MESSAGES = 1000
 _MESSAGE = 16384
 # Bytes of them after which they are counted, though the exchange goes on.
 _GROWTH = 65536
+# Bytes of a body that is kept as it came.
+_SMALL = IN_MEMORY
 # Bytes of memory for an exchange without its texts and bodies, measured.
 _OBJECT = 2500
 
@@ -66,10 +71,7 @@ class Exchange:
     :param number: counts from 1.
     :param source: what its head is made of, when it is looked at.
     :param scheme: ``http`` or ``https``; also for WebSocket.
-    :param limits: how much is kept.
-    :param spool: where long bodies go.
-    :param changed: called when there is something new of it.
-    :param grown: called when it has got larger, and goes on.
+    :param ring: what keeps it, and is told when there is something new of it.
     :ivar began: seconds since the epoch.
     :ivar is_websocket: it is one, or has gone over to another protocol.
     :ivar answered: when it was given, in seconds since the beginning; None for not yet.
@@ -86,7 +88,6 @@ class Exchange:
     # Most exchanges change few of them.
     is_websocket = is_forgotten = False
     body: Kept | None = None
-    answer_body: Kept | None = None
     answered: float | None = None
     ended: float | None = None
     messages: Sequence[Message] = ()
@@ -95,7 +96,13 @@ class Exchange:
     _request: RequestHead | None = None
     _answer: ResponseHead | None = None
     _make_answer: Callable[[], ResponseHead] | None = None
-    _answer_fields: Sequence[Any] = ()
+    _answer_fields: Packed | None = None
+    # A small body that has passed in one block is put into its place when it is looked at.
+    _whole: bytes | None = None
+    _answer_body: Kept | None = None
+    _is_whole = _has_kept = False
+    #: Bytes that were counted for it.
+    cost = 0
     #: Bytes of messages that have not come to an end.
     held = 0
 
@@ -104,20 +111,14 @@ class Exchange:
         number: int,
         source: Source,
         scheme: str,
-        limits: Limits,
-        spool: Spool,
-        changed: Callable[[Exchange], None],
-        grown: Callable[[], None],
+        ring: Ring,
     ) -> None:
         self.number = number
         self.scheme = scheme
         self._source = source
+        self._ring = ring
         self.began = time()
         self.started = monotonic()
-        self._limits = limits
-        self._spool = spool
-        self._changed = changed
-        self._grown = grown
         self.errors: list[str] = []
         self.attempts: list[Attempt] = []
 
@@ -141,38 +142,55 @@ class Exchange:
             self._answer = _made(make) or ResponseHead(0, "", [])
         return self._answer
 
+    @property
+    def answer_body(self) -> Kept | None:
+        """The body of the answer for the client; None if there is none yet."""
+        whole, self._whole = self._whole, None
+        if whole is not None:
+            body = self.new_body()
+            body.add(whole)
+            if self.ended is not None:
+                body.end(is_whole=self._is_whole)
+            self._answer_body = body
+        return self._answer_body
+
+    @answer_body.setter
+    def answer_body(self, body: Kept | None) -> None:
+        self._answer_body, self._whole = body, None
+
     def now(self) -> float:
         """Seconds since it began."""
         return monotonic() - self.started
 
     def new_body(self) -> Kept:
         """A place for a body that passes."""
-        return Kept(0 if self.is_forgotten else self._limits.body, self._spool)
+        self._has_kept = True
+        body = Kept(self._ring.limits.body, self._ring.spool)
+        if self.is_forgotten:
+            body.forget()
+        return body
 
     def add_body(self, block: bytes) -> None:
         """A block of the request's body has been read."""
         if self.body is None:
             self.body = self.new_body()
-            if self.is_forgotten:
-                self.body.forget()
         self.body.add(block)
 
-    @harmless
     def begin_answer(self, head: ResponseHead | AnswerSource) -> None:
         """The head of the answer goes to the client.
 
         :param head: or what makes it, when it is looked at.
         """
         if isinstance(head, ResponseHead):
-            self._answer, self._answer_fields = head, head.headers
+            self._answer, self._answer_fields = head, Packed(head.headers)
         else:
             self._answer, self._make_answer = None, head.answer
             self._answer_fields = head.fields
         self.answered = monotonic() - self.started
-        if self.answer_body is not None:  # of an answer that never went
-            self.answer_body.forget()
-            self.answer_body = None
-        self._settle()
+        if self._answer_body is not None:  # of an answer that never went
+            self._answer_body.forget()
+        self.answer_body = None
+        self._tell()
 
     def add_answer(self, block: bytes, *, is_all: bool = False) -> None:
         """A block of its body goes to the client.
@@ -181,9 +199,10 @@ class Exchange:
         """
         body = self.answer_body
         if body is None:
-            self.answer_body = body = self.new_body()
-            if self.is_forgotten:
-                body.forget()
+            if is_all and type(block) is bytes and len(block) <= _SMALL and not self.is_forgotten:
+                self._whole = block
+                return
+            self._answer_body = body = self.new_body()
             if not is_all and self._is_stream():
                 body.arrivals = []
         if body.arrivals is None:
@@ -192,7 +211,7 @@ class Exchange:
             before = body.size
             body.add(block, self.now())
             self._grow(body.size - before + ARRIVAL)
-            self._changed(self)
+            self._tell()
 
     def _is_stream(self) -> bool:
         answer = self.answer
@@ -208,15 +227,15 @@ class Exchange:
         if is_changed:
             attempt.body, attempt.answer_body = self.new_body(), self.new_body()
         self.attempts.append(attempt)
-        self._settle()
+        self._tell()
         return attempt
 
-    def _settle(self) -> None:
+    def _tell(self) -> None:
         """There is something new of it; what was made while it was forgotten goes, too."""
         if self.is_forgotten:
-            for body in self.bodies:
-                body.forget()
-        self._changed(self)
+            self._forget_bodies()
+        if self._ring.listeners:
+            self._ring.tell(self.number)
 
     @harmless
     def message(
@@ -241,7 +260,7 @@ class Exchange:
                 self.messages = deque(maxlen=_MESSAGES)
             self.messages.append(Message(at, is_from_client, kind, kept, size or len(data)))
             self._grow(len(kept))
-        self._changed(self)
+        self._tell()
 
     def hold(self, count: int) -> None:
         """So many bytes are held of messages that have not come to an end."""
@@ -253,7 +272,7 @@ class Exchange:
         self._growth += count
         if self._growth > _GROWTH:
             self._growth = 0
-            self._grown()
+            self._ring.settle()
 
     @harmless
     def fail(self, error: BaseException) -> None:
@@ -272,24 +291,30 @@ class Exchange:
         """
         if self.ended is not None:
             return
-        self.ended = self.now()
+        self._is_whole = is_whole
+        self.ended = monotonic() - self.started
+        if self._has_kept:
+            self._end_bodies(is_whole)
+        self._ring.ended.append(self)
+        self._tell()
+
+    def _end_bodies(self, is_whole: bool) -> None:
         if self.body is not None:
             # Of a request that the application has not read to its end, less has passed.
             length = value_of(self.request.headers, "content-length")
             self.body.end(is_whole=length == str(self.body.size) if length else is_whole)
-        if self.answer_body is not None:
-            self.answer_body.end(is_whole=is_whole)
+        if self._answer_body is not None:
+            self._answer_body.end(is_whole=is_whole)
         for attempt in self.attempts:
             if attempt.body is not None:
                 attempt.body.end(is_whole=False)
             if attempt.answer_body is not None:
                 attempt.answer_body.end(is_whole=False)
-        self._changed(self)
 
     @property
     def bodies(self) -> list[Kept]:
-        """All bodies that are kept of it."""
-        found = [self.body, self.answer_body]
+        """All bodies that have a place of their own."""
+        found = [self.body, self._answer_body]
         for attempt in self.attempts:
             found += (attempt.body, attempt.answer_body)
         return [each for each in found if each is not None]
@@ -297,21 +322,27 @@ class Exchange:
     @property
     def in_memory(self) -> int:
         """Bytes of memory that it takes, about."""
-        # Heads stand there once more when they are looked at.
-        size = _OBJECT + self.held + 2 * (self._source.size + size_of(self._answer_fields))
+        size = _OBJECT + self.held + self._source.size
+        if self._answer_fields is not None:
+            size += self._answer_fields.size
         for attempt in self.attempts:
-            size += size_of(attempt.request.headers)
-            if attempt.answer is not None:
-                size += size_of(attempt.answer.headers)
+            size += attempt.size
+        if self._whole is not None:
+            size += len(self._whole)
         if self.messages:
             size += sum(FIELD + len(each.data) for each in list(self.messages))
-        for body in self.bodies:
-            size += body.in_memory
+        if self._has_kept:
+            size += sum(body.in_memory for body in self.bodies)
         return size
 
     def forget(self) -> None:
         """Give up its bodies and messages; what still passes is not kept."""
         self.is_forgotten = True
         self.messages = ()
-        for body in self.bodies:
-            body.forget()
+        self._whole = None
+        self._forget_bodies()
+
+    def _forget_bodies(self) -> None:
+        if self._has_kept:
+            for body in self.bodies:
+                body.forget()

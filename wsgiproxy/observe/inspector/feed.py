@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http.client import responses
 from typing import Any
 
 from wsgiproxy.observe.accesslog import Asked, asked_in_environ, asked_in_scope
-from wsgiproxy.observe.inspector.heads import RequestHead, size_of
+from wsgiproxy.observe.inspector.heads import Packed, RequestHead
 from wsgiproxy.sansio.fields.names import spelled
 from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
@@ -46,19 +46,19 @@ class EnvironSource:
     RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
     """
 
-    __slots__ = ("_texts",)
+    __slots__ = ("_packed",)
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        self._texts = {key: value for key, value in environ.items() if type(value) is str}
+        self._packed = Packed([item for item in environ.items() if type(item[1]) is str])
 
     @property
     def size(self) -> int:
         """As :attr:`.Source.size`."""
-        return 50 * len(self._texts) + len("".join(self._texts.values()))
+        return self._packed.size
 
     def request(self) -> RequestHead:
         """As :meth:`.Source.request`."""
-        texts = self._texts
+        texts: dict[str, str] = dict(self._packed.pairs())
         headers = [(name, texts[key]) for key in texts if (name := _field(key))]
         headers = [each for each in headers if each[1] or each[0] not in _OWN_KEYS.values()]
         version = texts.get("SERVER_PROTOCOL", "HTTP/1.1")
@@ -66,39 +66,47 @@ class EnvironSource:
 
     def client(self) -> str:
         """As :meth:`.Source.client`."""
-        return self._texts.get("REMOTE_ADDR", "")
+        return str(dict(self._packed.pairs()).get("REMOTE_ADDR", ""))
 
 
 # Members of a scope that say what was asked for.
-_ASKED = ("method", "path", "raw_path", "query_string", "client", ORIGIN, "http_version")
+_ASKED = ("method", "raw_path", "path", "query_string", "client", "http_version", ORIGIN)
 
 
 class ScopeSource:
     """The same of a scope; its names of fields have lost their letter case.
 
+    :param scope: of which what says something of the request is kept.
+
     >>> ScopeSource({"method": "GET", "path": "/a", "headers": [(b"host", b"b")]}).request()
     RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
     """
 
-    __slots__ = ("_headers", "_scope")
+    __slots__ = ("_asked", "_headers")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
-        self._scope = {name: scope[name] for name in _ASKED if name in scope}
-        self._headers = scope.get("headers") or ()
+        get = scope.get
+        self._asked = [get(name) for name in _ASKED]
+        self._headers = Packed(get("headers"))
 
     @property
     def size(self) -> int:
         """As :attr:`.Source.size`."""
-        return len(self._scope.get("raw_path") or b"") + size_of(self._headers)
+        return self._headers.size + 2 * len(self._asked[1] or self._asked[2] or "")
 
     def request(self) -> RequestHead:
         """As :meth:`.Source.request`."""
         version = f"HTTP/{self._scope.get('http_version', '1.1')}"
-        return _head(asked_in_scope(self._scope), version, fields_in(self._headers))
+        return _head(asked_in_scope(self._scope), version, fields_in(self._headers.pairs()))
 
     def client(self) -> str:
         """As :meth:`.Source.client`."""
         return asked_in_scope(self._scope).client
+
+    @property
+    def _scope(self) -> dict[str, Any]:
+        pairs = zip(_ASKED, self._asked, strict=True)
+        return {name: value for name, value in pairs if value is not None}
 
 
 def fields_in(pairs: Any) -> Headers:
@@ -117,14 +125,14 @@ class StartedAnswer:
 
     def __init__(self, status: str, headers: Any) -> None:
         self._status = status
-        self.fields = _as_given(headers)
+        self.fields = Packed(headers)
 
     def answer(self) -> ResponseHead:
         """As :meth:`.AnswerSource.answer`."""
         code, _, reason = str(self._status).partition(" ")
         number = int(code) if len(code) == 3 and code.isdecimal() else 0
         try:
-            lines = [(str(name), str(value)) for name, value in self.fields]
+            lines = [(str(name), str(value)) for name, value in self.fields.pairs()]
         except (TypeError, ValueError):  # no pairs, which the server refuses
             lines = []
         return ResponseHead(number, reason, lines)
@@ -137,14 +145,9 @@ class SentAnswer:
 
     def __init__(self, status: int, headers: Any = ()) -> None:
         self._status = status
-        self.fields = _as_given(headers)
+        self.fields = Packed(headers)
 
     def answer(self) -> ResponseHead:
         """As :meth:`.AnswerSource.answer`."""
         status = int(self._status)
-        return ResponseHead(status, responses.get(status, ""), fields_in(self.fields))
-
-
-def _as_given(headers: Any) -> Sequence[Any]:
-    """Field lines, as they are now; of an iterator there would be nothing left for the server."""
-    return tuple(headers) if isinstance(headers, (list, tuple)) else ()
+        return ResponseHead(status, responses.get(status, ""), fields_in(self.fields.pairs()))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from wsgiproxy.sansio.message import Headers, ResponseHead
 
-__all__ = ["FIELD", "AnswerSource", "Known", "RequestHead", "Source", "size_of"]
+__all__ = ["FIELD", "AnswerSource", "Known", "Packed", "RequestHead", "Source"]
 
 #: Bytes of memory for a field or a message without its texts, measured.
 FIELD = 150
@@ -50,7 +48,7 @@ class AnswerSource(Protocol):
     :ivar fields: its field lines, as the application has given them.
     """
 
-    fields: Sequence[Any]
+    fields: Packed
 
     def answer(self) -> ResponseHead:
         """The head."""
@@ -65,7 +63,7 @@ class Known(NamedTuple):
     @property
     def size(self) -> int:
         """As :attr:`Source.size`."""
-        return len(self.head.target) + size_of(self.head.headers)
+        return len(self.head.target) + Packed(self.head.headers).size
 
     def request(self) -> RequestHead:
         """As :meth:`Source.request`."""
@@ -76,15 +74,42 @@ class Known(NamedTuple):
         return self.address
 
 
-def size_of(headers: Sequence[Any]) -> int:
-    """Bytes of memory for field lines, about; they may be whatever an application gives.
+class Packed:
+    """Field lines as one text, while they are not looked at.
 
-    >>> size_of([("A", "b")]) > size_of([])
-    True
+    Some dozens of small objects that are kept for each exchange would cost more than all else: the
+    next request could not have their memory, which is still in the processor's cache.
+
+    :param headers: pairs of text or of bytes; they may be whatever an application gives.
+
+    >>> Packed([("A", "b"), ("C", "d")]).pairs()
+    [('A', 'b'), ('C', 'd')]
     """
-    size = FIELD * len(headers)
-    for empty in (b"", ""):  # no loop over fields: it is asked for each exchange
-        with contextlib.suppress(TypeError):
-            joined: Any = empty.join(chain.from_iterable(headers))
-            return size + len(joined)
-    return size
+
+    __slots__ = ("_count", "_other", "_text")
+
+    def __init__(self, headers: Any) -> None:
+        self._other: Any = None
+        self._count = 0
+        self._text: Any = ""
+        # Of an iterator there would be nothing left for the server.
+        if not headers or not isinstance(headers, (list, tuple)):
+            return
+        self._count = len(headers)
+        try:
+            between: Any = b"\0" if type(headers[0][0]) is bytes else "\0"
+            self._text = between.join(chain.from_iterable(headers))
+        except (TypeError, IndexError):  # no field lines, which the server refuses
+            self._other = list(headers)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about, with those of its fields when they are looked at."""
+        return FIELD * self._count + 2 * len(self._text)
+
+    def pairs(self) -> list[Any]:
+        """The field lines."""
+        if self._other is not None or not self._count:
+            return self._other or []
+        parts = self._text.split(b"\0" if isinstance(self._text, bytes) else "\0")
+        return list(zip(parts[::2], parts[1::2], strict=False))

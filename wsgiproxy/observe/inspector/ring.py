@@ -40,14 +40,17 @@ class Ring:
 
     def _begin_empty(self) -> None:
         self.keep_until: Callable[[Exchange], bool] | None = None
-        self._spool = Spool(self.limits.disk, self.settle)
-        self._exchanges: dict[int, Exchange] = {}  # in the order of their beginning
+        #: Where long bodies go.
+        self.spool = Spool(self.limits.disk, self.settle)
+        self._exchanges: dict[int, Exchange] = {}
+        self._order: deque[Exchange] = deque()  # of their beginning
         self._under_way: dict[int, Exchange] = {}
-        self._costs: dict[int, int] = {}
         self._memory = 0
-        self._ended: deque[Exchange] = deque()
+        #: Those that have ended, and are still to be counted.
+        self.ended: deque[Exchange] = deque()
         self._lock = threading.Lock()
-        self._listeners: tuple[Changes, ...] = ()
+        #: What is told of changes.
+        self.listeners: tuple[Changes, ...] = ()
 
     def begin(self, source: Source, scheme: str) -> Exchange | None:
         """A request has come; None if it is not to be kept."""
@@ -59,52 +62,45 @@ class Ring:
 
     def new(self, source: Source, scheme: str) -> Exchange:
         """An exchange that is not among them yet, such as one of a file; see :meth:`add`."""
-        return Exchange(
-            next(self._numbers),
-            source,
-            scheme,
-            self.limits,
-            self._spool,
-            self._changed,
-            self.settle,
-        )
+        return Exchange(next(self._numbers), source, scheme, self)
 
     def add(self, exchange: Exchange) -> None:
         """Keep one more; the oldest go if there is no room."""
         with self._lock:
             self._exchanges[exchange.number] = exchange
+            self._order.append(exchange)
             if exchange.ended is None:
                 self._under_way[exchange.number] = exchange
-            self._count()
+            if self.ended:
+                self._count()
             self._make_room()
-        self._changed(exchange)
+        if self.listeners:
+            self.tell(exchange.number)
 
-    def _changed(self, exchange: Exchange) -> None:
-        if exchange.ended is not None:
-            self._ended.append(exchange)
-        for listener in self._listeners:
-            listener.note(exchange.number)
+    def tell(self, number: int) -> None:
+        """An exchange has changed; 0 for the ring itself."""
+        for listener in self.listeners:
+            listener.note(number)
 
     def _count(self) -> None:
         """Take down what those that have ended cost."""
-        while self._ended:
-            exchange = self._ended.popleft()
+        while self.ended:
+            exchange = self.ended.popleft()
             self._under_way.pop(exchange.number, None)
             if exchange.number in self._exchanges:
                 self._take_down(exchange)
 
     def _take_down(self, exchange: Exchange) -> None:
         cost = exchange.in_memory
-        self._memory += cost - self._costs.get(exchange.number, 0)
-        self._costs[exchange.number] = cost
+        self._memory += cost - exchange.cost
+        exchange.cost = cost
 
     def _make_room(self) -> None:
         while self._is_over(1):
-            number, exchange = next(iter(self._exchanges.items()))
             may_go = self.keep_until
-            if may_go is not None and not may_go(exchange) and not self._is_over(2):
+            if may_go is not None and not may_go(self._order[0]) and not self._is_over(2):
                 break
-            self._drop(number)
+            self._drop_oldest()
 
     def _is_over(self, times: int) -> bool:
         """Whether there is more than so many times what is allowed; one alone never is."""
@@ -112,13 +108,15 @@ class Ring:
         return number > 1 and (
             number > limits.exchanges * times
             or self._memory > limits.memory * times
-            or self._spool.size > limits.disk * times
+            or self.spool.size > limits.disk * times
         )
 
-    def _drop(self, number: int) -> None:
-        exchange = self._exchanges.pop(number)
-        self._under_way.pop(number, None)
-        self._memory -= self._costs.pop(number, 0)
+    def _drop_oldest(self) -> None:
+        exchange = self._order.popleft()
+        del self._exchanges[exchange.number]
+        if exchange.ended is None:
+            self._under_way.pop(exchange.number, None)
+        self._memory -= exchange.cost
         exchange.forget()
 
     def settle(self) -> None:
@@ -138,7 +136,7 @@ class Ring:
     @property
     def disk(self) -> int:
         """Bytes of their files."""
-        return self._spool.size
+        return self.spool.size
 
     def __len__(self) -> int:
         return len(self._exchanges)
@@ -154,38 +152,38 @@ class Ring:
     def first(self) -> int:
         """The number of the oldest; 0 if there is none."""
         with self._lock:
-            return next(iter(self._exchanges), 0)
+            return self._order[0].number if self._order else 0
 
     def exchanges(self) -> list[Exchange]:
         """All of them, the oldest first."""
         with self._lock:
-            return list(self._exchanges.values())
+            return list(self._order)
 
     def clear(self) -> None:
         """Forget all of them."""
         with self._lock:
-            for number in list(self._exchanges):
-                self._drop(number)
-        for listener in self._listeners:
+            while self._order:
+                self._drop_oldest()
+        for listener in self.listeners:
             listener.note(0)
 
     def pause(self, is_paused: bool) -> None:
         """Keep nothing of what begins from now on, or go on."""
         self.is_paused = is_paused
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.note(0)
 
     def listen(self) -> Changes:
         """What changes from now on; to be closed."""
         changes = Changes(self)
         with self._lock:
-            self._listeners = (*self._listeners, changes)
+            self.listeners = (*self.listeners, changes)
         return changes
 
     def unlisten(self, changes: Changes) -> None:
         """Tell it of no more."""
         with self._lock:
-            self._listeners = tuple(each for each in self._listeners if each is not changes)
+            self.listeners = tuple(each for each in self.listeners if each is not changes)
 
 
 _rings: weakref.WeakSet[Ring] = weakref.WeakSet()
