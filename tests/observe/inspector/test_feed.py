@@ -257,7 +257,9 @@ def test_a_foreign_application_is_seen(edge: str) -> None:
     if edge == "wsgi":
         call_wsgi(InspectedWSGI(wsgi, ring), "POST", "/", (), b"line\nrest")
     else:
-        scope = http_scope(extensions={"http.response.pathsend": {}, "tls": {}}, method="POST")
+        length = (b"content-length", b"5")
+        extensions = {"http.response.pathsend": {}, "tls": {}}
+        scope = http_scope(length, extensions=extensions, method="POST")
         events = [{"type": "http.request", "body": b"line\n"}]
         assert asyncio.run(Caller(events)(InspectedASGI(asgi, ring), scope)) is None
     (exchange,) = ring.exchanges()

@@ -45,7 +45,10 @@ class Attempt:
 
     def __init__(self, origin: Origin, request: Request, started: float) -> None:
         self.origin = origin
-        self._asked = request.method, request.target, Packed(request.headers)
+        headers = Packed(request.headers)
+        self._asked = request.method, request.target, headers
+        #: Bytes of memory for its heads, about.
+        self.size = headers.size
         self._started = started
         self.began = monotonic() - started
 
@@ -62,11 +65,6 @@ class Attempt:
             return None
         status, reason, headers = self._answer
         return ResponseHead(status, reason, headers.pairs())
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory for its heads, about."""
-        return self._asked[2].size + (0 if self._answer is None else self._answer[2].size)
 
     @property
     def upstream(self) -> str:
@@ -104,7 +102,9 @@ class Attempt:
     def take(self, head: ResponseHead, *, is_reused: bool) -> None:
         """The head of the answer has come."""
         self.answered = self._now()
-        self._answer = head.status, head.reason, Packed(head.headers)
+        headers = Packed(head.headers)
+        self._answer = head.status, head.reason, headers
+        self.size += headers.size
         self.is_reused = is_reused
 
     @harmless

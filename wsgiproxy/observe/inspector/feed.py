@@ -46,15 +46,12 @@ class EnvironSource:
     RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
     """
 
-    __slots__ = ("_packed",)
+    __slots__ = ("_packed", "size")
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self._packed = Packed([item for item in environ.items() if type(item[1]) is str])
-
-    @property
-    def size(self) -> int:
-        """As :attr:`.Source.size`."""
-        return self._packed.size
+        #: As :attr:`.Source.size`.
+        self.size = self._packed.size
 
     def request(self) -> RequestHead:
         """As :meth:`.Source.request`."""
@@ -82,17 +79,13 @@ class ScopeSource:
     RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
     """
 
-    __slots__ = ("_asked", "_headers")
+    __slots__ = ("_asked", "_headers", "size")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
-        get = scope.get
-        self._asked = [get(name) for name in _ASKED]
-        self._headers = Packed(get("headers"))
-
-    @property
-    def size(self) -> int:
-        """As :attr:`.Source.size`."""
-        return self._headers.size + 2 * len(self._asked[1] or self._asked[2] or "")
+        self._asked = [scope.get(name) for name in _ASKED]
+        self._headers = headers = Packed(scope.get("headers"))
+        #: As :attr:`.Source.size`.
+        self.size = headers.size + 2 * len(self._asked[1] or self._asked[2] or "")
 
     def request(self) -> RequestHead:
         """As :meth:`.Source.request`."""

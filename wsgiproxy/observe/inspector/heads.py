@@ -86,26 +86,25 @@ class Packed:
     [('A', 'b'), ('C', 'd')]
     """
 
-    __slots__ = ("_count", "_other", "_text")
+    __slots__ = ("_count", "_other", "_text", "size")
 
     def __init__(self, headers: Any) -> None:
         self._other: Any = None
         self._count = 0
         self._text: Any = ""
+        #: Bytes of memory, about, with those of its fields when they are looked at.
+        self.size = 0
         # Of an iterator there would be nothing left for the server.
         if not headers or not isinstance(headers, (list, tuple)):
             return
         self._count = len(headers)
         try:
             between: Any = b"\0" if type(headers[0][0]) is bytes else "\0"
-            self._text = between.join(chain.from_iterable(headers))
+            self._text = text = between.join(chain.from_iterable(headers))
+            self.size = FIELD * self._count + 2 * len(text)
         except (TypeError, IndexError):  # no field lines, which the server refuses
             self._other = list(headers)
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory, about, with those of its fields when they are looked at."""
-        return FIELD * self._count + 2 * len(self._text)
+            self.size = FIELD * self._count
 
     def pairs(self) -> list[Any]:
         """The field lines."""

@@ -56,7 +56,7 @@ class Ring:
         """A request has come; None if it is not to be kept."""
         if self.is_paused:
             return None
-        exchange = self.new(source, scheme)
+        exchange = Exchange(next(self._numbers), source, scheme, self)
         self.add(exchange)
         return exchange
 
@@ -73,7 +73,8 @@ class Ring:
                 self._under_way[exchange.number] = exchange
             if self.ended:
                 self._count()
-            self._make_room()
+            if self._is_over(1):
+                self._make_room()
         if self.listeners:
             self.tell(exchange.number)
 
@@ -87,7 +88,7 @@ class Ring:
         while self.ended:
             exchange = self.ended.popleft()
             self._under_way.pop(exchange.number, None)
-            if exchange.number in self._exchanges:
+            if not exchange.is_forgotten:
                 self._take_down(exchange)
 
     def _take_down(self, exchange: Exchange) -> None:
