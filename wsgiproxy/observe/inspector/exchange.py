@@ -8,61 +8,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic, time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from wsgiproxy.errors import ProxyError
+from wsgiproxy.observe.inspector import heads
 from wsgiproxy.observe.inspector.attempt import Attempt
-from wsgiproxy.observe.inspector.harmless import harmless
-from wsgiproxy.observe.inspector.heads import (
-    FIELD,
-    AnswerSource,
-    Packed,
-    RequestHead,
-    Source,
-)
+from wsgiproxy.observe.inspector.harmless import harmless, made
 from wsgiproxy.observe.inspector.kept import ARRIVAL, IN_MEMORY, Kept
+from wsgiproxy.observe.inspector.message import Message
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
 if TYPE_CHECKING:
     from wsgiproxy.observe.inspector.ring import Ring
 
-__all__ = ["Exchange", "Message"]
-
-T = TypeVar("T")
+__all__ = ["Exchange"]
 
 # WebSocket messages of one exchange: the last ones are kept, with so many bytes of each.
 _MESSAGES = 1000
 _MESSAGE = 16384
 # Bytes of them after which they are counted, though the exchange goes on.
 _GROWTH = 65536
-# Bytes of a body that is kept as it came.
-_SMALL = IN_MEMORY
 # Bytes of memory for an exchange without its texts and bodies, measured.
 _OBJECT = 2500
-
-
-class Message(NamedTuple):
-    """One message of a WebSocket.
-
-    :param seconds: since the exchange began.
-    :param is_from_client: which way it went.
-    :param kind: ``text``, ``binary``, ``ping``, ``pong`` or ``close``.
-    :param data: its first bytes.
-    :param size: all of its bytes.
-    """
-
-    seconds: float
-    is_from_client: bool
-    kind: str
-    data: bytes
-    size: int
-
-
-@harmless
-def _made(make: Callable[[], T]) -> T:
-    """What it makes; None if it cannot."""
-    return make()
 
 
 class Exchange:
@@ -74,12 +42,11 @@ class Exchange:
     :param ring: what keeps it, and is told when there is something new of it.
     :ivar began: seconds since the epoch.
     :ivar is_websocket: it is one, or has gone over to another protocol.
-    :ivar answered: when it was given, in seconds since the beginning; None for not yet.
-    :ivar ended: when all was over.
+    :ivar answered: seconds until the head of the answer was given; None for not yet.
+    :ivar ended: seconds until all was over.
     :ivar errors: in full, in the order of their coming.
     :ivar attempts: one for each upstream that was asked.
-    :ivar messages: of a WebSocket, the last ones.
-    :ivar passed_messages: how many there were.
+    :ivar messages: of a WebSocket, the last of *passed_messages*.
     :ivar replay_of: the number of the exchange whose request was sent again; 0 for none.
     :ivar source: where it comes from, if it is of a file.
     :ivar mount: of the application, as it stood in the environ or the scope.
@@ -93,10 +60,10 @@ class Exchange:
     messages: Sequence[Message] = ()
     passed_messages = replay_of = _growth = 0
     source = mount = ""
-    _request: RequestHead | None = None
+    _request: heads.RequestHead | None = None
     _answer: ResponseHead | None = None
     _make_answer: Callable[[], ResponseHead] | None = None
-    _answer_fields: Packed | None = None
+    _answer_fields: heads.Packed | None = None
     # A small body that has passed in one block is put into its place when it is looked at.
     _whole: bytes | None = None
     _answer_body: Kept | None = None
@@ -109,7 +76,7 @@ class Exchange:
     def __init__(
         self,
         number: int,
-        source: Source,
+        source: heads.Source,
         scheme: str,
         ring: Ring,
     ) -> None:
@@ -123,10 +90,10 @@ class Exchange:
         self.attempts: list[Attempt] = []
 
     @property
-    def request(self) -> RequestHead:
+    def request(self) -> heads.RequestHead:
         """The head of the request."""
         if self._request is None:
-            self._request = _made(self._source.request) or RequestHead("?", "/", "", [])
+            self._request = made(self._source.request) or heads.RequestHead("?", "/", "", [])
         return self._request
 
     @property
@@ -139,7 +106,7 @@ class Exchange:
         """The head of the answer for the client; None for none yet."""
         make = self._make_answer
         if self._answer is None and make is not None:
-            self._answer = _made(make) or ResponseHead(0, "", [])
+            self._answer = made(make) or ResponseHead(0, "", [])
         return self._answer
 
     @property
@@ -176,13 +143,13 @@ class Exchange:
             self.body = self.new_body()
         self.body.add(block)
 
-    def begin_answer(self, head: ResponseHead | AnswerSource) -> None:
+    def begin_answer(self, head: ResponseHead | heads.AnswerSource) -> None:
         """The head of the answer goes to the client.
 
         :param head: or what makes it, when it is looked at.
         """
         if isinstance(head, ResponseHead):
-            self._answer, self._answer_fields = head, Packed(head.headers)
+            self._answer, self._answer_fields = head, heads.Packed(head.headers)
         else:
             self._answer, self._make_answer = None, head.answer
             self._answer_fields = head.fields
@@ -199,7 +166,12 @@ class Exchange:
         """
         body = self.answer_body
         if body is None:
-            if is_all and type(block) is bytes and len(block) <= _SMALL and not self.is_forgotten:
+            if (
+                is_all
+                and type(block) is bytes
+                and len(block) <= IN_MEMORY
+                and not self.is_forgotten
+            ):
                 self._whole = block
                 return
             self._answer_body = body = self.new_body()
@@ -330,7 +302,7 @@ class Exchange:
         if self._whole is not None:
             size += len(self._whole)
         if self.messages:
-            size += sum(FIELD + len(each.data) for each in list(self.messages))
+            size += sum(heads.FIELD + len(each.data) for each in list(self.messages))
         if self._has_kept:
             size += sum(body.in_memory for body in self.bodies)
         return size

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-__all__ = ["harmless"]
+__all__ = ["harmless", "made"]
 
 _log = logging.getLogger("wsgiproxy.inspector")
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def harmless(tell: F) -> F:
@@ -43,3 +44,9 @@ def harmless(tell: F) -> F:
             return None
 
     return cast(F, told)
+
+
+@harmless
+def made(make: Callable[[], T]) -> T:
+    """What a function makes; None if it cannot."""
+    return make()

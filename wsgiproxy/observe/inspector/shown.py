@@ -12,8 +12,9 @@ from typing import Any
 from wsgiproxy.observe.inspector.attempt import Attempt
 from wsgiproxy.observe.inspector.bodies import Body
 from wsgiproxy.observe.inspector.decoded import SHOWN, decoded
-from wsgiproxy.observe.inspector.exchange import Exchange, Message
+from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.kept import Kept
+from wsgiproxy.observe.inspector.message import Message
 from wsgiproxy.observe.inspector.timing import bars
 from wsgiproxy.sansio.differences import Change, compare, compare_answers, joined
 from wsgiproxy.sansio.events import events
