@@ -2,7 +2,7 @@
 
 The programs alone print more: ``python -m tests.benchmarks.NAME`` with NAME in_process,
 asgi_in_process, hooks, signing, spawning, whole_server, asgi, threads, streaming, tunnels, events,
-streams, websockets or growth.
+streams, websockets, inspector or growth.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tests.benchmarks import (
     growth,
     hooks,
     in_process,
+    inspector,
     signing,
     spawning,
     streaming,
@@ -39,6 +40,7 @@ PROGRAMS = (
     events,
     streams,
     websockets,
+    inspector,
     growth,
 )
 

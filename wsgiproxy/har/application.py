@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -48,17 +49,14 @@ MAX_BODY = 16 * 1024 * 1024
 
 
 def _unbrotli(data: bytes, limit: int) -> bytes | None:
-    import brotli  # type: ignore[import-untyped]  # it has no types
-
-    decoder = brotli.Decompressor()
+    decoder = import_module("brotli").Decompressor()
     # Without a limit (before 1.2) a bomb would fill the memory: that is a TypeError here.
     found: bytes = decoder.process(data, output_buffer_limit=limit)
     return found if decoder.is_finished() else None
 
 
 def _unzstd(data: bytes, limit: int) -> bytes | None:
-    import zstandard
-
+    zstandard = import_module("zstandard")
     with zstandard.ZstdDecompressor().stream_reader(data) as reader:
         if len(reader.read(limit + 1)) > limit:
             return None
