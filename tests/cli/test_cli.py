@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import socket
 import subprocess
 import sys
@@ -145,12 +144,11 @@ def test_version(flag, capsys):
     assert capsys.readouterr().out.startswith("wsgiproxy 1.0")
 
 
-def test_python_m_wsgiproxy(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["wsgiproxy", "serve", "ftp://example.com"])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("wsgiproxy", run_name="__main__")
-    assert end.value.code == 2
-    assert "TARGET 'ftp://example.com'" in capsys.readouterr().err
+def test_python_m_wsgiproxy():
+    command = [sys.executable, "-m", "wsgiproxy", "serve", "ftp://example.com"]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert end.returncode == 2
+    assert "TARGET 'ftp://example.com'" in end.stderr
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,12 @@ ATTACKS = {
         document.body.append(frame); })""",
     "window": """new Promise(done => {
         const other = window.open(base);
+        const end = performance.now() + 500;
         const look = () => { let text = '';
             try { text = other.document.documentElement.outerHTML; } catch (error) { }
-            if (other) other.close(); done(text); };
-        setTimeout(look, 500); })""",
+            if (text.length < 100 && performance.now() < end) return setTimeout(look, 20);
+            if (other) other.close(); done(text.length < 100 ? '' : text); };
+        look(); })""",
 }
 CHANGES = {
     "form": """new Promise(done => {

@@ -1,4 +1,4 @@
-"""Bodies that are kept, and their files: bounded, and gone when nobody looks at them."""
+"""Bodies that are kept, and their files: bounded, and gone when nothing needs them."""
 
 from __future__ import annotations
 

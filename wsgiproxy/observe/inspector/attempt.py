@@ -46,7 +46,8 @@ class Attempt:
     def __init__(self, origin: Origin, request: Request, started: float) -> None:
         self.origin = origin
         headers = Packed(request.headers)
-        self._asked = request.method, request.target, headers
+        framing = request.content_length, request.chunked, request.upgrade
+        self._asked = request.method, request.target, headers, framing
         #: Bytes of memory for its heads, about.
         self.size = headers.size
         self._started = started
@@ -55,8 +56,8 @@ class Attempt:
     @property
     def request(self) -> Request:
         """What was sent."""
-        method, target, headers = self._asked
-        return Request(method, target, headers.pairs())
+        method, target, headers, (length, is_chunked, upgrade) = self._asked
+        return Request(method, target, headers.pairs(), length, is_chunked, upgrade=upgrade)
 
     @property
     def answer(self) -> ResponseHead | None:

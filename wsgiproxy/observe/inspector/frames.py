@@ -48,7 +48,7 @@ class Frames:
 
     @harmless
     def _pass(self, block: bytes, *, is_from_client: bool) -> None:
-        if self._exchange.is_forgotten:  # nothing is read that nobody sees
+        if self._exchange.is_forgotten:  # what is not shown is not read
             self._ways.clear()
             self._fragments.clear()
         way = self._ways.get(is_from_client)

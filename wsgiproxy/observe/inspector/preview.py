@@ -1,7 +1,7 @@
 """What a page shows of a body: JSON, the fields of a form, text, an image, or bytes in hex.
 
 What it is says the body, more than its Content-Type: nothing here is ever run, but an image that
-is none, or text that is none, helps nobody to find a fault.
+is none, or text that is none, helps no reader to find a fault.
 """
 
 from __future__ import annotations
