@@ -73,7 +73,7 @@ def running(serve: Serve) -> Workers:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("words", [[], ["--preload"]], ids=["loaded by each", "loaded once"])
 def test_all_workers_share_one_process(serve, words, kind):
-    running = serve(*words, start_script=KINDS[kind], warm=False)
+    running = serve(*words, start_script=KINDS[kind])
     listens(running)
     assert running.starts == []  # there was no request yet
     asked, answered = running.all_ask()

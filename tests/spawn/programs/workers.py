@@ -18,7 +18,6 @@ from tests.spawn.programs.front import WORKER
 from tests.support.client import RawClient, raw_exchange, request_bytes
 from tests.support.judges import JudgedResponse
 from tests.support.ports import free_port
-from tests.support.rounds import FULL
 
 __all__ = ["COUNT", "Held", "Workers", "parent_of", "told", "workers"]
 
@@ -58,16 +57,12 @@ class Workers:
     :param mark: the value of `MARK` for all of its processes.
     :param folder: where gates and notes are.
     :param words: further words for gunicorn.
-    :param options: those of `SpawningApplication`; ``warm`` says whether the workers are forks of
-        a process that has imported the package, as in the short form they are.
     """
 
     def __init__(self, mark: str, folder: Path, words: Sequence[str], options: dict[str, Any]):
         self._mark = mark
         self._folder = folder
         self._gates = 0
-        if options.pop("warm", not FULL):
-            words = ["--config=python:tests.spawn.programs.warm", *words]
         self.requests = folder / "requests"
         self.began = folder / "began"
         command = [*options.pop("start_script"), f"requests={self.requests}", f"began={self.began}"]
@@ -112,8 +107,8 @@ class Workers:
         with contextlib.suppress(OSError):
             return [
                 pid
-                for pid, words in processes(self._mark).items()
-                if parent_of(pid) == master and "supervisor" not in words
+                for pid in processes(self._mark)
+                if parent_of(pid) == master and pid not in self.supervisors
             ]
         return []
 
