@@ -267,7 +267,10 @@ def test_rights_that_are_corrected_are_seen_at_once(path, clock):
 def no_file_to_spare() -> Iterator[None]:
     """Every open fails with EMFILE, as in a server with too many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    # Not 0: poll() of a server in another thread would fail, too (poll(2), EINVAL).
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
     try:
         yield
     finally:
