@@ -32,9 +32,8 @@ class Recorder:
 
     :param ring: whose exchanges; they stay in it until they are written, if there is room.
     :param path: of the file, which is new or replaced.
-    :param mask: what is written in place of secrets.
+    :param mask: what is masked in fields, forms, addresses and errors.
     :param version: of this package.
-    :param secrets: what is masked in forms and in errors.
     :raises ConfigurationError: the file cannot be written.
     """
 
