@@ -102,7 +102,7 @@ def test_wsgi_judges_find_nothing_around_it_and_in_it():
     # What is sent again is a good environ as well.
     first = inspector.ring.exchanges()[0]
     new = replayed(inspector, first, headers=[["Host", "a.example"], ["X-Who", "me"]])
-    assert new.errors == []
+    assert not new.errors
     assert of(new)[4] == "me"
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.inspected import InspectedASGI
+from wsgiproxy.asgi.served import Served
 from wsgiproxy.errors import BadRequest, ConfigurationError
 from wsgiproxy.observe.inspector.again import checked, environ_of, scope_of
 from wsgiproxy.observe.inspector.archived import add_entry, entry_of
 from wsgiproxy.observe.inspector.edited import Replayed
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.har.read import entries_of
@@ -180,9 +181,9 @@ class Inspector:
         """
         again = checked(again)
         made = self._made(again, exchange)
-        head = RequestHead(again.method, again.target, "HTTP/1.1", again.headers)
-        new = self.ring.new(Known(head, exchange.client), exchange.scheme)
-        new.replay_of, new.mount = exchange.number, exchange.mount
+        facts = again.method, again.target, "HTTP/1.1", again.headers, exchange.client
+        new = self.ring.new(KNOWN, facts, exchange.scheme, exchange.mount)
+        new.replay_of = exchange.number
         self.ring.add(new)
         self._serve_again(new, made, again.body)
         return new.number
@@ -234,15 +235,11 @@ def _start_response(status: str, headers: Any, exc_info: Any = None) -> Callable
     return len
 
 
-class _ASGIInspector(Inspector):
+class _ASGIInspector(Inspector, Served):
     def _start(self, application: Any) -> None:
+        Served.__init__(self)
         self._inspected = InspectedASGI(application, self.ring)
-        # Servers look at the attribute whether an application is asynchronous.
-        self.__dict__["__call__"] = self._inspected.__dict__["__call__"]
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Serve one scope."""
-        return self._inspected(*arguments)
+        self.__dict__["_serving"] = self._inspected._serving
 
     def _made(self, again: Replayed, before: Exchange) -> dict[str, Any]:
         loop = self._inspected.loop

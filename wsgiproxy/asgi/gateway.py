@@ -39,7 +39,7 @@ from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoin
 from wsgiproxy.sansio.target import decoded
 from wsgiproxy.sansio.websocket import PROTOCOL, switches_to
 from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport
-from wsgiproxy.transport.inspected import AsyncInspected
+from wsgiproxy.transport.inspected import async_send_seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -201,10 +201,11 @@ class ASGIGateway(Chained):
         # Early hints are Links that no hook could change.
         hints = None if send is None or self.links else early_hints(scope, send)
         call = AsyncCall(None, partial(until_gone, receive), hints)
-        transport = self.transport
-        if INSPECTED in scope:
-            transport = AsyncInspected(transport, scope[INSPECTED], is_changed=bool(self.links))
-        reply = await transport.send(origin, request, body, call)
+        if (seen := scope.get(INSPECTED)) is None:
+            reply = await self.transport.send(origin, request, body, call)
+        else:
+            to, is_changed = (self.transport, seen), bool(self.links)
+            reply = await async_send_seen(*to, origin, request, body, call, is_changed)
         record.reused = reply.reused
         return self._answer(request, reply, context)
 
@@ -215,10 +216,10 @@ class ASGIGateway(Chained):
 
         :raises ProxyError: there is no answer.
         """
-        transport = self._fetcher or self.transport
-        if INSPECTED in scope:
-            transport = AsyncInspected(transport, scope[INSPECTED], is_changed=True, is_own=True)
-        return await transport.send(origin, request, body, AsyncCall())
+        transport, call = self._fetcher or self.transport, AsyncCall()
+        if (seen := scope.get(INSPECTED)) is None:
+            return await transport.send(origin, request, body, call)
+        return await async_send_seen(transport, seen, origin, request, body, call, is_own=True)
 
     def _answer(
         self, request: Request, reply: AsyncReply, context: object

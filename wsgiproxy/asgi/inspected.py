@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wsgiproxy.asgi.served import Served
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import ScopeSource, SentAnswer
-from wsgiproxy.observe.inspector.harmless import harmless
+from wsgiproxy.observe.inspector.harmless import harmless, note_fault
+from wsgiproxy.observe.inspector.heads import SCOPE, scope_facts
 from wsgiproxy.sansio.websocket import HTTP_SCHEMES, SWITCHING
 
 if TYPE_CHECKING:
@@ -42,28 +42,30 @@ class InspectedASGI(Served):
         self.shared: dict[str, Any] = {}
         self._ring = ring
 
-    # Each coroutine around another one, and around receive and send, would cost a microsecond or
-    # two of a request.
+    # Each coroutine around another one, around receive and send, and each call that takes any
+    # arguments would cost a microsecond or two of a request.
 
     def _serving(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one scope."""
         self.loop = asyncio.get_running_loop()
         if scope["type"] not in ("http", "websocket") or INSPECTED in scope:
             return self.application(scope, receive, send)
-        exchange = self._begun(scope)
+        try:
+            exchange = self._begun(scope)
+        except Exception as error:
+            note_fault("begin", error)
+            exchange = None
         if exchange is None:
             return self.application(scope, receive, send)
         return self.serve(exchange, scope, receive, send)
 
-    @harmless
     def _begun(self, scope: Scope) -> Exchange | None:
         """The exchange of a request; None if it is not to be kept."""
-        if "state" in scope:
+        if not self.shared and "state" in scope:
             self.shared = {"state": scope["state"].copy()}
         scheme = scope.get("scheme") or "http"
-        exchange = self._ring.begin(ScopeSource(scope), HTTP_SCHEMES.get(scheme) or scheme)
-        if exchange is not None:
-            exchange.mount = scope.get("root_path", "")
-        return exchange
+        scheme = HTTP_SCHEMES.get(scheme) or scheme
+        return self._ring.begin(SCOPE, scope_facts(scope), scheme, scope.get("root_path", ""))
 
     async def serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request of an exchange that has begun."""
@@ -78,7 +80,7 @@ class InspectedASGI(Served):
             exchange.is_websocket = True
             ends = seen.receive_message, seen.send_message
         else:
-            ends = receive if _has_no_body(scope) else seen.receive, seen.send
+            ends = seen.receive, seen.send
         try:
             await self.application(scope, *ends)
         except BaseException as error:
@@ -88,19 +90,10 @@ class InspectedASGI(Served):
         exchange.end(is_whole=seen.is_whole)
 
 
-@harmless
-def _has_no_body(scope: Scope) -> bool:
-    """Whether nothing can come of its body (RFC 9112, 6.3)."""
-    fields = dict(scope["headers"])
-    return (
-        scope.get("http_version", "")[:2] == "1."
-        and b"content-length" not in fields
-        and b"transfer-encoding" not in fields
-    )
-
-
 class _Seen:
     """The events of one scope, told to an exchange."""
+
+    __slots__ = ("_exchange", "_receive", "_send", "is_whole")
 
     def __init__(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         self._exchange = exchange
@@ -116,19 +109,19 @@ class _Seen:
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
-        self._note(message, message.get("type", ""))
+        try:
+            kind = message["type"]
+            if kind[:10] == "websocket.":
+                kind = kind[10:]
+            if kind == "http.response.start":
+                self._exchange.begin_answer(message["status"], message.get("headers"))
+            elif kind == "http.response.body":
+                block, self.is_whole = message.get("body"), not message.get("more_body")
+                if block:
+                    self._exchange.add_answer(block, is_all=self.is_whole)
+        except Exception as error:
+            note_fault("send", error)
         return self._send(message)
-
-    @harmless
-    def _note(self, message: Message, kind: str) -> None:
-        exchange = self._exchange
-        if kind.endswith("http.response.start"):
-            self._exchange.begin_answer(SentAnswer(message["status"], message.get("headers")))
-        elif kind.endswith("http.response.body"):
-            block, is_last = message.get("body"), not message.get("more_body")
-            if block:
-                exchange.add_answer(block, is_all=is_last)
-            self.is_whole = is_last
 
     async def receive_message(self) -> Message:
         event = await self._receive()
@@ -144,14 +137,18 @@ class _Seen:
         if kind == "websocket.send":
             self._tell(event, is_from_client=False)
         elif kind == "websocket.accept":
-            self._exchange.begin_answer(SentAnswer(SWITCHING, event.get("headers")))
+            self._begin_answer(SWITCHING, event)
         elif kind == "websocket.close":
             if self._exchange.answered is None:  # a refusal; the server has this status for it
-                self._exchange.begin_answer(SentAnswer(403))
+                self._begin_answer(403, {})
             self._close(event, is_from_client=False)
         else:
-            self._note(event, kind)
+            return await self.send(event)
         await self._send(event)
+
+    @harmless
+    def _begin_answer(self, status: int, event: Message) -> None:
+        self._exchange.begin_answer(status, event.get("headers"))
 
     @harmless
     def _tell(self, event: Message, *, is_from_client: bool) -> None:

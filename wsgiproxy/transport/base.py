@@ -18,7 +18,18 @@ __all__ = [
     "SwitchedReply",
     "Timeouts",
     "Transport",
+    "Watch",
 ]
+
+
+class Watch(Protocol):
+    """What looks at a request while it is sent."""
+
+    def connect(self) -> None:
+        """A new connection stands; not called where a kept one serves."""
+
+    def send(self, head: bytes) -> None:
+        """The head of the request is about to be sent, with these bytes."""
 
 
 class Call(NamedTuple):
@@ -27,13 +38,13 @@ class Call(NamedTuple):
     :param timeouts: its own limits in time; None for those of the transport.
     :param abandoned: called during waits; true when the client has left.
     :param on_interim: called with the head of each interim response (1xx).
-    :param on_connected: called when a new connection stands; not where a kept one serves.
+    :param watch: looks at the request; None for nothing.
     """
 
     timeouts: Timeouts | None = None
     abandoned: Callable[[], bool] | None = None
     on_interim: Callable[[ResponseHead], None] | None = None
-    on_connected: Callable[[], None] | None = None
+    watch: Watch | None = None
 
 
 class Reply(Protocol):
@@ -103,13 +114,13 @@ class AsyncCall(NamedTuple):
     :param timeouts: its own limits in time; None for those of the transport.
     :param abandoned: awaited while the upstream is silent; it returns when the client has left.
     :param on_interim: awaited with the head of each interim response (1xx).
-    :param on_connected: called when a new connection stands; not where a kept one serves.
+    :param watch: looks at the request; None for nothing.
     """
 
     timeouts: Timeouts | None = None
     abandoned: Callable[[], Awaitable[None]] | None = None
     on_interim: Callable[[ResponseHead], Awaitable[None]] | None = None
-    on_connected: Callable[[], None] | None = None
+    watch: Watch | None = None
 
 
 class AsyncReply(Protocol):

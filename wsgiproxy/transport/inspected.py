@@ -1,7 +1,4 @@
-"""A transport whose requests and answers are looked at: it tells an exchange, and changes nothing.
-
-It is one for a single request of a client, around the transport that sends.
-"""
+"""Requests and answers that are looked at: an exchange is told of them, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -15,113 +12,69 @@ if TYPE_CHECKING:
     from wsgiproxy.observe.inspector.exchange import Exchange
     from wsgiproxy.sansio.message import Origin, Request
 
-__all__ = ["AsyncInspected", "Inspected"]
+__all__ = ["async_send_seen", "send_seen"]
 
 
-_PLAIN, _ASYNC_PLAIN = Call(), AsyncCall()
+def send_seen(
+    transport: Transport,
+    exchange: Exchange,
+    origin: Origin,
+    request: Request,
+    body: Iterable[bytes] | None,
+    call: Call,
+    is_changed: bool = False,
+    is_own: bool = False,
+) -> Reply:
+    """As :meth:`.Transport.send` of *transport*, and tell an exchange.
 
-
-class _Inspected:
-    """What both worlds have.
-
-    :param exchange: what is told.
     :param is_changed: hooks may make other bodies of those that pass here.
-    :param is_own: the requests are those of hooks, and not the client's.
+    :param is_own: the request is one of a hook, and not the client's; so are the bodies.
     """
-
-    def __init__(self, exchange: Exchange, *, is_changed: bool, is_own: bool = False) -> None:
-        self._exchange = exchange
-        self._is_changed = is_changed or is_own
-        self._is_own = is_own
-
-    def _attempt(self, origin: Origin, request: Request) -> Attempt:
-        attempt = self._exchange.attempt(origin, request, is_changed=self._is_changed)
-        attempt.is_own = self._is_own
-        return attempt
-
-    def _seen(self, attempt: Attempt, reply: Any, kind: type) -> Any:
-        """The reply, whose body is looked at if it is another one than the client's."""
-        attempt.take(reply.head, is_reused=reply.reused)
-        if attempt.answer_body is None or hasattr(reply, "detach") and reply.head.status == 101:
-            return reply
-        if reply.whole is not None:
-            attempt.answer_body.add(reply.whole)
-            attempt.end(is_whole=True)
-            return reply
-        return kind(reply, attempt)
+    attempt = exchange.attempt(origin, request, is_changed, is_own)
+    call = Call(call.timeouts, call.abandoned, call.on_interim, attempt)
+    blocks = None if body is None else attempt.blocks(body)
+    try:
+        reply = transport.send(origin, request, blocks, call)
+    except BaseException as error:
+        attempt.fail(error)
+        raise
+    attempt.take(reply.head, reply.reused, getattr(reply, "raw_head", b""))
+    return reply if attempt.answer_body is None else _seen(attempt, reply, _SeenReply)
 
 
-class Inspected(_Inspected):
-    """A transport for one request; see :class:`_Inspected` for the others.
-
-    :param transport: what sends.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        exchange: Exchange,
-        *,
-        is_changed: bool,
-        is_own: bool = False,
-    ) -> None:
-        super().__init__(exchange, is_changed=is_changed, is_own=is_own)
-        self._transport = transport
-
-    def send(
-        self,
-        origin: Origin,
-        request: Request,
-        body: Iterable[bytes] | None = None,
-        call: Call | None = None,
-    ) -> Reply:
-        """As :meth:`.Transport.send`."""
-        attempt = self._attempt(origin, request)
-        call = call or _PLAIN
-        call = Call(call.timeouts, call.abandoned, call.on_interim, attempt.connect)
-        blocks = None if body is None else attempt.blocks(body)
-        try:
-            reply = self._transport.send(origin, request, blocks, call)
-        except BaseException as error:
-            attempt.fail(error)
-            raise
-        seen: Reply = self._seen(attempt, reply, _SeenReply)
-        return seen
-
-
-class AsyncInspected(_Inspected):
+async def async_send_seen(
+    transport: AsyncTransport,
+    exchange: Exchange,
+    origin: Origin,
+    request: Request,
+    body: AsyncIterator[bytes] | None,
+    call: AsyncCall,
+    is_changed: bool = False,
+    is_own: bool = False,
+) -> AsyncReply:
     """The same in an event loop."""
+    attempt = exchange.attempt(origin, request, is_changed, is_own)
+    call = AsyncCall(call.timeouts, call.abandoned, call.on_interim, attempt)
+    blocks = None if body is None else attempt.async_blocks(body)
+    try:
+        reply = await transport.send(origin, request, blocks, call)
+    except BaseException as error:
+        attempt.fail(error)
+        raise
+    attempt.take(reply.head, reply.reused, getattr(reply, "raw_head", b""))
+    return reply if attempt.answer_body is None else _seen(attempt, reply, _SeenAsyncReply)
 
-    def __init__(
-        self,
-        transport: AsyncTransport,
-        exchange: Exchange,
-        *,
-        is_changed: bool,
-        is_own: bool = False,
-    ) -> None:
-        super().__init__(exchange, is_changed=is_changed, is_own=is_own)
-        self._transport = transport
 
-    async def send(
-        self,
-        origin: Origin,
-        request: Request,
-        body: AsyncIterator[bytes] | None = None,
-        call: AsyncCall | None = None,
-    ) -> AsyncReply:
-        """As :meth:`.AsyncTransport.send`."""
-        attempt = self._attempt(origin, request)
-        call = call or _ASYNC_PLAIN
-        call = AsyncCall(call.timeouts, call.abandoned, call.on_interim, attempt.connect)
-        blocks = None if body is None else attempt.async_blocks(body)
-        try:
-            reply = await self._transport.send(origin, request, blocks, call)
-        except BaseException as error:
-            attempt.fail(error)
-            raise
-        seen: AsyncReply = self._seen(attempt, reply, _SeenAsyncReply)
-        return seen
+def _seen(attempt: Attempt, reply: Any, kind: type) -> Any:
+    """A reply whose body is another one than the client's."""
+    if hasattr(reply, "detach") and reply.head.status == 101:
+        return reply
+    if reply.whole is None:
+        return kind(reply, attempt)
+    if attempt.answer_body is not None:
+        attempt.answer_body.add(reply.whole)
+    attempt.end(is_whole=True)
+    return reply
 
 
 class _Seen:

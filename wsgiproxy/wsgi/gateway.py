@@ -27,7 +27,7 @@ from wsgiproxy.sansio.message import ALLOWED, BLOCK, Inbound, Origin, Request, R
 from wsgiproxy.sansio.pipeline import Outgoing, Policy, client_response, outgoing, whole_target
 from wsgiproxy.sansio.websocket import PROTOCOL, SWITCHING
 from wsgiproxy.transport import Call, PooledTransport, Timeouts, Transport, is_own_request
-from wsgiproxy.transport.inspected import Inspected
+from wsgiproxy.transport.inspected import send_seen
 from wsgiproxy.wsgi import balanced, hooked
 from wsgiproxy.wsgi.beside import BesideThreads
 from wsgiproxy.wsgi.client import ClientWatch, looks_at_blocks
@@ -174,10 +174,11 @@ class Gateway(Chained):
         hints = _early_hints(environ) if not self.links and "wsgi.early_hints" in environ else None
         limits = _timeouts(environ) if "webob.client.timeout" in environ else None
         call = Call(limits, ClientWatch(environ), hints)
-        transport = self.transport
-        if INSPECTED in environ:
-            transport = Inspected(transport, environ[INSPECTED], is_changed=bool(self.links))
-        reply = transport.send(origin, request, body, call)
+        if (seen := environ.get(INSPECTED)) is None:
+            reply = self.transport.send(origin, request, body, call)
+        else:
+            to, is_changed = (self.transport, seen), bool(self.links)
+            reply = send_seen(*to, origin, request, body, call, is_changed)
         record.reused = reply.reused
         try:
             head, has_body = client_response(request, reply.head, self.policy, context)
@@ -203,9 +204,9 @@ class Gateway(Chained):
         limits = _timeouts(environ) if "webob.client.timeout" in environ else None
         call = Call(limits, ClientWatch(environ))
         transport = self._fetcher or self.transport
-        if INSPECTED in environ:
-            transport = Inspected(transport, environ[INSPECTED], is_changed=True, is_own=True)
-        return transport.send(origin, request, body, call)
+        if (seen := environ.get(INSPECTED)) is None:
+            return transport.send(origin, request, body, call)
+        return send_seen(transport, seen, origin, request, body, call, is_own=True)
 
     def body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wsgiproxy.observe.accesslog import INSPECTED
-from wsgiproxy.observe.inspector.feed import EnvironSource, StartedAnswer
-from wsgiproxy.observe.inspector.harmless import harmless
+from wsgiproxy.observe.inspector.harmless import note_fault
+from wsgiproxy.observe.inspector.heads import ENVIRON, environ_facts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,19 +34,20 @@ class InspectedWSGI:
         """Serve one request (PEP 3333)."""
         if INSPECTED in environ:  # another one is around this one
             return self.application(environ, start_response)
-        exchange = self._begun(environ)
+        try:
+            exchange = self._begun(environ)
+        except Exception as error:
+            note_fault("begin", error)
+            exchange = None
         if exchange is None:
             return self.application(environ, start_response)
         return self.serve(exchange, environ, start_response)
 
-    @harmless
     def _begun(self, environ: WSGIEnvironment) -> Exchange | None:
         """The exchange of a request; None if it is not to be kept."""
         scheme = environ.get("wsgi.url_scheme", "http")
-        exchange = self._ring.begin(EnvironSource(environ), scheme)
-        if exchange is not None:
-            exchange.mount = environ.get("SCRIPT_NAME", "")
-        return exchange
+        mount = environ.get("SCRIPT_NAME", "")
+        return self._ring.begin(ENVIRON, environ_facts(environ), scheme, mount)
 
     def serve(
         self, exchange: Exchange, environ: WSGIEnvironment, start_response: StartResponse
@@ -63,7 +64,9 @@ class InspectedWSGI:
             write = start_response(status, headers, *more)
             # Not before: a server raises where the head has gone, and that one stays.
             if exchange.answered is None or exc_info is not None:
-                _begin_answer(exchange, status, headers)
+                # The server may add to the list.
+                kept = [*headers] if isinstance(headers, (list, tuple)) else headers
+                exchange.begin_answer(status, kept)
 
             def seen(block: bytes) -> object:
                 exchange.add_answer(block)
@@ -78,11 +81,6 @@ class InspectedWSGI:
             exchange.end(is_whole=False)
             raise
         return _seen(blocks, exchange)
-
-
-@harmless
-def _begin_answer(exchange: Exchange, status: str, headers: Any) -> None:
-    exchange.begin_answer(StartedAnswer(status, headers))
 
 
 def _seen(blocks: Iterable[bytes], exchange: Exchange) -> Iterable[bytes]:

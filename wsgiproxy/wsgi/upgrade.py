@@ -105,6 +105,6 @@ def _watches(
     if INSPECTED not in environ:
         return None, None
     exchange = environ[INSPECTED]
-    exchange.begin_answer(head)
+    exchange.begin_answer(f"{head.status} {head.reason}", head.headers)
     frames = Frames(exchange, environ.get("HTTP_UPGRADE", "").lower(), switched.headers)
     return frames.from_client, frames.from_upstream

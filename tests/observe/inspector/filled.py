@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.page import Page
 from wsgiproxy.observe.inspector.page_server import PageServer
 from wsgiproxy.observe.inspector.ring import Ring
@@ -31,7 +31,7 @@ def add(
 ) -> Exchange:
     """An exchange, ended if there is an answer."""
     fields = [("Host", "app.example"), *(headers or [])]
-    exchange = ring.new(Known(RequestHead(method, target, "HTTP/1.1", fields), "192.0.2.1"), "http")
+    exchange = ring.new(KNOWN, (method, target, "HTTP/1.1", fields, "192.0.2.1"), "http")
     if body:
         exchange.body = exchange.new_body()
         exchange.body.add(body)
@@ -39,7 +39,7 @@ def add(
     ring.add(exchange)
     if answer is not None:
         status, answer_headers, answer_body = answer
-        exchange.begin_answer(ResponseHead(status, "Some Reason", answer_headers))
+        exchange.begin_answer(f"{status} Some Reason", answer_headers)
         exchange.add_answer(answer_body)
         exchange.end()
     return exchange

@@ -8,7 +8,7 @@ import zlib
 from typing import NamedTuple
 
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
@@ -44,9 +44,7 @@ def ask(
     sent += headers or []
     if body:
         sent += [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-    exchange = ring.begin(
-        Known(RequestHead(method, target, "HTTP/1.1", sent), "127.0.0.1:50000"), "http"
-    )
+    exchange = ring.begin(KNOWN, (method, target, "HTTP/1.1", sent, "127.0.0.1:50000"), "http")
     assert exchange is not None
     if body:
         exchange.body = exchange.new_body()
@@ -68,7 +66,7 @@ def ask(
     location = ("Location", "http://127.0.0.1:3000/next")
     attempt.take(ResponseHead(answer.status, answer.reason, [*fields, location]), is_reused=False)
     location = ("Location", "http://shop.example/next")
-    exchange.begin_answer(ResponseHead(answer.status, answer.reason, [*fields, location]))
+    exchange.begin_answer(f"{answer.status} {answer.reason}", [*fields, location])
     exchange.add_answer(answer.body)
     attempt.end(is_whole=True)
     exchange.end()
@@ -81,7 +79,7 @@ def failed(ring: Ring, target: str) -> Exchange:
     error = ConnectionRefusedError(111, "Connection refused")
     exchange.attempts[-1].fail(error)
     exchange.fail(error)
-    exchange.begin_answer(ResponseHead(502, "Bad Gateway", [("Content-Type", "text/plain")]))
+    exchange.begin_answer("502 Bad Gateway", [("Content-Type", "text/plain")])
     exchange.end()
     return exchange
 
@@ -90,7 +88,7 @@ def websocket(ring: Ring, target: str, messages: int = 12) -> Exchange:
     """A WebSocket that is still open."""
     exchange = ask(ring, target)
     exchange.is_websocket = True
-    exchange.begin_answer(ResponseHead(101, "Switching Protocols", [("Upgrade", "websocket")]))
+    exchange.begin_answer("101 Switching Protocols", [("Upgrade", "websocket")])
     for number in range(messages):
         kind = ("text", "text", "binary", "ping")[number % 4]
         data = bytes(range(40)) if kind == "binary" else json.dumps({"tick": number}).encode()
@@ -103,7 +101,7 @@ def events(ring: Ring, target: str, number: int = 5) -> Exchange:
     exchange = ask(ring, target)
     head = ResponseHead(200, "OK", [("Content-Type", "text/event-stream")])
     exchange.attempts[-1].take(head, is_reused=True)
-    exchange.begin_answer(head)
+    exchange.begin_answer("200 OK", head.headers)
     for count in range(number):
         exchange.add_answer(f'event: price\nid: {count}\ndata: {{"n": {count}}}\n\n'.encode())
     return exchange

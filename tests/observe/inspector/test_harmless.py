@@ -16,7 +16,7 @@ from wsgiproxy.asgi.inspected import InspectedASGI
 from wsgiproxy.errors import UpstreamLost
 from wsgiproxy.observe.inspector.exchange import Exchange
 from wsgiproxy.observe.inspector.frames import Frames
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.kept import Limits
 from wsgiproxy.observe.inspector.recorder import Recorder
 from wsgiproxy.observe.inspector.ring import Ring
@@ -158,7 +158,7 @@ def test_an_error_without_words_is_no_other_error() -> None:
         def __str__(self) -> str:
             raise RuntimeError("no words")
 
-    exchange = Ring().begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
+    exchange = Ring().begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
     assert exchange is not None
     exchange.fail(Silent())
     exchange.end()
@@ -166,7 +166,7 @@ def test_an_error_without_words_is_no_other_error() -> None:
 
 
 def test_frames_that_are_none_fail_nothing() -> None:
-    exchange = Ring().begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
+    exchange = Ring().begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
     assert exchange is not None
     for extensions in ("permessage-deflate; server_max_window_bits=99", "permessage-deflate", "\0"):
         frames = Frames(exchange, "websocket", [("Sec-WebSocket-Extensions", extensions)])
@@ -176,7 +176,7 @@ def test_frames_that_are_none_fail_nothing() -> None:
 
 
 def test_many_empty_fragments_take_no_memory() -> None:
-    exchange = Ring().begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
+    exchange = Ring().begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
     assert exchange is not None
     frames = Frames(exchange, "websocket", [])
     frames.from_upstream(b"\x01\x01a" + b"\x00\x00" * 5000 + b"\x80\x01b")
@@ -217,7 +217,7 @@ def test_an_exchange_that_cannot_be_written_ends_no_recording(
     for target in ("/1", "/2", "/3"):
         call_wsgi(InspectedWSGI(app, ring), "GET", target, (), b"")
         exchange: Exchange = ring.exchanges()[-1]
-        recorder._write([exchange])
+        recorder._write({exchange.number})
         json.loads(path.read_bytes())
     recorder._file = file
     recorder.close()
@@ -229,7 +229,7 @@ def test_messages_that_do_not_end_are_counted_and_go() -> None:
     ring = Ring(Limits(memory=8 << 20))
     tunnels = []
     for _ in range(20):
-        exchange = ring.begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
+        exchange = ring.begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
         assert exchange is not None
         tunnels.append((exchange, Frames(exchange, "websocket", [])))
     for number, (exchange, frames) in enumerate(tunnels):

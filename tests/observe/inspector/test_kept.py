@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.kept import IN_MEMORY, Kept, Limits, Spool
 from wsgiproxy.observe.inspector.ring import Ring
-from wsgiproxy.sansio.message import ResponseHead
 
-REQUEST = RequestHead("GET", "/", "HTTP/1.1", [("Host", "a.example")])
-ANSWER = ResponseHead(200, "OK", [])
-EVENTS = ResponseHead(200, "OK", [("Content-Type", "text/event-stream")])
+REQUEST = "GET", "/", "HTTP/1.1", [("Host", "a.example")], ""
+ANSWER = "200 OK", []
+EVENTS = "200 OK", [("Content-Type", "text/event-stream")]
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], lis
 
 
 def begun(ring: Ring) -> Exchange:
-    exchange = ring.begin(Known(REQUEST, ""), "http")
+    exchange = ring.begin(KNOWN, REQUEST, "http")
     assert exchange is not None
     return exchange
 
@@ -62,7 +61,7 @@ def test_eight_threads_whose_exchanges_are_dropped_while_they_write(
     def work() -> None:
         for _ in range(60):
             exchange = begun(ring)
-            exchange.begin_answer(ANSWER)
+            exchange.begin_answer(*ANSWER)
             for _ in range(6):
                 exchange.add_answer(block)
             exchange.end()
@@ -98,7 +97,7 @@ def test_what_begins_in_an_exchange_that_is_gone_is_not_kept(
     body = exchange.new_body()
     exchange.is_forgotten = True
     exchange.body = body
-    exchange.begin_answer(ANSWER)
+    exchange.begin_answer(*ANSWER)
     exchange.add_body(bytes(IN_MEMORY + 1))
     exchange.add_answer(bytes(IN_MEMORY + 1))
     assert (folders(), ring.disk) == ([], 0)
@@ -110,7 +109,7 @@ def test_an_answer_in_place_of_another_one_leaves_no_file(
     ring = Ring()
     exchange = begun(ring)
     for _ in range(2):
-        exchange.begin_answer(ANSWER)
+        exchange.begin_answer(*ANSWER)
         exchange.add_answer(bytes(IN_MEMORY + 1))
     assert len(folders()) == 1
     assert ring.disk == IN_MEMORY + 1
@@ -121,7 +120,7 @@ def test_slow_streams_leave_no_more_files_than_they_may() -> None:
     ring = Ring(Limits(disk=4 << 20))
     exchanges = [begun(ring) for _ in range(5)]
     for exchange in exchanges:
-        exchange.begin_answer(ANSWER)
+        exchange.begin_answer(*ANSWER)
     for _ in range(16):
         for exchange in exchanges:
             exchange.add_answer(bytes(IN_MEMORY + 1))
@@ -135,7 +134,7 @@ def test_the_moments_of_an_event_stream_are_counted_and_go() -> None:
     ring = Ring(Limits(memory=1 << 20))
     exchanges = [begun(ring) for _ in range(10)]
     for exchange in exchanges:
-        exchange.begin_answer(EVENTS)
+        exchange.begin_answer(*EVENTS)
         for _ in range(5000):
             exchange.add_answer(b"data:\n\n")
     assert ring.memory < 2 << 20
@@ -168,7 +167,7 @@ def test_no_descriptor_stays_open() -> None:
     ring = Ring(Limits(exchanges=5, body=IN_MEMORY + 10))
     for _ in range(50):
         exchange = begun(ring)
-        exchange.begin_answer(ANSWER)
+        exchange.begin_answer(*ANSWER)
         exchange.add_answer(bytes(IN_MEMORY + 5))
     assert len(os.listdir(folder)) <= before + 5
     ring.clear()
@@ -202,9 +201,9 @@ def test_a_child_begins_with_an_empty_ring_and_leaves_the_files_of_its_parent(
     folders: Callable[[], list[str]],
 ) -> None:
     ring = Ring(Limits(exchanges=1))
-    ring.keep_until = lambda exchange: False
+    ring.keep_until = lambda number: False
     exchange = begun(ring)
-    exchange.begin_answer(ANSWER)
+    exchange.begin_answer(*ANSWER)
     exchange.add_answer(bytes(IN_MEMORY + 1))
     with ring._lock:  # of a thread that the child does not have
         pid = os.fork()

@@ -92,9 +92,9 @@ def test_messages_are_seen_both_ways(edge: str, compression: str | None) -> None
 
 
 def exchange_of(ring: Ring) -> Exchange:
-    from wsgiproxy.observe.inspector.heads import Known, RequestHead
+    from wsgiproxy.observe.inspector.heads import KNOWN
 
-    found = ring.begin(Known(RequestHead("GET", "/", "HTTP/1.1", []), ""), "http")
+    found = ring.begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
     assert found is not None
     return found
 

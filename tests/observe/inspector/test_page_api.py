@@ -134,7 +134,7 @@ def test_list_and_detail(client, ring):
     attempt(exchange, passed).fail(ConnectionError("refused"))
     location = "http://127.0.0.1:9000/b"
     attempt(exchange, passed, ResponseHead(302, "Found", [("Location", location)]))
-    exchange.begin_answer(ResponseHead(302, "Found", [("Location", "http://app.example/b")]))
+    exchange.begin_answer("302 Found", [("Location", "http://app.example/b")])
     exchange.end()
     (line,) = client.json("exchanges")["exchanges"]
     assert (line["method"], line["target"], line["host"]) == ("PUT", "/a?page=1", "app.example")
@@ -228,7 +228,7 @@ def test_no_answer_has_a_secret(client, ring):
     )
     sent = [field for field in exchange.request.headers if field[0] != "X-Api-Key"]
     attempt(exchange, sent, ResponseHead(302, "Found", [*cookies, ("Location", address)]))
-    exchange.begin_answer(ResponseHead(302, "Found", [*cookies[:1], ("Location", address)]))
+    exchange.begin_answer("302 Found", [*cookies[:1], ("Location", address)])
     exchange.fail(ConnectionError(f"at {address}"))
     exchange.end()
     found = f"api/exchanges/{exchange.number}"

@@ -21,11 +21,11 @@ from wsgiproxy.observe.inspector.preview import preview
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.observe.inspector.shown import detail
 from wsgiproxy.observe.inspector.timing import bars
-from wsgiproxy.sansio.message import Request, ResponseHead
+from wsgiproxy.sansio.message import Request
 from wsgiproxy.sansio.secrets import Secrets
 
 SECRETS = Secrets()
-STREAM = ResponseHead(200, "OK", [("Content-Type", "text/event-stream; charset=utf-8")])
+STREAM = [("Content-Type", "text/event-stream; charset=utf-8")]
 RAW = zlib.compressobj(wbits=-15)
 DEFLATED = RAW.compress(b"abc") + RAW.flush()
 BOMB = bytes(SHOWN * 8)
@@ -145,7 +145,7 @@ def test_messages_of_a_websocket():
 
 def test_events_have_the_time_at_which_they_came():
     exchange = add(Ring())
-    exchange.begin_answer(STREAM)
+    exchange.begin_answer("200 OK", STREAM)
     times = iter([1.0, 2.0, 3.0])
     exchange.now = lambda: next(times)  # type: ignore[method-assign]
     for block in (b"data: a\n", b"\ndata: b\n\nevent: x\nid: 1\n", b"data: c\n\ndata: half"):

@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from wsgiproxy.observe.inspector.attempt import Attempt
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Known, RequestHead
+from wsgiproxy.observe.inspector.heads import KNOWN
 from wsgiproxy.observe.inspector.kept import Kept
 from wsgiproxy.observe.inspector.preview import masked_body
 from wsgiproxy.observe.inspector.ring import Ring
 from wsgiproxy.sansio.fields.names import value_of
 from wsgiproxy.sansio.har.entry import Answer, Body, Entry, Message, Timings
-from wsgiproxy.sansio.message import Headers, ResponseHead
+from wsgiproxy.sansio.message import Headers
 from wsgiproxy.sansio.secrets import Secrets
 
 __all__ = ["add_entry", "entry_of"]
@@ -122,16 +122,15 @@ def add_entry(ring: Ring, entry: Entry, source: str) -> Exchange:
     if not value_of(headers, "host"):
         headers.insert(0, ("Host", authority.rpartition("@")[2]))
     scheme = entry.url.partition(":")[0].replace("ws", "http", 1).lower()
-    request = RequestHead(entry.method, target, entry.http_version, headers)
-    exchange = ring.new(Known(request, ""), scheme)
+    exchange = ring.new(KNOWN, (entry.method, target, entry.http_version, headers, ""), scheme)
     exchange.source, exchange.began = source, entry.started
     exchange.body = _kept(exchange, entry.body)
     if entry.answer is not None:
         answer = entry.answer
-        exchange.begin_answer(ResponseHead(answer.status, answer.reason, answer.headers))
+        exchange.begin_answer(f"{answer.status:03} {answer.reason}", answer.headers)
         exchange.answer_body = _kept(exchange, answer.body)
     if entry.error:
-        exchange.errors.append(entry.error)
+        exchange.errors = (entry.error,)
     for message in entry.messages:
         exchange.message(
             _KINDS.get(message.opcode, "binary"),

@@ -7,21 +7,42 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from time import monotonic
+from typing import Any
 
 from wsgiproxy.observe.inspector.harmless import harmless
-from wsgiproxy.observe.inspector.heads import Packed
 from wsgiproxy.observe.inspector.kept import Kept
-from wsgiproxy.sansio.message import Origin, Request, ResponseHead
+from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
 
 __all__ = ["Attempt"]
 
 
-class Attempt:
+class _Hot:
+    """What all attempts have."""
+
+    __slots__ = (
+        "_came",
+        "_request",
+        "_sent",
+        "_started",
+        "answered",
+        "began",
+        "is_reused",
+        "origin",
+    )
+    answered: float | None
+    # The heads: their bytes, which need no other objects, where the transport has shown them.
+    _request: Request | None
+    _sent: bytes
+    _came: ResponseHead | bytes | None
+
+
+class Attempt(_Hot):
     """A request to one upstream. All times are seconds since the exchange began; None for not yet.
 
-    :ivar origin: the upstream.
+    :param origin: the upstream.
+    :param started: when the exchange began, by the clock of :func:`time.monotonic`.
+    :param began: when it was handed to the transport.
     :ivar is_own: it is one of a hook, and not the client's.
-    :ivar began: when it was handed to the transport.
     :ivar connected: when a new connection stood; None for a kept one.
     :ivar sent: when the last block of its body had gone; None if it has none.
     :ivar answered: when the head of its answer had come.
@@ -32,40 +53,66 @@ class Attempt:
     :ivar answer_body: what came; None if the client gets the same.
     """
 
-    # Most attempts change few of them.
-    is_own = is_reused = False
+    # In the dictionary of the few that have them.
+    is_own = False
     connected: float | None = None
     sent: float | None = None
-    answered: float | None = None
     ended: float | None = None
     error = ""
-    _answer: tuple[int, str, Packed] | None = None
     body: Kept | None = None
     answer_body: Kept | None = None
 
-    def __init__(self, origin: Origin, request: Request, started: float) -> None:
+    def __init__(
+        self, origin: Origin, request: Request | None, started: float, began: float
+    ) -> None:
         self.origin = origin
-        headers = Packed(request.headers)
-        framing = request.content_length, request.chunked, request.upgrade
-        self._asked = request.method, request.target, headers, framing
-        #: Bytes of memory for its heads, about.
-        self.size = headers.size
+        self.began = began
         self._started = started
-        self.began = monotonic() - started
+        self._request = request
+        self._sent = b""
+        self._came = self.answered = None
+        self.is_reused = False
+
+    def facts(self) -> tuple[Any, ...]:
+        """All of it; see :meth:`of`."""
+        rest = self.__dict__
+        asked: Any = self._sent or (*(self._request or ()),)
+        told: Any = self._came
+        if type(told) is ResponseHead:
+            told = (*told,)
+        times = self.began, self.answered
+        return (*self.origin,), asked, told, times, self.is_reused, rest or None
+
+    @classmethod
+    def of(cls, facts: tuple[Any, ...]) -> Attempt:
+        """The attempt of these facts."""
+        origin, asked, told, (began, answered), is_reused, rest = facts
+        attempt = cls(Origin(*origin), None, 0.0, began)
+        if isinstance(asked, bytes):
+            attempt._sent = asked
+        else:
+            attempt._request = Request(*asked)
+        attempt._came = ResponseHead(*told) if isinstance(told, tuple) else told
+        attempt.answered, attempt.is_reused = answered, is_reused
+        attempt.__dict__.update(rest or {})
+        return attempt
 
     @property
     def request(self) -> Request:
-        """What was sent."""
-        method, target, headers, (length, is_chunked, upgrade) = self._asked
-        return Request(method, target, headers.pairs(), length, is_chunked, upgrade=upgrade)
+        """What was sent; its framing is among its fields, where it is known byte for byte."""
+        if self._sent:
+            (method, target, _), headers = _lines(self._sent)
+            return Request(method, target, headers)
+        return self._request or Request("?", "/", [])
 
     @property
     def answer(self) -> ResponseHead | None:
         """The head of its answer; None for none."""
-        if self._answer is None:
-            return None
-        status, reason, headers = self._answer
-        return ResponseHead(status, reason, headers.pairs())
+        came = self._came
+        if not isinstance(came, bytes):
+            return came
+        (_, status, reason), headers = _lines(came)
+        return ResponseHead(int(status), reason, headers)
 
     @property
     def upstream(self) -> str:
@@ -100,12 +147,17 @@ class Attempt:
         if self.body is not None:
             self.body.end()
 
-    def take(self, head: ResponseHead, *, is_reused: bool) -> None:
-        """The head of the answer has come."""
-        self.answered = self._now()
-        headers = Packed(head.headers)
-        self._answer = head.status, head.reason, headers
-        self.size += headers.size
+    def send(self, head: bytes) -> None:
+        """The bytes of the head that is sent."""
+        self._sent = head
+
+    def take(self, head: ResponseHead, is_reused: bool, raw: bytes = b"") -> None:
+        """The head of the answer has come.
+
+        :param raw: its bytes; empty if only the head is known.
+        """
+        self.answered = monotonic() - self._started
+        self._came = raw or head
         self.is_reused = is_reused
 
     @harmless
@@ -119,3 +171,16 @@ class Attempt:
         self.ended = self._now()
         if self.answer_body is not None:
             self.answer_body.end(is_whole=is_whole)
+
+
+def _lines(head: bytes) -> tuple[tuple[str, str, str], Headers]:
+    """The parts of the first line, and the field lines.
+
+    >>> _lines(b"HTTP/1.1 404 Not Found\\r\\nA: b\\r\\n\\r\\n")
+    (('HTTP/1.1', '404', 'Not Found'), [('A', 'b')])
+    """
+    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    parts = [line.partition(":") for line in lines]
+    begin, _, rest = first.partition(" ")
+    middle, _, end = rest.partition(" ")
+    return (begin, middle, end), [(name, value.strip(" \t")) for name, _, value in parts]

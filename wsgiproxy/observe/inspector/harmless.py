@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-__all__ = ["harmless", "made"]
+__all__ = ["harmless", "made", "note_fault"]
 
 _log = logging.getLogger("wsgiproxy.inspector")
 
@@ -30,20 +30,29 @@ def harmless(tell: F) -> F:
     >>> tell("abc"), tell(None)
     (3, None)
     """
-    has_failed = False
 
     @wraps(tell)
     def told(*arguments: Any, **named: Any) -> Any:
-        nonlocal has_failed
         try:
             return tell(*arguments, **named)
         except Exception as error:
-            if not has_failed:
-                has_failed = True
-                _log.error("an exchange is shown in part: %r", error, exc_info=True)
+            note_fault(tell.__qualname__, error)
             return None
 
     return cast(F, told)
+
+
+_failed: set[str] = set()
+
+
+def note_fault(name: str, error: Exception) -> None:
+    """Log the first error of a function, where it may cost a request nothing to be harmless.
+
+    :param name: of the function.
+    """
+    if name not in _failed:
+        _failed.add(name)
+        _log.error("an exchange is shown in part: %r", error, exc_info=error)
 
 
 @harmless

@@ -1,16 +1,41 @@
-"""Heads of requests as they are kept: made when they are looked at, since most never are."""
+"""Heads of requests and answers as they are kept: facts, of which heads are made when looked at.
+
+Most exchanges are kept and never seen. An edge hands over what it has, as its server or
+application has it, and the name of the function that makes a head of that; when the exchange has
+ended, the facts become one block of bytes.
+"""
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any, NamedTuple, Protocol
+import marshal
+from collections.abc import Callable, Mapping
+from http.client import responses
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+from wsgiproxy.observe.accesslog import Asked, asked_in_environ, asked_in_scope
+from wsgiproxy.sansio.fields.names import spelled
+from wsgiproxy.sansio.memo import remembered
 from wsgiproxy.sansio.message import Headers, ResponseHead
+from wsgiproxy.sansio.policy.forward import ORIGIN
 
-__all__ = ["FIELD", "AnswerSource", "Known", "Packed", "RequestHead", "Source"]
+__all__ = [
+    "ENVIRON",
+    "KNOWN",
+    "READERS",
+    "SCOPE",
+    "Asking",
+    "RequestHead",
+    "answer_head",
+    "environ_facts",
+    "packed",
+    "scope_facts",
+    "unpacked",
+    "weight",
+]
 
-#: Bytes of memory for a field or a message without its texts, measured.
-FIELD = 150
+# Bytes of memory for one object without its text, about.
+_OBJECT = 75
 
 
 class RequestHead(NamedTuple):
@@ -28,87 +53,158 @@ class RequestHead(NamedTuple):
     headers: Headers
 
 
-class Source(Protocol):
-    """What a head is made of when it is looked at: most exchanges are kept and never seen."""
+class Asking(NamedTuple):
+    """Who has asked for what.
 
-    @property
-    def size(self) -> int:
-        """Bytes of its texts, about."""
-
-    def request(self) -> RequestHead:
-        """The head."""
-
-    def client(self) -> str:
-        """The address of the peer; empty where the server does not know it."""
-
-
-class AnswerSource(Protocol):
-    """The same for the head of an answer.
-
-    :ivar fields: its field lines, as the application has given them.
+    :param head: of the request.
+    :param client: the address of the peer; empty where the server does not know it.
     """
-
-    fields: Packed
-
-    def answer(self) -> ResponseHead:
-        """The head."""
-
-
-class Known(NamedTuple):
-    """A head that is made already, and the address of the peer; see :class:`Source`."""
 
     head: RequestHead
-    address: str
-
-    @property
-    def size(self) -> int:
-        """As :attr:`Source.size`."""
-        return len(self.head.target) + Packed(self.head.headers).size
-
-    def request(self) -> RequestHead:
-        """As :meth:`Source.request`."""
-        return self.head
-
-    def client(self) -> str:
-        """As :meth:`Source.client`."""
-        return self.address
+    client: str
 
 
-class Packed:
-    """Field lines as one text, while they are not looked at.
+def of_known(facts: Any) -> Asking:
+    """Of a head that is made already, and the address.
 
-    Some dozens of small objects that are kept for each exchange would cost more than all else: the
-    next request could not have their memory, which is still in the processor's cache.
-
-    :param headers: pairs of text or of bytes; they may be whatever an application gives.
-
-    >>> Packed([("A", "b"), ("C", "d")]).pairs()
-    [('A', 'b'), ('C', 'd')]
+    >>> of_known(("GET", "/a", "HTTP/1.1", [("Host", "b")], "192.0.2.1")).client
+    '192.0.2.1'
     """
+    *head, client = facts
+    return Asking(RequestHead(*head), client)
 
-    __slots__ = ("_count", "_other", "_text", "size")
 
-    def __init__(self, headers: Any) -> None:
-        self._other: Any = None
-        self._count = 0
-        self._text: Any = ""
-        #: Bytes of memory, about, with those of its fields when they are looked at.
-        self.size = 0
-        # Of an iterator there would be nothing left for the server.
-        if not headers or not isinstance(headers, (list, tuple)):
-            return
-        self._count = len(headers)
-        try:
-            between: Any = b"\0" if type(headers[0][0]) is bytes else "\0"
-            self._text = text = between.join(chain.from_iterable(headers))
-            self.size = FIELD * self._count + 2 * len(text)
-        except (TypeError, IndexError):  # no field lines, which the server refuses
-            self._other = list(headers)
-            self.size = FIELD * self._count
+# PEP 3333: the two fields that have keys of their own; empty means absent.
+_OWN_KEYS = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
-    def pairs(self) -> list[Any]:
-        """The field lines."""
-        if self._other is not None or not self._count:
-            return self._other or []
-        parts = self._text.split(b"\0" if isinstance(self._text, bytes) else "\0")
-        return list(zip(parts[::2], parts[1::2], strict=False))
+
+@remembered
+def _field(key: str) -> str:
+    """The name of a field for an environ key, however odd it is; empty for other keys."""
+    if key.startswith("HTTP_"):
+        return spelled(key[5:].replace("_", "-"))
+    return _OWN_KEYS.get(key, "")
+
+
+def environ_facts(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The texts of an environ; all else says nothing of the request."""
+    return [item for item in environ.items() if type(item[1]) is str]
+
+
+def of_environ(facts: Any) -> Asking:
+    """Of the facts of an environ.
+
+    >>> environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/a", "HTTP_HOST": "b", "wsgi.version": 1}
+    >>> of_environ(environ_facts(environ)).head
+    RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
+    """
+    texts: dict[str, str] = dict(facts)
+    headers = [(name, texts[key]) for key in texts if (name := _field(key))]
+    headers = [each for each in headers if each[1] or each[0] not in _OWN_KEYS.values()]
+    version = texts.get("SERVER_PROTOCOL", "HTTP/1.1")
+    return _asking(asked_in_environ(texts), version, headers)
+
+
+# Members of a scope that say what was asked for; the first ones are there with most servers.
+_ASKED = ("method", "raw_path", "path", "query_string", "client", "http_version")
+_usual = itemgetter(*_ASKED)
+
+
+def scope_facts(scope: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a scope says of the request."""
+    try:
+        # The application may change its list in place.
+        return _usual(scope), scope["headers"][:], scope.get(ORIGIN)
+    except (KeyError, TypeError):
+        headers = scope.get("headers")
+        # Of an iterator nothing would be left for it.
+        headers = [*headers] if isinstance(headers, (list, tuple)) else []
+        return tuple(map(scope.get, _ASKED)), headers, scope.get(ORIGIN)
+
+
+def of_scope(facts: Any) -> Asking:
+    """Of the facts of a scope, where names of fields have lost their letter case.
+
+    >>> of_scope(scope_facts({"method": "GET", "path": "/a", "headers": [(b"host", b"b")]})).head
+    RequestHead(method='GET', target='/a', version='HTTP/1.1', headers=[('Host', 'b')])
+    """
+    asked, headers, origin = facts
+    pairs = zip((*_ASKED, ORIGIN), (*asked, origin), strict=True)
+    scope = {name: value for name, value in pairs if value is not None}
+    version = f"HTTP/{scope.get('http_version', '1.1')}"
+    return _asking(asked_in_scope(scope), version, fields_in(headers))
+
+
+#: Which facts they are, and what makes a head of them.
+KNOWN, ENVIRON, SCOPE = range(3)
+READERS: tuple[Callable[[Any], Asking], ...] = (of_known, of_environ, of_scope)
+
+
+def _asking(asked: Asked, version: str, headers: Headers) -> Asking:
+    target = f"{asked.path}?{asked.query}" if asked.query else asked.path
+    return Asking(RequestHead(asked.method, target, version, headers), asked.client)
+
+
+@remembered
+def _text(name: bytes) -> str:
+    return spelled(name.decode("latin-1"))
+
+
+def fields_in(pairs: Any) -> Headers:
+    """Field lines of ASGI as text."""
+    return [(_text(bytes(name)), bytes(value).decode("latin-1")) for name, value in pairs]
+
+
+def answer_head(status: Any, headers: Any) -> ResponseHead:
+    """The head of an answer, as an application has given it.
+
+    :param status: text of WSGI (``404 Not Found``), or the number of ASGI.
+    :param headers: field lines of either.
+
+    >>> answer_head("404 Not Found", [("A", "b")])
+    ResponseHead(status=404, reason='Not Found', headers=[('A', 'b')])
+    >>> answer_head(404, [(b"a", b"b")])
+    ResponseHead(status=404, reason='Not Found', headers=[('A', 'b')])
+    """
+    if not isinstance(status, str):
+        return ResponseHead(int(status), responses.get(status, ""), fields_in(headers or ()))
+    code, _, reason = status.partition(" ")
+    number = int(code) if len(code) == 3 and code.isdecimal() else 0
+    try:
+        lines = [(str(name), str(value)) for name, value in headers]
+    except (TypeError, ValueError):  # no pairs, which the server refuses
+        lines = []
+    return ResponseHead(number, reason, lines)
+
+
+def packed(facts: Any) -> bytes | None:
+    """Facts as one block of bytes; None if there are others than plain ones among them.
+
+    A hundred small objects that are kept for each exchange would cost more than all else: the next
+    request could not have their memory, which is still in the processor's cache.
+
+    >>> unpacked(packed(("GET", [("A", "b")], 1.5, None))), packed([object()])
+    (('GET', [('A', 'b')], 1.5, None), None)
+    """
+    try:
+        # The version before objects were looked up, to write each of them once: that costs more.
+        return marshal.dumps(facts, 2)
+    except ValueError:
+        return None
+
+
+#: The facts that were packed.
+unpacked: Callable[[bytes], Any] = marshal.loads
+
+
+def weight(facts: Any) -> int:
+    """Bytes of memory for facts that could not be packed, about.
+
+    >>> weight([("A", "b")]), weight(b"x" * 1000), weight(object())
+    (302, 1075, 75)
+    """
+    if isinstance(facts, (str, bytes)):
+        return _OBJECT + len(facts)
+    if isinstance(facts, (list, tuple)):
+        return _OBJECT + sum(map(weight, facts))
+    return _OBJECT

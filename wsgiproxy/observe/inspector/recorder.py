@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable
 from typing import BinaryIO
 
 from wsgiproxy.errors import ConfigurationError
@@ -58,21 +57,25 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def _is_written(self, exchange: Exchange) -> bool:
-        return exchange.number in self._written
+    def _is_written(self, number: int) -> bool:
+        return number in self._written
 
     def _run(self) -> None:
         while not self._is_over.wait(_PAUSE):
             numbers = self._changes.wait(_INTERVAL)
-            self._write(each for each in self._ring.exchanges() if each.number in numbers)
+            self._write(numbers)
 
-    def _write(self, exchanges: Iterable[Exchange]) -> None:
-        for exchange in exchanges:
-            if exchange.ended is not None and exchange.number not in self._written:
-                self._written.add(exchange.number)
+    def _write(self, numbers: set[int]) -> None:
+        for number in sorted(numbers - self._written):
+            try:
+                exchange = self._ring[number]
+            except KeyError:  # it has gone, or is the ring's own
+                continue
+            if exchange.ended is not None:
+                self._written.add(number)
                 if not exchange.source:
                     self._append(exchange)
-        self._written.intersection_update(each.number for each in self._ring.exchanges())
+        self._written &= self._ring.numbers()
 
     def _append(self, exchange: Exchange) -> None:
         try:
@@ -108,6 +111,6 @@ class Recorder:
         self._is_over.set()
         self._changes.close()
         self._thread.join()
-        self._write(self._ring.exchanges())
+        self._write(self._ring.numbers())
         self._ring.keep_until = None
         self._file.close()

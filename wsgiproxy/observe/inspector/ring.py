@@ -13,13 +13,22 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from wsgiproxy.observe.inspector.exchange import Exchange
-from wsgiproxy.observe.inspector.heads import Source
 from wsgiproxy.observe.inspector.kept import Limits, Spool
 
 __all__ = ["Changes", "Ring"]
+
+
+# Bytes of memory for an exchange that is packed, without the block.
+_PACKED = 250
+
+
+# So many that have ended are packed at once; and one more of so many is kept until room is made.
+_AT_ONCE, _SPARE = 8, 64
 
 
 class Ring:
@@ -27,24 +36,26 @@ class Ring:
 
     :param limits: how much is kept.
     :ivar is_paused: what begins meanwhile is not kept.
-    :ivar keep_until: says whether an exchange may go, where another one writes them; twice as much
-        as the limits say is kept for it. None for no such one.
+    :ivar keep_until: says whether the exchange of a number may go, where another one writes them;
+        twice as much as the limits say is kept for it. None for no such one.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self._most = self.limits.exchanges + self.limits.exchanges // _SPARE
         self.is_paused = False
         self._numbers = itertools.count(1)
         self._begin_empty()
         _rings.add(self)
 
     def _begin_empty(self) -> None:
-        self.keep_until: Callable[[Exchange], bool] | None = None
+        self.keep_until: Callable[[int], bool] | None = None
         #: Where long bodies go.
         self.spool = Spool(self.limits.disk, self.settle)
-        self._exchanges: dict[int, Exchange] = {}
-        self._order: deque[Exchange] = deque()  # of their beginning
-        self._under_way: dict[int, Exchange] = {}
+        #: In the order of their beginning; what has ended is a block of bytes, if it can be.
+        self._exchanges: dict[int, Exchange | bytes] = {}
+        #: Those under way that are more than their heads.
+        self.growing: dict[int, Exchange] = {}
         self._memory = 0
         #: Those that have ended, and are still to be counted.
         self.ended: deque[Exchange] = deque()
@@ -52,31 +63,38 @@ class Ring:
         #: What is told of changes.
         self.listeners: tuple[Changes, ...] = ()
 
-    def begin(self, source: Source, scheme: str) -> Exchange | None:
-        """A request has come; None if it is not to be kept."""
+    def begin(self, world: int, facts: Any, scheme: str, mount: str = "") -> Exchange | None:
+        """A request has come; None if it is not to be kept.
+
+        :param world: which facts they are; see :data:`.heads.READERS`.
+        """
         if self.is_paused:
             return None
-        exchange = Exchange(next(self._numbers), source, scheme, self)
-        self.add(exchange)
+        number = next(self._numbers)
+        self._exchanges[number] = exchange = Exchange(number, world, facts, scheme, mount, self)
+        if len(self.ended) >= _AT_ONCE or len(self._exchanges) > self._most:
+            self._tidy()
+        if self.listeners:
+            self.tell(number)
         return exchange
 
-    def new(self, source: Source, scheme: str) -> Exchange:
+    def new(self, world: int, facts: Any, scheme: str, mount: str = "") -> Exchange:
         """An exchange that is not among them yet, such as one of a file; see :meth:`add`."""
-        return Exchange(next(self._numbers), source, scheme, self)
+        return Exchange(next(self._numbers), world, facts, scheme, mount, self)
 
     def add(self, exchange: Exchange) -> None:
         """Keep one more; the oldest go if there is no room."""
+        self._exchanges[exchange.number] = exchange
+        self._tidy()
+        if self.listeners:
+            self.tell(exchange.number)
+
+    def _tidy(self) -> None:
         with self._lock:
-            self._exchanges[exchange.number] = exchange
-            self._order.append(exchange)
-            if exchange.ended is None:
-                self._under_way[exchange.number] = exchange
             if self.ended:
                 self._count()
             if self._is_over(1):
                 self._make_room()
-        if self.listeners:
-            self.tell(exchange.number)
 
     def tell(self, number: int) -> None:
         """An exchange has changed; 0 for the ring itself."""
@@ -84,24 +102,46 @@ class Ring:
             listener.note(number)
 
     def _count(self) -> None:
-        """Take down what those that have ended cost."""
+        """Pack what has ended, and take down what it costs."""
         while self.ended:
             exchange = self.ended.popleft()
-            self._under_way.pop(exchange.number, None)
+            if self.growing:
+                self.growing.pop(exchange.number, None)
             if not exchange.is_forgotten:
-                self._take_down(exchange)
+                packed = exchange.packed() if exchange.number in self._exchanges else None
+                if packed is None:
+                    self._take_down(exchange)
+                else:
+                    self._exchanges[exchange.number] = packed
+                    self._memory += _PACKED + len(packed) - exchange.cost
 
     def _take_down(self, exchange: Exchange) -> None:
         cost = exchange.in_memory
         self._memory += cost - exchange.cost
         exchange.cost = cost
 
+    def keep_whole(self, exchange: Exchange) -> None:
+        """One that has ended goes on: it is not packed any more."""
+        with self._lock:
+            self._count()
+            packed = self._exchanges.get(exchange.number)
+            if isinstance(packed, bytes):
+                self._exchanges[exchange.number] = exchange
+                self._memory -= _PACKED + len(packed)
+                exchange.cost = 0
+        self.ended.append(exchange)
+
     def _make_room(self) -> None:
-        while self._is_over(1):
-            may_go = self.keep_until
-            if may_go is not None and not may_go(self._order[0]) and not self._is_over(2):
-                break
-            self._drop_oldest()
+        """Drop the oldest ones, until there is no more than is allowed."""
+        while True:
+            # One after the other, each search for the first would pass all that have gone.
+            for number in list(islice(self._exchanges, 2 * _AT_ONCE)):
+                may_go = self.keep_until
+                if may_go is not None and not may_go(number) and not self._is_over(2):
+                    return
+                self._drop(number)
+                if not self._is_over(1):
+                    return
 
     def _is_over(self, times: int) -> bool:
         """Whether there is more than so many times what is allowed; one alone never is."""
@@ -112,21 +152,24 @@ class Ring:
             or self.spool.size > limits.disk * times
         )
 
-    def _drop_oldest(self) -> None:
-        exchange = self._order.popleft()
-        del self._exchanges[exchange.number]
-        if exchange.ended is None:
-            self._under_way.pop(exchange.number, None)
+    def _drop(self, number: int) -> None:
+        exchange = self._exchanges.pop(number)
+        if isinstance(exchange, bytes):
+            self._memory -= _PACKED + len(exchange)
+            return
+        self.growing.pop(number, None)
         self._memory -= exchange.cost
         exchange.forget()
 
     def settle(self) -> None:
         """Count what has ended, and what is still under way and long."""
+        # Others may begin to grow meanwhile.
+        growing = list(self.growing.values())
         with self._lock:
-            self._count()
-            for exchange in self._under_way.values():
-                self._take_down(exchange)
-            self._make_room()
+            for exchange in growing:
+                if not exchange.is_forgotten:
+                    self._take_down(exchange)
+        self._tidy()
 
     @property
     def memory(self) -> int:
@@ -140,6 +183,7 @@ class Ring:
         return self.spool.size
 
     def __len__(self) -> int:
+        self._tidy()
         return len(self._exchanges)
 
     def __getitem__(self, number: int) -> Exchange:
@@ -147,24 +191,35 @@ class Ring:
 
         :raises KeyError: it is not kept, or no longer.
         """
-        return self._exchanges[number]
+        return self._unpacked(number, self._exchanges[number])
+
+    def _unpacked(self, number: int, exchange: Exchange | bytes) -> Exchange:
+        """An exchange to look at; one that is packed is unpacked anew each time."""
+        if isinstance(exchange, bytes):
+            return Exchange.unpack(number, exchange, self)
+        return exchange
 
     @property
     def first(self) -> int:
         """The number of the oldest; 0 if there is none."""
-        with self._lock:
-            return self._order[0].number if self._order else 0
+        return min(self.numbers(), default=0)
 
     def exchanges(self) -> list[Exchange]:
         """All of them, the oldest first."""
-        with self._lock:
-            return list(self._order)
+        self._tidy()
+        return [self._unpacked(*each) for each in list(self._exchanges.items())]
+
+    def numbers(self) -> set[int]:
+        """Of all of them."""
+        self._tidy()
+        return set(self._exchanges)
 
     def clear(self) -> None:
         """Forget all of them."""
         with self._lock:
-            while self._order:
-                self._drop_oldest()
+            self._count()
+            for number in list(self._exchanges):
+                self._drop(number)
         for listener in self.listeners:
             listener.note(0)
 

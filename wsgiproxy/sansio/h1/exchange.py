@@ -114,6 +114,11 @@ class Exchange:
         self._until = now + self._timeouts.idle
 
     @property
+    def raw_head(self) -> bytes:
+        """The bytes of the final head."""
+        return self._reader.raw
+
+    @property
     def wants_body(self) -> bool:
         """Whether :meth:`supply` is to be called with the next block of the request's body."""
         return self.sending and not self.pending and self._body is not None

@@ -94,6 +94,7 @@ class ResponseReader:
         "complete",
         "head",
         "interims",
+        "raw",
         "reusable",
         "trailers",
     )
@@ -109,6 +110,8 @@ class ResponseReader:
         self._left = 0
         #: The final head, None until it is whole.
         self.head: ResponseHead | None = None
+        #: The bytes of that head.
+        self.raw = b""
         #: The interim heads (1xx) so far.
         self.interims: list[ResponseHead] = []
         #: The fields behind the body, when it is whole.
@@ -178,11 +181,12 @@ class ResponseReader:
             if end < 4 or end > self._limits.head:
                 self._wait_for_head(data, end)
                 return b""
-            head = self._parse(data[:end] if end < len(data) else data)
+            raw = data[:end] if end < len(data) else data
+            head = self._parse(raw)
             old = data[7:8] == b"0"
             data = data[end:]
             if head.status >= 200 or head.status == _SWITCH:
-                self.head = head
+                self.head, self.raw = head, raw
                 self._buffer = b""
                 if head.status == _SWITCH:
                     self._switch()

@@ -45,6 +45,7 @@ class AsyncPooledReply(Detachable):
         "_upload",
         "_watch",
         "head",
+        "raw_head",
         "received",
         "reused",
         "whole",
@@ -105,7 +106,7 @@ class AsyncPooledReply(Detachable):
             if self._error is not None:
                 raise self._error
             return False
-        self.head = exchange.head
+        self.head, self.raw_head = exchange.head, exchange.raw_head
         if exchange.complete:
             self.whole = self._taken()
             self._blocks = [self.whole] if self.whole else []

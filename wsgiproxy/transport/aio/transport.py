@@ -119,6 +119,8 @@ class AsyncPooledTransport:
             self._dialler.check(origin)
         call = call or _PLAIN
         data, writer = request_head(request, self.limits), None
+        if call.watch is not None:
+            call.watch.send(data)
         if body is not None:
             # The first block travels with the head, and is read before the upstream is called: a
             # body that does not come costs it nothing.
@@ -188,8 +190,8 @@ class AsyncPooledTransport:
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
         place.pool.made(connection)
-        if call.on_connected is not None:
-            call.on_connected()
+        if call.watch is not None:
+            call.watch.connect()
         return connection
 
     def _place(self) -> _Place:

@@ -46,6 +46,7 @@ class PooledReply:
         "_on_interim",
         "_pulses",
         "head",
+        "raw_head",
         "received",
         "reused",
         "whole",
@@ -95,7 +96,7 @@ class PooledReply:
         except BaseException:
             connection.close()
             raise
-        self.head = exchange.head
+        self.head, self.raw_head = exchange.head, exchange.raw_head
         self.received = len(self._first)
         if exchange.complete:
             self._finish()

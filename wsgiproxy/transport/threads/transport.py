@@ -79,6 +79,8 @@ class PooledTransport:
         call = call or _PLAIN
         timeouts = call.timeouts or self.timeouts
         data, writer, blocks = request_head(request, self.limits), None, _NO_BLOCKS
+        if call.watch is not None:
+            call.watch.send(data)
         if body is not None:
             # The first block travels with the head, and is read before the upstream is called: a
             # body that does not come costs it nothing.
@@ -93,13 +95,7 @@ class PooledTransport:
             connection = kept or self._dial(origin, timeouts.connect, call)
             reader = ResponseReader(request.method, self.limits, bool(request.upgrade))
             exchange = Exchange(
-                reader,
-                data,
-                writer,
-                timeouts,
-                connection.reused,
-                replayable,
-                not connection.is_tls,
+                reader, data, writer, timeouts, connection.reused, replayable, not connection.is_tls
             )
             reply = PooledReply(connection, exchange, blocks, call, done)
             try:
@@ -122,8 +118,8 @@ class PooledTransport:
             connection.close()
             raise BadResponse("the upstream answered before it was asked")
         self._pool.made(connection)
-        if call.on_connected is not None:
-            call.on_connected()
+        if call.watch is not None:
+            call.watch.connect()
         return connection
 
     def _connect(self, origin: Origin, limit: float) -> Connection:
