@@ -11,7 +11,8 @@ from typing import Any
 
 from wsgiproxy.observe.inspector.harmless import harmless
 from wsgiproxy.observe.inspector.kept import Kept
-from wsgiproxy.sansio.message import Headers, Origin, Request, ResponseHead
+from wsgiproxy.sansio.h1.head_lines import head_lines
+from wsgiproxy.sansio.message import Origin, Request, ResponseHead
 
 __all__ = ["Attempt"]
 
@@ -101,7 +102,7 @@ class Attempt(_Hot):
     def request(self) -> Request:
         """What was sent; its framing is among its fields, where it is known byte for byte."""
         if self._sent:
-            (method, target, _), headers = _lines(self._sent)
+            (method, target, _), headers = head_lines(self._sent)
             return Request(method, target, headers)
         return self._request or Request("?", "/", [])
 
@@ -111,7 +112,7 @@ class Attempt(_Hot):
         came = self._came
         if not isinstance(came, bytes):
             return came
-        (_, status, reason), headers = _lines(came)
+        (_, status, reason), headers = head_lines(came)
         return ResponseHead(int(status), reason, headers)
 
     @property
@@ -171,16 +172,3 @@ class Attempt(_Hot):
         self.ended = self._now()
         if self.answer_body is not None:
             self.answer_body.end(is_whole=is_whole)
-
-
-def _lines(head: bytes) -> tuple[tuple[str, str, str], Headers]:
-    """The parts of the first line, and the field lines.
-
-    >>> _lines(b"HTTP/1.1 404 Not Found\\r\\nA: b\\r\\n\\r\\n")
-    (('HTTP/1.1', '404', 'Not Found'), [('A', 'b')])
-    """
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    parts = [line.partition(":") for line in lines]
-    begin, _, rest = first.partition(" ")
-    middle, _, end = rest.partition(" ")
-    return (begin, middle, end), [(name, value.strip(" \t")) for name, _, value in parts]

@@ -197,14 +197,16 @@ def packed(facts: Any) -> bytes | None:
 unpacked: Callable[[bytes], Any] = marshal.loads
 
 
-def weight(facts: Any) -> int:
+def weight(facts: Any, depth: int = 8) -> int:
     """Bytes of memory for facts that could not be packed, about.
+
+    :param depth: how far down lists are followed; one may be in itself.
 
     >>> weight([("A", "b")]), weight(b"x" * 1000), weight(object())
     (302, 1075, 75)
     """
     if isinstance(facts, (str, bytes)):
         return _OBJECT + len(facts)
-    if isinstance(facts, (list, tuple)):
-        return _OBJECT + sum(map(weight, facts))
+    if isinstance(facts, (list, tuple)) and depth:
+        return _OBJECT + sum(weight(each, depth - 1) for each in facts)
     return _OBJECT

@@ -125,6 +125,9 @@ class Ring:
         with self._lock:
             self._count()
             packed = self._exchanges.get(exchange.number)
+            if packed is None:  # it was dropped meanwhile
+                exchange.forget()
+                return
             if isinstance(packed, bytes):
                 self._exchanges[exchange.number] = exchange
                 self._memory -= _PACKED + len(packed)
