@@ -200,12 +200,13 @@ class ASGIGateway(Chained):
             )
         # Early hints are Links that no hook could change.
         hints = None if send is None or self.links else early_hints(scope, send)
-        call = AsyncCall(None, partial(until_gone, receive), hints)
-        if (seen := scope.get(INSPECTED)) is None:
+        seen = scope.get(INSPECTED)
+        watch = seen and seen.attempt(origin, request, is_changed=bool(self.links))
+        call = AsyncCall(None, partial(until_gone, receive), hints, watch)
+        if watch is None:
             reply = await self.transport.send(origin, request, body, call)
         else:
-            to, is_changed = (self.transport, seen), bool(self.links)
-            reply = await async_send_seen(*to, origin, request, body, call, is_changed)
+            reply = await async_send_seen(self.transport, watch, origin, request, body, call)
         record.reused = reply.reused
         return self._answer(request, reply, context)
 
@@ -216,10 +217,12 @@ class ASGIGateway(Chained):
 
         :raises ProxyError: there is no answer.
         """
-        transport, call = self._fetcher or self.transport, AsyncCall()
-        if (seen := scope.get(INSPECTED)) is None:
-            return await transport.send(origin, request, body, call)
-        return await async_send_seen(transport, seen, origin, request, body, call, is_own=True)
+        transport, seen = self._fetcher or self.transport, scope.get(INSPECTED)
+        if seen is None:
+            return await transport.send(origin, request, body)
+        watch = seen.attempt(origin, request, is_own=True)
+        call = AsyncCall(watch=watch)
+        return await async_send_seen(transport, watch, origin, request, body, call)
 
     def _answer(
         self, request: Request, reply: AsyncReply, context: object

@@ -51,21 +51,18 @@ class InspectedASGI(Served):
         if scope["type"] not in ("http", "websocket") or INSPECTED in scope:
             return self.application(scope, receive, send)
         try:
-            exchange = self._begun(scope)
+            if not self.shared and "state" in scope:
+                self.shared = {"state": scope["state"].copy()}
+            scheme = scope.get("scheme") or "http"
+            scheme = HTTP_SCHEMES.get(scheme) or scheme
+            mount = scope.get("root_path", "")
+            exchange = self._ring.begin(SCOPE, scope_facts(scope), scheme, mount)
         except Exception as error:
             note_fault("begin", error)
             exchange = None
         if exchange is None:
             return self.application(scope, receive, send)
         return self.serve(exchange, scope, receive, send)
-
-    def _begun(self, scope: Scope) -> Exchange | None:
-        """The exchange of a request; None if it is not to be kept."""
-        if not self.shared and "state" in scope:
-            self.shared = {"state": scope["state"].copy()}
-        scheme = scope.get("scheme") or "http"
-        scheme = HTTP_SCHEMES.get(scheme) or scheme
-        return self._ring.begin(SCOPE, scope_facts(scope), scheme, scope.get("root_path", ""))
 
     async def serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request of an exchange that has begun."""
@@ -111,14 +108,13 @@ class _Seen:
     def send(self, message: Message) -> Awaitable[None]:
         try:
             kind = message["type"]
-            if kind[:10] == "websocket.":
-                kind = kind[10:]
-            if kind == "http.response.start":
-                self._exchange.begin_answer(message["status"], message.get("headers"))
-            elif kind == "http.response.body":
+            # A WebSocket may be refused with an answer, whose events have names of their own.
+            if kind == "http.response.body" or kind == "websocket.http.response.body":
                 block, self.is_whole = message.get("body"), not message.get("more_body")
                 if block:
                     self._exchange.add_answer(block, is_all=self.is_whole)
+            elif kind == "http.response.start" or kind == "websocket.http.response.start":
+                self._exchange.begin_answer(message["status"], message.get("headers"))
         except Exception as error:
             note_fault("send", error)
         return self._send(message)

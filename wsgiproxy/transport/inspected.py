@@ -1,4 +1,4 @@
-"""Requests and answers that are looked at: an exchange is told of them, and nothing is changed."""
+"""Requests and answers that are looked at: an attempt is told of them, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport, Call
 
 if TYPE_CHECKING:
     from wsgiproxy.observe.inspector.attempt import Attempt
-    from wsgiproxy.observe.inspector.exchange import Exchange
     from wsgiproxy.sansio.message import Origin, Request
 
 __all__ = ["async_send_seen", "send_seen"]
@@ -17,21 +16,13 @@ __all__ = ["async_send_seen", "send_seen"]
 
 def send_seen(
     transport: Transport,
-    exchange: Exchange,
+    attempt: Attempt,
     origin: Origin,
     request: Request,
     body: Iterable[bytes] | None,
     call: Call,
-    is_changed: bool = False,
-    is_own: bool = False,
 ) -> Reply:
-    """As :meth:`.Transport.send` of *transport*, and tell an exchange.
-
-    :param is_changed: hooks may make other bodies of those that pass here.
-    :param is_own: the request is one of a hook, and not the client's; so are the bodies.
-    """
-    attempt = exchange.attempt(origin, request, is_changed, is_own)
-    call = Call(call.timeouts, call.abandoned, call.on_interim, attempt)
+    """As :meth:`.Transport.send` of *transport*, and tell an attempt, which watches the call."""
     blocks = None if body is None else attempt.blocks(body)
     try:
         reply = transport.send(origin, request, blocks, call)
@@ -44,17 +35,13 @@ def send_seen(
 
 async def async_send_seen(
     transport: AsyncTransport,
-    exchange: Exchange,
+    attempt: Attempt,
     origin: Origin,
     request: Request,
     body: AsyncIterator[bytes] | None,
     call: AsyncCall,
-    is_changed: bool = False,
-    is_own: bool = False,
 ) -> AsyncReply:
     """The same in an event loop."""
-    attempt = exchange.attempt(origin, request, is_changed, is_own)
-    call = AsyncCall(call.timeouts, call.abandoned, call.on_interim, attempt)
     blocks = None if body is None else attempt.async_blocks(body)
     try:
         reply = await transport.send(origin, request, blocks, call)

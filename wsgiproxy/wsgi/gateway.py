@@ -173,12 +173,13 @@ class Gateway(Chained):
         # Early hints are Links that no hook could change.
         hints = _early_hints(environ) if not self.links and "wsgi.early_hints" in environ else None
         limits = _timeouts(environ) if "webob.client.timeout" in environ else None
-        call = Call(limits, ClientWatch(environ), hints)
-        if (seen := environ.get(INSPECTED)) is None:
+        seen = environ.get(INSPECTED)
+        watch = seen and seen.attempt(origin, request, is_changed=bool(self.links))
+        call = Call(limits, ClientWatch(environ), hints, watch)
+        if watch is None:
             reply = self.transport.send(origin, request, body, call)
         else:
-            to, is_changed = (self.transport, seen), bool(self.links)
-            reply = send_seen(*to, origin, request, body, call, is_changed)
+            reply = send_seen(self.transport, watch, origin, request, body, call)
         record.reused = reply.reused
         try:
             head, has_body = client_response(request, reply.head, self.policy, context)
@@ -202,11 +203,12 @@ class Gateway(Chained):
         :raises ProxyError: there is no answer.
         """
         limits = _timeouts(environ) if "webob.client.timeout" in environ else None
-        call = Call(limits, ClientWatch(environ))
-        transport = self._fetcher or self.transport
-        if (seen := environ.get(INSPECTED)) is None:
+        transport, seen = self._fetcher or self.transport, environ.get(INSPECTED)
+        watch = seen and seen.attempt(origin, request, is_own=True)
+        call = Call(limits, ClientWatch(environ), watch=watch)
+        if watch is None:
             return transport.send(origin, request, body, call)
-        return send_seen(transport, seen, origin, request, body, call, is_own=True)
+        return send_seen(transport, watch, origin, request, body, call)
 
     def body(
         self, environ: WSGIEnvironment, inbound: Inbound, request: Request
