@@ -54,7 +54,7 @@ class InspectedASGI(Served):
             if not self.shared and "state" in scope:
                 self.shared = {"state": scope["state"].copy()}
             scheme = scope.get("scheme") or "http"
-            scheme = HTTP_SCHEMES.get(scheme) or scheme
+            scheme = HTTP_SCHEMES.get(scheme, scheme)
             mount = scope.get("root_path", "")
             exchange = self._ring.begin(SCOPE, scope_facts(scope), scheme, mount)
         except Exception as error:
@@ -93,9 +93,7 @@ class _Seen:
     __slots__ = ("_exchange", "_receive", "_send", "is_whole")
 
     def __init__(self, exchange: Exchange, receive: Receive, send: Send) -> None:
-        self._exchange = exchange
-        self._receive = receive
-        self._send = send
+        self._exchange, self._receive, self._send = exchange, receive, send
         self.is_whole = False
 
     async def receive(self) -> Message:

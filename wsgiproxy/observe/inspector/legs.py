@@ -91,9 +91,9 @@ class Facts:
         """
         if self._has_kept or not _MADE.issuperset(self.__dict__):
             return None
-        times = self.began, self.answered, self.ended
         asked = self._world, self._facts, self._answer_facts
         attempts = [each.facts() for each in self._attempts]
+        times = self.began, self.answered, self.ended
         rest = self._whole, self._is_whole, self.scheme, self.mount
         return heads.packed((asked, attempts, times, rest))
 

@@ -27,8 +27,8 @@ __all__ = ["Changes", "Ring"]
 _PACKED = 250
 
 
-# So many that have ended are packed at once; and one more of so many is kept until room is made.
-_AT_ONCE, _SPARE = 8, 64
+# So many that have ended are packed at once; one more of so many is kept until room is made.
+_AT_ONCE = 8
 
 
 class Ring:
@@ -42,7 +42,7 @@ class Ring:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._most = self.limits.exchanges + self.limits.exchanges // _SPARE
+        self._most = self.limits.exchanges + self.limits.exchanges // _AT_ONCE
         self.is_paused = False
         self._numbers = itertools.count(1)
         self._begin_empty()
@@ -93,8 +93,7 @@ class Ring:
         with self._lock:
             if self.ended:
                 self._count()
-            if self._is_over(1):
-                self._make_room()
+            self._make_room()
 
     def tell(self, number: int) -> None:
         """An exchange has changed; 0 for the ring itself."""
@@ -136,15 +135,14 @@ class Ring:
 
     def _make_room(self) -> None:
         """Drop the oldest ones, until there is no more than is allowed."""
-        while True:
+        may_go = self.keep_until
+        while self._is_over(1):
+            excess = len(self._exchanges) - self.limits.exchanges
             # One after the other, each search for the first would pass all that have gone.
-            for number in list(islice(self._exchanges, 2 * _AT_ONCE)):
-                may_go = self.keep_until
+            for number in list(islice(self._exchanges, max(excess, 1))):
                 if may_go is not None and not may_go(number) and not self._is_over(2):
                     return
                 self._drop(number)
-                if not self._is_over(1):
-                    return
 
     def _is_over(self, times: int) -> bool:
         """Whether there is more than so many times what is allowed; one alone never is."""
