@@ -306,6 +306,7 @@ def test_commands(registry, figure):
 
     words = child()
     command = Path(words[0]).name
+    gc.collect()  # those of other tests, which are counted as long as they are there
     with SpawningApplication([*words, "--password=secret"]) as app:
         stopped = figure("spawners", command=command, state="stopped")
         assert ask(app).status == 200
