@@ -13,21 +13,55 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tests.benchmarks.asgi_contender import AT_ONCE, ask, new_scope
 from tests.benchmarks.contender import SMALL, WARM_UP, called
 from wsgiproxy.app import WSGIProxyApp
 from wsgiproxy.asgi import ASGIProxyApp
+from wsgiproxy.sansio.message import Headers, ResponseHead
 
 EDGES = ("WSGI", "ASGI")
 ONE, FOUR, DEAD = "one upstream", "four upstreams", "four, one of them dead"
-SETS = (ONE, FOUR, DEAD)
+#: Whose requests are answered before a byte is sent: four connections that take turns are slower
+#: than one, whoever chooses among them.
+ONE_ALONE, FOUR_ALONE = f"{ONE}, no network", f"{FOUR}, no network"
+SETS = (ONE, FOUR, DEAD, ONE_ALONE, FOUR_ALONE)
 _TURN = 50 // AT_ONCE * AT_ONCE
 
 
 def label(edge: str, name: str) -> str:
     """The name of a figure."""
     return f"{edge}, {name}"
+
+
+class Answered:
+    """An answer that is there at once; see :class:`wsgiproxy.transport.base.Reply`."""
+
+    whole, received, reused, complete = b"x" * SMALL, SMALL, True, True
+    trailers: Headers = []
+
+    def __init__(self) -> None:
+        self.head = ResponseHead(200, "OK", [("Content-Length", str(SMALL))])
+
+    def close(self) -> None:
+        """There is nothing to give up."""
+
+
+class Instant:
+    """A transport without a network."""
+
+    def send(self, *request: Any) -> Any:
+        """Answer at once."""
+        return Answered()
+
+
+class AsyncInstant:
+    """The same for an event loop."""
+
+    async def send(self, *request: Any) -> Any:
+        """Answer at once."""
+        return Answered()
 
 
 class Contender:
@@ -38,8 +72,12 @@ class Contender:
         four = [f"http://{name}:{port}" for name in names]
         sets = {ONE: four[0], FOUR: four, DEAD: [*four[:3], f"http://127.0.0.1:{dead}"]}
         self._make = new_scope(port, count)
-        self._get = {name: called(WSGIProxyApp(href), port, count) for name, href in sets.items()}
+        wsgi = {name: WSGIProxyApp(href) for name, href in sets.items()}
         self._asgi = {name: ASGIProxyApp(href) for name, href in sets.items()}
+        for name, instant in ((ONE, ONE_ALONE), (FOUR, FOUR_ALONE)):
+            wsgi[instant] = WSGIProxyApp(sets[name], transport=Instant())
+            self._asgi[instant] = ASGIProxyApp(sets[name], transport=AsyncInstant())
+        self._get = {name: called(app, port, count) for name, app in wsgi.items()}
 
     async def measure(self, requests: int) -> dict[str, float]:
         """CPU microseconds for a request of each."""

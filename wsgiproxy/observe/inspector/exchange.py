@@ -65,13 +65,14 @@ class Exchange(Legs):
     @property
     def answer_body(self) -> Kept | None:
         """The body of the answer for the client; None if there is none yet."""
-        whole, self._whole = self._whole, None
+        whole = self._whole
         if whole is not None:
             body = self.new_body()
             body.add(whole)
             if self.ended is not None:
                 body.end(is_whole=self._is_whole)
-            self._answer_body = body
+            # Last: another thread may pack the exchange meanwhile.
+            self._answer_body, self._whole = body, None
         return self._answer_body
 
     @answer_body.setter

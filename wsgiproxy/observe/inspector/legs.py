@@ -89,12 +89,13 @@ class Facts:
 
         See :meth:`unpack`.
         """
-        if self._has_kept or not _MADE.issuperset(self.__dict__):
-            return None
         asked = self._world, self._facts, self._answer_facts
         attempts = [each.facts() for each in self._attempts]
         times = self.began, self.answered, self.ended
         rest = self._whole, self._is_whole, self.scheme, self.mount
+        # Not before: one that looks at it may just be giving the body a place.
+        if self._has_kept or not _MADE.issuperset(self.__dict__):
+            return None
         return heads.packed((asked, attempts, times, rest))
 
     @classmethod
