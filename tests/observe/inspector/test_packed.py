@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.observe.inspector.filled import ORIGIN
 from tests.observe.inspector.test_feed import sent
+from tests.observe.inspector.test_kept import in_threads
 from tests.support.asgi_calls import Caller, http_scope
 from tests.support.in_process import front_environ
 from tests.support.messages import answer
@@ -174,6 +176,15 @@ def test_what_is_in_itself_is_weighed() -> None:
     assert 100 < ring.memory < 20_000
 
 
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 def ended(ring: Ring) -> Exchange:
     exchange = ring.begin(KNOWN, ("GET", "/", "HTTP/1.1", [("Host", "a")], ""), "http")
     assert exchange is not None
@@ -225,5 +236,25 @@ def test_no_more_than_the_limits_say_are_kept(finish: Callable[[Exchange], None]
         finish(exchange)
     assert [each.request.target for each in ring.exchanges()] == [f"/{n}" for n in range(900, 1000)]
     assert 0 < ring.memory < 300_000 or not any(each and each.ended for each in begun)
+    ring.clear()
+    assert ring.memory == 0
+
+
+def test_threads_look_while_others_begin_and_end(quick_switches: None) -> None:
+    ring = Ring(Limits(exchanges=20))
+
+    def work() -> None:
+        for _ in range(40):
+            for _ in range(30):
+                ended(ring)
+            for each in ring.exchanges():
+                body = each.answer_body
+                # One that has just begun has none, and one that has just gone an empty one.
+                assert body is None or body.read() == b"body" or each.is_forgotten
+            assert ring.memory < 100_000
+
+    in_threads(4, work)
+    assert len(ring) == 20
+    assert all(each.ended for each in ring.exchanges())
     ring.clear()
     assert ring.memory == 0

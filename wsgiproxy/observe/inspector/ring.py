@@ -139,10 +139,17 @@ class Ring:
         while self._is_over(1):
             excess = len(self._exchanges) - self.limits.exchanges
             # One after the other, each search for the first would pass all that have gone.
-            for number in list(islice(self._exchanges, max(excess, 1))):
+            for number in self._oldest(max(excess, 1)):
                 if may_go is not None and not may_go(number) and not self._is_over(2):
                     return
                 self._drop(number)
+
+    def _oldest(self, count: int) -> list[int]:
+        while True:
+            try:
+                return list(islice(self._exchanges, count))
+            except RuntimeError:  # another one has begun, while garbage was collected here
+                continue
 
     def _is_over(self, times: int) -> bool:
         """Whether there is more than so many times what is allowed; one alone never is."""
@@ -208,7 +215,7 @@ class Ring:
     def exchanges(self) -> list[Exchange]:
         """All of them, the oldest first."""
         self._tidy()
-        return [self._unpacked(*each) for each in list(self._exchanges.items())]
+        return [self._unpacked(*each) for each in self._exchanges.copy().items()]
 
     def numbers(self) -> set[int]:
         """Of all of them."""
