@@ -218,10 +218,10 @@ class ASGIGateway(Chained):
         :raises ProxyError: there is no answer.
         """
         transport, seen = self._fetcher or self.transport, scope.get(INSPECTED)
-        if seen is None:
-            return await transport.send(origin, request, body)
-        watch = seen.attempt(origin, request, is_own=True)
+        watch = seen and seen.attempt(origin, request, is_own=True)
         call = AsyncCall(watch=watch)
+        if watch is None:
+            return await transport.send(origin, request, body, call)
         return await async_send_seen(transport, watch, origin, request, body, call)
 
     def _answer(

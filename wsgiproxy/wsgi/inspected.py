@@ -64,9 +64,7 @@ class InspectedWSGI:
             write = start_response(status, headers, *more)
             # Not before: a server raises where the head has gone, and that one stays.
             if exchange.answered is None or exc_info is not None:
-                # The server may add to the list.
-                kept = [*headers] if isinstance(headers, (list, tuple)) else headers
-                exchange.begin_answer(status, kept)
+                exchange.begin_answer(status, headers)
 
             def seen(block: bytes) -> object:
                 exchange.add_answer(block)

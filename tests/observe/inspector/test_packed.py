@@ -157,7 +157,7 @@ def test_other_types_are_kept_as_they_are(status: Any, headers: Any) -> None:
     for _ in range(20):
         exchange = ring.begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
         assert exchange is not None
-        exchange.begin_answer(status, headers if not hasattr(headers, "send") else [*headers])
+        exchange.begin_answer(status, headers)
         exchange.add_answer(b"body", is_all=True)
         exchange.end()
     assert 20 * 250 < ring.memory < 20 * 5000
@@ -258,3 +258,54 @@ def test_threads_look_while_others_begin_and_end(quick_switches: None) -> None:
     assert all(each.ended for each in ring.exchanges())
     ring.clear()
     assert ring.memory == 0
+
+
+def test_the_server_gets_what_an_iterator_gives() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = (each for each in [(b"a", b"b")])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body", "body": b"y"})
+
+    ring, caller = Ring(), Caller([])
+    assert asyncio.run(caller(InspectedASGI(app, ring), http_scope())) is None
+    assert ring.exchanges()[0].answer is not None
+    assert list(caller.sent[0]["headers"]) == [(b"a", b"b")]
+
+
+def test_an_answer_that_is_begun_again_and_a_list_that_changes() -> None:
+    exchange = Ring().begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
+    assert exchange is not None
+    headers = [("A", "b")]
+    exchange.begin_answer("200 OK", headers)
+    headers.clear()
+    assert exchange.answer is not None and exchange.answer.headers == [("A", "b")]
+    exchange.begin_answer("500 Oh", [])
+    assert exchange.answer is not None and exchange.answer.status == 500
+
+
+def test_what_passes_when_all_is_over_is_kept_and_goes() -> None:
+    ring = Ring(Limits(disk=1 << 20))
+    for _ in range(4):
+        exchange = ended(ring)
+        assert len(ring)
+        exchange.add_body(bytes(500_000))
+        exchange.add_answer(bytes(500_000))
+        exchange.fail(OSError("late"))
+    assert list(ring.exchanges()[-1].errors) == ["OSError: late"]
+    kept = [ended(ring) for _ in range(50)]
+    assert len(ring) >= len(kept) and ring.disk <= 1 << 20
+    ring.clear()
+    assert (ring.disk, ring.memory) == (0, 0)
+
+
+def test_files_are_too_many_while_room_is_made() -> None:
+    ring = Ring(Limits(disk=1000))
+    exchange = ring.begin(KNOWN, ("GET", "/", "HTTP/1.1", [], ""), "http")
+    assert exchange is not None
+    exchange.begin_answer("200 OK", [])
+    with ring._lock:  # as where garbage ends an exchange
+        exchange.add_answer(bytes(3 << 20))
+        exchange.end()
+    ended(ring)
+    assert len(ring) == 1 and ring.disk == 0

@@ -113,7 +113,7 @@ class Attempt(_Hot):
         if not isinstance(came, bytes):
             return came
         (_, status, reason), headers = head_lines(came)
-        return ResponseHead(int(status), reason, headers)
+        return ResponseHead(int(status) if status.isdecimal() else 0, reason, headers)
 
     @property
     def upstream(self) -> str:
@@ -158,7 +158,7 @@ class Attempt(_Hot):
         :param raw: its bytes; empty if only the head is known.
         """
         self.answered = monotonic() - self._started
-        self._came = raw or head
+        self._came = raw if raw and type(raw) is bytes else head
         self.is_reused = is_reused
 
     @harmless

@@ -96,6 +96,8 @@ class Exchange(Legs):
         """A block of the request's body has been read."""
         if self.body is None:
             self.body = self.new_body()
+        if self._is_over:
+            self._ring.keep_whole(self)
         self.body.add(block)
 
     def begin_answer(self, status: Any, headers: Any) -> None:
@@ -103,15 +105,18 @@ class Exchange(Legs):
 
         :param status: as :func:`.answer_head` takes it; the same for *headers*.
         """
-        self._answer_facts = status, headers
+        # The application may change its list, and the server has to have what an iterator gives.
+        self._answer_facts = status, [*headers] if isinstance(headers, (list, tuple)) else ()
         self.answered = monotonic() - self.started
         if self._has_kept or self._whole is not None:
             if self._answer_body is not None:  # of an answer that never went
                 self._answer_body.forget()
-            self._answer = self.answer_body = None
+            self.answer_body = None
             self._tell()
         elif self._ring.listeners:
             self._tell()
+        if self._answer is not None:
+            self._answer = None
 
     def add_answer(self, block: bytes, *, is_all: bool = False) -> None:
         """A block of its body goes to the client.
@@ -125,6 +130,7 @@ class Exchange(Legs):
             and type(block) is bytes
             and len(block) <= IN_MEMORY
             and not self.is_forgotten
+            and not self._is_over
         ):
             self._whole = block
             return
@@ -133,6 +139,8 @@ class Exchange(Legs):
             self._answer_body = body = self.new_body()
             if not is_all and self._is_stream():
                 body.arrivals = []
+        if self._is_over:
+            self._ring.keep_whole(self)
         if body.arrivals is None:
             body.add(block)
         else:
@@ -214,7 +222,7 @@ class Exchange(Legs):
         self._growth += count
         if self._growth > _GROWTH:
             self._growth = 0
-            self._ring.settle()
+            self._ring.relieve()
 
     @harmless
     def fail(self, error: BaseException) -> None:
@@ -224,6 +232,8 @@ class Exchange(Legs):
             text += f" (from {type(error.__cause__).__name__}: {error.__cause__})"
         if text not in self.errors:
             self.errors = [*self.errors, text]
+            if self._is_over:
+                self._ring.keep_whole(self)
 
     def end(self, *, is_whole: bool = True) -> None:
         """All is over; a second call does nothing.

@@ -51,7 +51,7 @@ class Ring:
     def _begin_empty(self) -> None:
         self.keep_until: Callable[[int], bool] | None = None
         #: Where long bodies go.
-        self.spool = Spool(self.limits.disk, self.settle)
+        self.spool = Spool(self.limits.disk, self.relieve)
         #: In the order of their beginning; what has ended is a block of bytes, if it can be.
         self._exchanges: dict[int, Exchange | bytes] = {}
         #: Those under way that are more than their heads.
@@ -168,6 +168,14 @@ class Ring:
         self.growing.pop(number, None)
         self._memory -= exchange.cost
         exchange.forget()
+
+    def relieve(self) -> None:
+        """As :meth:`settle`, unless that is being done, perhaps by this very thread.
+
+        What is garbage may end an exchange, and pass more of its body, at any point of it.
+        """
+        if not self._lock.locked():
+            self.settle()
 
     def settle(self) -> None:
         """Count what has ended, and what is still under way and long."""
