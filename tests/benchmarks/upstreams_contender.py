@@ -23,8 +23,8 @@ from wsgiproxy.sansio.message import Headers, ResponseHead
 
 EDGES = ("WSGI", "ASGI")
 ONE, FOUR, DEAD = "one upstream", "four upstreams", "four, one of them dead"
-#: Whose requests are answered before a byte is sent: four connections that take turns are slower
-#: than one, whoever chooses among them.
+#: Those whose transport answers before a byte is sent: four connections that take turns are slower
+#: than one, however an upstream is chosen.
 ONE_ALONE, FOUR_ALONE = f"{ONE}, no network", f"{FOUR}, no network"
 SETS = (ONE, FOUR, DEAD, ONE_ALONE, FOUR_ALONE)
 _TURN = 50 // AT_ONCE * AT_ONCE

@@ -9,6 +9,7 @@ from wsgiproxy.transport.base import AsyncCall, AsyncReply, AsyncTransport, Call
 
 if TYPE_CHECKING:
     from wsgiproxy.observe.inspector.attempt import Attempt
+    from wsgiproxy.observe.inspector.kept import Kept
     from wsgiproxy.sansio.message import Origin, Request
 
 __all__ = ["async_send_seen", "send_seen"]
@@ -30,7 +31,8 @@ def send_seen(
         attempt.fail(error)
         raise
     attempt.take(reply.head, reply.reused, getattr(reply, "raw_head", b""))
-    return reply if attempt.answer_body is None else _seen(attempt, reply, _SeenReply)
+    place = attempt.answer_body
+    return reply if place is None else _seen(attempt, place, reply, _SeenReply)
 
 
 async def async_send_seen(
@@ -49,17 +51,17 @@ async def async_send_seen(
         attempt.fail(error)
         raise
     attempt.take(reply.head, reply.reused, getattr(reply, "raw_head", b""))
-    return reply if attempt.answer_body is None else _seen(attempt, reply, _SeenAsyncReply)
+    place = attempt.answer_body
+    return reply if place is None else _seen(attempt, place, reply, _SeenAsyncReply)
 
 
-def _seen(attempt: Attempt, reply: Any, kind: type) -> Any:
-    """A reply whose body is another one than the client's."""
+def _seen(attempt: Attempt, body: Kept, reply: Any, kind: type) -> Any:
+    """A reply whose body is another one than the client's, and has a place of its own."""
     if hasattr(reply, "detach") and reply.head.status == 101:
         return reply
     if reply.whole is None:
-        return kind(reply, attempt)
-    if attempt.answer_body is not None:
-        attempt.answer_body.add(reply.whole)
+        return kind(reply, attempt, body)
+    body.add(reply.whole)
     attempt.end(is_whole=True)
     return reply
 
@@ -67,17 +69,16 @@ def _seen(attempt: Attempt, reply: Any, kind: type) -> Any:
 class _Seen:
     """A reply whose blocks are told to an attempt; all else is that of the reply itself."""
 
-    def __init__(self, reply: Any, attempt: Attempt) -> None:
+    def __init__(self, reply: Any, attempt: Attempt, body: Kept) -> None:
         self._reply = reply
         self._attempt = attempt
+        self._body = body
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reply, name)
 
     def _note(self, block: bytes) -> bytes:
-        body = self._attempt.answer_body
-        if body is not None:
-            body.add(block)
+        self._body.add(block)
         return block
 
     def close(self) -> None:

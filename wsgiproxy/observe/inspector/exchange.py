@@ -33,18 +33,9 @@ _OBJECT = 1500
 
 
 class Exchange(Legs):
-    """What is kept of one request of a client.
+    """What is kept of one request of a client; parameters and times are those of :class:`.Facts`.
 
-    :param number: counts from 1.
-    :param world: which facts those of the request are; see :data:`.heads.READERS`.
-    :param facts: of the request, as the server has given them.
-    :param scheme: ``http`` or ``https``; also for WebSocket.
-    :param mount: of the application, as it stood in the environ or the scope.
-    :param ring: what keeps it, and is told when there is something new of it.
-    :ivar began: seconds since the epoch.
     :ivar is_websocket: it is one, or has gone over to another protocol.
-    :ivar answered: seconds until the head of the answer was given; None for not yet.
-    :ivar ended: seconds until all was over.
     :ivar errors: in full, in the order of their coming.
     :ivar messages: of a WebSocket, the last of *passed_messages*.
     :ivar replay_of: the number of the exchange whose request was sent again; 0 for none.

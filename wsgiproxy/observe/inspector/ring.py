@@ -25,8 +25,6 @@ __all__ = ["Changes", "Ring"]
 
 # Bytes of memory for an exchange that is packed, without the block.
 _PACKED = 250
-
-
 # So many that have ended are packed at once; one more of so many is kept until room is made.
 _AT_ONCE = 8
 
